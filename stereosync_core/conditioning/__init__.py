@@ -1,0 +1,1 @@
+"""What drives a sound besides the scene: loudness over time."""

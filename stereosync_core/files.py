@@ -1,0 +1,114 @@
+"""Scene data on disk: tracks as JSON, depth as NPZ; written beside their place and moved, so that no half file stays.
+
+Tracks: ``{"duration": s, "tracks": [{"id", "label", "times": [s], "boxes": [[x0, y0, x1, y1] in 0..1], "scores"}]}``;
+``duration`` and ``scores`` may be absent. Depth: arrays ``maps`` ``[T, H, W]`` with 1 = near, and ``times`` in seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from .errors import StereoSyncError
+from .media.output import replacing
+from .scene import DepthSequence, Track, Tracks
+
+
+def save_tracks(path: Path, tracks: Tracks) -> Path:
+    """Write tracks as JSON; see the module for the form."""
+    rows = [
+        {
+            "id": track.id,
+            "label": track.label,
+            "times": [round(value, 6) for value in track.times.tolist()],
+            "boxes": [[round(value, 6) for value in box] for box in track.boxes.tolist()],
+            "scores": [round(value, 4) for value in np.asarray(track.scores).tolist()],
+        }
+        for track in tracks
+    ]
+    text = json.dumps({"duration": tracks.duration, "max_gap": tracks.max_gap, "aspect": tracks.aspect, "tracks": rows})
+    with replacing(Path(path)) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return Path(path)
+
+
+def load_tracks(path: Path, duration: float, aspect: float = 16 / 9) -> Tracks:
+    """Read tracks for a clip of ``duration`` seconds and of that width over height.
+
+    :raises StereoSyncError: where the file is not of the form, or belongs to a clip of another length.
+    """
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StereoSyncError(f"Tracks file {path} cannot be read ({error.strerror or error}).") from error
+    except ValueError as error:
+        raise StereoSyncError(f"Tracks file {path} is not JSON ({error}).") from error
+    try:
+        tracks = tuple(
+            Track(
+                row.get("id", place + 1),
+                row.get("label", "object"),
+                np.asarray(row["times"], dtype=np.float64),
+                np.asarray(row["boxes"], dtype=np.float64),
+                None if row.get("scores") is None else np.asarray(row["scores"], dtype=np.float64),
+            )
+            for place, row in enumerate(data["tracks"])
+        )
+        tracks = Tracks(
+            tracks, float(data.get("duration", duration)), float(data.get("max_gap", 0.5)), float(data.get("aspect", aspect))
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StereoSyncError(
+            f'Tracks file {path} is not of the form {{"tracks": [{{"id", "label", "times": [s], "boxes": [[x0, y0, x1, y1] in '
+            f'0..1], "scores"}}]}} ({type(error).__name__}: {error}).'
+        ) from error
+    except StereoSyncError as error:
+        raise StereoSyncError(f"Tracks file {path}: {error}") from error
+    check_tracks_fit(tracks, duration)
+    return replace(tracks, duration=duration)
+
+
+def save_depth(path: Path, depth: DepthSequence) -> Path:
+    """Write depth as a compressed NPZ with ``maps`` and ``times``."""
+    with replacing(Path(path)) as temporary, open(temporary, "wb") as handle:
+        np.savez_compressed(handle, maps=depth.maps, times=depth.times)
+    return Path(path)
+
+
+def load_depth(path: Path, duration: float) -> DepthSequence:
+    """Read depth for a clip of ``duration`` seconds; raises StereoSyncError where the file is not of the form."""
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            depth = DepthSequence(data["maps"], data["times"])
+    except OSError as error:
+        raise StereoSyncError(f"Depth file {path} cannot be read ({error.strerror or error}).") from error
+    except (ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise StereoSyncError(f"Depth file {path} is not an NPZ with arrays maps [T, H, W] and times [T] ({error}).") from error
+    except StereoSyncError as error:
+        raise StereoSyncError(f"Depth file {path}: {error}") from error
+    check_depth_fits(depth, duration)
+    return depth
+
+
+def check_tracks_fit(tracks: Tracks, duration: float) -> None:
+    """Raise where tracks belong to a clip of another length."""
+    last = max((track.end for track in tracks), default=0.0)
+    if last > duration + 0.25 or abs(tracks.duration - duration) > max(0.25, 0.02 * duration):
+        raise StereoSyncError(
+            f"Tracks: they are for a clip of {max(tracks.duration, last):.2f} s, but this clip lasts {duration:.2f} s; track "
+            "the same clip (after trimming, not before)."
+        )
+
+
+def check_depth_fits(depth: DepthSequence, duration: float) -> None:
+    """Raise where depth belongs to a clip of another length. A single map holds for a whole clip."""
+    spacing = float(np.median(np.diff(depth.times))) if len(depth.times) > 1 else duration
+    if depth.end > duration + 0.25 or depth.end < duration - max(1.0, 3 * spacing):
+        raise StereoSyncError(
+            f"Depth: it reaches to {depth.end:.2f} s, but this clip lasts {duration:.2f} s; estimate depth on the same clip "
+            "(after trimming, not before)."
+        )

@@ -1,0 +1,319 @@
+"""The data that flows between the stages: depth maps, tracked boxes and envelopes, each with its own times in seconds.
+
+Conventions, the same everywhere: time 0 is the presentation time of the clip's first frame; depth is float32 ``[T, H, W]``
+in 0..1 with 1 = near; boxes are ``[x0, y0, x1, y1]`` in 0..1 of the frame; azimuth runs from -1 (left edge of the frame) to
+1 (right edge); distance is relative, 1 = the clip's median.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .errors import StereoSyncError
+
+#: Distance of the farthest depth value over that of the nearest. Relative depth has no scale of its own; four to one is what
+#: a walker covers between the front and the back of an ordinary room.
+DEPTH_RANGE = 4.0
+DISTANCE_CUES = ("both", "boxes", "depth")
+
+
+def _times(values, name: str) -> np.ndarray:
+    times = np.asarray(values, dtype=np.float64)
+    if times.ndim != 1:
+        raise StereoSyncError(f"{name}: times must be one list of seconds, got an array of shape {times.shape}.")
+    if not np.isfinite(times).all():
+        raise StereoSyncError(f"{name}: times contain NaN or infinite values; give seconds from the clip's start.")
+    if len(times) > 1 and not (np.diff(times) > 0).all():
+        raise StereoSyncError(f"{name}: times must rise from entry to entry; sort them and drop repeated ones.")
+    return times
+
+
+def _readonly(array: np.ndarray) -> np.ndarray:
+    """A read-only view: nodes share these objects through the host's cache, so nobody may write into them."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def interpolation(known: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Indices ``i``, ``j`` and weight ``w`` such that ``(1 - w) a[i] + w a[j]`` is ``a`` at the wanted times.
+
+    Ends are held. ``known`` rises and is not empty.
+    """
+    right = np.clip(np.searchsorted(known, wanted), 0, len(known) - 1)
+    left = np.clip(right - 1, 0, None)
+    span = known[right] - known[left]
+    weight = np.where(span > 0, (wanted - known[left]) / np.where(span > 0, span, 1.0), 0.0)
+    return left, right, np.clip(weight, 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class DepthSequence:
+    """Relative depth of a clip.
+
+    :param maps: float32 ``[T, H, W]`` in 0..1, 1 = near.
+    :param times: seconds ``[T]``, rising.
+    """
+
+    maps: np.ndarray
+    times: np.ndarray
+
+    def __post_init__(self):
+        maps = np.asarray(self.maps, dtype=np.float32)
+        times = _times(self.times, "Depth")
+        if maps.ndim != 3 or 0 in maps.shape:
+            raise StereoSyncError(f"Depth: maps must be [T, H, W] and not empty, got shape {maps.shape}.")
+        if len(maps) != len(times):
+            raise StereoSyncError(f"Depth: {len(maps)} maps but {len(times)} times; give one time for each map.")
+        # min and max see NaN as well, without the temporary array that isfinite would make of a long clip's maps
+        low, high = float(maps.min()), float(maps.max())
+        if not (np.isfinite(low) and np.isfinite(high)):
+            raise StereoSyncError("Depth: maps contain NaN or infinite values; repair the depth before giving it here.")
+        if low < -1e-3 or high > 1 + 1e-3:
+            raise StereoSyncError(
+                f"Depth: values run from {low:.3g} to {high:.3g}, but 0..1 with 1 = near is expected; normalise them first."
+            )
+        object.__setattr__(self, "maps", _readonly(maps))
+        object.__setattr__(self, "times", _readonly(times))
+
+    @property
+    def end(self) -> float:
+        """Time of the last map in seconds."""
+        return float(self.times[-1])
+
+    def at(self, times) -> np.ndarray:
+        """Maps float32 ``[len(times), H, W]`` at other times, linearly between neighbours, ends held."""
+        left, right, weight = interpolation(self.times, np.atleast_1d(np.asarray(times, dtype=np.float64)))
+        weight = weight.astype(np.float32)[:, None, None]
+        return self.maps[left] * (1 - weight) + self.maps[right] * weight
+
+    def resample(self, times) -> DepthSequence:
+        """The same depth on other times."""
+        return DepthSequence(np.clip(self.at(times), 0.0, 1.0), np.asarray(times, dtype=np.float64))
+
+    def nearness(self, times: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+        """Nearness ``[N]`` of each box ``[N, 4]`` at each time ``[N]``: the upper quartile of the map in the box's middle half.
+
+        A box holds its object and the background around it; the object is nearer, and sits in the middle.
+        """
+        _, height, width = self.maps.shape
+        left, right, weight = interpolation(self.times, times)
+        result = np.empty(len(times), dtype=np.float64)
+        for n, (x0, y0, x1, y1) in enumerate(boxes):
+            cx, cy, w, h = (x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0
+            columns = np.clip(np.array([(cx - w / 4) * width, (cx + w / 4) * width]).round().astype(int), 0, width - 1)
+            rows = np.clip(np.array([(cy - h / 4) * height, (cy + h / 4) * height]).round().astype(int), 0, height - 1)
+            window = (slice(rows[0], rows[1] + 1), slice(columns[0], columns[1] + 1))
+            patch = self.maps[left[n]][window] * (1 - weight[n]) + self.maps[right[n]][window] * weight[n]
+            result[n] = np.quantile(patch, 0.75)
+        return result
+
+
+@dataclass(frozen=True)
+class Track:
+    """One object's boxes over time.
+
+    :param id: number that stays with the object.
+    :param label: what it is, for example ``person``.
+    :param times: seconds ``[N]``, rising.
+    :param boxes: float ``[N, 4]`` as x0, y0, x1, y1 in 0..1 of the frame.
+    :param scores: confidence ``[N]`` in 0..1; ones when left out.
+    """
+
+    id: int
+    label: str
+    times: np.ndarray
+    boxes: np.ndarray
+    scores: np.ndarray | None = None
+
+    def __post_init__(self):
+        name = f"Track {self.id} ({self.label})"
+        times = _times(self.times, name)
+        boxes = np.asarray(self.boxes, dtype=np.float64).reshape(-1, 4) if np.size(self.boxes) else np.zeros((0, 4))
+        scores = np.ones(len(times)) if self.scores is None else np.asarray(self.scores, dtype=np.float64)
+        if len(times) == 0:
+            raise StereoSyncError(f"{name}: has no boxes; leave empty tracks out.")
+        if not len(times) == len(boxes) == len(scores):
+            raise StereoSyncError(
+                f"{name}: {len(times)} times, {len(boxes)} boxes and {len(scores)} scores; give equal numbers."
+            )
+        if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
+            raise StereoSyncError(f"{name}: boxes or scores contain NaN or infinite values.")
+        if (boxes[:, 2:] < boxes[:, :2]).any():
+            raise StereoSyncError(f"{name}: a box ends before it begins; boxes are x0, y0, x1, y1.")
+        if boxes.min() < -1.0 or boxes.max() > 2.0:
+            raise StereoSyncError(
+                f"{name}: coordinates run from {boxes.min():.4g} to {boxes.max():.4g}, but 0..1 of the frame is expected; "
+                "divide pixels by the frame's width and height."
+            )
+        object.__setattr__(self, "id", int(self.id))
+        object.__setattr__(self, "label", str(self.label))
+        object.__setattr__(self, "times", _readonly(times))
+        object.__setattr__(self, "boxes", _readonly(boxes))
+        object.__setattr__(self, "scores", _readonly(scores))
+
+    @property
+    def start(self) -> float:
+        return float(self.times[0])
+
+    @property
+    def end(self) -> float:
+        return float(self.times[-1])
+
+    def at(self, times, max_gap: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
+        """Boxes ``[N, 4]`` at other times and a bool ``[N]`` that says where the object is in the picture.
+
+        Between two boxes at most ``max_gap`` seconds apart the box moves in a straight line. In a longer gap, and before the
+        first and after the last box (with half a gap of grace), the object counts as off screen and its nearest box is held.
+        """
+        wanted = np.atleast_1d(np.asarray(times, dtype=np.float64))
+        left, right, weight = interpolation(self.times, wanted)
+        boxes = self.boxes[left] * (1 - weight[:, None]) + self.boxes[right] * weight[:, None]
+        to_left, to_right = np.abs(wanted - self.times[left]), np.abs(wanted - self.times[right])
+        nearest = np.where(to_left <= to_right, left, right)
+        inside = (wanted >= self.times[0]) & (wanted <= self.times[-1])
+        bridged = inside & (self.times[right] - self.times[left] <= max_gap + 1e-9)
+        grace = np.minimum(to_left, to_right) <= self._grace(max_gap)
+        boxes = np.where(bridged[:, None], boxes, self.boxes[nearest])
+        return boxes, bridged | grace
+
+    def _grace(self, max_gap: float) -> float:
+        """Half the usual spacing of the boxes: a box stands for the time around it."""
+        spacing = float(np.median(np.diff(self.times))) if len(self.times) > 1 else max_gap
+        return min(spacing, max_gap) / 2 + 1e-9
+
+    def azimuth(self, times, max_gap: float = 0.5) -> np.ndarray:
+        """Azimuth ``[N]`` of the box's centre, -1 at the frame's left edge, 1 at its right."""
+        boxes, _ = self.at(times, max_gap)
+        return np.clip(boxes[:, 0] + boxes[:, 2] - 1.0, -1.0, 1.0)
+
+    def elevation(self, times, max_gap: float = 0.5) -> np.ndarray:
+        """Elevation ``[N]`` of the box's centre, -1 at the frame's lower edge, 1 at its upper."""
+        boxes, _ = self.at(times, max_gap)
+        return np.clip(1.0 - boxes[:, 1] - boxes[:, 3], -1.0, 1.0)
+
+    @property
+    def prominence(self) -> float:
+        """How much the object matters for the sound: height times confidence summed over time, raised for what moves.
+
+        A walker who crosses half the picture outweighs someone of the same size who stands all the time.
+        """
+        spacing = np.gradient(self.times) if len(self.times) > 1 else np.ones(1)
+        heights = self.boxes[:, 3] - self.boxes[:, 1]
+        seen = float(np.sum(np.minimum(spacing, 0.5) * heights * self.scores))
+        # Positions half a second apart: the path of a box that only jitters stays short.
+        stops = np.arange(self.start, self.end + 1e-9, 0.5)
+        boxes, _ = self.at(stops)
+        centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+        path = float(np.linalg.norm(np.diff(centres, axis=0), axis=1).sum())
+        speed = path / max(self.end - self.start, 0.5) / max(float(heights.mean()), 0.02)
+        return seen * (0.25 + min(speed, 2.0))
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """All objects of a clip.
+
+    :param tracks: any number of :class:`Track`, none at all included; ids differ.
+    :param duration: length of the clip in seconds.
+    :param max_gap: seconds between two boxes up to which an object counts as staying in the picture.
+    :param aspect: width over height of the frame, which relative boxes do not tell.
+    """
+
+    tracks: tuple[Track, ...]
+    duration: float
+    max_gap: float = 0.5
+    aspect: float = 16 / 9
+
+    def __post_init__(self):
+        tracks = tuple(self.tracks)
+        if not np.isfinite(self.duration) or self.duration <= 0:
+            raise StereoSyncError(f"Tracks: the clip's duration is {self.duration} seconds; it must be above zero.")
+        if not (np.isfinite(self.aspect) and self.aspect > 0 and np.isfinite(self.max_gap) and self.max_gap > 0):
+            raise StereoSyncError(f"Tracks: aspect {self.aspect} and max_gap {self.max_gap} must be above zero.")
+        ids = [track.id for track in tracks]
+        if len(set(ids)) != len(ids):
+            raise StereoSyncError(f"Tracks: ids repeat ({sorted(ids)}); give every object a number of its own.")
+        object.__setattr__(self, "tracks", tracks)
+
+    def __len__(self) -> int:
+        return len(self.tracks)
+
+    def __iter__(self):
+        return iter(self.tracks)
+
+    def most_prominent(self, count: int) -> Tracks:
+        """The ``count`` tracks that take most of the picture, most prominent first."""
+        ordered = sorted(self.tracks, key=lambda track: -track.prominence)
+        return replace(self, tracks=tuple(ordered[:count]))
+
+    def select(self, ids: Iterable[int]) -> Tracks:
+        """The tracks with these ids, in the order of ``ids``."""
+        by_id = {track.id: track for track in self.tracks}
+        missing = [number for number in ids if number not in by_id]
+        if missing:
+            raise StereoSyncError(f"Tracks: there is no track {missing}; the clip has {sorted(by_id)}.")
+        return replace(self, tracks=tuple(by_id[number] for number in ids))
+
+    def distance(self, track: Track, times, depth: DepthSequence | None = None, cue: str = "both") -> np.ndarray:
+        """Relative distance ``[N]`` of an object at ``times``; 1 = the median over the clip's boxes of all tracks.
+
+        :param depth: depth maps; without them, distance comes from the boxes.
+        :param cue: ``boxes`` - from the box's height: a thing twice as far is half as high (the height and not the area, for an
+            arm stretched out changes the width). ``depth`` - from the map under the box. ``both`` - their geometric mean:
+            boxes are cut off at the frame's edge, small depth networks err outdoors, and the errors differ.
+        """
+        if cue not in DISTANCE_CUES:
+            raise StereoSyncError(f"Distance: '{cue}' is not known; choose {', '.join(DISTANCE_CUES)}.")
+        times = np.atleast_1d(np.asarray(times, dtype=np.float64))
+        boxes, _ = track.at(times, self.max_gap)
+        result = np.ones(len(times))
+        cues = [_distance_by_height] if depth is None or cue == "boxes" else [_distance_by_depth]
+        if depth is not None and cue == "both":
+            cues.append(_distance_by_height)
+        for measure in cues:
+            everything = [measure(other.times, other.boxes, depth) for other in self.tracks]
+            result *= (measure(times, boxes, depth) / np.median(np.concatenate(everything))) ** (1 / len(cues))
+        return result
+
+
+def _distance_by_height(times: np.ndarray, boxes: np.ndarray, depth: DepthSequence | None) -> np.ndarray:
+    return 1.0 / np.maximum(boxes[:, 3] - boxes[:, 1], 0.02)
+
+
+def _distance_by_depth(times: np.ndarray, boxes: np.ndarray, depth: DepthSequence | None) -> np.ndarray:
+    """Nearness taken as relative inverse distance between 1 and 1 / DEPTH_RANGE."""
+    assert depth is not None
+    return 1.0 / (1.0 / DEPTH_RANGE + (1.0 - 1.0 / DEPTH_RANGE) * depth.nearness(times, boxes))
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """Loudness over time.
+
+    :param values: float ``[N]``, not negative.
+    :param times: seconds ``[N]``, rising.
+    """
+
+    values: np.ndarray
+    times: np.ndarray
+
+    def __post_init__(self):
+        values, times = np.asarray(self.values, dtype=np.float64), _times(self.times, "Envelope")
+        if values.ndim != 1 or len(values) != len(times) or len(values) == 0:
+            raise StereoSyncError(f"Envelope: {values.shape} values and {times.shape} times; give two equal, non-empty lists.")
+        if not np.isfinite(values).all() or values.min() < 0:
+            raise StereoSyncError("Envelope: values must be finite and not negative.")
+        object.__setattr__(self, "values", _readonly(values))
+        object.__setattr__(self, "times", _readonly(times))
+
+    def at(self, times) -> np.ndarray:
+        """Values ``[N]`` at other times, linearly between neighbours, ends held."""
+        return np.interp(np.asarray(times, dtype=np.float64), self.times, self.values)
+
+    def resample(self, times: Sequence[float] | np.ndarray) -> Envelope:
+        """The same envelope on other times."""
+        return Envelope(self.at(times), np.asarray(times, dtype=np.float64))

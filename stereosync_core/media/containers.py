@@ -1,0 +1,102 @@
+"""What the video containers take, and how clips get into them unharmed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+from av.container import InputContainer, OutputContainer
+
+from ..errors import StereoSyncError
+from .source import codec_name
+from .timeline import Timeline
+
+#: The sound codec that fits each container best.
+AUTO_CODEC = {
+    ".mp4": "aac",
+    ".m4v": "aac",
+    ".mov": "aac",
+    ".mkv": "flac",
+    ".webm": "opus",
+    ".avi": "pcm16",
+}
+MOV_FAMILY = {".mp4", ".m4v", ".mov"}
+
+#: Tags that describe the old file and not the clip.
+_CONTAINER_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder"}
+
+
+class CannotHold(StereoSyncError):
+    """A container has no place for a clip's video packets."""
+
+
+def tags_of(container: InputContainer) -> dict[str, str]:
+    """The clip's own tags."""
+    return {key: value for key, value in container.metadata.items() if key.lower() not in _CONTAINER_TAGS}
+
+
+def container_options(path: Path, timeline: Timeline, tags: bool) -> dict[str, str]:
+    """Muxer options with which a container keeps the clip's times."""
+    if path.suffix.lower() not in MOV_FAMILY:
+        return {}
+    scale = timeline.tick.denominator
+    while scale < 10000:
+        scale *= 2
+    return {
+        # the index in front, so that players on the web start at once
+        "movflags": "+faststart" + ("+use_metadata_tags" if tags else ""),
+        "video_track_timescale": str(scale),
+        # edit lists count in this; milliseconds, the default, would cut sound off
+        "movie_timescale": "90000",
+    }
+
+
+def copy_stream(new: OutputContainer, stream: av.VideoStream, path: Path, old: InputContainer) -> av.VideoStream:
+    """A stream in the new container that takes the packets of ``stream`` as they are.
+
+    :raises CannotHold: the container cannot hold that codec.
+    """
+    if path.suffix.lower() == ".avi" and old.format.name != "avi":
+        raise CannotHold("Output: AVI knows frame numbers and no times, so it takes only AVI clips; write .mkv or .mp4.")
+    if old.format.name == "avi" and path.suffix.lower() != ".avi" and stream.codec_context.has_b_frames:
+        raise CannotHold(
+            "Output: an AVI does not tell when its pictures are shown, and these are stored in another order; convert the "
+            "clip to .mp4 first, Trim with duration 0 does it."
+        )
+    try:
+        # the decoder's parameters serve, so that codecs without an encoder here can be copied
+        copy = new.add_stream_from_template(stream, opaque=True)
+    except ValueError as error:
+        raise cannot_hold(path, stream) from error
+    try:
+        copy.time_base = stream.time_base
+    except RuntimeError as error:  # older PyAV forbids it, and only AVI looks at it
+        if path.suffix.lower() == ".avi":
+            raise StereoSyncError("Output: this version of PyAV cannot write AVI; update it, or write .mkv.") from error
+    rate = stream.average_rate or stream.guessed_rate
+    if rate:  # what the packets say; the codec's own word on it is often nonsense, and Matroska would hand that on
+        copy.codec_context.framerate = rate
+    if path.suffix.lower() in MOV_FAMILY and "mov" in old.format.name:
+        # Apple's players open HEVC only under the tag that its maker gave it
+        copy.codec_context.codec_tag = stream.codec_context.codec_tag
+    copy.metadata.update(stream.metadata)
+    return copy
+
+
+def write_header(new: OutputContainer, stream: av.VideoStream, path: Path) -> None:
+    """Writes the header; some muxers look at the codec only then.
+
+    :raises CannotHold: as :func:`copy_stream`.
+    """
+    try:
+        new.start_encoding()
+    except OSError:
+        raise
+    except av.error.FFmpegError as error:
+        raise cannot_hold(path, stream) from error
+
+
+def cannot_hold(path: Path, stream: av.VideoStream) -> CannotHold:
+    return CannotHold(
+        f"Output: {path.suffix} cannot hold {codec_name(stream)} video without re-encoding it; write .mkv, which can."
+    )

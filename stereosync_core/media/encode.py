@@ -1,0 +1,116 @@
+"""Sound encoders and what each container takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+import numpy as np
+from av.container import OutputContainer
+
+from ..errors import StereoSyncError
+
+#: What libav calls the layout of so many channels; the order of the channels is WAVE's.
+LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+
+_BLOCK = 48000
+
+
+@dataclass(frozen=True)
+class SoundCodec:
+    """How a sound codec is used.
+
+    :param encoder: libav's name of the encoder.
+    :param format: packed sample format that it is given; libav makes it planar where the encoder wants that.
+    :param lossless: whether decoding gives the samples back.
+    :param rates: sample rates that it takes, highest last; empty for any.
+    :param channels: most channels that it takes.
+    :param bit_rate: bits a second and channel, 0 where that means nothing.
+    """
+
+    encoder: str
+    format: str
+    lossless: bool
+    rates: tuple[int, ...] = ()
+    channels: int = 8
+    bit_rate: int = 0
+
+    def rate_for(self, rate: int) -> int:
+        """The sample rate to encode sound of ``rate`` at: the same, else the next higher one, else the highest."""
+        if not self.rates or rate in self.rates:
+            return rate
+        return min((known for known in self.rates if known > rate), default=self.rates[-1])
+
+
+_AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
+_MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+
+CODECS = {
+    "aac": SoundCodec("aac", "flt", False, _AAC_RATES, bit_rate=128_000),
+    "flac": SoundCodec("flac", "s32", True),
+    "opus": SoundCodec("libopus", "flt", False, (48000,), bit_rate=96_000),
+    "mp3": SoundCodec("libmp3lame", "flt", False, _MP3_RATES, channels=2, bit_rate=128_000),
+    "pcm16": SoundCodec("pcm_s16le", "s16", True),
+    "pcm24": SoundCodec("pcm_s24le", "s32", True),
+    "float32": SoundCodec("pcm_f32le", "flt", True),
+}
+
+
+def encode_samples(samples: np.ndarray, format: str) -> np.ndarray:
+    """float32 ``[C, N]`` as ``[1, N * C]`` in the type that a packed sample format asks for. Integers clip at full scale."""
+    packed = samples.T.reshape(1, -1)
+    if format == "flt":
+        return np.ascontiguousarray(packed, dtype=np.float32)
+    if format == "s16":
+        return np.clip(np.rint(packed * 32768.0), -32768, 32767).astype(np.int16)
+    # 24 bits, in the upper part of 32: what FLAC and 24-bit PCM keep
+    return np.clip(np.rint(packed.astype(np.float64) * 8388608.0), -8388608, 8388607).astype(np.int32) << 8
+
+
+class SoundTrack:
+    """A sound stream of an output container that samples are appended to; its first sample is at time 0."""
+
+    def __init__(self, container: OutputContainer, codec: SoundCodec, channels: int, rate: int):
+        if channels > codec.channels:
+            raise StereoSyncError(
+                f"Sound: {channels} channels do not fit into {codec.encoder}, which takes {codec.channels}; mix it to stereo."
+            )
+        self.codec, self.rate, self.layout, self.position = codec, rate, LAYOUTS[channels], 0
+        options = {"mapping_family": "1"} if codec.encoder == "libopus" and channels > 2 else {}
+        self.container = container
+        self.stream = container.add_stream(codec.encoder, rate=rate, options=options)
+        context = self.stream.codec_context
+        context.layout, context.time_base = self.layout, Fraction(1, rate)
+        if not context.format.is_planar:
+            context.format = codec.format
+        if codec.bit_rate:
+            # mono needs more than half of what stereo needs, and low rates hold less to encode
+            per_channel = codec.bit_rate * (1.0 if channels > 1 else 1.25) * min(1.0, rate / 44100)
+            context.bit_rate = int(per_channel * channels)
+        try:
+            context.open()
+        except av.error.FFmpegError as error:
+            raise StereoSyncError(
+                f"Sound: {codec.encoder} cannot encode {channels} channels at {rate} samples a second; mix it to stereo or "
+                "resample it."
+            ) from error
+
+    @property
+    def seconds(self) -> float:
+        """Length of what was appended."""
+        return self.position / self.rate
+
+    def append(self, samples: np.ndarray) -> None:
+        """Encodes float32 ``[C, N]``, at the rate that the track was made with."""
+        for at in range(0, samples.shape[1], _BLOCK):
+            block = samples[:, at : at + _BLOCK]
+            data = encode_samples(block, self.codec.format)
+            frame = av.AudioFrame.from_ndarray(data, format=self.codec.format, layout=self.layout)
+            frame.sample_rate, frame.pts, frame.time_base = self.rate, self.position, Fraction(1, self.rate)
+            self.container.mux(self.stream.encode(frame))
+            self.position += block.shape[1]
+
+    def finish(self) -> None:
+        """Hands the last packets to the container."""
+        self.container.mux(self.stream.encode(None))

@@ -1,0 +1,304 @@
+"""Sound in and out, exact to the sample, and the few changes to it that have nothing to do with taste."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from math import gcd
+from pathlib import Path
+
+import av
+import numpy as np
+from scipy.signal import resample_poly
+
+from ..errors import StereoSyncError
+from .encode import CODECS, LAYOUTS, SoundTrack
+from .output import replacing, written
+from .source import Source, find_audio, find_video, moving_pictures, opened, source_name
+from .timeline import read_timeline
+
+#: Jumps in a file's sound times below this are rounding (a Matroska tick is a millisecond) and not gaps.
+_GAP = 0.005
+
+#: What a cut end fades out over, in seconds, so that it does not click.
+_FADE = 0.005
+
+
+@dataclass(frozen=True)
+class Sound:
+    """Samples and their rate. The samples are read-only.
+
+    :param samples: float32 ``[C, N]``, full scale at 1; channels in WAVE's order (front left, front right, centre, LFE, ...).
+    :param rate: samples a second.
+    :raises StereoSyncError: the samples are empty, have another shape, or hold NaN or infinite values.
+    """
+
+    samples: np.ndarray
+    rate: int
+
+    def __post_init__(self):
+        samples = np.asarray(self.samples, dtype=np.float32)
+        if samples.ndim != 2:
+            raise StereoSyncError(f"Sound: samples must be [channels, samples], got an array of shape {samples.shape}.")
+        if 0 in samples.shape:
+            raise StereoSyncError(f"Sound: it is empty (shape {samples.shape}); connect a sound that has samples.")
+        if int(self.rate) != self.rate or self.rate < 1:
+            raise StereoSyncError(f"Sound: the sample rate is {self.rate}; it must be a whole number above zero.")
+        # The extremes see NaN as well, without the temporary array that isfinite would make of a long sound.
+        if not (np.isfinite(samples.min()) and np.isfinite(samples.max())):
+            bad = int((~np.isfinite(samples)).sum())
+            raise StereoSyncError(
+                f"Sound: {bad} of {samples.size} samples are NaN or infinite; the node that made the sound failed: run it "
+                "again with other settings or at full precision (fp32)."
+            )
+        view = samples.view()
+        view.flags.writeable = False
+        object.__setattr__(self, "samples", view)
+        object.__setattr__(self, "rate", int(self.rate))
+
+    @property
+    def channels(self) -> int:
+        return self.samples.shape[0]
+
+    @property
+    def length(self) -> int:
+        """Samples a channel."""
+        return self.samples.shape[1]
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return self.length / self.rate
+
+
+def read_sound(source: Source, *, align_to_video: bool = True, duration: float | None = None) -> Sound | None:
+    """The main sound of a file or clip with all its channels, or None where there is none.
+
+    Gaps in the file's sound are filled with silence; what an encoder put before the first sample is left out.
+
+    :param align_to_video: sample 0 is at the clip's first video frame (silence is put before a sound that starts later, the
+        beginning of one that starts earlier is cut) and the sound is exactly as long as the video. A file without video, or
+        with False: sample 0 is the file's first sample.
+    :param duration: seconds to return instead, filled with silence or cut; exactly ``round(duration * rate)`` samples.
+    :raises StereoSyncError: the source cannot be read, or the sound in it not decoded.
+    """
+    if duration is not None and not (np.isfinite(duration) and duration > 0):
+        raise StereoSyncError(f"Sound: the wanted duration is {duration} seconds; it must be above zero.")
+    name = source_name(source)
+    start: Fraction | None = None
+    with opened(source) as container:
+        if find_audio(container, name) is None:
+            return None
+        if align_to_video and moving_pictures(container):
+            timeline = read_timeline(container, find_video(container, name), name)
+            start = timeline.start * timeline.tick
+            duration = float(timeline.duration) if duration is None else duration
+    pieces, rate = _Pieces(), 0
+    for rate, at, samples in sound_blocks(source, start):
+        if duration is not None and at >= round(duration * rate):
+            break
+        pieces.put(at, samples)
+    if not rate:
+        raise StereoSyncError(f"Sound: nothing of the sound in {name} can be decoded, it is damaged; export it again.")
+    return Sound(pieces.joined(None if duration is None else round(duration * rate)), rate)
+
+
+class _Pieces:
+    """Blocks of sound at known places, joined at the end."""
+
+    def __init__(self):
+        self.pieces: list[tuple[int, np.ndarray]] = []
+
+    def put(self, at: int, samples: np.ndarray) -> None:
+        self.pieces.append((at, samples))
+
+    def joined(self, length: int | None) -> np.ndarray:
+        """float32 ``[C, length]``; to the end of the last block without a length."""
+        if not self.pieces:
+            raise AssertionError("no block was put")
+        end = max(at + samples.shape[1] for at, samples in self.pieces)
+        result = np.zeros((self.pieces[0][1].shape[0], end if length is None else length), np.float32)
+        while self.pieces:
+            at, samples = self.pieces.pop()
+            part = samples[:, : max(0, result.shape[1] - at)]
+            result[:, at : at + part.shape[1]] = part
+        return result
+
+
+def sound_blocks(source: Source, start: Fraction | None = None) -> Generator[tuple[int, int, np.ndarray], None, None]:
+    """The main sound as ``(rate, place, float32 [C, n])``: blocks in order that do not overlap (some may be empty), places in
+    samples from 0.
+
+    :param start: seconds on the container's timeline of place 0, what lies before is left out; None: the first sample.
+    :raises StereoSyncError: the source cannot be read.
+    """
+    name = source_name(source)
+    with opened(source) as container:
+        stream = find_audio(container, name)
+        if stream is None:
+            return
+        convert, cursor, rate = _ToFloat(), None, 0
+        for frame in _decoded(container, stream):
+            rate = rate or frame.sample_rate
+            samples = convert(frame)
+            place = None
+            if frame.pts is not None and frame.time_base is not None:
+                seconds = frame.pts * frame.time_base
+                start = seconds if start is None else start
+                place = round((seconds - start) * rate)
+            if cursor is None:
+                cursor = place or 0
+                # A start off by less than a tick of a coarse clock is no offset.
+                if place is not None and frame.time_base is not None and abs(cursor) < frame.time_base * rate > 1:
+                    cursor = 0
+            elif place is not None and abs(place - cursor) > _GAP * rate:
+                # a gap stays silent, of what comes twice the second is left out
+                samples = samples[:, max(0, cursor - place) :]
+                cursor = max(cursor, place)
+            if cursor < 0:
+                cut = min(-cursor, samples.shape[1])
+                samples = samples[:, cut:]
+                cursor += cut
+            yield rate, max(cursor, 0), samples
+            cursor += samples.shape[1]
+
+
+def _decoded(container, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
+    """Decoded frames; what is damaged is left out, and a file that breaks off ends there."""
+    decoder = stream.codec_context
+    try:
+        for packet in container.demux(stream):
+            try:
+                yield from decoder.decode(packet if packet.size else None)
+            except (av.error.InvalidDataError, av.error.EOFError):
+                continue
+    except av.error.FFmpegError:
+        return
+
+
+class _ToFloat:
+    """Decoded frames of any sample format as float32 ``[C, n]``, in the first frame's rate and layout."""
+
+    def __init__(self):
+        self.first: tuple[int, str] | None = None
+        self.current: tuple[int, str] | None = None
+        self.resampler: av.AudioResampler | None = None
+
+    def __call__(self, frame: av.AudioFrame) -> np.ndarray:
+        kind = (frame.sample_rate, frame.layout.name)
+        self.first = self.first or kind
+        # PyAV reads past the end of a planar frame's eight plane pointers where all of them are in use
+        readable = not frame.format.is_planar or frame.layout.nb_channels < 8
+        if kind == self.first and readable:
+            return _as_float(frame)
+        if kind != self.current:  # broadcasts change between stereo and surround
+            self.current = kind
+            self.resampler = av.AudioResampler(format="flt", layout=self.first[1], rate=self.first[0])
+        assert self.resampler is not None
+        parts = [_as_float(part) for part in self.resampler.resample(frame)]
+        return np.concatenate([np.zeros((av.AudioLayout(self.first[1]).nb_channels, 0), np.float32), *parts], axis=1)
+
+
+def _as_float(frame: av.AudioFrame) -> np.ndarray:
+    samples = frame.to_ndarray()
+    if not frame.format.is_planar:
+        samples = samples.reshape(-1, frame.layout.nb_channels).T
+    if samples.dtype.kind == "f":
+        return samples.astype(np.float32)
+    if samples.dtype == np.uint8:
+        return (samples.astype(np.float32) - 128) / 128
+    return (samples / float(-np.iinfo(samples.dtype).min)).astype(np.float32)
+
+
+def resample(sound: Sound, rate: int) -> Sound:
+    """The same sound at another rate, ``round(length * rate / old)`` samples; polyphase, aliases below -80 dB."""
+    if rate == sound.rate:
+        return sound
+    if int(rate) != rate or rate < 1:
+        raise StereoSyncError(f"Sound: cannot resample to {rate} samples a second; give a whole number above zero.")
+    common = gcd(int(rate), sound.rate)
+    up, down = int(rate) // common, sound.rate // common
+    slower = max(up, down)
+    taps = np.arange(-32 * slower, 32 * slower + 1)
+    window = np.sinc(taps * 0.95 / slower) * np.kaiser(len(taps), 9.0)
+    samples = resample_poly(sound.samples, up, down, axis=1, window=(window / window.sum()).astype(np.float32))
+    return Sound(fit_length(samples, max(1, round(sound.length * up / down)), fade=0), int(rate))
+
+
+def fit_length(samples: np.ndarray, n: int, rate: int = 48000, *, fade: float = _FADE) -> np.ndarray:
+    """float32 ``[C, n]``: silence appended, or cut with a fade of ``fade`` seconds before the cut."""
+    have = samples.shape[1]
+    if have == n:
+        return samples
+    if have < n:
+        return np.pad(samples, ((0, 0), (0, n - have)))
+    result = np.array(samples[:, :n])
+    faded = min(round(fade * rate), n)
+    if faded:
+        result[:, n - faded :] *= np.linspace(1, 0, faded, dtype=np.float32)
+    return result
+
+
+#: Left and right share of each channel, in WAVE's order; ITU-R BS.775: centre and surrounds at -3 dB, no LFE.
+_H = 0.5**0.5
+_DOWNMIX = {
+    1: [(1, 1)],
+    2: [(1, 0), (0, 1)],
+    3: [(1, 0), (0, 1), (0, 0)],  # 2.1
+    4: [(1, 0), (0, 1), (_H, _H), (0.5, 0.5)],  # front, centre, one back channel
+    5: [(1, 0), (0, 1), (_H, _H), (_H, 0), (0, _H)],
+    6: [(1, 0), (0, 1), (_H, _H), (0, 0), (_H, 0), (0, _H)],  # 5.1
+    7: [(1, 0), (0, 1), (_H, _H), (0, 0), (0.5, 0.5), (_H, 0), (0, _H)],  # 6.1
+    8: [(1, 0), (0, 1), (_H, _H), (0, 0), (_H, 0), (0, _H), (_H, 0), (0, _H)],  # 7.1
+}
+
+
+def to_stereo(samples: np.ndarray) -> np.ndarray:
+    """float32 ``[2, N]`` of ``[C, N]``: mono is doubled, surround mixed as ITU-R BS.775 says (not scaled down, so loud sound
+    may pass full scale), more than eight channels are dealt to left and right in turn."""
+    channels = samples.shape[0]
+    if channels == 2:
+        return samples
+    if channels in _DOWNMIX:
+        matrix = np.array(_DOWNMIX[channels], np.float32)
+    else:
+        matrix = np.zeros((channels, 2), np.float32)
+        matrix[::2, 0] = matrix[1::2, 1] = (2 / channels) ** 0.5
+    return matrix.T @ samples
+
+
+#: What a file name's ending means for a sound file.
+_FILES = {".wav": "float32", ".flac": "flac", ".mp3": "mp3", ".ogg": "opus", ".opus": "opus", ".m4a": "aac", ".mka": "flac"}
+
+
+def write_sound(
+    path: str | os.PathLike[str], sound: Sound, *, codec: str = "auto", metadata: dict[str, str] | None = None
+) -> Path:
+    """Writes a sound file of the kind that the path's ending says; wav and flac are exact to the sample.
+
+    :param codec: ``auto``, or one of ``float32``, ``pcm16``, ``pcm24`` (wav), ``flac``, ``mp3``, ``opus``, ``aac``. ``auto``
+        takes float32 for wav. FLAC holds 24 bits. Codecs that do not take the sound's rate get it resampled.
+    :returns: the path.
+    :raises StereoSyncError: the ending or the codec is unknown, the folder cannot be written, or the disk is full.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in _FILES:
+        raise StereoSyncError(f"Sound: '{path.name}' has no ending that is known; use one of {', '.join(_FILES)}.")
+    chosen = _FILES[path.suffix.lower()] if codec == "auto" else codec
+    if chosen not in CODECS:
+        raise StereoSyncError(f"Sound: there is no codec {codec!r}; use one of auto, {', '.join(CODECS)}.")
+    if sound.channels not in LAYOUTS:
+        raise StereoSyncError(f"Sound: {sound.channels} channels do not fit into a sound file, 8 do; mix it to stereo first.")
+    kind = CODECS[chosen]
+    sound = resample(sound, kind.rate_for(sound.rate))
+    with replacing(path) as temporary, written(temporary) as container:
+        container.metadata.update(metadata or {})
+        try:
+            track = SoundTrack(container, kind, sound.channels, sound.rate)
+        except ValueError as error:
+            raise StereoSyncError(f"Sound: {path.suffix} files cannot hold {chosen}; use codec auto.") from error
+        track.append(sound.samples)
+        track.finish()
+    return path

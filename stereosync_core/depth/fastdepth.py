@@ -1,0 +1,68 @@
+"""FastDepth: a MobileNet encoder and a depthwise-separable decoder with three additive skips, 1.3 M parameters.
+
+Wofk, Ma, Yang, Karaman, Sze: "FastDepth: Fast Monocular Depth Estimation on Embedded Systems", ICRA 2019. The channel widths
+are those of the pruned release. Batch norms are folded into the convolutions of the bundled weights.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+#: (output channels, stride) of the encoder's depthwise-separable blocks.
+ENCODER = [
+    (56, 1), (88, 2), (120, 1), (144, 2), (256, 1), (408, 2), (376, 1),
+    (272, 1), (288, 1), (296, 1), (328, 1), (480, 2), (512, 1),
+]  # fmt: skip
+#: Output channels of the decoder's blocks, each followed by a doubling of the size.
+DECODER = [200, 256, 120, 56, 16]
+#: Encoder blocks whose output joins the decoder after its second, third and fourth block.
+SKIPS = {1: 4, 2: 2, 3: 0}
+
+
+class SeparableBlock(nn.Module):
+    """Depthwise then pointwise convolution, each with its activation."""
+
+    def __init__(self, channels: int, out_channels: int, kernel: int, stride: int, limit: float | None):
+        super().__init__()
+        self.depthwise = nn.Conv2d(channels, channels, kernel, stride, kernel // 2, groups=channels)
+        self.pointwise = nn.Conv2d(channels, out_channels, 1)
+        self.limit = limit
+
+    def activation(self, x: torch.Tensor) -> torch.Tensor:
+        return F.relu(x) if self.limit is None else torch.clamp(x, 0.0, self.limit)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.activation(self.pointwise(self.activation(self.depthwise(x))))
+
+
+class FastDepth(nn.Module):
+    """RGB ``[B, 3, H, W]`` in 0..1, sides divisible by 32 -> depth ``[B, 1, H, W]`` in metres, larger = farther."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 16, 3, 2, 1)
+        channels, blocks = 16, []
+        for width, stride in ENCODER:
+            blocks.append(SeparableBlock(channels, width, 3, stride, limit=6.0))
+            channels = width
+        self.encoder = nn.ModuleList(blocks)
+        blocks = []
+        for width in DECODER:
+            blocks.append(SeparableBlock(channels, width, 5, 1, limit=None))
+            channels = width
+        self.decoder = nn.ModuleList(blocks)
+        self.head = nn.Conv2d(channels, 1, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.clamp(self.stem(x), 0.0, 6.0)
+        features = []
+        for block in self.encoder:
+            x = block(x)
+            features.append(x)
+        for index, block in enumerate(self.decoder):
+            x = F.interpolate(block(x), scale_factor=2.0, mode="nearest")
+            if index in SKIPS:
+                x = x + features[SKIPS[index]]
+        return F.relu(self.head(x))

@@ -1,0 +1,55 @@
+"""Depth that was estimated frame by frame, made steady: RollingDepth's co-alignment, with each map as its own snippet.
+
+An estimator that sees one frame at a time gives every frame a scale and a shift of its own, and the clip flickers. Frames that
+follow each other show nearly the same things, so each map is taken as a snippet that stands for itself and for the frames just
+after it, and one scale and shift for each map is sought with which neighbours agree. Differences count by their size and not
+their square, so that what moves weighs little. Nothing is averaged over time: every map keeps its detail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from ..errors import StereoSyncError
+from ..scene import DepthSequence
+from .rollingdepth.alignment import AlignmentOptions, alignment_points, co_align
+from .rollingdepth.snippets import Snippets
+from .small import stretch
+
+#: Unlike snippets, which begin near each other, single maps may need a true shift; and where far is exactly 0, as in maps
+#: that were stretched, inverses are only worth comparing well above it.
+OPTIONS = AlignmentOptions(factor=4, shift_weight=1.0, floor=0.1, plateau=0.002)
+
+
+def steady(
+    depth: DepthSequence,
+    *,
+    window: int = 5,
+    options: AlignmentOptions = OPTIONS,
+    progress: Callable[[float, float], None] | None = None,
+) -> DepthSequence:
+    """The same depth without flicker, stretched to 0..1 again.
+
+    :param window: frames that follow each other and are brought to agree, 2..15.
+    :param progress: called with iterations done and in all; raising inside it stops the work.
+    """
+    if not 2 <= window <= 15:
+        raise StereoSyncError(f"Steady depth: a window of {window} frames is outside 2..15; 5 is usual.")
+    count = len(depth.times)
+    if count == 1:
+        return depth
+    length = min(window, count)
+    # Ends reach beyond the clip, so that every map has all its slots.
+    snippets = Snippets(dilation=1, length=length, frame_count=count + length - 1)
+    maps = torch.from_numpy(np.array(depth.maps))
+    points = alignment_points(maps, options)
+    if 0 in points.shape:
+        raise StereoSyncError(f"Steady depth: maps of {maps.shape[2]} x {maps.shape[1]} are too small; make them larger.")
+    values = points[:, None].expand(-1, length, -1, -1)
+    scales, shifts = co_align([values], [snippets], options, progress=progress)[0]
+    steadied = maps.mul_(scales[:, None, None]).add_(shifts[:, None, None]).numpy()
+    stretch(steadied)
+    return DepthSequence(steadied, depth.times)

@@ -1,0 +1,198 @@
+"""Co-alignment: one scale and one shift for every snippet, so that all snippets agree on the frames they share.
+
+The released objective, computed another way. The release lays all predictions out as rows x frames x points, most of them
+empty, and lets autograd walk through that. Here only what a snippet covers is stored, the frames of a row are an unbroken run
+(so that a frame's mean is a sum of slices), and the gradient, which has a closed form because the means are held fixed, is
+written out. That also makes it work inside inference mode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from .snippets import Snippets
+
+
+@dataclass(frozen=True)
+class AlignmentOptions:
+    """Constants of the co-alignment; the defaults are the release's.
+
+    :param border: pixels cut off at each edge.
+    :param factor: every so-many-th row and column is looked at.
+    :param iterations: Adam steps.
+    :param rate: Adam's step size; its betas are 0.5 and 0.9.
+    :param scale_weight: how strongly scales below 1 are held up.
+    :param shift_weight: how strongly shifts are held at 0.
+    :param floor: smallest depth that an inverse is taken of.
+    :param plateau: stop when the loss falls by less than this part over 100 iterations; 0 never stops early, as the release.
+    """
+
+    border: int = 2
+    factor: int = 10
+    iterations: int = 2000
+    rate: float = 1e-3
+    scale_weight: float = 0.1
+    shift_weight: float = 10.0
+    floor: float = 1e-3
+    plateau: float = 0.0
+
+
+RELEASED_ALIGNMENT = AlignmentOptions()
+#: Stops where the loss no longer falls: several times fewer iterations, scales within the jitter of the full run.
+FAST_ALIGNMENT = AlignmentOptions(plateau=0.002)
+_BETAS, _EPSILON = (0.5, 0.9), 1e-8
+_SMALLEST_MEAN = 1e-8
+#: Iterations between two looks at the loss for the plateau, and in each window that is compared.
+_LOOK, _WINDOW = 5, 100
+
+
+def alignment_points(maps: torch.Tensor, options: AlignmentOptions) -> torch.Tensor:
+    """The points ``[..., h', w']`` of maps ``[..., H, W]`` that the alignment looks at: a view."""
+    border, factor = options.border, options.factor
+    return maps[..., border : maps.shape[-2] - border : factor, border : maps.shape[-1] - border : factor]
+
+
+class Objective:
+    """Loss of the alignment and its gradient, in buffers that are made once.
+
+    :param values: for each of ``snippets``, depth ``[K, L, ...]`` at the alignment's points, the clip's minimum removed.
+    """
+
+    def __init__(self, values: Sequence[torch.Tensor], snippets: Sequence[Snippets], options: AlignmentOptions):
+        self.options = options
+        frame_count = snippets[0].frame_count
+        # One row for each snippet and slot, slot by slot, so that rows of neighbouring snippets are neighbouring frames.
+        self.depth = torch.cat([value.flatten(2).transpose(0, 1).flatten(0, 1).float() for value in values])
+        device = self.depth.device
+        rows, points = self.depth.shape
+        self.inverse_count = torch.zeros(frame_count, 1, device=device)
+        owner, frame, weights = [], [], []
+        self._snippet_sums: list[tuple[slice, slice, int]] = []
+        # [0] is depth, [1] its inverse; differences and means likewise.
+        self.pair = torch.empty(2, rows, points, device=device)
+        self.means = torch.empty(2, frame_count, points, device=device)
+        self.difference = torch.empty_like(self.pair)
+        self._runs: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor, int]] = []
+        row = snippet = total = 0
+        for group in snippets:
+            self._snippet_sums.append(
+                (slice(snippet, snippet + group.count), slice(row, row + group.length * group.count), group.length)
+            )
+            for slot in range(group.length):
+                run, frames = slice(row, row + group.count), group.span(slot)
+                views = self.pair[:, run], self.means[:, frames], self.difference[:, run]
+                self._runs.append((*views, group.repeats))
+                self.inverse_count[frames] += group.repeats
+                owner.append(torch.arange(snippet, snippet + group.count))
+                frame.append(torch.arange(frames.start, frames.stop))
+                row += group.count
+            weights.append(torch.full((group.count,), float(group.repeats)))
+            snippet += group.count
+            total += group.repeats * group.length
+        self.inverse_count = 1.0 / self.inverse_count
+        self.owner, self.frame = torch.cat(owner).to(device), torch.cat(frame).to(device)
+        self.weights = torch.cat(weights).to(device)
+        counts = torch.cat([torch.full((group.count,), float(group.count)) for group in snippets])
+        self.snippets_in_pass = counts.to(device)
+        # The release's mean is over rows x frames x points, with what no snippet covers counted as zero.
+        self.entries = total * frame_count * points
+        self.points = points
+
+    @property
+    def start(self) -> torch.Tensor:
+        """Scales 1 and shifts 0: float32 ``[2, snippets]``, all passes one after the other."""
+        parameters = torch.zeros(2, len(self.snippets_in_pass), device=self.depth.device)
+        parameters[0] = 1.0
+        return parameters
+
+    @torch.inference_mode()
+    def gradient(self, parameters: torch.Tensor, with_loss: bool = False) -> tuple[torch.Tensor, float]:
+        """Gradient ``[2, snippets]`` at ``parameters`` (of a single repeat), and the loss where asked for."""
+        depth, inverse = self.pair[0], self.pair[1]
+        each = parameters.index_select(1, self.owner)
+        torch.addcmul(each[1, :, None], self.depth, each[0, :, None], out=depth)
+        torch.clamp(depth, min=self.options.floor, out=inverse).reciprocal_()
+        self.means.zero_()
+        for values, means, _, repeats in self._runs:
+            means.add_(values, alpha=repeats)
+        self.means.mul_(self.inverse_count)
+        # a frame whose every point is the clip's minimum has the mean 0
+        norms = self.means.abs().mean(dim=-1).clamp_(min=_SMALLEST_MEAN)
+        weights = norms.mul_(self.entries).reciprocal_().index_select(1, self.frame)
+        for values, means, difference, _ in self._runs:
+            torch.sub(values, means, out=difference)
+        loss = self._loss(parameters, weights) if with_loss else 0.0
+        self.difference.sign_()
+        # d(1/x)/dx = -1/x^2, and 0 where the floor holds
+        clamped = depth < self.options.floor
+        self.difference[1].mul_(inverse.mul_(inverse).neg_().masked_fill_(clamped, 0.0))
+        by_shift = self.difference.sum(dim=-1)
+        by_scale = self.difference.mul_(self.depth).sum(dim=-1)
+        rows = torch.stack([by_scale, by_shift]).mul_(weights).sum(dim=1)
+        gradient = torch.empty_like(parameters)
+        for of_snippets, of_rows, length in self._snippet_sums:
+            torch.sum(rows[:, of_rows].unflatten(1, (length, -1)), dim=1, out=gradient[:, of_snippets])
+        scale, shift = parameters
+        gradient[0] -= (1.0 - scale).clamp_(min=0.0).mul_(2 * self.options.scale_weight).div_(self.snippets_in_pass)
+        gradient[1] += (shift * (2 * self.options.shift_weight)).div_(self.snippets_in_pass)
+        return gradient, loss
+
+    def _loss(self, parameters: torch.Tensor, weights: torch.Tensor) -> float:
+        rows = (self.difference.abs().sum(dim=-1) * weights).sum(dim=0)
+        data = (rows * self.weights[self.owner]).sum()
+        scale, shift = parameters
+        held = self.options.scale_weight * (1.0 - scale).clamp(min=0.0).square() + self.options.shift_weight * shift.square()
+        return float(data + (held * self.weights / self.snippets_in_pass).sum())
+
+
+@torch.inference_mode()
+def co_align(
+    values: Sequence[torch.Tensor],
+    snippets: Sequence[Snippets],
+    options: AlignmentOptions = RELEASED_ALIGNMENT,
+    *,
+    observe: Callable[[int, torch.Tensor, float], None] | None = None,
+    progress: Callable[[float, float], None] | None = None,
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Scales ``[K]`` and shifts ``[K]``, float32, for each of ``snippets``.
+
+    :param values: see :class:`Objective`; on the device that is to do the work.
+    :param observe: called before each update with the iteration, the parameters ``[2, snippets]`` and the loss there.
+    :param progress: called with iterations done and in all.
+    """
+    objective = Objective(values, snippets, options)
+    parameters = objective.start
+    counts = [group.count for group in snippets]
+    # A snippet alone agrees with itself.
+    iterations = options.iterations if sum(counts) > 1 else 0
+    mean, variance = torch.zeros_like(parameters), torch.zeros_like(parameters)
+    (beta1, beta2), losses = _BETAS, []
+    for iteration in range(iterations):
+        look = options.plateau > 0 and iteration % _LOOK == 0
+        gradient, loss = objective.gradient(parameters, with_loss=look or observe is not None)
+        if observe is not None:
+            observe(iteration, parameters, loss)
+        if look:
+            losses.append(loss)
+            if _has_settled(losses, options.plateau):
+                break
+        mean.lerp_(gradient, 1 - beta1)
+        variance.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+        denominator = variance.sqrt().div_((1 - beta2 ** (iteration + 1)) ** 0.5).add_(_EPSILON)
+        parameters.addcdiv_(mean, denominator, value=-options.rate / (1 - beta1 ** (iteration + 1)))
+        if progress is not None and iteration % 20 == 0:
+            progress(iteration, iterations)
+    scales, shifts = parameters.split(1)
+    return list(zip(scales[0].split(counts), shifts[0].split(counts), strict=True))
+
+
+def _has_settled(losses: list[float], plateau: float) -> bool:
+    """Whether the mean loss of the last window is no longer lower than that of the window before it by the part ``plateau``."""
+    window = _WINDOW // _LOOK
+    if len(losses) < 2 * window:
+        return False
+    before, now = sum(losses[-2 * window : -window]), sum(losses[-window:])
+    return before - now < plateau * before

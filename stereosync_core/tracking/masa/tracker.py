@@ -1,0 +1,310 @@
+"""MASA's two trackers: from boxes with embeddings, frame by frame, to identities.
+
+The rules of the release in both its forms; frames are told by their time in seconds, and what the release counts in frames is
+turned into seconds with its own frame rate. Boxes are in the frame's own pixels throughout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ...errors import StereoSyncError
+from ..association import overlap
+
+#: Seconds by which a sum of times may be off.
+TINY = 1e-6
+#: Long side in pixels of the frames for which the release's distance gate of 100 pixels is meant.
+GATE_SIDE = 1280
+#: Factor by which the gate widens in a second without a sight of the thing: exp(6), as released.
+WIDENING = 6.0
+
+
+@dataclass(frozen=True)
+class TaoSettings:
+    """The form for open vocabularies, which MASA's demonstration uses; the values are those of the plug-and-play release.
+
+    :param init_score: score from which a box may begin a track.
+    :param obj_score: score from which a box may carry one on.
+    :param match_score: similarity from which a box is the same thing.
+    :param memory: seconds after which a thing that is not seen is forgotten.
+    :param momentum: weight of the newest embedding in the remembered one.
+    :param distractor_score: a box below this is dropped where it overlaps a stronger one ...
+    :param distractor_overlap: ... by more than this intersection over union.
+    :param max_distance: pixels that a thing's centre may have moved before the similarity is cut; None = no limit.
+    :param decay: pixels beyond that limit over which the similarity falls to 1/e.
+    :param furthest: pixels that the limit does not exceed however long a thing was away; None = as released, no bound.
+    :param per_class: a box is never taken for a thing of another class. Not in the release.
+    """
+
+    init_score: float = 0.1
+    obj_score: float = 0.01
+    match_score: float = 0.5
+    memory: float = 10 / 30
+    momentum: float = 0.8
+    distractor_score: float = 0.5
+    distractor_overlap: float = 0.3
+    max_distance: float | None = 100.0
+    decay: float = 100 / 30
+    furthest: float | None = None
+    per_class: bool = False
+
+    def for_frame(self, width: int, height: int) -> TaoSettings:
+        """The same with a distance gate that means the same share of a frame of this size."""
+        if self.max_distance is None:
+            return self
+        scale = max(width, height) / GATE_SIDE
+        furthest = None if self.furthest is None else self.furthest * scale
+        return replace(self, max_distance=self.max_distance * scale, decay=self.decay * scale, furthest=furthest)
+
+
+@dataclass(frozen=True)
+class BddSettings:
+    """The form for driving scenes: no distance gate, and boxes that are no thing are remembered as backdrop for a frame.
+
+    :param init_score, obj_score, match_score, memory, momentum, per_class: as in :class:`TaoSettings`.
+    :param discard_score: an uncertain box this similar to a thing is neither a new thing nor backdrop.
+    :param backdrop_overlap: overlap from which an uncertain box repeats a stronger one.
+    :param class_overlap: the same for a certain box.
+    :param metric: ``bisoftmax``, ``softmax`` or ``cosine``.
+    """
+
+    init_score: float = 0.5
+    obj_score: float = 0.3
+    match_score: float = 0.6
+    memory: float = 10 / 30
+    momentum: float = 0.8
+    discard_score: float = 0.5
+    backdrop_overlap: float = 0.3
+    class_overlap: float = 0.7
+    metric: str = "bisoftmax"
+    per_class: bool = False
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """The boxes of one frame that have an identity, strongest first.
+
+    :param rows: their places in what was given ``[N]``, for masks and the like.
+    :param boxes: ``[N, 4]`` in pixels.
+    :param scores: ``[N]``.
+    :param labels: ``[N]``, as given.
+    :param ids: ``[N]``, counted from 0.
+    """
+
+    rows: np.ndarray
+    boxes: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+    ids: np.ndarray
+
+
+@dataclass
+class Tracklet:
+    """What is remembered of a thing."""
+
+    box: np.ndarray
+    embedding: np.ndarray
+    label: Any
+    score: float
+    last: float
+
+
+@dataclass
+class Backdrop:
+    """Boxes of the last frame that are no thing."""
+
+    embeddings: np.ndarray
+    labels: np.ndarray
+
+
+@dataclass
+class _Tracker:
+    """What both forms share. ``match`` is the last frame's similarity (boxes by memory), None where nothing was compared."""
+
+    settings: Any
+    tracklets: dict[int, Tracklet] = field(default_factory=dict)
+    match: np.ndarray | None = None
+    _count: int = 0
+
+    def update(
+        self, time: float, boxes: np.ndarray, scores: np.ndarray | None, labels: Sequence[Any], embeddings: np.ndarray
+    ) -> Tracked:
+        """Identities for the boxes of the frame at ``time`` seconds; times rise from call to call.
+
+        :param boxes: ``[N, 4]`` as x0, y0, x1, y1 in pixels of the frame.
+        :param scores: ``[N]``; ones where there are none.
+        :param labels: ``[N]``, anything that can be compared.
+        :param embeddings: float32 ``[N, 256]``.
+        :raises StereoSyncError: the numbers differ.
+        """
+        self.match = None
+        boxes, kinds = np.asarray(boxes, dtype=np.float32).reshape(-1, 4), np.asarray(labels)
+        scores = np.ones(len(boxes), dtype=np.float32) if scores is None else np.asarray(scores, dtype=np.float32)
+        if not len(boxes) == len(scores) == len(kinds) == len(embeddings):
+            raise StereoSyncError(
+                f"Boxes: {len(boxes)} boxes, {len(scores)} scores, {len(kinds)} labels and {len(embeddings)} embeddings in a "
+                "frame; give equal numbers."
+            )
+        order = np.argsort(-scores, kind="stable")
+        if len(order) == 0:
+            # As released: a frame without boxes is passed over, and nothing is forgotten in it.
+            return Tracked(order, boxes, scores, kinds, np.zeros(0, dtype=np.int64))
+        order = order[self._keep(boxes[order], scores[order])]
+        boxes, scores, kinds, embeddings = boxes[order], scores[order], kinds[order], embeddings[order]
+        ids = self._assign(time, boxes, scores, kinds, embeddings)
+        fresh = (ids == -1) & (scores > self.settings.init_score)
+        ids[fresh] = self._count + np.arange(fresh.sum())
+        self._count += int(fresh.sum())
+        self._remember(time, boxes, scores, kinds, embeddings, ids)
+        named = ids > -1
+        return Tracked(order[named], boxes[named], scores[named], kinds[named], ids[named])
+
+    def _remember(self, time, boxes, scores, labels, embeddings, ids) -> None:
+        new = self.settings.momentum
+        for row in np.flatnonzero(ids > -1):
+            known = self.tracklets.get(int(ids[row]))
+            embedding = embeddings[row] if known is None else (1 - new) * known.embedding + new * embeddings[row]
+            self.tracklets[int(ids[row])] = Tracklet(boxes[row], embedding, labels[row], float(scores[row]), time)
+        memory = self.settings.memory
+        self.tracklets = {id_: track for id_, track in self.tracklets.items() if time - track.last < memory - TINY}
+
+    def _keep(self, boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+    def _assign(self, time, boxes, scores, labels, embeddings) -> np.ndarray:
+        raise NotImplementedError
+
+
+class TaoTracker(_Tracker):
+    """The release's form for open vocabularies (:class:`TaoSettings`)."""
+
+    settings: TaoSettings
+
+    def __init__(self, settings: TaoSettings | None = None):
+        super().__init__(settings or TaoSettings())
+
+    def _keep(self, boxes, scores):
+        """False for distractors: weak boxes on any stronger one, be that itself dropped."""
+        return (scores >= self.settings.distractor_score) | (covered(boxes) <= self.settings.distractor_overlap)
+
+    def _assign(self, time, boxes, scores, labels, embeddings):
+        ids = np.full(len(boxes), -1, dtype=np.int64)
+        if not self.tracklets:
+            return ids
+        numbers, known = np.array(list(self.tracklets)), list(self.tracklets.values())
+        memory = np.stack([track.embedding for track in known])
+        match = (bisoftmax(embeddings @ memory.T) + cosine(embeddings, memory)) / 2
+        if self.settings.max_distance is not None:
+            match = match * self._gate(time, boxes, known)
+        if self.settings.per_class:
+            match = match * (labels[:, None] == np.array([track.label for track in known])[None])
+        self.match = match.copy()
+        for row in range(len(boxes)):
+            best = int(match[row].argmax())
+            if match[row, best] > self.settings.match_score and scores[row] > self.settings.obj_score:
+                ids[row] = numbers[best]
+                match[np.arange(len(match)) != row, best] = 0
+        return ids
+
+    def _gate(self, time: float, boxes: np.ndarray, known: list[Tracklet]) -> np.ndarray:
+        """Factor of the similarity ``[N, T]``: 1 within reach, falling beyond."""
+        assert self.settings.max_distance is not None
+        here, there = centres(boxes), centres(np.stack([track.box for track in known]))
+        distance = np.linalg.norm(here[:, None] - there[None], axis=-1)
+        away = time - np.array([track.last for track in known])
+        # The exponent is bounded because exp overflows after two minutes.
+        reach = self.settings.max_distance * np.exp(np.minimum(WIDENING * away, 50.0))
+        if self.settings.furthest is not None:
+            reach = np.minimum(reach, self.settings.furthest)
+        return np.exp(-np.maximum(distance - reach, 0.0) / self.settings.decay).astype(np.float32)
+
+
+class BddTracker(_Tracker):
+    """The release's form for driving scenes (:class:`BddSettings`)."""
+
+    settings: BddSettings
+
+    def __init__(self, settings: BddSettings | None = None):
+        super().__init__(settings or BddSettings())
+        self.backdrop: Backdrop | None = None
+
+    def _keep(self, boxes, scores):
+        """False for boxes that repeat a stronger one."""
+        limit = np.where(scores < self.settings.obj_score, self.settings.backdrop_overlap, self.settings.class_overlap)
+        return covered(boxes) <= limit
+
+    def _assign(self, time, boxes, scores, labels, embeddings):
+        ids = np.full(len(boxes), -1, dtype=np.int64)
+        if not self.tracklets:
+            return ids
+        numbers = np.array(list(self.tracklets))
+        memory = np.stack([track.embedding for track in self.tracklets.values()])
+        kinds = np.array([track.label for track in self.tracklets.values()])
+        if self.backdrop is not None:
+            numbers = np.concatenate([numbers, np.full(len(self.backdrop.labels), -1)])
+            memory = np.concatenate([memory, self.backdrop.embeddings])
+            kinds = np.concatenate([kinds, self.backdrop.labels])
+        match = similarity(embeddings, memory, self.settings.metric)
+        if self.settings.per_class:
+            match = match * (labels[:, None] == kinds[None])
+        self.match = match.copy()
+        for row in range(len(boxes)):
+            best = int(match[row].argmax())
+            if match[row, best] <= self.settings.match_score or numbers[best] < 0:
+                continue
+            if scores[row] > self.settings.obj_score:
+                ids[row] = numbers[best]
+                match[np.arange(len(match)) != row, best] = 0
+            elif match[row, best] > self.settings.discard_score:
+                ids[row] = -2
+        return ids
+
+    def _remember(self, time, boxes, scores, labels, embeddings, ids):
+        super()._remember(time, boxes, scores, labels, embeddings, ids)
+        rows = np.flatnonzero((ids == -1) & (covered(boxes) <= self.settings.backdrop_overlap))
+        self.backdrop = Backdrop(embeddings[rows], labels[rows]) if len(rows) else None
+
+
+def covered(boxes: np.ndarray) -> np.ndarray:
+    """Greatest overlap ``[N]`` of each box with any box before it."""
+    return np.tril(overlap(boxes, boxes), -1).max(axis=1)
+
+
+def centres(boxes: np.ndarray) -> np.ndarray:
+    """Middles ``[N, 2]`` of boxes ``[N, 4]``."""
+    return (boxes[:, :2] + boxes[:, 2:]) / 2
+
+
+def softmax(x: np.ndarray, axis: int) -> np.ndarray:
+    """Softmax of a matrix along one axis."""
+    x = np.exp(x - x.max(axis=axis, keepdims=True))
+    return x / x.sum(axis=axis, keepdims=True)
+
+
+def bisoftmax(products: np.ndarray) -> np.ndarray:
+    """Mean of the softmax over the memory and the softmax over the boxes.
+
+    Fischer et al., "QDTrack: Quasi-Dense Similarity Learning for Appearance-Only Multiple Object Tracking", 2023.
+    """
+    return (softmax(products, 1) + softmax(products, 0)) / 2
+
+
+def cosine(embeddings: np.ndarray, memory: np.ndarray) -> np.ndarray:
+    """Cosine ``[N, T]`` of the angles between embeddings."""
+    first, second = (x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12) for x in (embeddings, memory))
+    return first @ second.T
+
+
+def similarity(embeddings: np.ndarray, memory: np.ndarray, metric: str) -> np.ndarray:
+    """Similarity ``[N, T]`` by the metric's name; raises StereoSyncError on a name it does not know."""
+    if metric == "bisoftmax":
+        return bisoftmax(embeddings @ memory.T)
+    if metric == "softmax":
+        return softmax(embeddings @ memory.T, 1)
+    if metric == "cosine":
+        return cosine(embeddings, memory)
+    raise StereoSyncError(f"Similarity: '{metric}' is not known; choose bisoftmax, softmax or cosine.")

@@ -1,0 +1,71 @@
+"""How a stereo sound is placed, measured: level differences over time, and how well they follow an object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..errors import StereoSyncError
+from ..scene import Track
+
+#: dB beyond which a level difference says no more than "hard left" or "hard right".
+LEVEL_DIFFERENCE_LIMIT = 25.0
+
+
+def level_difference(
+    stereo: np.ndarray, rate: int, window: float = 0.1, floor_db: float = 35.0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Interaural level difference of a stereo sound, window by window.
+
+    :param stereo: ``[2, N]``.
+    :param window: seconds of each window; windows are Hann-weighted and overlap by half. (A plain cut through the
+        onset of a sound would tell no more than which ear hears first.)
+    :param floor_db: a window sounds when its level is at most this far below the loudest window's.
+    :return: ``times [W]`` of the windows' centres in seconds, ``ild_db [W]`` right minus left within ±25 dB,
+        ``level_db [W]`` of the two channels' power (full scale = 0, silence = -120), ``sounding [W]`` bool.
+    :raises StereoSyncError: when the sound is not stereo, shorter than one window or not finite.
+    """
+    stereo = np.asarray(stereo, dtype=np.float64)
+    size = round(window * rate / 2) * 2
+    if stereo.ndim != 2 or stereo.shape[0] != 2 or size < 2 or stereo.shape[1] < size:
+        raise StereoSyncError(
+            f"Level difference: the sound has shape {stereo.shape}; give stereo [2, samples], at least {max(size, 2)}."
+        )
+    if not np.isfinite(stereo).all():
+        raise StereoSyncError("Level difference: the sound contains NaN or infinite samples.")
+    hop = size // 2
+    count = stereo.shape[1] // hop - 1
+    halves = (stereo[:, : (count + 1) * hop] ** 2).reshape(2, count + 1, hop)
+    hann = np.sin(np.pi * (np.arange(size) + 0.5) / size) ** 2
+    power = (halves[:, :-1] @ hann[:hop] + halves[:, 1:] @ hann[hop:]) / hann.sum()
+    level = 10 * np.log10(np.maximum(power.sum(0), 1e-12))
+    difference = 10 * np.log10(np.maximum(power[1], 1e-15) / np.maximum(power[0], 1e-15))
+    sounding = (level > level.max() - floor_db) & (level > -119.0)
+    times = (np.arange(count) + 1) * hop / rate
+    return times, np.clip(difference, -LEVEL_DIFFERENCE_LIMIT, LEVEL_DIFFERENCE_LIMIT), level, sounding
+
+
+def placement_correlation(
+    stereo: np.ndarray,
+    rate: int,
+    azimuth: Track | Callable[[np.ndarray], np.ndarray],
+    *,
+    window: float = 0.1,
+    floor_db: float = 35.0,
+    max_gap: float = 0.5,
+) -> float:
+    """Pearson correlation of the level difference with an object's azimuth over the windows that sound (and, for a track,
+    during which it is in the picture). NaN when fewer than three windows remain, or one of the two never changes.
+
+    :param azimuth: a track, or a function from seconds ``[W]`` to azimuth ``[W]`` in -1..1.
+    """
+    times, difference, _, use = level_difference(stereo, rate, window, floor_db)
+    if isinstance(azimuth, Track):
+        _, visible = azimuth.at(times, max_gap)
+        places, use = azimuth.azimuth(times, max_gap), use & visible
+    else:
+        places = np.asarray(azimuth(times), dtype=np.float64)
+    if use.sum() < 3 or np.ptp(places[use]) < 1e-9 or np.ptp(difference[use]) < 1e-9:
+        return float("nan")
+    return float(np.corrcoef(difference[use], places[use])[0, 1])

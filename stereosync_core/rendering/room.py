@@ -1,0 +1,95 @@
+"""A room around listener and source: first reflections off its walls and a short smooth tail.
+
+The room is a shoebox; each wall mirrors the source (J. Allen, D. Berkley, "Image method for efficiently simulating small-room
+acoustics", JASA 65, 1979). The direct sound follows the distance while the room answers at nearly the same level wherever the
+source stands, so the ratio of direct to reverberant sound falls with distance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import PCG64, Generator
+from scipy.signal import oaconvolve
+
+from .filters import butterworth
+from .panning import SPEED_OF_SOUND
+
+#: Metres at relative distance 1.
+MEDIAN_DISTANCE = 3.0
+SIDE_WALL, FRONT_WALL, CEILING = 4.5, 9.0, 1.6  # metres from the listener's head
+REFLECTION = 0.7  # of the pressure, at one wall
+WALL_CORNER = 5000.0  # Hz above which walls absorb
+PRE_DELAY = 0.012
+#: Energy of the tail over that of the direct sound at relative distance 1 in the liveliest room.
+TAIL_ENERGY = 0.5
+#: How much of a channel's tail comes from the other channel: little, since a tail that filled both sides evenly would pull
+#: the level difference to nothing whenever the direct sound pauses.
+CROSSFEED = 0.15
+#: Hz below which the tail is the same in both channels: in a diffuse field two points 17 cm apart, two ears, hear alike up to
+#: 1 kHz, where the sinc of their distance in wavelengths first vanishes.
+COHERENT_BELOW = 900.0
+#: The longest way round of a reflection in seconds; an upper bound for those who buffer.
+LONGEST_DELAY = 2.5 * FRONT_WALL / SPEED_OF_SOUND
+
+
+@dataclass(frozen=True)
+class Reflection:
+    """One mirrored source over time: ``delay [N]`` seconds after the direct sound, ``gain [N]``, ``azimuth [N]`` in -1..1 where
+    1 = a quarter turn to the right."""
+
+    delay: np.ndarray
+    gain: np.ndarray
+    azimuth: np.ndarray
+
+
+def early_reflections(angle: np.ndarray, distance: np.ndarray, room: float) -> list[Reflection]:
+    """Reflections off left wall, right wall, front wall and ceiling of a source at ``angle`` radians ``[N]`` to the right and
+    relative ``distance`` ``[N]``. ``room`` in 0..1 scales their energy."""
+    metres = np.clip(MEDIAN_DISTANCE * distance, 0.5, FRONT_WALL - 0.5)
+    x = np.clip(metres * np.sin(angle), 0.3 - SIDE_WALL, SIDE_WALL - 0.3)
+    z = metres * np.cos(angle)
+    direct = np.hypot(x, z)
+    images = [(-2 * SIDE_WALL - x, z, 0.0), (2 * SIDE_WALL - x, z, 0.0), (x, 2 * FRONT_WALL - z, 0.0), (x, z, 2 * CEILING)]
+    result = []
+    for image_x, image_z, height in images:
+        way = np.sqrt(image_x**2 + image_z**2 + height**2)
+        result.append(
+            Reflection(
+                delay=(way - direct) / SPEED_OF_SOUND,
+                gain=np.sqrt(room) * REFLECTION * MEDIAN_DISTANCE / np.maximum(way, MEDIAN_DISTANCE),
+                azimuth=np.clip(np.arctan2(image_x, image_z) / (np.pi / 2), -1.0, 1.0),
+            )
+        )
+    return result
+
+
+def reverberation_time(room: float) -> float:
+    """Seconds in which the tail falls by 60 dB: 0.2 (a closet) to 1.1 (a hall)."""
+    return 0.2 + 0.9 * room
+
+
+class LateTail:
+    """The late tail: stereo noise that dies away exponentially, its treble in half the time; deterministic from ``seed``."""
+
+    def __init__(self, room: float, rate: int, seed: int):
+        decay = reverberation_time(room)
+        time = np.arange(int(decay * rate)) / rate
+        generator = Generator(PCG64([int(seed) % 2**64, 0x7A11]))
+        noise = generator.standard_normal((2, len(time)))
+        # long waves reach both ears alike, in a diffuse field too
+        common = butterworth(noise.sum(0) * np.sqrt(0.5), COHERENT_BELOW, "lowpass", rate, order=2)
+        noise = common + butterworth(noise, COHERENT_BELOW, "highpass", rate, order=2)
+        bass = butterworth(noise, 2500.0, "lowpass", rate, order=1)
+        response = bass * 10 ** (-3 * time / decay) + 0.7 * (noise - bass) * 10 ** (-6 * time / decay)
+        response *= np.minimum(time / 0.015, 1.0)
+        # nothing of a tail belongs below the lowest modes of a room this size
+        response = butterworth(response, 80.0, "highpass", rate, order=1)
+        response *= np.sqrt(room * TAIL_ENERGY / (response**2).sum(-1, keepdims=True))
+        self.response = np.pad(response, ((0, 0), (int(PRE_DELAY * rate), 0))).astype(np.float32)
+
+    def __call__(self, send: np.ndarray) -> np.ndarray:
+        """The tail ``[2, M + length - 1]`` of the panned sound ``send [2, M]``."""
+        crossed = (1 - CROSSFEED) * send + CROSSFEED * send[::-1]
+        return oaconvolve(crossed, self.response, axes=-1)

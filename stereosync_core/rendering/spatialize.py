@@ -1,0 +1,255 @@
+"""Sound placed where things are: each voice goes along a track, near or far, left or right, on screen or off."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import StereoSyncError
+from ..scene import DepthSequence, Tracks
+from .hrtf import time_differences
+from .panning import MovingDelay, filter_binaural, interaural_time_difference, pan_gains
+from .propagation import AIR_CORNER, LowPass, air_gain, distance_gain
+from .room import LONGEST_DELAY, WALL_CORNER, LateTail, early_reflections
+from .trajectory import CONTROL_RATE, Trajectory, follow
+
+log = logging.getLogger(__name__)
+
+MODES = ("pan", "binaural")
+OFFSCREEN = ("fade", "hold", "mute")
+ASSIGN = ("each", "first", "all")
+
+_BLOCK = 0.5  # seconds rendered at a time: what bounds the memory beyond input and output
+_HOPS = 32  # crossfades of head-related responses in a block
+_CENTRE = np.sqrt(0.5)  # gain of either channel for what stays in the middle
+_VERTICAL = 9 / 16  # height of the frame over its width, for the angle of elevation
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How sound is placed; see :func:`spatialize` for what each does."""
+
+    mode: str = "pan"
+    width: float = 1.0
+    field_of_view: float = 60.0
+    itd: bool = True
+    distance_amount: float = 1.0
+    air: bool = True
+    room: float = 0.2
+    offscreen: str = "fade"
+    assign: str = "each"
+
+    def __post_init__(self):
+        for name, allowed in (("mode", MODES), ("offscreen", OFFSCREEN), ("assign", ASSIGN)):
+            if getattr(self, name) not in allowed:
+                raise StereoSyncError(f"Spatialize: {name} is {getattr(self, name)!r}; choose one of {', '.join(allowed)}.")
+        ranges = {"width": (0.0, 1.0), "field_of_view": (1.0, 180.0), "distance_amount": (0.0, 2.0), "room": (0.0, 1.0)}
+        for name, (low, high) in ranges.items():
+            if not low <= getattr(self, name) <= high:  # false for NaN as well
+                raise StereoSyncError(f"Spatialize: {name} is {getattr(self, name)}; give {low:g} to {high:g}.")
+
+
+def spatialize(
+    voices: np.ndarray,
+    rate: int,
+    tracks: Tracks | None,
+    *,
+    duration: float,
+    depth: DepthSequence | None = None,
+    mode: str = "pan",
+    width: float = 1.0,
+    field_of_view: float = 60.0,
+    itd: bool = True,
+    distance_from: str = "both",
+    distance_amount: float = 1.0,
+    air: bool = True,
+    room: float = 0.2,
+    offscreen: str = "fade",
+    assign: str = "each",
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> np.ndarray:
+    """Stereo sound of voices that move with tracked objects.
+
+    A placed voice is folded to mono: an image of its own would fight with the place it is given. Voices left without a track
+    stay in the middle, dry, and keep their stereo. Silence gives silence. The output never clips: if its peak would
+    exceed 1, one static gain brings the whole down to 1, and the log says so.
+
+    :param voices: float32 ``[B, C, N]``, one or two channels; cut or padded with silence to ``duration``.
+    :param rate: sampling rate in Hz, 8000 to 192000.
+    :param tracks: where things are; none at all leaves every voice in the middle, with a warning in the log.
+    :param duration: seconds of the output, the video's length.
+    :param depth: distance comes from it where given, else from the height of the boxes.
+    :param distance_from: with depth given, ``both``, ``boxes`` or ``depth``, as :meth:`Tracks.distance` has it.
+    :param mode: ``pan`` for loudspeakers and headphones alike (level and time difference, the frame's edges are hard left and
+        right), ``binaural`` for headphones (responses of the KEMAR manikin; the frame's edges are at half the field of view).
+    :param width: 0..1, how far out the places spread.
+    :param field_of_view: horizontal, in degrees; binaural only.
+    :param itd: whether the farther ear hears later (up to 0.66 ms).
+    :param distance_amount: exponent of the inverse distance law, 0 = distance changes nothing, 1 = physical.
+    :param air: whether distance takes treble away.
+    :param room: 0 = dry .. 1 = a hall; first reflections and tail.
+    :param offscreen: ``fade`` out in 150 ms when the object leaves, ``mute`` at once, or ``hold`` the last place.
+    :param assign: ``each``: voice b goes along track b, a single voice along the most prominent track; ``first``: the first
+        voice goes along the most prominent track and the others stay in the middle; ``all``: every voice sounds from every
+        track, at equal total power.
+    :param seed: of the room's tail.
+    :param progress: called as ``progress(done, total)`` after each block; what it raises ends the work.
+    :return: float32 ``[2, round(duration * rate)]``.
+    :raises StereoSyncError: for inputs of wrong shape, out of range, or with NaN.
+    """
+    placement = Placement(mode, width, field_of_view, itd, distance_amount, air, room, offscreen, assign)
+    voices = _checked(voices, rate, duration)
+    total = round(duration * rate)
+    output = np.zeros((2, total), dtype=np.float32)
+    placed, centred = _assigned(len(voices), tracks, assign)
+    if not placed:
+        log.warning("Spatialize: there are no tracks, so the sound stays in the middle.")
+    for voice in centred:
+        known = min(total, voices.shape[2])
+        output[:, :known] += np.float32(_CENTRE) * voices[voice, :, :known]
+
+    tail = LateTail(room, rate, seed) if room > 0 else None
+    block = max(round(_BLOCK * rate / _HOPS), 1) * _HOPS
+    blocks = -(-total // block)
+    for n, (voice, index, gain) in enumerate(placed):
+        assert tracks is not None
+        trajectory = follow(tracks, tracks.tracks[index], duration, depth, offscreen, distance_from)
+        source = _Source(voices[voice], trajectory, rate, placement, tail)
+        for k, (start, sound) in enumerate(source.blocks(total, block)):
+            stop = min(start + sound.shape[1], total)
+            output[:, start:stop] += np.float32(gain) * sound[:, : stop - start]
+            if progress is not None:
+                progress(n * blocks + k + 1, len(placed) * blocks)
+
+    peak = max(float(output.max()), -float(output.min()))
+    if peak > 1.0:
+        log.info("Spatialize: the sum peaks at %.1f dB over full scale; the whole is turned down by that.", 20 * np.log10(peak))
+        output *= np.float32(1.0 / (peak * (1 + 1e-6)))
+    return output
+
+
+def _checked(voices: np.ndarray, rate: int, duration: float) -> np.ndarray:
+    voices = np.asarray(voices, dtype=np.float32)
+    if voices.ndim != 3 or 0 in voices.shape or voices.shape[1] > 2:
+        raise StereoSyncError(
+            f"Spatialize: voices must be [voices, channels, samples], one or two channels, not empty; got {voices.shape}."
+        )
+    # min and max see NaN as well, without a temporary array of the sound's size
+    if not (np.isfinite(voices.min()) and np.isfinite(voices.max())):
+        raise StereoSyncError("Spatialize: voices contain NaN or infinite samples; repair the sound before giving it here.")
+    if not 8000 <= rate <= 192000:
+        raise StereoSyncError(f"Spatialize: the sampling rate is {rate} Hz; resample the sound to 8000..192000 Hz.")
+    if not np.isfinite(duration) or round(duration * rate) < 1:
+        raise StereoSyncError(f"Spatialize: the duration is {duration} seconds; give the video's length, above zero.")
+    return voices
+
+
+def _assigned(count: int, tracks: Tracks | None, assign: str) -> tuple[list[tuple[int, int, float]], list[int]]:
+    """Placed voices as (voice, index of the track, gain), and the voices that stay in the middle."""
+    if tracks is None or len(tracks) == 0:
+        return [], list(range(count))
+    if assign == "all":
+        gain = 1 / np.sqrt(len(tracks))
+        return [(voice, index, gain) for voice in range(count) for index in range(len(tracks))], []
+    if assign == "first" or count == 1:
+        prominent = int(np.argmax([track.prominence for track in tracks]))
+        return [(0, prominent, 1.0)], list(range(1, count))
+    pairs = min(count, len(tracks))
+    return [(voice, voice, 1.0) for voice in range(pairs)], list(range(pairs, count))
+
+
+class _Source:
+    """One voice on its way, rendered block by block."""
+
+    def __init__(self, voice: np.ndarray, trajectory: Trajectory, rate: int, placement: Placement, tail: LateTail | None):
+        self.voice, self.trajectory, self.rate, self.placement, self.tail = voice, trajectory, rate, placement, tail
+        self.air = LowPass(AIR_CORNER, rate)
+        self.walls = LowPass(WALL_CORNER, rate)
+        pan = trajectory.azimuth * placement.width
+        if placement.mode == "pan":
+            self.angle = pan * np.pi / 4
+            lag = interaural_time_difference(pan * np.pi / 2)
+        else:
+            half = placement.field_of_view / 2
+            self.degrees = pan * half
+            self.rise = trajectory.elevation * half * _VERTICAL
+            self.angle = np.deg2rad(self.degrees)
+            lag = time_differences(self.degrees, self.rise, rate)
+        # Everything below is on the trajectory's grid; a block interpolates it to its samples.
+        self.lag = lag * rate / 2 if placement.itd else np.zeros(len(trajectory))
+        # the tail of a binaural sound is placed like the sound, as far as a gain can do what a head does
+        self.sides = pan_gains(pan if placement.mode == "pan" else np.sin(self.angle))
+        self.near = distance_gain(trajectory.distance, placement.distance_amount)
+        self.treble = air_gain(trajectory.distance, placement.distance_amount)
+        images = early_reflections(self.angle, trajectory.distance, placement.room) if placement.room > 0 else []
+        self.images = [
+            (image.delay * rate, *(image.gain * side for side in pan_gains(image.azimuth)))  # delay in samples, left, right
+            for image in images
+        ]
+
+    def blocks(self, total: int, block: int) -> Iterator[tuple[int, np.ndarray]]:
+        """First sample and sound ``[2, at least block]`` of each block; what overhangs belongs on top of the next ones."""
+        before = int(LONGEST_DELAY * self.rate) + 32 if self.images else 96
+        after = 96 + int(0.001 * self.rate)
+        for start in range(0, total, block):
+            mono = self._mono(start - before, start + block + after)
+            # a silent stretch stays exactly silent, and costs nothing
+            yield start, self._render(mono, start, block, before) if mono.any() else np.zeros((2, 0), np.float32)
+
+    def _mono(self, start: int, stop: int) -> np.ndarray:
+        """The voice folded to mono, faded where its object is off screen, silent beyond its ends."""
+        result = np.zeros(stop - start, dtype=np.float32)
+        first, last = max(start, 0), min(stop, self.voice.shape[1])
+        if first < last:
+            part = self.voice[:, first:last].mean(0)
+            result[first - start : last - start] = part * self._grid(first, last - first)(self.trajectory.presence)
+        return result
+
+    def _grid(self, start: int, count: int) -> Callable[[np.ndarray], np.ndarray]:
+        """Linear interpolation from the trajectory's grid to ``count`` samples from ``start`` on."""
+        position = (start + np.arange(count)) * (CONTROL_RATE / self.rate)
+        whole = np.minimum(position.astype(np.intp), len(self.trajectory) - 2)
+        part = np.clip(position - whole, 0.0, 1.0)
+
+        def interpolate(values: np.ndarray) -> np.ndarray:
+            low = values[whole]
+            return low + part * (values[whole + 1] - low)
+
+        return interpolate
+
+    def _render(self, mono: np.ndarray, start: int, block: int, before: int) -> np.ndarray:
+        at = self._grid(start, block)
+        delay = MovingDelay(mono)
+        place = before + np.arange(block, dtype=np.float64)
+        lag = at(self.lag)
+        ears = np.stack([delay.read(place - lag), delay.read(place + lag)])
+        sides = np.stack([at(side) for side in self.sides]).astype(np.float32)
+
+        direct = ears * at(self.near).astype(np.float32)
+        if self.placement.air:
+            bass = self.air(direct)
+            direct = bass + (direct - bass) * at(self.treble).astype(np.float32)
+        if self.placement.mode == "pan":
+            layers = [direct * sides]
+        else:
+            hop = block // _HOPS
+            centres = self._grid(start, block + 1)
+            azimuth, elevation = centres(self.degrees)[::hop], centres(self.rise)[::hop]
+            layers = [np.float32(_CENTRE) * filter_binaural(direct, azimuth, elevation, self.rate, hop)]
+        if self.images:
+            echoes = np.zeros_like(direct)
+            for image, left, right in self.images:
+                echo = delay.read(place - at(image))
+                echoes[0] += echo * at(left)
+                echoes[1] += echo * at(right)
+            layers.append(self.walls(echoes))
+        if self.tail is not None:
+            layers.append(self.tail(ears * sides))
+        sound = np.zeros((2, max(layer.shape[1] for layer in layers)), dtype=np.float32)
+        for layer in layers:
+            sound[:, : layer.shape[1]] += layer
+        return sound

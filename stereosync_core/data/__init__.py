@@ -1,0 +1,1 @@
+"""Walking rooms: clips out of a game engine with the truth attached, made, stored and read."""

@@ -1,0 +1,31 @@
+"""``bench``: measure speed and memory on this machine."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ..bench import depth, depth_full_size, path, tracking
+
+BENCHES = {"path": path, "depth": depth, "depth-full-size": depth_full_size, "tracking": tracking}
+
+
+def add(subparsers: Any) -> None:
+    parser = subparsers.add_parser("bench", help="measure speed and memory on this machine", description=__doc__)
+    parser.set_defaults(run=run)
+    parser.add_argument(
+        "name",
+        choices=list(BENCHES),
+        help="what to measure: "
+        + "; ".join(f"{name} - {(module.__doc__ or '').splitlines()[0]}" for name, module in BENCHES.items()),
+    )
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    parser.add_argument("--quick", action="store_true", help="leave out the ten-minute clip")
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    figures = BENCHES[arguments.name].measure(quick=arguments.quick)
+    if not arguments.json:
+        for key, value in figures.items():
+            print(f"{key:28} {value}")
+    return figures

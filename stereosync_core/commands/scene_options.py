@@ -1,0 +1,72 @@
+"""The options about depth and tracks that every command on a clip has, and what they give."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ..depth.small import estimate_depth
+from ..errors import StereoSyncError
+from ..files import load_depth, load_tracks, save_depth, save_tracks
+from ..media.video import VideoInfo
+from ..scene import DepthSequence, Tracks
+from ..tracking.small import track_video
+
+
+def add_scene_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("scene")
+    group.add_argument("--tracks", type=Path, metavar="FILE.json", help="tracks of your own instead of the Small Tracker's")
+    group.add_argument("--depth", type=Path, metavar="FILE.npz", help="depth of your own (maps [T,H,W] 1 = near, times)")
+    group.add_argument("--no-depth", action="store_true", help="distance from the boxes' height alone")
+    group.add_argument("--save-tracks", type=Path, metavar="FILE.json", help="write the tracks")
+    group.add_argument("--save-depth", type=Path, metavar="FILE.npz", help="write the depth maps")
+    group.add_argument("--classes", default="person", help="what to follow: COCO names, or all (default: person)")
+    group.add_argument("--threshold", type=float, default=0.35, help="score that begins a track (default: 0.35)")
+    group.add_argument("--track-rate", type=float, default=10.0, help="frames a second looked at (default: 10)")
+    group.add_argument("--depth-rate", type=float, default=4.0, help="depth maps a second (default: 4)")
+    group.add_argument("--max-tracks", type=int, default=1, help="most prominent tracks kept, 0 = all (default: 1)")
+    group.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+@contextmanager
+def progress_bar(name: str, quiet: bool) -> Iterator:
+    """A ``progress(done, total)`` in seconds of the clip, shown on the error stream."""
+    with tqdm(total=100.0, desc=name, disable=quiet, bar_format="{desc:<8}{bar}{n:4.0f}% {elapsed}") as bar:
+
+        def report(done: float, total: float) -> None:
+            bar.update(max(0.0, 100.0 * min(1.0, done / max(total, 1e-9)) - bar.n))
+
+        yield report
+
+
+def scene_of(clip: str, info: VideoInfo, arguments: argparse.Namespace) -> tuple[Tracks, DepthSequence | None]:
+    """Tracks and depth of a clip as the options say, written to files where asked."""
+    if arguments.no_depth and (arguments.depth or arguments.save_depth):
+        raise StereoSyncError("--no-depth cannot go with --depth or --save-depth; leave one of them out.")
+    depth = None
+    if arguments.depth:
+        depth = load_depth(arguments.depth, info.duration)
+    elif not arguments.no_depth:
+        with progress_bar("depth", arguments.quiet) as progress:
+            depth = estimate_depth(clip, rate=arguments.depth_rate, progress=progress)
+    if arguments.tracks:
+        tracks = load_tracks(arguments.tracks, info.duration, info.width / info.height)
+    else:
+        with progress_bar("tracks", arguments.quiet) as progress:
+            tracks = track_video(
+                clip,
+                classes=arguments.classes,
+                threshold=arguments.threshold,
+                rate=arguments.track_rate,
+                max_tracks=arguments.max_tracks,
+                progress=progress,
+            )
+    if arguments.save_tracks:
+        save_tracks(arguments.save_tracks, tracks)
+    if arguments.save_depth and depth is not None:
+        save_depth(arguments.save_depth, depth)
+    return tracks, depth

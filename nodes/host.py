@@ -1,0 +1,234 @@
+"""The only file that talks to the host's inside: devices, progress, interrupt, folders."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import uuid
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import comfy.model_management
+import comfy.model_patcher
+import comfy.utils
+import folder_paths
+import torch
+
+from ..stereosync_core.assets import WALKING_CLIP, asset_path
+from ..stereosync_core.errors import StereoSyncError
+from ..stereosync_core.media.output import safe_output_path
+from ..stereosync_core.media.sound import Sound
+from ..stereosync_core.media.video import Source, probe
+
+logger = logging.getLogger("StereoSync")
+_patchers: dict[str, comfy.model_patcher.ModelPatcher] = {}
+_copies: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
+
+
+def on_device(name: str, build: Callable[[], torch.nn.Module]) -> Any:
+    """The network ``name``, built once, brought to the host's device by the host's own memory management."""
+    if name not in _patchers:
+        network = build()
+        _patchers[name] = comfy.model_patcher.ModelPatcher(
+            network,
+            load_device=comfy.model_management.get_torch_device(),
+            offload_device=comfy.model_management.unet_offload_device(),
+        )
+    patcher = _patchers[name]
+    comfy.model_management.load_models_gpu([patcher])
+    return patcher.model
+
+
+def patched(network: torch.nn.Module) -> Any:
+    """A network in the hands of the host's memory management; it lives as long as what is returned, see :func:`placed`."""
+    return comfy.model_patcher.ModelPatcher(
+        network,
+        load_device=comfy.model_management.get_torch_device(),
+        offload_device=comfy.model_management.unet_offload_device(),
+    )
+
+
+def placed(patcher: Any, memory: int = 0) -> Any:
+    """The network of :func:`patched`, brought whole to the host's device with room for ``memory`` bytes of work."""
+    # Whole, because modules that are not the host's own cannot be left behind and fetched in parts.
+    comfy.model_management.load_models_gpu([patcher], memory_required=memory, force_full_load=True)
+    return patcher.model
+
+
+def precision(choice: str) -> torch.dtype:
+    """The dtype for ``fp16``, ``bf16`` or ``fp32``; for ``auto``, half precision where the host thinks it wise."""
+    names = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
+    if choice in names:
+        return names[choice]
+    half = comfy.model_management.should_use_fp16(comfy.model_management.get_torch_device())
+    return torch.float16 if half else torch.float32
+
+
+def provide_model_folder(kind: str) -> None:
+    """Make ``models/<kind>`` a folder of models, where no other pack has done so."""
+    if kind not in folder_paths.folder_names_and_paths:
+        place = os.path.join(folder_paths.models_dir, kind)
+        folder_paths.folder_names_and_paths[kind] = ([place], {".safetensors", ".json"})
+
+
+def model_folders(kinds: list[str], part: str) -> dict[str, Path]:
+    """Folders in ``models/<kind>`` that hold the file ``part``, by name."""
+    found: dict[str, Path] = {}
+    for kind in kinds:
+        for root in map(Path, folder_paths.get_folder_paths(kind)):
+            for path in sorted(root.glob(f"*/{part}")):
+                folder = root / path.relative_to(root).parts[0]
+                found.setdefault(folder.name, folder)
+    return found
+
+
+def model_files(kind: str, suffixes: tuple[str, ...]) -> dict[str, Path]:
+    """Files in ``models/<kind>`` with one of these suffixes, by name."""
+    found: dict[str, Path] = {}
+    for root in map(Path, folder_paths.get_folder_paths(kind)):
+        for path in sorted(root.glob("*")):
+            if path.suffix in suffixes and not path.name.startswith("."):
+                found.setdefault(path.name, path)
+    return found
+
+
+def model_target(kind: str, name: str) -> Path:
+    """Where a model folder of that kind and name belongs."""
+    return Path(folder_paths.get_folder_paths(kind)[0]) / name
+
+
+def progress() -> Callable[[float, float], None]:
+    """A ``progress(done, total)`` that moves the node's bar and stops where the user has pressed stop."""
+    bar = comfy.utils.ProgressBar(1000)
+
+    def report(done: float, total: float) -> None:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        bar.update_absolute(round(1000 * min(1.0, done / max(total, 1e-9))), 1000)
+
+    return report
+
+
+def notice(text: str, node_id: str | None = None) -> None:
+    """Tell the user something that is no error: in the log, and on the node."""
+    logger.warning(text)
+    if node_id is None:
+        return
+    from server import PromptServer
+
+    server = getattr(PromptServer, "instance", None)
+    if server is not None:
+        server.send_progress_text(text, node_id)
+
+
+def source_of(video: Any) -> Source:
+    """What to open for a native VIDEO: its file or buffer, or a copy where it is made of images or trimmed lazily."""
+    if video in _copies:
+        return _copies[video]
+    try:
+        source = video.get_stream_source()
+    except ValueError as error:
+        # ComfyUI 0.3.75 writes a VIDEO made of images only to a name that tells the format, not into memory.
+        logger.debug("The video cannot be streamed and is copied: %s", error)
+    else:
+        # Newer hosts trim without a file: the source is then longer than the video says it is.
+        if probe(source).duration - float(video.get_duration()) <= 0.1:
+            return source
+    path = str(temp_path(".mp4"))
+    video.save_to(path)
+    _copies[video] = path
+    return path
+
+
+def sound_of(audio: Any, name: str = "audio", row: int = 0) -> Sound:
+    """One entry of a native AUDIO mapping as a Sound; clear errors for what is not one."""
+    waveform, rate = waveform_of(audio, name)
+    return Sound(waveform[row].numpy(), rate)
+
+
+def waveform_of(audio: Any, name: str = "audio") -> tuple[torch.Tensor, int]:
+    """Waveform float32 ``[B, C, T]`` on the CPU and rate of a native AUDIO mapping, checked."""
+    if audio is None:
+        raise StereoSyncError(
+            f"The input '{name}' carries no sound: the clip it comes from has no audio track. Connect a sound."
+        )
+    try:
+        waveform, rate = audio["waveform"], int(audio["sample_rate"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise StereoSyncError(
+            f"The input '{name}' is not a native AUDIO (waveform and sample_rate); got {type(audio)}."
+        ) from error
+    if waveform.dim() != 3 or 0 in waveform.shape:
+        raise StereoSyncError(
+            f"The input '{name}' is empty or malformed: its waveform has shape {list(waveform.shape)}, expected "
+            "[batch, channels, samples]. Check the node that made it."
+        )
+    waveform = waveform.detach().float().cpu()
+    if not torch.isfinite(waveform).all():
+        raise StereoSyncError(
+            f"The input '{name}' contains NaN or infinite samples, so the model that made it broke down. Make the sound "
+            "again, in a higher precision or with another seed."
+        )
+    return waveform, rate
+
+
+def audio_out(samples: Any, rate: int) -> dict[str, Any]:
+    """Native AUDIO from samples ``[C, T]`` or ``[B, C, T]``."""
+    waveform = torch.as_tensor(samples, dtype=torch.float32)
+    return {"waveform": waveform if waveform.dim() == 3 else waveform[None], "sample_rate": int(rate)}
+
+
+def input_videos() -> list[str]:
+    """Names of the videos in the host's input folder."""
+    folder = folder_paths.get_input_directory()
+    names = [name for name in os.listdir(folder) if os.path.isfile(os.path.join(folder, name))]
+    return sorted(folder_paths.filter_files_content_types(names, ["video"]))
+
+
+def input_path(name: str) -> str:
+    """Path of a file in the host's input folder (``[output]`` and ``[temp]`` behind the name work as elsewhere)."""
+    return folder_paths.get_annotated_filepath(name)
+
+
+def input_exists(name: str) -> bool:
+    return bool(name) and folder_paths.exists_annotated_filepath(name)
+
+
+def temp_path(suffix: str) -> Path:
+    """A new name in the host's temporary folder."""
+    folder = Path(folder_paths.get_temp_directory())
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"stereosync_{uuid.uuid4().hex}{suffix}"
+
+
+def output_path(prefix: str, suffix: str, width: int = 0, height: int = 0) -> tuple[Path, str]:
+    """A new numbered name in the host's output folder, and its subfolder; refuses names that leave the folder."""
+    root = folder_paths.get_output_directory()
+    safe_output_path(root, prefix)
+    try:
+        folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, root, width, height)
+    except OSError as error:
+        raise StereoSyncError(
+            f"The output folder for '{prefix}' cannot be used ({error.strerror or error}); make it writable or choose "
+            "another name."
+        ) from error
+    return Path(folder) / f"{name}_{counter:05}_{suffix}", subfolder
+
+
+def provide_sample_clip() -> None:
+    """Put the sample clip of the shipped workflows into the input folder, where it is not there yet."""
+    target = Path(folder_paths.get_input_directory()) / WALKING_CLIP
+    try:
+        if not target.exists():
+            shutil.copyfile(asset_path(WALKING_CLIP), target)
+    except (OSError, StereoSyncError) as error:
+        logger.warning("The sample clip could not be put into the input folder: %s", error)
+
+
+def may_store_metadata() -> bool:
+    """False where the user started the host with metadata switched off."""
+    from comfy.cli_args import args
+
+    return not args.disable_metadata

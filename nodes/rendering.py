@@ -1,0 +1,224 @@
+"""Sound made and placed by rule: footsteps, and any sound along a track."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..stereosync_core.conditioning.envelope import envelope_of_sound
+from ..stereosync_core.errors import StereoSyncError
+from ..stereosync_core.files import check_depth_fits
+from ..stereosync_core.rendering.footsteps import SHOES
+from ..stereosync_core.rendering.spatialize import spatialize
+from ..stereosync_core.rendering.surfaces import SURFACES
+from ..stereosync_core.rendering.voices import NOTHING_TRACKED, TIMINGS, footstep_voices
+from ..stereosync_core.scene import DISTANCE_CUES
+from . import host
+from .sockets import Depth, Tracks
+
+CATEGORY = "StereoSync/sound"
+
+
+class Footsteps(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="StereoSyncFootsteps",
+            display_name="Footsteps",
+            category=CATEGORY,
+            description="Makes footsteps for every tracked walker, timed by the walk itself. One mono sound for each track, as "
+            "an audio batch; Spatialize Audio puts each where its walker is.",
+            inputs=[
+                Tracks.Input("tracks", tooltip="The walkers."),
+                io.Combo.Input("surface", options=list(SURFACES), default="concrete", tooltip="What is walked on."),
+                io.Combo.Input("shoe", options=list(SHOES), default="sneaker", tooltip="What is on the feet."),
+                io.Float.Input("weight", default=0.5, min=0.0, max=1.0, step=0.05, tooltip="From light (0) to heavy (1)."),
+                io.Float.Input(
+                    "variation", default=0.5, min=0.0, max=1.0, step=0.05, tooltip="How much one step differs from the next."
+                ),
+                io.Int.Input(
+                    "seed", default=0, min=0, max=2**31 - 1, control_after_generate=True, tooltip="Another seed, other steps."
+                ),
+                io.Combo.Input(
+                    "timing",
+                    options=list(TIMINGS),
+                    default="gait",
+                    tooltip="gait: when the walker's feet come down. envelope: at the loud moments of the sound connected "
+                    "below. cadence: so many steps a second.",
+                ),
+                io.Float.Input(
+                    "cadence",
+                    default=1.8,
+                    min=0.5,
+                    max=5.0,
+                    step=0.05,
+                    tooltip="Steps a second, for timing by cadence or with no walker.",
+                ),
+                io.Combo.Input("sample_rate", options=["48000", "44100"], default="48000", tooltip="Samples a second."),
+                io.Combo.Input(
+                    "if_nothing_tracked",
+                    options=["centre", "error"],
+                    default="centre",
+                    tooltip="With no walker at all: steps in the middle with a warning, or stop.",
+                ),
+                io.Audio.Input(
+                    "timing_sound", optional=True, tooltip="A sound whose loud moments give the steps (timing: envelope)."
+                ),
+            ],
+            outputs=[io.Audio.Output(display_name="voices", tooltip="An audio batch: one mono sound for each track.")],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        tracks,
+        surface,
+        shoe,
+        weight,
+        variation,
+        seed,
+        timing,
+        cadence,
+        sample_rate,
+        if_nothing_tracked,
+        timing_sound=None,
+    ) -> io.NodeOutput:
+        envelope = None
+        if timing == "envelope" and timing_sound is not None:
+            sound = host.sound_of(timing_sound, "timing_sound")
+            envelope = envelope_of_sound(sound.samples, sound.rate)
+        voices, _ = footstep_voices(
+            tracks,
+            surface=surface,
+            rate=int(sample_rate),
+            timing=timing,
+            envelope=envelope,
+            cadence=cadence,
+            shoe=shoe,
+            weight=weight,
+            variation=variation,
+            seed=seed,
+            if_nothing=if_nothing_tracked,
+        )
+        if len(tracks) == 0:
+            host.notice(NOTHING_TRACKED, cls.hidden.unique_id)
+        return io.NodeOutput(host.audio_out(voices, int(sample_rate)))
+
+
+class SpatializeAudio(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="StereoSyncSpatializeAudio",
+            display_name="Spatialize Audio",
+            category=CATEGORY,
+            description="Moves any sound along a track: left and right, near and far, in a room. A batch of sounds goes along "
+            "a track each; one sound follows the most prominent track. Takes what any other pack generated.",
+            inputs=[
+                io.Audio.Input("audio", tooltip="Mono or stereo; a batch holds a voice for each track."),
+                Tracks.Input("tracks", tooltip="Where the sounds are."),
+                Depth.Input("depth", optional=True, tooltip="Distance from depth maps; without it, from the boxes' height."),
+                io.Combo.Input(
+                    "mode",
+                    options=["pan", "binaural"],
+                    default="pan",
+                    tooltip="pan: for loudspeakers and headphones. binaural: measured head responses, for headphones only.",
+                ),
+                io.Float.Input(
+                    "width",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="1: the whole stereo width. 0: all in the middle.",
+                ),
+                io.Float.Input(
+                    "field_of_view",
+                    default=60.0,
+                    min=10.0,
+                    max=180.0,
+                    step=1.0,
+                    tooltip="Degrees that the picture spans (binaural).",
+                ),
+                io.Boolean.Input(
+                    "time_difference", default=True, tooltip="The far ear hears later, by up to 0.65 milliseconds."
+                ),
+                io.Combo.Input(
+                    "distance_from",
+                    options=list(DISTANCE_CUES),
+                    default="both",
+                    tooltip="With depth connected: depth maps, the boxes' height, or the mean of both. Boxes are right for "
+                    "things of one size, depth for things cut off by the frame.",
+                ),
+                io.Float.Input(
+                    "distance",
+                    default=1.0,
+                    min=0.0,
+                    max=2.0,
+                    step=0.05,
+                    tooltip="How much level follows distance; 0 switches it off.",
+                ),
+                io.Boolean.Input("air", default=True, tooltip="Far sounds lose treble."),
+                io.Float.Input(
+                    "room", default=0.2, min=0.0, max=1.0, step=0.05, tooltip="Echoes of the place: 0 in the open, 1 in a hall."
+                ),
+                io.Combo.Input(
+                    "offscreen",
+                    options=["fade", "hold", "mute"],
+                    default="fade",
+                    tooltip="A thing that leaves the picture: fades out, goes on sounding at the edge, or is cut.",
+                ),
+                io.Int.Input("seed", default=0, min=0, max=2**31 - 1, tooltip="Another seed, another room tail."),
+            ],
+            outputs=[io.Audio.Output(display_name="audio", tooltip="Stereo, exactly as long as the clip.")],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        audio,
+        tracks,
+        mode,
+        width,
+        field_of_view,
+        time_difference,
+        distance_from,
+        distance,
+        air,
+        room,
+        offscreen,
+        seed,
+        depth=None,
+    ) -> io.NodeOutput:
+        voices, rate = host.waveform_of(audio)
+        if voices.shape[1] > 2:
+            raise StereoSyncError(
+                f"The input 'audio' has {voices.shape[1]} channels; only mono and stereo can be placed. Mix it to stereo."
+            )
+        if depth is not None:
+            check_depth_fits(depth, tracks.duration)
+        if len(tracks) == 0:
+            host.notice("Spatialize Audio: nothing is tracked, so the sound stays in the middle.", cls.hidden.unique_id)
+        stereo = spatialize(
+            voices.numpy(),
+            rate,
+            tracks,
+            duration=tracks.duration,
+            depth=depth,
+            mode=mode,
+            width=width,
+            field_of_view=field_of_view,
+            itd=time_difference,
+            distance_from=distance_from,
+            distance_amount=distance,
+            air=air,
+            room=room,
+            offscreen=offscreen,
+            seed=seed,
+            progress=host.progress(),
+        )
+        return io.NodeOutput(host.audio_out(stereo, rate))
+
+
+NODES = [Footsteps, SpatializeAudio]

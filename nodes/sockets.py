@@ -1,0 +1,11 @@
+"""The pack's own socket types, and native ones that the oldest host does not know yet. Types match by their string."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+Depth = io.Custom("STEREOSYNC_DEPTH")
+Tracks = io.Custom("STEREOSYNC_TRACKS")
+BoundingBox = io.Custom("BOUNDING_BOX")
+KjBox = io.Custom("BBOX")
+Segments = io.Custom("SEGS")

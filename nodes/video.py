@@ -1,0 +1,179 @@
+"""Clips in and out: load, cut, put sound on."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from comfy_api.input_impl import VideoFromFile
+from comfy_api.latest import io, ui
+
+from ..stereosync_core.media.mux import mux
+from ..stereosync_core.media.sound import read_sound
+from ..stereosync_core.media.trim import trim
+from ..stereosync_core.media.video import probe
+from . import host
+
+CATEGORY = "StereoSync/video"
+CONTAINERS = {"mp4": ".mp4", "mkv": ".mkv", "mov": ".mov", "webm": ".webm"}
+
+
+class LoadVideo(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="StereoSyncLoadVideo",
+            display_name="Load Video (cut, with sound)",
+            category=CATEGORY,
+            description="Opens a clip without decoding it, cuts it to the frame if asked, and gives its own sound in step with "
+            "the picture. The native Load Video works just as well with every node of this pack.",
+            inputs=[
+                io.Combo.Input(
+                    "file",
+                    options=host.input_videos(),
+                    upload=io.UploadType.video,
+                    tooltip="A video in ComfyUI's input folder; drop a file here to upload it.",
+                ),
+                io.Float.Input(
+                    "start", default=0.0, min=0.0, max=100000.0, step=0.01, tooltip="Seconds to leave out at the beginning."
+                ),
+                io.Float.Input(
+                    "duration",
+                    default=0.0,
+                    min=0.0,
+                    max=100000.0,
+                    step=0.01,
+                    tooltip="Seconds to keep; 0 keeps all that follows.",
+                ),
+            ],
+            outputs=[
+                io.Video.Output(display_name="video"),
+                io.Audio.Output(
+                    display_name="audio",
+                    tooltip="The clip's own sound, exactly as long as the picture; nothing if it has none.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, file, start, duration) -> io.NodeOutput:
+        path = host.input_path(file)
+        info = probe(path)
+        if start > 0 or 0 < duration < info.duration:
+            path = str(trim(path, start, duration, host.temp_path(".mp4")))
+            info = probe(path)
+        sound = read_sound(path, duration=info.duration)
+        return io.NodeOutput(VideoFromFile(path), None if sound is None else host.audio_out(sound.samples, sound.rate))
+
+    @classmethod
+    def fingerprint_inputs(cls, file, start, duration):
+        path = host.input_path(file)
+        state = os.stat(path)
+        return f"{path} {state.st_mtime_ns} {state.st_size}"
+
+    @classmethod
+    def validate_inputs(cls, file):
+        if not host.input_exists(file):
+            return f"The video '{file}' is not in the input folder; upload it or choose another."
+        return True
+
+
+class SoundOntoVideo(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="StereoSyncSoundOntoVideo",
+            display_name="Sound onto Video",
+            category=CATEGORY,
+            description="Puts a sound on a clip and saves it. The picture is copied packet by packet, never encoded again; the "
+            "sound gets exactly the clip's length.",
+            is_output_node=True,
+            inputs=[
+                io.Video.Input("video", tooltip="The clip that gets the sound."),
+                io.Audio.Input("audio", tooltip="The sound, from this pack or any other."),
+                io.String.Input(
+                    "filename_prefix", default="video/StereoSync", tooltip="Name in the output folder; may hold subfolders."
+                ),
+                io.Combo.Input(
+                    "container",
+                    options=["auto", *CONTAINERS],
+                    default="auto",
+                    tooltip="File type. auto keeps the clip's own where possible, else mp4.",
+                ),
+                io.Combo.Input(
+                    "codec",
+                    options=["auto", "aac", "flac", "opus", "pcm16", "pcm24"],
+                    default="auto",
+                    tooltip="How the sound is stored. auto: AAC in mp4 and mov, FLAC in mkv, Opus in webm.",
+                ),
+                io.Combo.Input(
+                    "original_sound",
+                    options=["replace", "mix"],
+                    default="replace",
+                    tooltip="Drop the clip's own sound, or keep it under the new one.",
+                ),
+                io.Float.Input(
+                    "original_gain_db",
+                    default=0.0,
+                    min=-60.0,
+                    max=12.0,
+                    step=0.5,
+                    tooltip="Level of the clip's own sound in the mix, in decibels.",
+                ),
+                io.Boolean.Input(
+                    "normalize", default=False, tooltip="Bring the whole sound to the loudness below, measured as in EBU R128."
+                ),
+                io.Float.Input(
+                    "loudness_lufs",
+                    default=-23.0,
+                    min=-40.0,
+                    max=-8.0,
+                    step=0.5,
+                    tooltip="Target in LUFS: -23 for broadcast, about -14 for the web. Peaks stay below -1 dB.",
+                ),
+            ],
+            outputs=[io.Video.Output(display_name="video")],
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
+        )
+
+    @classmethod
+    def execute(
+        cls, video, audio, filename_prefix, container, codec, original_sound, original_gain_db, normalize, loudness_lufs
+    ) -> io.NodeOutput:
+        source = host.source_of(video)
+        info = probe(source)
+        suffix = _suffix(info.container) if container == "auto" else CONTAINERS[container]
+        path, subfolder = host.output_path(filename_prefix, suffix, info.width, info.height)
+        mux(
+            source,
+            host.sound_of(audio),
+            path,
+            codec=codec,
+            keep_original=original_sound,
+            original_gain_db=original_gain_db,
+            loudness=loudness_lufs if normalize else None,
+            metadata=cls.workflow_metadata(),
+            progress=host.progress(),
+        )
+        saved = ui.SavedResult(path.name, subfolder, io.FolderType.output)
+        return io.NodeOutput(VideoFromFile(str(path)), ui=ui.PreviewVideo([saved]))
+
+    @classmethod
+    def workflow_metadata(cls) -> dict[str, str]:
+        """The graph, as native Save Video stores it, so that dropping the file on the canvas opens it."""
+        if not host.may_store_metadata():
+            return {}
+        metadata = {key: json.dumps(value) for key, value in (cls.hidden.extra_pnginfo or {}).items()}
+        if cls.hidden.prompt is not None:
+            metadata["prompt"] = json.dumps(cls.hidden.prompt)
+        return metadata
+
+
+def _suffix(names: list[str] | tuple[str, ...]) -> str:
+    """File suffix for libav's names of a container; mp4 for those that take no edited copy."""
+    if "webm" in names or "matroska" in names:
+        return ".mkv"
+    return ".mp4"
+
+
+NODES = [LoadVideo, SoundOntoVideo]

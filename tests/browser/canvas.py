@@ -1,0 +1,157 @@
+"""A ComfyUI canvas in a real Chromium, for the browser tests and for the pictures in the documentation."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import ConsoleMessage, Locator, Page, sync_playwright
+
+from tools.host import PACK, Host
+
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+# Whatever else would lie over the graph.
+SETTINGS = {"Comfy.Minimap.Visible": False, "Comfy.Workflow.Persist": False, "Comfy.Graph.CanvasInfo": False}
+HIDE_BANNER = "localStorage.setItem('vueNodesBannerDismissed', 'true')"
+READY = "window.app?.graph && window.app.extensionManager?.setting && document.querySelector('#graph-canvas')"
+# What the host's own page complains of by itself, with this pack or without.
+HOST_NOISE = ["api.comfy.org", "/userdata", "user.css", "favicon.ico"]
+
+NODE = "window.app.graph._nodes.find(node => node.type === kind)"
+
+
+class Canvas:
+    """One browser page with ComfyUI in it. ``complaints`` collects console and page errors that are not the host's own."""
+
+    def __init__(self, page: Page, host: Host):
+        self.page = page
+        self.host = host
+        self.complaints: list[str] = []
+        host.request("/settings", SETTINGS)
+        page.add_init_script(HIDE_BANNER)
+        page.goto(host.url)
+        page.wait_for_function(READY, timeout=60_000)
+        page.wait_for_timeout(1500)
+        # From here on: while it starts, the page itself logs errors without any custom node.
+        page.on("console", self._keep)
+        page.on("pageerror", lambda error: self.complaints.append(f"{error}\n{error.stack}"))
+
+    def _keep(self, message: ConsoleMessage) -> None:
+        text = f"{message.text} ({message.location.get('url', '')})"
+        if message.type == "error" and not any(noise in text for noise in HOST_NOISE):
+            self.complaints.append(text)
+
+    def open_templates(self) -> Locator:
+        """Opens the template browser at this pack's own page and returns the dialog."""
+        dialog = self.page.get_by_role("dialog")
+        if not dialog.count():
+            self.page.get_by_role("button", name="Templates").first.click()
+        dialog.get_by_text(PACK, exact=True).first.click()
+        self.page.wait_for_timeout(1000)
+        return dialog
+
+    def load_template(self, name: str) -> None:
+        """Loads a workflow by a click on its card."""
+        self.card(self.open_templates(), name).click()
+        self.page.get_by_role("dialog").wait_for(state="hidden")
+        self.page.wait_for_timeout(1000)
+
+    def card(self, dialog: Locator, name: str) -> Locator:
+        return dialog.get_by_alt_text(name, exact=True).first
+
+    def missing_nodes(self) -> list[str]:
+        """Types of nodes on the canvas that the host does not have."""
+        return self.page.evaluate(
+            "() => window.app.graph._nodes.map(n => n.type).filter(type => !window.LiteGraph.registered_node_types[type])"
+        )
+
+    def prompt(self) -> dict[str, Any]:
+        """The API prompt that the canvas itself makes of what it shows."""
+        return self.page.evaluate("async () => (await window.app.graphToPrompt()).output")
+
+    def boxes(self) -> list[dict[str, Any]]:
+        """Every node: ``{title, box: [x, y, w, h] with its title bar, size, needed}`` in canvas units."""
+        return self.page.evaluate(
+            "() => window.app.graph._nodes.map(node => { const box = new Float32Array(4); node.measure(box); "
+            "return {title: node.title, box: [...box], size: [...node.size], needed: [...node.computeSize()]} })"
+        )
+
+    def run(self, seconds: float = 180.0) -> dict[str, Any]:
+        """Presses Run, waits for the end and returns the host's history entry."""
+        before = set(self._history())
+        self.page.get_by_test_id("queue-button").get_by_role("button").first.click()
+        for _ in range(round(seconds * 4)):
+            self.page.wait_for_timeout(250)
+            new = {key: entry for key, entry in self._history().items() if key not in before}
+            if new:
+                return next(iter(new.values()))
+        raise TimeoutError(f"The run did not end.\n{self.host.log_tail()}")
+
+    def _history(self) -> dict[str, Any]:
+        return json.loads(self.host.request("/history"))
+
+    def video(self, kind: str, at: float = 0.0) -> dict[str, float]:
+        """``{width, height, duration, light}`` of the video that the first node of a kind shows, wound to ``at`` seconds.
+
+        ``light`` is the mean of the picture's pixels in 0..255; 0 is a black preview.
+        """
+        return self.page.evaluate(
+            """async ([kind, at]) => {
+                const node = window.app.graph._nodes.find(node => node.type === kind);
+                const until = async (done) => {
+                    for (let n = 0; n < 100; n++) {
+                        const found = done(); if (found) return found;
+                        await new Promise(go => setTimeout(go, 100));
+                    }
+                    throw new Error(kind + ' shows no video');
+                };
+                const find = w => w.element?.matches?.('video') ? w.element : w.element?.querySelector?.('video');
+                const video = await until(() => (node.widgets ?? []).map(find).find(Boolean));
+                await until(() => video.readyState >= 2);
+                video.loop = false; video.pause(); video.currentTime = at;
+                await until(() => !video.seeking && video.readyState >= 2);
+                const picture = new OffscreenCanvas(64, 36).getContext('2d');
+                picture.drawImage(video, 0, 0, 64, 36);
+                const pixels = picture.getImageData(0, 0, 64, 36).data;
+                const light = pixels.reduce((sum, value, n) => n % 4 < 3 ? sum + value : sum, 0) / (64 * 36 * 3);
+                return {width: video.videoWidth, height: video.videoHeight, duration: video.duration, light};
+            }""",
+            [kind, at],
+        )
+
+    def image(self, kind: str) -> list[int]:
+        """Width and height of the picture that the first node of a kind shows; zeros where it shows none."""
+        return self.page.evaluate(
+            f"kind => {{ const image = {NODE}.imgs?.[0]; return [image?.naturalWidth ?? 0, image?.naturalHeight ?? 0] }}", kind
+        )
+
+    def screenshot(self, path: Path, **options: Any) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=str(path), **options)
+        return path
+
+
+@contextmanager
+def opened(host: Host, chromium: str) -> Iterator[Canvas]:
+    """A fresh browser with an empty profile, showing the host."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile, sync_playwright() as playwright:
+        browser = playwright.chromium.launch_persistent_context(
+            profile, executable_path=chromium, args=FLAGS, viewport={"width": 1600, "height": 900}
+        )
+        try:
+            yield Canvas(browser.new_page(), host)
+        finally:
+            browser.close()

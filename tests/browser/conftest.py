@@ -1,0 +1,27 @@
+"""One real ComfyUI and one browser page for all browser tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.browser.canvas import Canvas, opened
+from tests.hosts import prepared_environment
+from tools.environment import find_chromium
+from tools.host import Host
+
+
+@pytest.fixture(scope="session")
+def host() -> Iterator[Host]:
+    with Host(prepared_environment(), arguments=["--disable-api-nodes"]) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def canvas(host: Host) -> Iterator[Canvas]:
+    chromium = find_chromium()
+    if chromium is None:
+        pytest.fail("no Chromium-like browser was found; install chromium")
+    with opened(host, chromium) as page:
+        yield page

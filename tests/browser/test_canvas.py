@@ -1,0 +1,70 @@
+"""The shipped workflows in a real browser: found, loaded, run, seen. Screenshots stay in ``build/screenshots``."""
+
+import json
+from itertools import combinations
+
+import pytest
+from PIL import Image
+
+from tools.environment import ROOT
+from tools.workflow import to_prompt
+
+WORKFLOWS = sorted(path.stem for path in (ROOT / "workflows").glob("*.json"))
+SCREENSHOTS = ROOT / "build" / "screenshots"
+CLIP_SECONDS = 7.667
+
+
+@pytest.fixture(params=WORKFLOWS, scope="module")
+def loaded(request, canvas):
+    """The name of a workflow that has just been loaded by a click in the template browser."""
+    canvas.complaints.clear()
+    canvas.load_template(request.param)
+    return request.param
+
+
+def test_the_template_browser_lists_our_workflows_with_thumbnails(canvas):
+    dialog = canvas.open_templates()
+    canvas.screenshot(SCREENSHOTS / "templates.png")
+    for name in WORKFLOWS:
+        with Image.open(ROOT / "workflows" / f"{name}.jpg") as thumbnail:
+            shown = canvas.card(dialog, name).evaluate("image => [image.naturalWidth, image.naturalHeight]")
+            assert shown == list(thumbnail.size), "else the browser shows a picture of its own"
+
+
+def test_a_workflow_loads_without_missing_nodes_and_complaints(canvas, loaded):
+    canvas.screenshot(SCREENSHOTS / f"{loaded}_loaded.png")
+    assert len(canvas.boxes()) >= 8
+    assert not canvas.missing_nodes()
+    assert not canvas.page.get_by_role("dialog").count(), "no dialog about missing nodes or models"
+    assert not canvas.complaints
+
+
+def test_nodes_are_large_enough_and_do_not_overlap(canvas, loaded):
+    boxes = canvas.boxes()
+    assert not [box["title"] for box in boxes if box["size"][1] < box["needed"][1] - 1]
+    for one, other in combinations(boxes, 2):
+        (x, y, w, h), (u, v, s, t) = one["box"], other["box"]
+        assert x + w <= u or u + s <= x or y + h <= v or v + t <= y, f"{one['title']} and {other['title']}"
+
+
+def test_our_conversion_makes_the_canvas_own_prompt(canvas, host, loaded):
+    workflow = json.loads((ROOT / "workflows" / f"{loaded}.json").read_text(encoding="utf-8"))
+    theirs = canvas.prompt()
+    for node in theirs.values():
+        node["inputs"].pop("video-preview", None)  # the player that the canvas puts into nodes with a video upload
+    assert to_prompt(workflow, host.object_info()) == theirs
+
+
+def test_run_shows_the_previews(canvas, loaded):
+    entry = canvas.run()
+    assert entry["status"]["status_str"] == "success"
+    video = canvas.video("StereoSyncSoundOntoVideo", at=4.0)
+    assert video["duration"] == pytest.approx(CLIP_SECONDS, abs=0.05)
+    assert video["light"] > 20
+    assert min(canvas.image("StereoSyncScenePlot")) > 200
+    if loaded == "spatial_footsteps":
+        assert canvas.video("StereoSyncPreviewScene", at=4.0)["light"] > 20
+    canvas.video("StereoSyncLoadVideo", at=4.0)
+    canvas.page.wait_for_timeout(1000)
+    canvas.screenshot(SCREENSHOTS / f"{loaded}.png")
+    assert not canvas.complaints

@@ -1,0 +1,65 @@
+"""One real ComfyUI for all host tests, with this pack and the tests' own nodes in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.clips import make_clip
+from tests.host.graph import Graph
+from tests.hosts import prepared_environment
+from tools.environment import Environment
+from tools.host import Host, Result
+
+
+@pytest.fixture(scope="session")
+def environment() -> Environment:
+    return prepared_environment()
+
+
+@pytest.fixture(scope="session")
+def host(environment: Environment) -> Iterator[Host]:
+    with Host(environment, packs=[Path(__file__).parent / "test_nodes"], arguments=["--disable-api-nodes"]) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def object_info(host: Host) -> dict[str, Any]:
+    return host.object_info()
+
+
+@pytest.fixture
+def graph(object_info: dict[str, Any]) -> Graph:
+    return Graph(object_info)
+
+
+@pytest.fixture(scope="session")
+def small_clip(host: Host, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Name, in the input folder, of a silent clip of one second and 30 frames, with nothing in it that is a thing."""
+    return host.upload(make_clip(tmp_path_factory.mktemp("clips") / "small.mp4"))
+
+
+def files_in(folder: Path) -> set[Path]:
+    return {path for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def unharmed(host: Host, object_info: dict[str, Any], small_clip: str, request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a bad input must not do: leave a file in the output folder, or keep the next run from working."""
+    before = files_in(host.base / "output")
+    yield
+    assert files_in(host.base / "output") == before
+    graph = Graph(object_info)
+    sound = graph.add("TestMakeAudio", kind="tone")
+    clip = graph.add("StereoSyncLoadVideo", file=small_clip)
+    prefix = f"after_{abs(hash(request.node.name))}"
+    graph.add("StereoSyncSoundOntoVideo", video=clip.video, audio=sound, filename_prefix=prefix)
+    result = run(host, graph)
+    assert result.status == "success", result.error
+
+
+def run(host: Host, graph: Graph | dict[str, Any]) -> Result:
+    return host.wait(host.queue(graph.prompt if isinstance(graph, Graph) else graph))

@@ -1,0 +1,130 @@
+"""Custom nodes that exist for the tests alone: they make what other packs would hand to StereoSync, good and bad."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from comfy_api.input_impl import VideoFromFile
+
+WIDTH, HEIGHT = 96, 64
+
+
+class Node:
+    CATEGORY = "StereoSync tests"
+    FUNCTION = "make"
+
+
+class LazyAudio(Mapping):
+    """AUDIO as some packs pass it: a mapping that is no dict and reads its content when asked."""
+
+    def __init__(self, waveform: torch.Tensor):
+        self._items = {"waveform": waveform, "sample_rate": 48000}
+
+    def __getitem__(self, key: str) -> Any:
+        return self._items[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+
+class MakeAudio(Node):
+    KINDS = ("tone", "stereo", "lazy", "nan", "eight channels", "empty", "none")
+    RETURN_TYPES = ("AUDIO",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"kind": (cls.KINDS,), "seconds": ("FLOAT", {"default": 1.0})}}
+
+    def make(self, kind: str, seconds: float) -> tuple[Any]:
+        if kind == "none":
+            return (None,)
+        count = 0 if kind == "empty" else round(48000 * seconds)
+        channels = {"stereo": 2, "eight channels": 8}.get(kind, 1)
+        waveform = (0.3 * torch.sin(torch.arange(count) * 2 * np.pi * 440 / 48000)).expand(1, channels, count).clone()
+        if kind == "nan":
+            waveform[..., count // 2] = torch.nan
+        return (LazyAudio(waveform) if kind == "lazy" else {"waveform": waveform, "sample_rate": 48000},)
+
+
+def boxes(frames: int) -> list[tuple[int, int, int, int]]:
+    """x, y, width, height of a thing that goes from the left edge to the right edge."""
+    return [(round(x), 16, 16, 40) for x in np.linspace(0, WIDTH - 16, frames)]
+
+
+class MakeBoxes(Node):
+    """The same moving box in the three dialects, and as masks."""
+
+    RETURN_TYPES = ("BOUNDING_BOX", "BBOX", "SEGS", "MASK", "IMAGE")
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"frames": ("INT", {"default": 30})}}
+
+    def make(self, frames: int) -> tuple[Any, ...]:
+        from types import SimpleNamespace
+
+        native = [[{"x": x, "y": y, "width": w, "height": h, "label": "cat", "score": 0.9}] for x, y, w, h in boxes(frames)]
+        kj = [[box] for box in boxes(frames)]
+        segs = []
+        masks = torch.zeros(frames, HEIGHT, WIDTH)
+        for n, (x, y, w, h) in enumerate(boxes(frames)):
+            masks[n, y : y + h, x : x + w] = 1
+            seg = SimpleNamespace(bbox=(x, y, x + w, y + h), crop_region=(x, y, x + w, y + h), label="cat", confidence=0.9)
+            segs.append(((HEIGHT, WIDTH), [seg]))
+        return native, kj, segs, masks, masks[..., None].expand(-1, -1, -1, 3).clone()
+
+
+class MakeCrowd(Node):
+    """Many boxes that stand in rows, in each of 30 frames."""
+
+    RETURN_TYPES = ("BBOX",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"count": ("INT", {"default": 200, "max": 1000})}}
+
+    def make(self, count: int) -> tuple[Any, ...]:
+        row = [(4 * (n % 20), 5 * (n // 20 % 12), 4, 5) for n in range(count)]
+        return ([row] * 30,)
+
+
+class TrimmedVideo(VideoFromFile):
+    """A VIDEO as newer hosts trim it: the stream source is the whole file, the video itself only a part of it."""
+
+    def __init__(self, path: str, seconds: float):
+        super().__init__(path)
+        self._whole, self._seconds = path, seconds
+
+    def get_duration(self) -> float:
+        return self._seconds
+
+    def save_to(self, path, *_: Any, **__: Any) -> None:
+        import av
+
+        with av.open(self._whole) as old, av.open(str(path), "w", format="mp4") as new:
+            stream = old.streams.video[0]
+            copy = new.add_stream_from_template(stream)
+            for packet in old.demux(stream):
+                if packet.pts is not None and packet.pts * stream.time_base < self._seconds:
+                    packet.stream = copy
+                    new.mux(packet)
+
+
+class TrimLazily(Node):
+    RETURN_TYPES = ("VIDEO",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"video": ("VIDEO",), "seconds": ("FLOAT", {"default": 0.5})}}
+
+    def make(self, video: Any, seconds: float) -> tuple[Any]:
+        return (TrimmedVideo(video.get_stream_source(), seconds),)
+
+
+NODE_CLASS_MAPPINGS = {f"Test{node.__name__}": node for node in (MakeAudio, MakeBoxes, MakeCrowd, TrimLazily)}

@@ -1,0 +1,20 @@
+"""The prepared environment for the tests that start a real ComfyUI."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from tools.environment import Environment
+
+
+def prepared_environment() -> Environment:
+    """The environment that ``dev.py`` prepared and that runs this test; without one the test is skipped."""
+    folder = Path(sys.prefix).resolve().parent
+    if not (folder / "ready").is_file():
+        pytest.skip("this Python is not the prepared environment's: run `python3 dev.py test`, or pytest from .venv")
+    comfyui = os.environ.get("STEREOSYNC_COMFYUI")
+    return Environment(folder, Path(sys.executable), Path(comfyui) if comfyui else folder / "ComfyUI")

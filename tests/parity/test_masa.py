@@ -1,0 +1,334 @@
+"""Our MASA gives the released code's numbers, stage by stage: the network, both its operators, the tracker, the clean-up.
+
+The fixtures hold the released code's outputs for made-up weights.
+"""
+
+import importlib.util
+import json
+from functools import cached_property
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from stereosync_core.tracking.masa.adapter import HIGH, LEVELS, LOW, MID
+from stereosync_core.tracking.masa.deformable import deformable_convolution
+from stereosync_core.tracking.masa.loader import build_masa
+from stereosync_core.tracking.masa.model import LONG_SIDE, prepare
+from stereosync_core.tracking.masa.postprocess import remove_giants, smooth
+from stereosync_core.tracking.masa.roi import roi_align, roi_align_in_torch, roi_features
+from stereosync_core.tracking.masa.tracker import TaoSettings, TaoTracker
+from tests.parity.conftest import fixture_root
+
+FOLDER = fixture_root() / "masa"
+if not (FOLDER / "keys.json").is_file():
+    pytest.skip(f"no MASA fixtures in {FOLDER}; set STEREOSYNC_FIXTURES", allow_module_level=True)
+
+#: Largest absolute difference to the recorded stages, from the recorded input of the network.
+TOLERANCE = 5e-5
+FEATURES = sorted(path.stem for path in FOLDER.glob("features_*.npz"))
+SEQUENCES = sorted(path.stem for path in FOLDER.glob("tracker*.npz"))
+SETTINGS = [(case, name) for case in SEQUENCES for name in json.loads((FOLDER / f"{case}.json").read_text())["settings"]]
+
+
+@pytest.fixture(scope="module")
+def weights():
+    spec = importlib.util.spec_from_file_location("make_weights", FOLDER / "make_weights.py")
+    assert spec is not None
+    assert spec.loader is not None
+    recipe = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(recipe)
+    keys = json.loads((FOLDER / "keys.json").read_text())
+    return {name: torch.from_numpy(np.asarray(value)) for name, value in recipe.build(keys).items()}
+
+
+@pytest.fixture(scope="module")
+def model(weights):
+    """Built from the weights of the whole model: what inference does not need is left out, the rest has to fit exactly."""
+    return build_masa(weights)
+
+
+class Case:
+    """A case of the fixtures and what our network makes of it; stages are computed once."""
+
+    def __init__(self, name, model):
+        self.arrays = dict(np.load(FOLDER / f"{name}.npz"))
+        self.facts = json.loads((FOLDER / f"{name}.json").read_text())
+        self.long_side = self.facts["resize_scale"][0]
+        self.model = model
+        self.frames = range(len(self.arrays["frames_rgb"]))
+        self._stages = {}
+
+    @cached_property
+    def embeddings(self):
+        boxes = [self.arrays[f"f{number}_boxes"] for number in self.frames]
+        return self.model.embed(list(self.arrays["frames_rgb"]), boxes, self.long_side)
+
+    def array(self, number, name):
+        return torch.from_numpy(self.arrays[f"f{number}_{name}"])
+
+    def stages(self, number, from_pixels=False):
+        key = (number, from_pixels)
+        if key not in self._stages:
+            self._stages[key] = self._compute(number, from_pixels)
+        return self._stages[key]
+
+    @torch.inference_mode()
+    def _compute(self, number, from_pixels):
+        model = self.model
+        pixels, _ = prepare(self.arrays["frames_rgb"][number][None], self.long_side)
+        if not from_pixels:
+            # Recorded thinned in the larger case; there the stages begin at the frame.
+            recorded = self.array(number, "input")[None]
+            pixels = recorded if recorded.shape == pixels.shape else pixels
+        found = {"input": pixels}
+        stages = model.backbone(pixels)
+        pyramid, fusion = model.masa_adapter
+        levels = pyramid(stages)
+        found |= {f"backbone_c{n + 2}": level for n, level in enumerate(stages)}
+        found |= {f"fpn_p{n + 2}": level for n, level in enumerate(levels)}
+        convolution = fusion.dyhead_blocks[0].spatial_conv_offset
+        found |= {f"offset_mask0_p{n + 2}": convolution(level) for n, level in enumerate(levels)}
+        for turn, block in enumerate(fusion.dyhead_blocks):
+            levels = block(levels, range(LEVELS))
+            found |= {f"fuse{turn}_p{n + 2}": level for n, level in enumerate(levels)}
+        rois = self.array(number, "rois")
+        found["roi_feat"] = roi_features(levels[:4], rois)
+        head = model.track_head.embed_head
+        x = found["roi_feat"]
+        for layer in head.convs:
+            x = layer(x)
+        found["head_conv4"] = x
+        found["head_fc_pre_relu"] = head.fcs[0](x.flatten(1))
+        found["embed"] = head.fc_embed(F.relu(found["head_fc_pre_relu"]))
+        return found
+
+
+@pytest.fixture(scope="module", params=FEATURES)
+def case(request, model):
+    return Case(request.param, model)
+
+
+def recorded_stages(case, number):
+    prefix = f"f{number}_"
+    names = [name.removeprefix(prefix) for name in case.arrays if name.startswith(prefix)]
+    return [name for name in names if name in case.stages(number)]
+
+
+def differences(case, number, from_pixels=False):
+    stages = case.stages(number, from_pixels)
+    result = {}
+    for name in recorded_stages(case, number):
+        recorded = case.array(number, name)
+        ours = stages[name][0] if stages[name].dim() == recorded.dim() + 1 else stages[name]
+        # [::c, ::h, ::w] where the map was thinned before it was stored; head_conv4 keeps every fourth channel.
+        steps = case.facts["stored_step_chw"].get(f"f{number}_{name}")
+        ours = ours[tuple(slice(None, None, step) for step in steps)] if steps else ours
+        ours = ours[:, ::4] if name == "head_conv4" else ours
+        assert ours.shape == recorded.shape, name
+        result[name] = float((ours - recorded).abs().max())
+    return result
+
+
+def test_there_are_cases():
+    assert FEATURES
+    assert SETTINGS
+
+
+def test_every_stage_from_the_recorded_input(case, record_property):
+    for number in case.frames:
+        found = differences(case, number)
+        record_property(f"frame {number}", {name: f"{value:.1e}" for name, value in found.items()})
+        assert {"backbone_c5", "embed", "roi_feat"} <= set(found) or number > 0
+        whole = case.stages(number)["input"].shape[1:] == case.array(number, "input").shape
+        limit = TOLERANCE if whole else 4 * TOLERANCE
+        assert not {name: value for name, value in found.items() if value > limit and name != "input"}
+
+
+def test_every_stage_from_the_frame(case):
+    for number in case.frames:
+        found = differences(case, number, from_pixels=True)
+        assert found.pop("input") < 2e-4
+        early = {name: found.pop(name) for name in list(found) if name.startswith(("backbone", "fpn", "offset"))}
+        assert not {name: value for name, value in early.items() if value > 2e-4}
+        assert not {name: value for name, value in found.items() if value > 1e-4}
+
+
+def test_statistics_of_whole_maps(case):
+    """Maps that are recorded thinned are compared as a whole by their mean, deviation and largest value."""
+    for number in case.frames:
+        for name, facts in case.facts["frames"][number]["stats"].items():
+            ours = case.stages(number).get(name)
+            if ours is None:
+                continue
+            assert list(ours.shape[1:]) == facts["shape"] or list(ours.shape) == facts["shape"], name
+            assert float(ours.mean()) == pytest.approx(facts["mean"], abs=2e-5), name
+            assert float(ours.std(correction=0)) == pytest.approx(facts["std"], rel=1e-4), name
+            assert float(ours.abs().max()) == pytest.approx(facts["absmax"], abs=2e-4), name
+
+
+def test_boxes_reach_the_network_exactly(case):
+    from stereosync_core.tracking.masa.model import _rois
+
+    for number in case.frames:
+        _, scale = prepare(case.arrays["frames_rgb"][number][None], case.long_side)
+        ours = _rois(case.arrays[f"f{number}_boxes"], scale, 0)
+        assert torch.equal(ours, case.array(number, "rois"))
+
+
+def test_embeddings_by_the_public_way(case):
+    """All frames in one batch, levels that no box needs left out."""
+    for number, embeddings in enumerate(case.embeddings):
+        np.testing.assert_allclose(embeddings, case.arrays[f"f{number}_embed"], rtol=0, atol=1e-4)
+
+
+def test_a_level_is_the_same_where_others_are_left_out(model):
+    case = Case(min(FEATURES, key=lambda name: json.loads((FOLDER / f"{name}.json").read_text())["resize_scale"]), model)
+    pixels = case.stages(0)["input"]
+    with torch.inference_mode():
+        for place in range(4):
+            levels = model.features(pixels, {place})
+            assert [level is not None for level in levels] == [n == place for n in range(LEVELS)]
+            assert (levels[place] - case.stages(0)[f"fuse2_p{place + 2}"]).abs().max() < 1e-5
+
+
+def test_the_tracker_on_these_frames(case):
+    tracker = TaoTracker(TaoSettings())
+    for number, embeddings in enumerate(case.embeddings):
+        boxes, scores, labels = (case.arrays[f"f{number}_{name}"] for name in ("boxes", "scores", "labels"))
+        tracked = tracker.update(number / 30, boxes, scores, labels, embeddings)
+        for name, ours in (
+            ("bboxes", tracked.boxes),
+            ("scores", tracked.scores),
+            ("labels", tracked.labels),
+            ("ids", tracked.ids),
+        ):
+            np.testing.assert_array_equal(ours, case.arrays[f"f{number}_track_{name}"])
+        if f"f{number}_match" in case.arrays:
+            assert tracker.match is not None
+            np.testing.assert_allclose(tracker.match, case.arrays[f"f{number}_match"], rtol=0, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def ops():
+    return {name: torch.from_numpy(array) for name, array in np.load(FOLDER / "ops.npz").items()}
+
+
+@pytest.mark.parametrize(("name", "stride"), [("s1", 1), ("s2", 2)])
+def test_the_deformable_convolution(ops, name, stride):
+    ours = deformable_convolution(ops["dcn_x"], ops[f"dcn_{name}_offset"], ops[f"dcn_{name}_mask"], ops["dcn_w"], stride)
+    assert (ours - ops[f"dcn_{name}_out"]).abs().max() < 1e-5
+
+
+def test_the_deformable_convolution_with_maps_of_twice_the_size(ops):
+    """Only the first values in memory count, in rows of the smaller size."""
+    rows, columns = ops["dcn_big_out"].shape[-2:]
+    offset, mask = (
+        ops[f"dcn_big_{name}"].flatten(1)[:, : count * rows * columns].view(1, count, rows, columns)
+        for name, count in (("offset", 18), ("mask", 9))
+    )
+    ours = deformable_convolution(ops["dcn_x"], offset, mask, ops["dcn_w"])
+    assert (ours - ops["dcn_big_out"]).abs().max() < 1e-5
+
+
+def test_the_branches_use_the_channels_that_the_release_gives_them():
+    assert [tuple(branch) for branch in (MID, LOW, HIGH)] == [(0, 54), (18, 63), (36, 72)]
+
+
+@pytest.mark.parametrize("align", [roi_align, roi_align_in_torch])
+def test_roi_align(ops, align):
+    assert (align(ops["roi_in"], ops["roi_rois"], 0.25) - ops["roi_out"]).abs().max() < 1e-5
+
+
+def test_the_resize(ops):
+    recorded = ops["resize_out_rgb"]
+    pixels, _ = prepare(ops["resize_in_rgb"][None].numpy(), max(recorded.shape[:2]))
+    from stereosync_core.tracking.masa.model import DEVIATION, MEAN
+
+    ours = pixels[0].permute(1, 2, 0) * torch.tensor(DEVIATION) + torch.tensor(MEAN)
+    assert (ours[: recorded.shape[0], : recorded.shape[1]] - recorded).abs().max() < 5e-3
+
+
+def settings_of(recorded):
+    """The released settings, which count in frames, in seconds."""
+    rate = recorded["fps"]
+    return TaoSettings(
+        init_score=recorded["init_score_thr"],
+        obj_score=recorded["obj_score_thr"],
+        match_score=recorded["match_score_thr"],
+        memory=recorded["memo_tracklet_frames"] / rate,
+        momentum=recorded["memo_momentum"],
+        distractor_score=recorded["distractor_score_thr"],
+        distractor_overlap=recorded["distractor_nms_thr"],
+        max_distance=None if recorded["max_distance"] == -1 else recorded["max_distance"],
+        decay=100 / rate,
+    )
+
+
+@pytest.fixture(scope="module", params=SETTINGS, ids="-".join)
+def sequence(request):
+    """A recorded sequence run through our tracker: the recorded arrays, and for each frame what ours gave."""
+    case, name = request.param
+    facts = json.loads((FOLDER / f"{case}.json").read_text())
+    arrays = dict(np.load(FOLDER / f"{case}.npz"))
+    tracker, rate = TaoTracker(settings_of(facts["settings"][name])), facts["settings"][name]["fps"]
+    frames, matches, memories = [], [], []
+    for number, (first, last) in enumerate(zip(arrays["frame_ptr"][:-1], arrays["frame_ptr"][1:], strict=True)):
+        inputs = [arrays[f"in_{key}"][first:last] for key in ("boxes", "scores", "labels", "embeds")]
+        frames.append(tracker.update(number / rate, *inputs))
+        matches.append(tracker.match)
+        memories.append(list(tracker.tracklets))
+    parts = {key.removeprefix(f"{name}_"): value for key, value in arrays.items() if key.startswith(f"{name}_")}
+    return SimpleNamespace(
+        frames=frames,
+        matches=matches,
+        memories=memories,
+        recorded=parts,
+        tracker=tracker,
+        rate=rate,
+        size=facts["image_size_wh"],
+    )
+
+
+def test_identities_labels_boxes_and_scores_are_exact(sequence):
+    for key in ("ids", "labels", "boxes", "scores"):
+        ours = np.concatenate([getattr(frame, key) for frame in sequence.frames])
+        np.testing.assert_array_equal(ours, sequence.recorded[key])
+    assert np.cumsum([0, *(len(frame.ids) for frame in sequence.frames)]).tolist() == sequence.recorded["ptr"].tolist()
+
+
+def test_match_matrices(sequence):
+    shapes = sequence.recorded["match_shape"]
+    ends = np.cumsum(shapes.prod(axis=1))
+    for match, shape, end in zip(sequence.matches, shapes, ends, strict=True):
+        if match is None:
+            assert shape.prod() == 0
+            continue
+        recorded = sequence.recorded["match_flat"][end - shape.prod() : end].reshape(shape)
+        np.testing.assert_allclose(match, recorded, rtol=0, atol=1e-5)
+
+
+def test_the_memory(sequence):
+    pointer, ids = sequence.recorded["memory_ptr"], sequence.recorded["memory_ids"]
+    for number, memory in enumerate(sequence.memories):
+        assert sorted(memory) == sorted(ids[pointer[number] : pointer[number + 1]].tolist())
+    for row, id_ in enumerate(sequence.recorded["final_mem_ids"]):
+        tracklet = sequence.tracker.tracklets[int(id_)]
+        assert round(tracklet.last * sequence.rate) == sequence.recorded["final_mem_last"][row]
+        np.testing.assert_allclose(tracklet.embedding, sequence.recorded["final_mem_embeds"][row], rtol=0, atol=1e-5)
+        np.testing.assert_array_equal(tracklet.box, sequence.recorded["final_mem_boxes"][row])
+
+
+def test_the_clean_up_of_a_finished_clip(sequence):
+    if "post_ids" not in sequence.recorded:
+        pytest.skip("recorded for another setting alone")
+    frames = smooth(remove_giants(sequence.frames, *sequence.size))
+    for key, tolerance in (("ids", 0), ("labels", 0), ("boxes", 1e-3), ("scores", 1e-5)):
+        ours = np.concatenate([getattr(frame, key) for frame in frames])
+        np.testing.assert_allclose(ours, sequence.recorded[f"post_{key}"], rtol=0, atol=tolerance)
+
+
+def test_the_released_frame_size_is_the_default():
+    assert LONG_SIDE == 1024

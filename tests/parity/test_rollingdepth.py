@@ -1,0 +1,341 @@
+"""RollingDepth stage by stage against the released code's numbers, each stage from the saved input of that stage.
+
+The bounds are those of the fixtures' README, which tells how they came about.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from stereosync_core.depth.batches import Batches
+from stereosync_core.depth.rollingdepth.alignment import (
+    RELEASED_ALIGNMENT,
+    AlignmentOptions,
+    Objective,
+    alignment_points,
+    co_align,
+)
+from stereosync_core.depth.rollingdepth.denoising import denoise_snippets, draw_noise
+from stereosync_core.depth.rollingdepth.loader import load_model
+from stereosync_core.depth.rollingdepth.merging import SnippetMaps, merge, normalize
+from stereosync_core.depth.rollingdepth.model import RollingDepthModel, prepare_frame
+from stereosync_core.depth.rollingdepth.pipeline import estimate
+from stereosync_core.depth.rollingdepth.presets import Settings
+from stereosync_core.depth.rollingdepth.refinement import refine, refine_timesteps
+from stereosync_core.depth.rollingdepth.snippets import Snippets, effective_dilation, plan_refinement, plan_snippets
+
+from .conftest import BESIDE, fixture_files, fixture_root
+
+CASES = fixture_files("rollingdepth", "case_*.json")
+ALIGNER = fixture_files("rollingdepth", "aligner_unit.npz")
+
+
+def near(ours: Any, theirs: np.ndarray, bound: float, mean: float | None = None) -> None:
+    ours = np.asarray(ours, dtype=np.float64)
+    assert ours.shape == theirs.shape
+    difference = np.abs(ours - theirs)
+    assert difference.max() <= bound
+    assert mean is None or difference.mean() <= mean
+
+
+class Case:
+    """A clip, its settings, and the released code's arrays for it."""
+
+    def __init__(self, path: Path):
+        description = json.loads(path.read_text())
+        given = description["settings"]
+        assert set(given["strides"]) == {1}
+        assert given["resample_method"] == "BILINEAR"
+        self.frames = np.load(path.with_name(description["frames_file"]))
+        with np.load(path.with_suffix(".npz")) as arrays:
+            self.arrays = dict(arrays)
+        self.seed, self.scheduler = description["seed"], description["scheduler_overrides"]
+        self.restore = given["restore_res"]
+        self.settings = Settings(
+            resolution=given["processing_res"],
+            dilations=tuple(given["dilations"]),
+            snippet_lengths=tuple(given["snippet_lengths"]),
+            denoising_steps=tuple(given["init_infer_steps"]),
+            cap_dilations=given["cap_dilation"],
+            refine_steps=given["refine_step"],
+            refine_snippet_length=given["refine_snippet_len"],
+            refine_start_dilation=given["refine_start_dilation"],
+        )
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.arrays[name]
+
+    def tensor(self, name: str) -> torch.Tensor:
+        return torch.from_numpy(self.arrays[name])
+
+    def all(self, stem: str) -> list[torch.Tensor]:
+        """The arrays ``stem_k`` of all dilations in order."""
+        return [self.tensor(f"{stem}_{k}") for k in range(len(self.snippets))]
+
+    @property
+    def snippets(self) -> list[Snippets]:
+        """The passes as the release makes them, equal ones as often as they come."""
+        found = []
+        for name in sorted(key for key in self.arrays if key.startswith("snippet_indices_")):
+            indices = self.arrays[name]
+            frame_count = int(max(self.arrays[key].max() for key in self.arrays if key.startswith("snippet_indices_"))) + 1
+            found.append(Snippets(int(indices[0, 1] - indices[0, 0]), indices.shape[1], frame_count))
+        return found
+
+    def number_in_plan(self, k: int) -> int:
+        """Which of our passes stands for the release's ``k``-th."""
+        dilations = [snippets.dilation for snippets in plan_snippets(self.settings, len(self.frames))]
+        return dilations.index(int(self["dilations_effective"][k]))
+
+
+@cache
+def load_case(path: Path) -> Case:
+    return Case(path)
+
+
+@pytest.fixture(params=CASES)
+def case(request) -> Case:
+    return load_case(request.param)
+
+
+@pytest.fixture
+def refined(case: Case) -> Case:
+    if "coaligned_latents" not in case.arrays:
+        pytest.skip("a case without refinement")
+    return case
+
+
+@cache
+def networks() -> RollingDepthModel:
+    folder = fixture_root() / "rollingdepth" / "model"
+    return load_model(folder if folder.is_dir() else BESIDE / "rollingdepth" / "model")
+
+
+@pytest.fixture
+def model(case: Case) -> RollingDepthModel:
+    shared = networks()
+    return RollingDepthModel(shared.unet, shared.vae, shared.text, {**shared.scheduler, **case.scheduler})
+
+
+def four(what: str = "things") -> Batches:
+    return Batches(4, what)
+
+
+def test_resize_and_normalise(case: Case):
+    frames = [prepare_frame(torch.from_numpy(frame), case.settings.resolution) for frame in case.frames]
+    near(torch.stack(frames), case["frames_preprocessed"], 1e-5)
+    assert case.frames.shape[1:3] == tuple(case["original_size_hw"])
+
+
+def test_empty_prompt(case: Case, model: RollingDepthModel):
+    near(model.text, case["empty_text_embed"], 1e-5)
+
+
+def test_picture_latents(case: Case, model: RollingDepthModel):
+    frames = case.tensor("frames_preprocessed")
+    near(torch.cat([model.encode(part) for part in frames.split(4)]), case["rgb_latents"], 1e-4)
+
+
+def test_noise_of_the_seed(case: Case, model: RollingDepthModel):
+    _, height, width = case["init_noise"].shape
+    near(draw_noise(model, height, width, case.seed), case["init_noise"], 0)
+
+
+def test_snippets(case: Case):
+    plan = plan_snippets(case.settings, len(case.frames))
+    assert sum(snippets.repeats for snippets in plan) == len(case["dilations_effective"])
+    for k in range(len(case["dilations_effective"])):
+        assert np.array_equal(plan[case.number_in_plan(k)].indices(), case[f"snippet_indices_{k}"])
+    *capped, start = case["cap_requested_to_effective"]
+    lengths = [length for _, length, _ in case.settings.passes()]
+    for (asked, used), length in zip(capped, lengths, strict=True):
+        assert effective_dilation(int(asked), length, len(case.frames), case.settings.cap_dilations) == used
+    length = case.settings.refine_snippet_length
+    assert effective_dilation(int(start[0]), length, len(case.frames), case.settings.cap_dilations) == start[1]
+
+
+def test_time_steps(case: Case, model: RollingDepthModel):
+    assert np.array_equal(model.ddim(case.settings.denoising_steps[0]).timesteps, case["timesteps_initial"])
+    if "refine_timesteps" in case.arrays:
+        assert np.array_equal(refine_timesteps(model, case.settings.refine_steps), case["refine_timesteps"])
+        plan = plan_refinement(case.settings, len(case.frames))
+        assert [snippets.dilation for snippets in plan] == case["refine_step_dilation"].tolist()
+
+
+def test_unet(case: Case, model: RollingDepthModel):
+    rgb, depth = case.tensor("unet_probe_rgb_latent")[None], case.tensor("unet_probe_depth_latent")[None]
+    output = model.velocity(rgb, depth, case.tensor("unet_probe_timestep")[0])
+    near(output[0], case["unet_probe_output"], 1e-4)
+
+
+@pytest.mark.parametrize("at_once", [1, 5])
+def test_snippet_latents(case: Case, model: RollingDepthModel, at_once: int):
+    plan = plan_snippets(case.settings, len(case.frames))
+    for k in range(len(case["dilations_effective"])):
+        snippets = plan[case.number_in_plan(k)]
+        batches = Batches(at_once, "snippets")
+        latents = denoise_snippets(model, case.tensor("rgb_latents"), case.tensor("init_noise"), snippets, batches)
+        near(torch.cat(list(latents)), case[f"snippet_latents_{k}"], 2e-4)
+
+
+def test_snippet_depth(case: Case, model: RollingDepthModel):
+    for k in range(len(case["dilations_effective"])):
+        latents = case.tensor(f"snippet_latents_{k}")
+        maps = torch.cat([model.decode(part) for part in latents.flatten(0, 1).split(4)])
+        near(maps.unflatten(0, latents.shape[:2]), case[f"snippet_depth_{k}"], 2e-4)
+
+
+def kept(case: Case) -> list[SnippetMaps]:
+    """The saved snippets as the pipeline keeps them."""
+    passes = []
+    for snippets, depth in zip(case.snippets, case.all("snippet_depth"), strict=True):
+        maps = SnippetMaps(snippets, tuple(depth.shape[-2:]), depth.dtype)
+        for part in depth.flatten(0, 1).split(4):
+            maps.add(part)
+        passes.append(maps)
+    return passes
+
+
+def test_alignment_input(case: Case):
+    passes = kept(case)
+    minimum = min(maps.minimum for maps in passes)
+    near(minimum, case["align_snippet_min"], 0)
+    for k, maps in enumerate(passes):
+        near(maps.points(minimum), case[f"align_input_{k}"], 1e-5)
+
+
+def aligned_values(case: Case) -> list[torch.Tensor]:
+    snippets = case.all("snippet_depth")
+    minimum = min(depth.min() for depth in snippets)
+    return [alignment_points(depth - minimum, RELEASED_ALIGNMENT) for depth in snippets]
+
+
+def check_alignment(case: Case):
+    values, snippets = aligned_values(case), case.snippets
+    objective = Objective(values, snippets, RELEASED_ALIGNMENT)
+    errors = []
+    for n in range(len(case["align_trace_iteration"])):
+        parameters = torch.from_numpy(np.stack([case["align_trace_scale"][n], case["align_trace_shift"][n]]))
+        gradient, loss = objective.gradient(parameters, with_loss=True)
+        near(loss, case["align_trace_loss"][n], 1e-6)
+        theirs = np.stack([case["align_trace_grad_scale"][n], case["align_trace_grad_shift"][n]])
+        errors.append(np.abs(gradient.numpy() - theirs).max())
+    assert max(errors) <= 1e-3
+    assert sum(error <= 1e-6 for error in errors) >= len(errors) - 2
+
+    trace: dict[int, np.ndarray] = {}
+    losses = []
+
+    def observe(iteration: int, parameters: torch.Tensor, loss: float) -> None:
+        losses.append(loss)
+        trace[iteration] = parameters.numpy().copy()
+
+    result = co_align(values, snippets, RELEASED_ALIGNMENT, observe=observe)
+    near(losses, case["align_loss_history"], 1e-2)
+    for n, iteration in enumerate(case["align_trace_iteration"].tolist()):
+        bound = 1e-5 if iteration <= 2 else 1e-3 if iteration <= 5 else 1e-2
+        near(trace[iteration][0], case["align_trace_scale"][n], bound)
+        near(trace[iteration][1], case["align_trace_shift"][n], bound)
+    for k, (scales, shifts) in enumerate(result):
+        near(scales, case[f"align_scale_{k}"], 1e-2)
+        near(shifts, case[f"align_shift_{k}"], 5e-3)
+
+
+def test_alignment(case: Case):
+    check_alignment(case)
+
+
+def merged(case: Case, name: str = "") -> torch.Tensor:
+    passes = kept(case)
+    minimum = min(maps.minimum for maps in passes)
+    aligned = list(zip(case.all(f"align_scale{name}"), case.all(f"align_shift{name}"), strict=True))
+    return merge(passes, aligned, minimum, torch.empty_like(case.tensor(f"merged_depth_raw{name}")))
+
+
+def test_merge(case: Case):
+    maps = merged(case)
+    near(maps, case["merged_depth_raw"], 1e-5)
+    near(normalize(maps), case["merged_depth_normalized"], 1e-5)
+
+
+@pytest.fixture(params=ALIGNER)
+def alone(request) -> Case:
+    """The alignment's own case: snippets made from known scales and shifts, no networks."""
+    alone = object.__new__(Case)
+    with np.load(request.param) as arrays:
+        alone.arrays = dict(arrays)
+    return alone
+
+
+def test_alignment_alone(alone: Case):
+    check_alignment(alone)
+    near(merged(alone), alone["merged_depth_raw"], 1e-5)
+
+
+def test_alignment_of_100_iterations(alone: Case):
+    result = co_align(aligned_values(alone), alone.snippets, AlignmentOptions(iterations=100))
+    for k, (scales, shifts) in enumerate(result):
+        near(scales, alone[f"align_scale_100it_{k}"], 1e-2)
+        near(shifts, alone[f"align_shift_100it_{k}"], 5e-3)
+    near(merged_100(alone), alone["merged_depth_raw_100it"], 1e-5)
+
+
+def merged_100(alone: Case) -> torch.Tensor:
+    passes = kept(alone)
+    aligned = list(zip(alone.all("align_scale_100it"), alone.all("align_shift_100it"), strict=True))
+    minimum = min(maps.minimum for maps in passes)
+    return merge(passes, aligned, minimum, torch.empty_like(alone.tensor("merged_depth_raw_100it")))
+
+
+def test_latents_of_the_merged_depth(refined: Case, model: RollingDepthModel):
+    depth = refined.tensor("merged_depth_normalized")[:, None].expand(-1, 3, -1, -1)
+    near(torch.cat([model.encode(part) for part in depth.split(4)]), refined["coaligned_latents"], 1e-4)
+
+
+def test_refinement(refined: Case, model: RollingDepthModel):
+    steps = []
+    plan = plan_refinement(refined.settings, len(refined.frames))
+    latents = refine(
+        model,
+        refined.tensor("rgb_latents"),
+        refined.tensor("coaligned_latents"),
+        refined.tensor("init_noise"),
+        plan,
+        four("snippets"),
+        observe=lambda step, latents: steps.append(latents.clone()),
+    )
+    near(torch.stack(steps), refined["refine_latents_before_step"], 2e-4)
+    near(latents, refined["refine_latents_final"], 2e-4)
+
+
+def test_refined_depth(refined: Case, model: RollingDepthModel):
+    latents = refined.tensor("refine_latents_final")
+    near(torch.cat([model.decode(part) for part in latents.split(4)]), refined["refined_depth"], 1e-4)
+
+
+def test_end_to_end(case: Case, model: RollingDepthModel):
+    seen: dict[str, np.ndarray] = {}
+    out = torch.empty(case["merged_depth_raw"].shape)
+    frames = (prepare_frame(torch.from_numpy(frame), case.settings.resolution) for frame in case.frames)
+    estimate(
+        frames,
+        out,
+        model,
+        case.settings,
+        case.seed,
+        observe=lambda name, array: seen.update({name: array.numpy().copy()}),
+    )
+    near(seen["merged_depth_normalized"], case["merged_depth_normalized"], 1e-2, 3e-3)
+    if "refined_depth" in case.arrays:
+        near(seen["refined_depth"], case["refined_depth"], 1e-2, 3e-3)
+    if case.restore:
+        size = tuple(int(side) for side in case["original_size_hw"])
+        out = torch.nn.functional.interpolate(out[:, None], size, mode="bilinear", align_corners=False, antialias=True)[:, 0]
+    near(out, case["output_depth"], 1e-2, 3e-3)

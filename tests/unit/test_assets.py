@@ -1,0 +1,28 @@
+"""The bundled files are there, are what their licence page says, and a broken one is named."""
+
+import hashlib
+import re
+
+import pytest
+
+from stereosync_core import assets
+from stereosync_core.errors import StereoSyncError
+
+LICENSES = (assets.FOLDER / "LICENSES.md").read_text(encoding="utf-8")
+LISTED = dict(re.findall(r"^\| `([^`]+)` .*`([0-9a-f]{64})` \|$", LICENSES, re.MULTILINE))
+
+
+def test_every_bundled_file_is_listed_with_its_checksum():
+    files = {path.name for path in assets.FOLDER.iterdir() if path.suffix in {".safetensors", ".mp4", ".npz"}}
+    assert files == set(LISTED)
+    for name, digest in LISTED.items():
+        assert hashlib.sha256((assets.FOLDER / name).read_bytes()).hexdigest() == digest, name
+
+
+def test_a_missing_and_a_truncated_file_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(assets, "FOLDER", tmp_path)
+    with pytest.raises(StereoSyncError, match=r"nanodet\.safetensors is missing"):
+        assets.load_weights("nanodet.safetensors")
+    (tmp_path / "nanodet.safetensors").write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00{")
+    with pytest.raises(StereoSyncError, match="cannot be read"):
+        assets.load_weights("nanodet.safetensors")

@@ -1,0 +1,78 @@
+"""The bundled depth network against the packaged original, and depth out of other packs' pictures."""
+
+import numpy as np
+import pytest
+import torch
+
+from stereosync_core.assets import WALKING_CLIP, asset_path
+from stereosync_core.depth.adapt import depth_from_images
+from stereosync_core.depth.small import estimate_depth, load_network, stretch
+from stereosync_core.errors import StereoSyncError
+from stereosync_core.timing import entry_times
+
+#: Every 56th value of the packaged ONNX graph's output (onnxruntime) for the picture below.
+ORIGINAL = [
+    [1.3403, 0.9703, 0.9819, 1.0106],
+    [1.0410, 0.8660, 0.8498, 0.9071],
+    [1.0130, 0.9208, 1.0783, 1.0107],
+    [1.0150, 0.9577, 1.0834, 1.0832],
+]
+
+
+def test_the_bundled_network_equals_the_packaged_one():
+    y, x = np.meshgrid(np.linspace(0, 1, 224), np.linspace(0, 1, 224), indexing="ij")
+    picture = np.stack([x, y, (np.sin(20 * x) * np.cos(13 * y) + 1) / 2])[None].astype(np.float32)
+    with torch.inference_mode():
+        metres = load_network()(torch.from_numpy(picture))[0, 0].numpy()
+    # the bundled weights are half precision
+    assert np.allclose(metres[::56, ::56], ORIGINAL, atol=0.01)
+
+
+def test_the_sample_clips_depth_is_relative_nearness_at_the_asked_rate_and_size():
+    depth = estimate_depth(asset_path(WALKING_CLIP), rate=2.0, long_side=96)
+    assert depth.maps.shape[1:] == (54, 96)
+    assert np.allclose(np.diff(depth.times), 0.5)
+    assert depth.maps.min() == 0.0
+    assert depth.maps.max() == 1.0
+    trunk, street = depth.maps[:, :, 86:].mean(), depth.maps[:, :, :10].mean()
+    assert trunk > street + 0.3, "the trunk at the right edge is nearer than the street at the left"
+
+
+def test_stretching_ignores_a_few_extreme_values():
+    maps = np.random.default_rng(0).uniform(2, 3, (4, 80, 80)).astype(np.float32)
+    maps[0, 0, 0] = 1000
+    stretch(maps)
+    assert maps[1].max() > 0.9
+
+
+def test_pictures_of_depth_bright_or_dark_where_near():
+    images = np.linspace(0, 1, 12).reshape(3, 2, 2)
+    times = np.array([0.0, 0.5, 1.0])
+    assert depth_from_images(images, times).maps[2, 1, 1] == 1.0
+    assert depth_from_images(images, times, near_is_bright=False).maps[2, 1, 1] == 0.0
+    assert depth_from_images(np.repeat(images[..., None], 3, axis=-1), times).maps.shape == (3, 2, 2)
+    assert len(depth_from_images(images[:1], times).times) == 1, "a single picture holds for the clip"
+
+
+def test_pictures_that_do_not_fit_are_named():
+    with pytest.raises(StereoSyncError, match="3 frames"):
+        depth_from_images(np.zeros((2, 4, 4)), np.arange(3.0))
+    with pytest.raises(StereoSyncError, match="NaN"):
+        depth_from_images(np.full((1, 4, 4), np.nan), np.zeros(1))
+
+
+FRAMES = np.arange(30) / 10
+
+
+def test_entries_without_times_get_the_frames_times_or_those_of_their_rate():
+    assert entry_times(30, FRAMES, 3.0, 0, "Boxes") is not None
+    assert entry_times(12, FRAMES, 3.0, 4, "Boxes").tolist() == (np.arange(12) / 4).tolist()
+    for count, rate in ((0, 0), (29, 0), (90, 10), (5, 10)):
+        with pytest.raises(StereoSyncError, match="Boxes"):
+            entry_times(count, FRAMES, 3.0, rate, "Boxes")
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, 1000.0])
+def test_a_rate_out_of_range_is_named(rate):
+    with pytest.raises(StereoSyncError, match="Depth rate"):
+        estimate_depth(asset_path(WALKING_CLIP), rate=rate)

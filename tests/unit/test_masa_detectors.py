@@ -1,0 +1,187 @@
+"""Detectors of transformers, from folders with tiny networks of random weights, and boxes that others found."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from stereosync_core.errors import StereoSyncError
+from stereosync_core.tracking.detector import Detections
+from stereosync_core.tracking.found import GivenBoxes, SmallFinder, one_box_a_thing
+from stereosync_core.tracking.transformers_detectors import (
+    TransformersFinder,
+    detector_kind,
+    load_detector,
+    phrases_of,
+    token_spans,
+)
+
+transformers = pytest.importorskip("transformers")
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", "person", "red", "car", "dog"]
+PICTURE = np.random.default_rng(0).integers(0, 255, (48, 96, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def by_text(tmp_path_factory):
+    """A folder with a tiny GroundingDINO."""
+    folder = tmp_path_factory.mktemp("models") / "tiny-dino"
+    torch.manual_seed(0)
+    backbone = transformers.SwinConfig(
+        image_size=64, embed_dim=12, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2], window_size=4, out_indices=[2, 3, 4]
+    )
+    text = transformers.BertConfig(
+        vocab_size=len(WORDS), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
+    )
+    config = transformers.GroundingDinoConfig(
+        backbone_config=backbone,
+        text_config=text,
+        d_model=32,
+        encoder_layers=1,
+        decoder_layers=2,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=32,
+        decoder_ffn_dim=32,
+        num_queries=12,
+        max_text_len=32,
+        num_feature_levels=3,
+    )
+    transformers.GroundingDinoForObjectDetection(config).save_pretrained(folder)
+    vocabulary = folder / "vocab.txt"
+    vocabulary.write_text("\n".join(WORDS))
+    tokenizer = transformers.BertTokenizer(str(vocabulary))
+    images = transformers.GroundingDinoImageProcessor(size={"shortest_edge": 32, "longest_edge": 64})
+    transformers.GroundingDinoProcessor(images, tokenizer).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def by_classes(tmp_path_factory):
+    """A folder with a tiny RT-DETR that knows three classes."""
+    folder = tmp_path_factory.mktemp("models") / "tiny-detr"
+    torch.manual_seed(0)
+    backbone = transformers.RTDetrResNetConfig(
+        embedding_size=8,
+        hidden_sizes=[8, 8, 16, 16],
+        depths=[1, 1, 1, 1],
+        layer_type="basic",
+        out_features=["stage2", "stage3", "stage4"],
+    )
+    config = transformers.RTDetrConfig(
+        backbone_config=backbone,
+        encoder_hidden_dim=16,
+        encoder_in_channels=[8, 16, 16],
+        encoder_ffn_dim=16,
+        encoder_attention_heads=2,
+        d_model=16,
+        num_queries=12,
+        decoder_in_channels=[16, 16, 16],
+        decoder_ffn_dim=16,
+        decoder_layers=2,
+        decoder_attention_heads=2,
+        num_denoising=0,
+        id2label={0: "person", 1: "car", 2: "dog"},
+    )
+    transformers.RTDetrForObjectDetection(config).save_pretrained(folder)
+    transformers.RTDetrImageProcessor(size={"height": 64, "width": 64}).save_pretrained(folder)
+    return folder
+
+
+def test_a_detector_by_text_scores_a_phrase_by_the_mean_over_its_words(by_text):
+    detector = load_detector(by_text)
+    finder = detector.finder("Red Car, person")
+    assert finder.phrases == ["red car", "person"]
+    seen = {}
+    network = detector.network.forward
+
+    def spy(**inputs):
+        seen["output"], seen["tokens"] = network(**inputs), inputs["input_ids"]
+        return seen["output"]
+
+    detector.network.forward = spy
+    (found,) = finder.find([0.0], [PICTURE])
+    tokens = seen["tokens"][0].tolist()
+    assert [WORDS[token] for token in tokens] == ["[CLS]", "red", "car", ".", "person", ".", "[SEP]"]
+    chances = seen["output"].logits[0].sigmoid()
+    expected = torch.stack([chances[:, 1:3].mean(dim=1), chances[:, 4]], dim=1)
+    assert found.scores.max() == pytest.approx(float(expected.max()), abs=1e-5)
+    assert set(found.labels) <= {"red car", "person"}
+    assert ((found.boxes >= 0) & (found.boxes <= 1)).all()
+
+
+def test_frames_in_a_batch_give_what_each_gives_alone(by_text, by_classes):
+    other = PICTURE[::-1].copy()
+    for folder in (by_text, by_classes):
+        finder = load_detector(folder).finder("person, car")
+        together = finder.find([0.0, 0.1], [PICTURE, other])
+        for picture, found in zip((PICTURE, other), together, strict=True):
+            (alone,) = finder.find([0.0], [picture])
+            np.testing.assert_allclose(found.scores, alone.scores, atol=1e-5)
+
+
+def test_a_detector_with_a_class_list_gives_the_wanted_classes(by_classes):
+    detector = load_detector(by_classes)
+    assert detector.names == ["person", "car", "dog"]
+    (found,) = detector.finder("Dog").find([0.0], [PICTURE])
+    assert set(found.labels) <= {"dog"}
+    (everything,) = detector.finder("all").find([0.0], [PICTURE])
+    assert len(everything) >= len(found)
+    with pytest.raises(StereoSyncError, match=r"does not know unicorn.*person, car, dog"):
+        detector.finder("unicorn")
+
+
+def test_spans_of_phrases_and_empty_text():
+    tokenizer = SimpleNamespace(convert_tokens_to_ids=lambda word: 5, all_special_ids=[0, 2, 3], unk_token_id=1)
+    assert token_spans([2, 7, 8, 5, 6, 5, 3, 0, 0], tokenizer) == [[1, 2], [4]]
+    assert phrases_of("person. Dog ., dog") == ["person", "dog"]
+    with pytest.raises(StereoSyncError, match="text is empty"):
+        phrases_of(" . ")
+
+
+def test_folders_that_hold_no_detector_are_named(tmp_path, by_text):
+    with pytest.raises(StereoSyncError, match="no model folder"):
+        detector_kind(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "detr"}))
+    with pytest.raises(StereoSyncError, match="'detr' model; supported are"):
+        load_detector(tmp_path)
+    (tmp_path / "config.json").write_text((by_text / "config.json").read_text())
+    with pytest.raises(StereoSyncError, match="cannot be loaded"):
+        load_detector(tmp_path)
+
+
+def test_one_box_a_thing_whatever_its_class():
+    found = Detections(
+        np.array([[0, 0, 0.5, 0.5], [0, 0, 0.5, 0.45], [0.6, 0, 1, 1]]), np.array([0.5, 0.9, 0.3]), ("a", "b", "c")
+    )
+    assert one_box_a_thing(found).labels == ("b", "c")
+
+
+def test_the_bundled_detector_takes_frames_of_any_size():
+    (found,) = SmallFinder("all").find([0.0], [np.zeros((37, 111, 3), dtype=np.uint8)])
+    assert found.boxes.shape[1] == 4
+
+
+def test_boxes_of_other_packs_are_those_on_screen():
+    boxes = [[(10, 10, 20, 20)], [], [(50, 10, 20, 20), (0, 0, 10, 10)]]
+    given = GivenBoxes.of_boxes(boxes, np.array([0.0, 0.5, 1.0]), 100, 50)
+    assert [len(found) for found in given.find([0.0, 0.49, 0.5, 1.7], [PICTURE] * 4)] == [1, 1, 0, 2]
+    assert len(GivenBoxes.of_boxes(boxes[0], np.arange(5.0), 100, 50).entries) == 5
+    with pytest.raises(StereoSyncError, match="3 frames of boxes but 2 times"):
+        GivenBoxes.of_boxes(boxes, np.arange(2.0), 100, 50)
+    with pytest.raises(StereoSyncError, match="another size"):
+        GivenBoxes.of_boxes(boxes, np.arange(3.0), 20, 20)
+
+
+def test_every_connected_piece_of_a_mask_is_a_thing_and_specks_are_none():
+    masks = np.zeros((1, 50, 100))
+    masks[0, 10:30, 10:20] = masks[0, 20:40, 60:90] = masks[0, 49, 99] = 1
+    (found,) = GivenBoxes.of_masks(masks, np.zeros(1)).find([0.0], [PICTURE])
+    assert found.boxes.tolist() == [[0.1, 0.2, 0.2, 0.6], [0.6, 0.4, 0.9, 0.8]]
+    with pytest.raises(StereoSyncError, match="one for each frame"):
+        GivenBoxes.of_masks(masks[0], np.zeros(1))
+
+
+def test_the_finder_type_is_what_a_detector_gives(by_classes):
+    assert isinstance(load_detector(by_classes).finder("all"), TransformersFinder)

@@ -1,0 +1,353 @@
+"""Sound in and out, its length, its channels, its loudness."""
+
+from __future__ import annotations
+
+import errno
+import io
+
+import av
+import numpy as np
+import pytest
+
+from stereosync_core.errors import StereoSyncError
+from stereosync_core.media.encode import LAYOUTS
+from stereosync_core.media.loudness import integrated_loudness, to_loudness, true_peak
+from stereosync_core.media.sound import Sound, fit_length, read_sound, resample, to_stereo, write_sound
+from tests import clips
+
+
+def onsets(sound: Sound) -> list[float]:
+    """Seconds at which the clicks of :func:`clips.clicks` begin."""
+    loud = np.flatnonzero(np.abs(sound.samples[0]) > 0.35)
+    starts = loud[np.flatnonzero(np.diff(loud, prepend=-sound.rate) > 0.05 * sound.rate)]
+    return (starts / sound.rate).tolist()
+
+
+def sine(frequency: float, rate: int, seconds: float = 1.0, level: float = 0.5) -> np.ndarray:
+    return (level * np.sin(2 * np.pi * frequency * np.arange(round(seconds * rate)) / rate)).astype(np.float32)[None]
+
+
+class TestSound:
+    def test_knows_its_size(self):
+        sound = Sound(np.zeros((2, 24000)), 48000)
+        assert (sound.channels, sound.length, sound.duration, sound.samples.dtype) == (2, 24000, 0.5, np.float32)
+
+    def test_is_read_only(self):
+        with pytest.raises(ValueError, match="read-only"):
+            Sound(np.zeros((1, 4)), 8000).samples[0, 0] = 1
+
+    @pytest.mark.parametrize(
+        ("samples", "rate", "word"),
+        [
+            (np.zeros((2, 0)), 48000, "empty"),
+            (np.zeros((0, 9)), 48000, "empty"),
+            (np.zeros(9), 48000, r"\[channels, samples\]"),
+            (np.zeros((1, 2, 9)), 48000, r"\[channels, samples\]"),
+            (np.array([[0, np.nan, 1]]), 48000, "1 of 3 samples are NaN"),
+            (np.array([[0, -np.inf, 1]]), 48000, "NaN or infinite"),
+            (np.zeros((1, 9)), 0, "sample rate is 0"),
+        ],
+    )
+    def test_refuses_what_is_no_sound(self, samples, rate, word):
+        with pytest.raises(StereoSyncError, match=word):
+            Sound(samples, rate)
+
+
+class TestWriteSound:
+    @pytest.mark.parametrize("rate", [22050, 44100, 48000, 96000])
+    def test_wav_is_exact(self, tmp_path, rate):
+        sound = Sound(clips.noise(0.321, rate), rate)
+        back = read_sound(write_sound(tmp_path / "a.wav", sound))
+        assert back is not None
+        assert back.rate == rate
+        assert np.array_equal(back.samples, sound.samples)
+
+    @pytest.mark.parametrize(
+        ("name", "codec", "step"), [("a.flac", "auto", 2**-23), ("a.wav", "pcm24", 2**-23), ("a.wav", "pcm16", 2**-15)]
+    )
+    def test_whole_numbers_are_exact_to_their_step(self, tmp_path, name, codec, step):
+        sound = Sound(clips.noise(0.321), 48000)
+        back = read_sound(write_sound(tmp_path / name, sound, codec=codec))
+        assert back is not None
+        assert back.length == sound.length
+        assert np.abs(back.samples - sound.samples).max() <= step / 2
+
+    def test_whole_numbers_clip_at_full_scale(self, tmp_path):
+        back = read_sound(write_sound(tmp_path / "a.wav", Sound(np.array([[2.0, -2.0] * 50]), 8000), codec="pcm16"))
+        assert back is not None
+        assert (back.samples.max(), back.samples.min()) == (32767 / 32768, -1)
+
+    @pytest.mark.parametrize(("name", "rate"), [("a.mp3", 44100), ("a.ogg", 48000), ("a.opus", 48000), ("a.m4a", 44100)])
+    def test_lossy_files_keep_every_sounds_place(self, tmp_path, name, rate):
+        sound = Sound(clips.clicks([0.1, 0.4], 0.6, 44100), 44100)
+        back = read_sound(write_sound(tmp_path / name, sound))
+        assert back is not None
+        assert back.rate == rate
+        assert onsets(back) == pytest.approx([0.1, 0.4], abs=1e-3)
+        assert 0 <= back.length - round(0.6 * rate) <= 1024
+
+    @pytest.mark.parametrize("channels", sorted(LAYOUTS))
+    @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.mka"])
+    def test_holds_up_to_eight_channels(self, tmp_path, name, channels):
+        sound = Sound(clips.noise(0.1, channels=channels), 48000)
+        back = read_sound(write_sound(tmp_path / name, sound))
+        assert back is not None
+        assert np.allclose(back.samples, sound.samples, atol=2**-23)
+
+    @pytest.mark.parametrize("name", ["a.m4a", "a.ogg"])
+    def test_lossy_files_hold_eight_channels_in_order(self, tmp_path, name):
+        sound = np.stack([sine(200 + 100 * n, 48000)[0] for n in range(8)])
+        back = read_sound(write_sound(tmp_path / name, Sound(sound, 48000)))
+        assert back is not None
+        spectrum = np.abs(np.fft.rfft(back.samples[:, 4800 : 4800 + 4800]))
+        order = spectrum.argmax(axis=1) * 10
+        assert [frequency for n, frequency in enumerate(order) if n != 3] == [200, 300, 400, 600, 700, 800, 900]  # LFE is 3
+
+    @pytest.mark.parametrize(
+        ("name", "codec", "channels", "word"),
+        [
+            ("a.xyz", "auto", 2, "no ending that is known"),
+            ("a.wav", "speex", 2, "no codec 'speex'"),
+            ("a.mp3", "flac", 2, "cannot hold flac"),
+            ("a.mp3", "auto", 6, "mix it to stereo"),
+            ("a.wav", "auto", 9, "mix it to stereo"),
+        ],
+    )
+    def test_refuses_what_does_not_fit(self, tmp_path, name, codec, channels, word):
+        with pytest.raises(StereoSyncError, match=word):
+            write_sound(tmp_path / name, Sound(np.zeros((channels, 4800)), 48000), codec=codec)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_replaces_a_file_only_when_done(self, tmp_path, monkeypatch):
+        path = write_sound(tmp_path / "a.wav", Sound(clips.noise(0.1), 48000))
+        before = path.read_bytes()
+        monkeypatch.setattr("stereosync_core.media.sound.SoundTrack.finish", _full_disk)
+        with pytest.raises(StereoSyncError, match="no room"):
+            write_sound(path, Sound(clips.noise(0.2), 48000))
+        assert path.read_bytes() == before
+        assert list(tmp_path.iterdir()) == [path]
+
+    def test_says_so_when_the_disk_is_full_and_leaves_nothing(self, tmp_path):
+        """A real failing write: the process may not make files beyond 64 KB for a moment."""
+        resource = pytest.importorskip("resource")
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (65536, before[1]))
+        try:
+            with pytest.raises(StereoSyncError, match="no room"):
+                write_sound(tmp_path / "a.wav", Sound(clips.noise(2.0), 48000))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_says_so_when_the_folder_cannot_be_written(self, tmp_path):
+        (tmp_path / "file").touch()
+        with pytest.raises(StereoSyncError, match="does not exist"):
+            write_sound(tmp_path / "file" / "a.wav", Sound(clips.noise(0.1), 48000))
+        with pytest.raises(StereoSyncError, match="does not exist"):
+            write_sound(tmp_path / "none" / "a.wav", Sound(clips.noise(0.1), 48000))
+        (tmp_path / "a.wav").mkdir()
+        with pytest.raises(StereoSyncError, match="is a folder"):
+            write_sound(tmp_path / "a.wav", Sound(clips.noise(0.1), 48000))
+
+    def test_says_so_when_writing_is_not_permitted(self, tmp_path, monkeypatch):
+        def refuse(*_, **__):
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+        monkeypatch.setattr(av, "open", refuse)
+        with pytest.raises(StereoSyncError, match="may not be written"):
+            write_sound(tmp_path / "a.wav", Sound(clips.noise(0.1), 48000))
+
+
+def _full_disk(*_):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+class TestReadSound:
+    def test_is_none_where_there_is_none(self, tmp_path):
+        assert read_sound(clips.make_clip(tmp_path / "a.mp4")) is None
+
+    @pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv"])
+    @pytest.mark.parametrize(
+        ("video_start", "sound_start", "first"), [(0, 0, 0.2), (0, 0.5, 0.7), (0.3, 0, -0.1), (0.3, 0.3, 0.2)]
+    )
+    def test_begins_with_the_first_frame(self, tmp_path, name, video_start, sound_start, first):
+        """A sound that starts late gets silence before it, one that starts early is cut."""
+        sound = clips.clicks([0.2, 0.3], 0.5)
+        clip = clips.make_clip(tmp_path / name, start=video_start, sound=sound, sound_start=sound_start)
+        found = read_sound(clip)
+        assert found is not None
+        assert onsets(found) == pytest.approx([t for t in (first, first + 0.1) if t >= 0], abs=1e-3)
+        assert found.length == 48000
+
+    def test_is_as_long_as_the_video(self, tmp_path):
+        for n, (seconds, rate) in enumerate([(0.4, 44100), (1.7, 48000)]):
+            clip = clips.make_clip(tmp_path / f"{n}.mp4", count=31, sound=clips.noise(seconds, rate), sound_rate=rate)
+            found = read_sound(clip)
+            assert found is not None
+            assert (found.length, found.rate) == (round(31 / 30 * rate), rate)
+
+    def test_is_as_long_as_asked(self, tmp_path):
+        path = clips.sound_file(tmp_path / "a.mka", clips.noise(0.5))
+        for seconds in (0.2, 0.9):
+            found = read_sound(path, duration=seconds)
+            assert found is not None
+            assert found.length == round(seconds * 48000)
+        with pytest.raises(StereoSyncError, match="above zero"):
+            read_sound(path, duration=0)
+
+    def test_of_a_sound_file_is_all_of_it(self, tmp_path):
+        sound = Sound(clips.noise(0.5), 48000)
+        path = write_sound(tmp_path / "a.flac", sound)
+        for source in (path, io.BytesIO(path.read_bytes())):
+            found = read_sound(source)
+            assert found is not None
+            assert np.allclose(found.samples, sound.samples, atol=1e-6)
+
+    def test_with_a_cover_picture_is_all_of_it(self, tmp_path):
+        plain = clips.sound_file(tmp_path / "a.mp3", clips.noise(0.5), codec="libmp3lame")
+        before = read_sound(plain)
+        after = read_sound(clips.with_cover(plain))
+        assert before is not None
+        assert after is not None
+        assert (after.length, after.rate) == (before.length, before.rate)
+        assert after.length >= 24000
+
+    def test_that_ends_before_the_first_frame_is_silence(self, tmp_path):
+        found = read_sound(clips.make_clip(tmp_path / "a.mkv", start=0.5, sound=clips.noise(0.3)))
+        assert found is not None
+        assert found.length == 48000
+        assert not found.samples.any()
+
+    def test_fills_gaps_with_silence(self, tmp_path):
+        sound = clips.clicks([0.1], 0.2)
+        path = tmp_path / "a.mka"
+        with av.open(str(path), "w") as container:
+            track = container.add_stream("flac", rate=48000)
+            track.codec_context.layout = "stereo"
+            for start in (0.0, 0.5):
+                clips.encode_sound(container, track, sound, 48000, start)
+            container.mux(track.encode(None))
+        found = read_sound(path)
+        assert found is not None
+        assert onsets(found) == pytest.approx([0.1, 0.6], abs=2e-3)
+        assert not found.samples[:, 12000:22000].any()
+
+    @pytest.mark.parametrize(
+        ("name", "codec", "tolerance"),
+        [
+            ("a.wav", "pcm_u8", 2**-7),
+            ("a.wav", "pcm_s16le", 2**-15),
+            ("a.wav", "pcm_s32le", 2**-23),
+            ("a.wav", "pcm_f64le", 1e-7),
+            ("a.mka", "pcm_s24le", 2**-23),
+        ],
+    )
+    def test_takes_any_sample_format(self, tmp_path, name, codec, tolerance):
+        sound = clips.noise(0.2)
+        found = read_sound(clips.sound_file(tmp_path / name, sound, codec=codec))
+        assert found is not None
+        assert np.abs(found.samples - sound).max() <= tolerance
+
+    def test_takes_a_clip_with_eight_channels(self, tmp_path):
+        found = read_sound(clips.make_clip(tmp_path / "a.mp4", sound=clips.noise(1.0, channels=8)))
+        assert found is not None
+        assert found.samples.shape == (8, 48000)
+
+    def test_of_a_missing_file_is_an_error(self, tmp_path):
+        with pytest.raises(StereoSyncError, match="there is no file"):
+            read_sound(tmp_path / "gone.wav")
+
+
+class TestResample:
+    @pytest.mark.parametrize(("old", "new"), [(44100, 48000), (48000, 44100), (16000, 48000), (48000, 16000)])
+    def test_keeps_tone_level_and_place(self, old, new):
+        found = resample(Sound(sine(1000, old), old), new)
+        assert (found.length, found.rate) == (new, new)
+        assert np.abs(found.samples - sine(1000, new))[:, 400:-400].max() < 1e-3
+
+    def test_does_not_fold_high_tones_down(self):
+        found = resample(Sound(sine(15000, 48000), 48000), 16000)
+        assert np.abs(found.samples[:, 400:-400]).max() < 1e-4
+
+    def test_at_the_same_rate_is_the_same(self):
+        sound = Sound(sine(1000, 8000), 8000)
+        assert resample(sound, 8000) is sound
+
+
+class TestFitLength:
+    def test_appends_silence(self):
+        found = fit_length(np.ones((2, 10), np.float32), 14)
+        assert found.tolist() == [[1] * 10 + [0] * 4] * 2
+
+    def test_fades_where_it_cuts(self):
+        found = fit_length(np.ones((1, 48000), np.float32), 24000, 48000)
+        assert found.shape == (1, 24000)
+        assert np.all(found[0, : 24000 - 240] == 1)
+        assert np.all(np.diff(found[0, -240:]) < 0)
+        assert found[0, -1] == 0
+
+
+class TestToStereo:
+    def test_doubles_mono(self):
+        assert to_stereo(np.array([[1, 2]], np.float32)).tolist() == [[1, 2], [1, 2]]
+
+    def test_leaves_stereo_alone(self):
+        sound = clips.noise(0.1)
+        assert to_stereo(sound) is sound
+
+    @pytest.mark.parametrize(("channels", "layout"), [(5, "5.0"), (6, "5.1"), (8, "7.1")])
+    def test_mixes_surround_as_libav_does(self, channels, layout):
+        sound = clips.noise(0.1, channels=channels)
+        frame = av.AudioFrame.from_ndarray(sound.T.reshape(1, -1).copy(), format="flt", layout=layout)
+        frame.sample_rate = 48000
+        (reference,) = av.AudioResampler(format="fltp", layout="stereo").resample(frame)
+        expected = reference.to_ndarray()
+        ours = to_stereo(sound)
+        # libav may scale the whole mix down
+        scale = (expected * ours).sum() / (ours * ours).sum()
+        assert np.allclose(expected, ours * scale, atol=1e-5)
+
+    def test_takes_any_number_of_channels(self):
+        for channels in range(1, 20):
+            assert to_stereo(clips.noise(0.01, channels=channels)).shape == (2, 480)
+
+
+class TestLoudness:
+    def test_of_the_standards_tone(self):
+        """ITU-R BS.1770: a 997 Hz sine at full scale in one of the front channels reads -3.01 LUFS."""
+        assert integrated_loudness(Sound(sine(997, 48000, 4.0, level=1.0), 48000)) == pytest.approx(-3.01, abs=0.1)
+
+    @pytest.mark.parametrize("channels", [1, 2, 5, 6, 8])
+    def test_can_be_set(self, channels):
+        found = to_loudness(Sound(clips.noise(2.0, channels=channels, level=0.02), 48000), -27.0)
+        assert integrated_loudness(found.sound) == pytest.approx(-27.0, abs=0.05)
+        assert (found.after, found.reason) == (pytest.approx(-27.0), "")
+        assert found.before is not None
+        assert found.gain_db == pytest.approx(-27.0 - found.before)
+
+    def test_stops_at_the_true_peak_and_says_so(self):
+        found = to_loudness(Sound(clips.clicks([0.1, 0.7], 2.0), 48000), -10.0, peak_dbtp=-1.0)
+        assert 20 * np.log10(true_peak(found.sound)) == pytest.approx(-1.0, abs=0.02)
+        assert "peaks allow" in found.reason
+
+    def test_peak_counts_what_lies_between_the_samples(self):
+        """A tone at a quarter of the rate, sampled 45 degrees off its crests."""
+        tone = np.sin(np.pi / 2 * np.arange(4800) + np.pi / 4)[None]
+        assert np.abs(tone).max() == pytest.approx(0.7071, abs=1e-3)
+        assert true_peak(Sound(tone, 48000)) == pytest.approx(1.0, abs=0.02)
+
+    @pytest.mark.parametrize(
+        ("sound", "word"),
+        [(np.zeros((2, 48000)), "silent"), (clips.noise(0.3), "shorter than 0.4 s"), (np.full((1, 48000), 1e-6), "silent")],
+    )
+    def test_leaves_alone_what_has_none(self, sound, word):
+        sound = Sound(sound, 48000)
+        found = to_loudness(sound, -23)
+        assert found.sound is sound
+        assert (found.before, found.after, found.gain_db) == (None, None, 0.0)
+        assert word in found.reason
+
+    @pytest.mark.parametrize(("target", "peak"), [(float("nan"), -1), (5, -1), (-90, -1), (-23, 3), (-23, float("nan"))])
+    def test_refuses_numbers_that_make_no_sense(self, target, peak):
+        with pytest.raises(StereoSyncError, match="Loudness"):
+            to_loudness(Sound(clips.noise(1.0), 48000), target, peak)

@@ -1,0 +1,63 @@
+"""Overlays and plots show what they are given."""
+
+import numpy as np
+import pytest
+
+from stereosync_core.media.video import frames, probe
+from stereosync_core.preview.overlay import COLOURS, draw_tracks, overlay_frames, write_preview
+from stereosync_core.preview.plot import plot_scene
+from stereosync_core.scene import DepthSequence, Track, Tracks
+
+TIMES = np.arange(0, 2, 0.1)
+BOXES = [[x, 0.3, x + 0.1, 0.7] for x in np.linspace(0.1, 0.8, 20)]
+TRACKS = Tracks((Track(1, "person", TIMES, BOXES),), 2.0)
+
+
+def ramp(path):
+    pictures = ((n / 10, np.full((48, 64, 3), 12 * n, dtype=np.uint8)) for n in range(20))
+    return write_preview(pictures, path, 10)
+
+
+def test_a_preview_plays_at_its_own_times(tmp_path):
+    info = probe(ramp(tmp_path / "clip.mp4"))
+    assert (info.width, info.height, info.frame_count) == (64, 48, 20)
+    assert abs(info.duration - 2.0) < 0.11
+
+
+def test_a_box_is_drawn_where_the_object_is_and_not_when_it_is_gone():
+    black = np.zeros((100, 200, 3), dtype=np.uint8)
+    drawn = draw_tracks(black, TRACKS, 0.0)
+    columns = np.flatnonzero((drawn == COLOURS[0]).all(axis=-1).any(axis=0))
+    assert columns.min() in range(18, 21)
+    assert (draw_tracks(black, Tracks(TRACKS.tracks, 9.0), 8.0) == 0).all()
+    assert (black == 0).all(), "the frame itself is left alone"
+
+
+def test_depth_is_drawn_bright_where_near(tmp_path):
+    clip = ramp(tmp_path / "clip.mp4")
+    maps = np.zeros((1, 10, 20), dtype=np.float32)
+    maps[:, :, 10:] = 1
+    depth = DepthSequence(maps, [0.0])
+    _, image = next(overlay_frames(clip, depth=depth, depth_opacity=1.0))
+    assert image[:, 48:].mean() > image[:, :16].mean() + 100
+
+
+def test_the_plot_has_the_asked_size_and_shows_the_sound():
+    alone = plot_scene(TRACKS)
+    rng = np.random.default_rng(0)
+    stereo = rng.normal(0, 0.1, (2, 2 * 8000)) * np.stack([np.linspace(1, 0, 16000), np.linspace(0, 1, 16000)])
+    heard = plot_scene(TRACKS, sound=stereo, rate=8000)
+    assert alone.shape == heard.shape == (720, 1000, 3)
+    assert (alone != heard).any()
+    assert plot_scene(Tracks((), 2.0)).shape == (720, 1000, 3), "a clip with nothing tracked still gives a figure"
+
+
+def test_a_failing_source_leaves_no_half_preview(tmp_path):
+    def broken():
+        yield 0.0, np.zeros((48, 64, 3), dtype=np.uint8)
+        raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        write_preview(broken(), tmp_path / "clip.mp4", 10)
+    assert list(tmp_path.iterdir()) == []
+    assert len(list(frames(ramp(tmp_path / "clip.mp4")))) == 20

@@ -1,0 +1,169 @@
+"""Co-alignment of snippets, and the same for depth that flickers."""
+
+import numpy as np
+import pytest
+import torch
+
+from stereosync_core.depth.flicker import steady
+from stereosync_core.depth.rollingdepth.alignment import (
+    FAST_ALIGNMENT,
+    RELEASED_ALIGNMENT,
+    AlignmentOptions,
+    Objective,
+    co_align,
+)
+from stereosync_core.depth.rollingdepth.snippets import Snippets
+from stereosync_core.errors import StereoSyncError
+from stereosync_core.scene import DepthSequence
+
+FRAMES, POINTS = 12, 30
+PASSES = [Snippets(1, 3, FRAMES), Snippets(3, 3, FRAMES)]
+
+
+def snippets_of(truth: torch.Tensor, passes=PASSES, seed: int = 0) -> list[torch.Tensor]:
+    """Each snippet's cut of the truth ``[N, P]`` with a scale of its own, ``[K, L, P]``."""
+    generator = torch.Generator().manual_seed(seed)
+    scales = [torch.rand((group.count, 1, 1), generator=generator) * 0.5 + 0.8 for group in passes]
+    return [truth[group.indices()] * scale for group, scale in zip(passes, scales, strict=True)]
+
+
+@pytest.fixture
+def truth() -> torch.Tensor:
+    return torch.rand((FRAMES, POINTS), generator=torch.Generator().manual_seed(1)) + 0.5
+
+
+def test_the_gradient_is_that_of_the_stated_loss(truth):
+    values = snippets_of(truth)
+    objective = Objective(values, PASSES, RELEASED_ALIGNMENT)
+    parameters = objective.start + torch.randn(objective.start.shape, generator=torch.Generator().manual_seed(2)) * 0.1
+    gradient, loss = objective.gradient(parameters, with_loss=True)
+    assert loss == pytest.approx(float(stated_loss(values, parameters.clone())), abs=1e-6)
+    variable = parameters.clone().requires_grad_()
+    stated_loss(values, variable).backward()
+    assert variable.grad is not None
+    assert torch.allclose(gradient.clone(), variable.grad, atol=1e-7)
+
+
+def stated_loss(values: list[torch.Tensor], parameters: torch.Tensor) -> torch.Tensor:
+    """The specification word by word: rows x frames x points, what no snippet covers is 0."""
+    rows = sum(group.length for group in PASSES)
+    pair = torch.zeros(2, rows, FRAMES, POINTS)
+    covered = torch.zeros(rows, FRAMES, 1)
+    row = begin = 0
+    held = torch.zeros(())
+    for value, group in zip(values, PASSES, strict=True):
+        scale, shift = parameters[:, begin : begin + group.count, None]
+        begin += group.count
+        held = held + 0.1 * (1 - scale).clamp(min=0).square().mean() + 10 * shift.square().mean()
+        for slot in range(group.length):
+            aligned = value[:, slot] * scale + shift
+            pair[0, row, group.span(slot)] = aligned
+            pair[1, row, group.span(slot)] = 1 / aligned.clamp(min=1e-3)
+            covered[row, group.span(slot)] = 1
+            row += 1
+    targets = (pair.sum(dim=1) / covered.sum(dim=0)).detach()
+    norms = targets.abs().mean(dim=-1, keepdim=True)
+    residuals = (pair - targets[:, None]) * covered / norms[:, None]
+    return residuals.abs().mean(dim=(1, 2, 3)).sum() + held
+
+
+def test_snippets_come_to_agree(truth):
+    values = snippets_of(truth)
+    result = co_align(values, PASSES)
+    predictions = torch.zeros(FRAMES, POINTS)
+    spread = []
+    for value, group, (scales, shifts) in zip(values, PASSES, result, strict=True):
+        aligned = value * scales[:, None, None] + shifts[:, None, None]
+        predictions.index_add_(0, group.indices().flatten(), aligned.flatten(0, 1))
+        spread.append(aligned / truth[group.indices()])
+    ratios = torch.cat([part.flatten() for part in spread])
+    assert float(ratios.std() / ratios.mean()) < 0.01, "all are the same multiple of the truth"
+
+
+def test_a_pass_that_counts_twice_is_as_if_it_came_twice(truth):
+    options = AlignmentOptions(iterations=100)
+    first, second = snippets_of(truth)
+    once = co_align([first, second], [PASSES[0], Snippets(3, 3, FRAMES, repeats=2)], options)
+    twice = co_align([first, second, second], [PASSES[0], PASSES[1], PASSES[1]], options)
+    for ours, theirs in zip([*once, once[1]], twice, strict=True):
+        assert torch.allclose(ours[0], theirs[0], atol=2e-3)
+        assert torch.allclose(ours[1], theirs[1], atol=2e-3)
+
+
+def test_it_works_in_and_out_of_inference_mode(truth):
+    options = AlignmentOptions(iterations=20)
+    outside = co_align(snippets_of(truth), PASSES, options)
+    with torch.inference_mode():
+        inside = co_align(snippets_of(truth.clone()), PASSES, options)
+    assert torch.equal(outside[0][0], inside[0][0])
+
+
+def test_fast_alignment_stops_early_and_close_by(truth):
+    seen = []
+    fast = co_align(snippets_of(truth), PASSES, FAST_ALIGNMENT, observe=lambda iteration, _, __: seen.append(iteration))
+    exact = co_align(snippets_of(truth), PASSES)
+    assert len(seen) < 1500
+    ratios = torch.cat([ours[0] / theirs[0] for ours, theirs in zip(fast, exact, strict=True)])
+    assert float(ratios.std()) < 0.005, "what all scales have in common goes when the clip is normalised"
+
+
+def test_one_snippet_alone_stays_as_it_is(truth):
+    alone = Snippets(1, 3, 3)
+    scales, shifts = co_align([truth[None, :3]], [alone])[0]
+    assert (float(scales), float(shifts)) == (1.0, 0.0)
+
+
+def test_the_same_depth_everywhere_does_no_harm():
+    for scales, shifts in co_align(
+        [torch.zeros(group.count, 3, 4) for group in PASSES], PASSES, AlignmentOptions(iterations=5)
+    ):
+        assert torch.isfinite(scales).all()
+        assert torch.isfinite(shifts).all()
+
+
+def test_stop_is_heard(truth):
+    def stop(done, total):
+        if done >= 40:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        co_align(snippets_of(truth), PASSES, progress=stop)
+
+
+def flickering(seed: int = 0) -> tuple[np.ndarray, DepthSequence]:
+    """A slope with a disc that moves across it, and the same with a scale and shift for each frame and some noise."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:90, :160]
+    slope = 0.15 + 0.6 * y / 90
+    truth = np.stack([np.where((x - 20 - 3 * n) ** 2 + (y - 45) ** 2 < 400, 0.85, slope) for n in range(40)])
+    scale, shift = rng.uniform(0.75, 1.3, (40, 1, 1)), rng.uniform(-0.08, 0.08, (40, 1, 1))
+    seen = truth * scale + shift + rng.normal(0, 0.01, truth.shape)
+    seen = (seen - seen.min()) / (seen.max() - seen.min())
+    return truth, DepthSequence(seen.astype(np.float32), np.arange(40) / 4)
+
+
+def flicker(maps: np.ndarray, truth: np.ndarray) -> float:
+    """Mean change of a frame's level that the truth does not have, after the best scale and shift for the whole clip."""
+    columns = np.stack([maps.ravel(), np.ones(maps.size)], axis=1)
+    scale, shift = np.linalg.lstsq(columns, truth.ravel(), rcond=None)[0]
+    return float(np.abs(np.diff((maps * scale + shift - truth).mean(axis=(1, 2)))).mean())
+
+
+def test_flicker_is_taken_out_and_detail_stays():
+    truth, depth = flickering()
+    steadied = steady(depth)
+    assert flicker(depth.maps, truth) > 0.05
+    assert flicker(steadied.maps, truth) < 0.003
+    assert np.corrcoef(steadied.maps.ravel(), truth.ravel())[0, 1] > 0.99
+    assert np.array_equal(steadied.times, depth.times)
+
+
+def test_short_and_odd_clips_can_be_steadied():
+    one = DepthSequence(np.zeros((1, 20, 20)), np.zeros(1))
+    assert steady(one) is one
+    two = DepthSequence(np.random.default_rng(0).random((2, 20, 33)), np.arange(2.0))
+    assert steady(two).maps.shape == (2, 20, 33)
+    with pytest.raises(StereoSyncError, match="window of 1"):
+        steady(two, window=1)
+    with pytest.raises(StereoSyncError, match="too small"):
+        steady(DepthSequence(np.zeros((2, 3, 3)), np.arange(2.0)))

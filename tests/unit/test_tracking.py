@@ -1,0 +1,196 @@
+"""From boxes to clean tracks: association, gaps, smoothing, other packs' dialects, the detector on the sample clip."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from stereosync_core.assets import WALKING_CLIP, asset_path
+from stereosync_core.errors import StereoSyncError
+from stereosync_core.tracking.adapt import tracks_from_boxes, tracks_from_masks
+from stereosync_core.tracking.association import Associator, MotionFilter, overlap
+from stereosync_core.tracking.detector import Detections, input_size, parse_classes
+from stereosync_core.tracking.refine import bridge, refine, smooth
+from stereosync_core.tracking.small import track_video
+
+
+def box(x, y=0.5, width=0.1, height=0.4):
+    return [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
+
+
+def found(*boxes, scores=None, labels=None):
+    count = len(boxes)
+    return Detections(
+        np.array(boxes, dtype=float).reshape(-1, 4),
+        np.array(scores if scores is not None else [0.9] * count),
+        tuple(labels or ["person"] * count),
+    )
+
+
+def follow(frames, rate=10, **options):
+    associator = Associator(**options)
+    for number, detections in enumerate(frames):
+        associator.add(number / rate, detections)
+    return associator.tracklets
+
+
+def test_overlap_of_known_boxes():
+    assert overlap(np.array([[0, 0, 2, 2.0]]), np.array([[1, 0, 3, 2.0], [5, 5, 6, 6]])).tolist() == [
+        [pytest.approx(1 / 3), 0.0]
+    ]
+
+
+def test_two_people_who_pass_each_other_keep_their_identities():
+    frames = [found(box(0.1 + 0.02 * n, y=0.45), box(0.9 - 0.02 * n, y=0.6)) for n in range(40)]
+    first, second = follow(frames)
+    assert first.boxes[-1][0] > 0.7
+    assert second.boxes[-1][0] < 0.2
+
+
+def test_a_fast_walker_is_followed_though_consecutive_boxes_do_not_touch():
+    frames = [found(box(0.05 + 0.11 * n, width=0.1)) for n in range(8)]
+    assert len(follow(frames)) == 1
+
+
+def test_uncertain_boxes_carry_a_track_on_but_begin_none():
+    certain = [found(box(0.2 + 0.01 * n)) for n in range(5)]
+    unsure = [found(box(0.25 + 0.01 * n), box(0.8), scores=[0.15, 0.15]) for n in range(5)]
+    tracks = follow(certain + unsure)
+    assert [len(track.times) for track in tracks] == [10]
+
+
+def test_a_track_survives_a_gap_within_its_memory_and_ends_after_it():
+    seen, nothing = [found(box(0.3))] * 5, found()
+    assert len(follow([*seen, *[nothing] * 6, *seen])) == 1
+    assert len(follow([*seen, *[nothing] * 15, *seen])) == 2
+
+
+def test_things_of_another_class_are_never_taken_for_the_same():
+    frames = [found(box(0.5), labels=["person"])] * 5 + [found(box(0.5), labels=["dog"])] * 5
+    assert {track.label for track in follow(frames)} == {"person", "dog"}
+
+
+def test_the_motion_filter_learns_the_speed():
+    motion = MotionFilter(np.array(box(0.1)))
+    for n in range(1, 15):
+        motion.predict(0.1)
+        motion.update(np.array(box(0.1 + 0.03 * n)))
+    assert motion.state[1, 0] == pytest.approx(0.3, rel=0.1)
+
+
+def test_gaps_are_bridged_on_a_straight_line_up_to_the_longest():
+    times, boxes = np.array([0.0, 0.1, 0.5, 3.0]), np.array([box(x) for x in (0.1, 0.2, 0.6, 0.9)])
+    new, filled, scores = bridge(times, boxes, np.ones(4), spacing=0.1, longest=1.0)
+    assert new.tolist() == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 3.0])
+    assert filled[3].mean() == pytest.approx(np.mean(box(0.4)))
+    assert scores[3] == 0.5
+
+
+def test_smoothing_takes_jitter_away_without_lag():
+    rng, times = np.random.default_rng(0), np.arange(0, 4, 0.1)
+    clean = np.array([box(0.1 + 0.2 * t) for t in times])
+    smoothed = smooth(times, clean + rng.normal(0, 0.01, clean.shape), 0.2)
+    assert np.std(smoothed - clean) < 0.006
+    assert np.allclose(smooth(times, clean, 0.2), clean, atol=1e-9), "straight motion is left as it is, at the ends too"
+
+
+def test_short_tracks_are_dropped_and_the_most_prominent_kept():
+    frames = [found(box(0.1 + 0.02 * n), box(0.8, height=0.2), *([box(0.5, y=0.2)] if n < 2 else [])) for n in range(30)]
+    tracks = refine(follow(frames), 3.0, spacing=0.1)
+    assert len(tracks) == 2
+    assert refine(follow(frames), 3.0, spacing=0.1, max_tracks=1).tracks[0].azimuth([2.9])[0] > 0.2
+
+
+def test_unknown_classes_are_named():
+    assert parse_classes("Person, dog") == ["person", "dog"]
+    assert len(parse_classes("all")) == 80
+    with pytest.raises(StereoSyncError, match="unicorn"):
+        parse_classes("person, unicorn")
+
+
+def test_the_detector_sees_the_clips_own_aspect():
+    assert input_size(1768, 994, 416) == (416, 256)
+    assert input_size(1080, 1920, 416) == (256, 416)
+
+
+TIMES = np.arange(10) / 10
+NATIVE = [[{"x": 100 + 20 * n, "y": 100, "width": 80, "height": 200, "label": "dog", "score": 0.8}] for n in range(10)]
+KJ = [[(100 + 20 * n, 100, 80, 200)] for n in range(10)]
+SEGS = [
+    ((400, 800), [SimpleNamespace(bbox=(100 + 20 * n, 100, 180 + 20 * n, 300), confidence=0.8, label="dog")]) for n in range(10)
+]
+
+
+@pytest.mark.parametrize("boxes", [NATIVE, KJ, SEGS], ids=["native", "kjnodes", "segs"])
+def test_all_three_dialects_give_the_same_track(boxes):
+    (track,) = tracks_from_boxes(boxes, TIMES, 800, 400, 1.0, smoothing=0.0).tracks
+    assert track.boxes[0].tolist() == pytest.approx([100 / 800, 100 / 400, 180 / 800, 300 / 400])
+    assert track.azimuth([0.9])[0] == pytest.approx(2 * (320 / 800) - 1)
+
+
+def test_one_frames_boxes_hold_for_the_whole_clip():
+    (track,) = tracks_from_boxes(NATIVE[0], TIMES, 800, 400, 1.0, smoothing=0.0).tracks
+    assert len(track.times) == 10
+
+
+def test_boxes_by_position_keep_their_place():
+    boxes = [[(0, 0, 10, 10), (700, 300, 10, 10)]] * 10
+    tracks = tracks_from_boxes(boxes, TIMES, 800, 400, 1.0, link=False)
+    assert [track.azimuth([0.0])[0] < 0 for track in tracks] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("boxes", "word"),
+    [
+        ("boxes", "expected a list"),
+        ([["box"]], "a box is"),
+        (KJ[:4], "4 frames of boxes"),
+        ([[(0, 0, 4000, 9)]] * 10, "another size"),
+    ],
+)
+def test_boxes_that_are_none_are_named(boxes, word):
+    with pytest.raises(StereoSyncError, match=word):
+        tracks_from_boxes(boxes, TIMES, 800, 400, 1.0)
+
+
+def test_masks_become_the_box_around_what_they_cover():
+    masks = np.zeros((10, 50, 100), dtype=np.float32)
+    for n in range(6):
+        masks[n, 10:30, 10 + n : 20 + n] = 1
+    (track,) = tracks_from_masks(masks, TIMES, 1.0, smoothing=0.0).tracks
+    assert track.boxes[0].tolist() == pytest.approx([0.1, 0.2, 0.2, 0.6])
+    assert track.end == pytest.approx(0.5)
+    assert len(tracks_from_masks(np.zeros((10, 5, 5)), TIMES, 1.0)) == 0
+    with pytest.raises(StereoSyncError, match="10 frames"):
+        tracks_from_masks(masks[:3], TIMES, 1.0)
+
+
+#: Where the walker of the sample clip is, read off its frames: seconds and azimuth.
+WALKER = [(2.0, 0.59), (3.0, 0.27), (3.8, 0.02), (5.07, -0.44), (6.33, -0.84)]
+
+
+def test_the_walker_of_the_sample_clip_is_found_followed_and_the_most_prominent():
+    (track,) = track_video(asset_path(WALKING_CLIP), max_tracks=1).tracks
+    assert track.start < 1.6
+    assert track.end > 6.3
+    for time, azimuth in WALKER:
+        assert track.azimuth([time])[0] == pytest.approx(azimuth, abs=0.06)
+    _, visible = track.at(np.arange(1.6, 6.3, 0.1))
+    assert visible.mean() >= 0.98, "recall on the walking clip"
+
+
+def test_a_stopped_run_stops():
+    class Stop(Exception):
+        pass
+
+    def progress(done, total):
+        raise Stop
+
+    with pytest.raises(Stop):
+        track_video(asset_path(WALKING_CLIP), progress=progress)
+
+
+@pytest.mark.parametrize("options", [{"threshold": 1.5}, {"rate": 0.0}, {"classes": "unicorn"}])
+def test_numbers_out_of_range_are_named(options):
+    with pytest.raises(StereoSyncError):
+        track_video(asset_path(WALKING_CLIP), **options)

@@ -1,0 +1,94 @@
+"""A saved workflow becomes the prompt that the canvas would send."""
+
+import pytest
+
+from tools.workflow import to_prompt
+
+DEFINITIONS = {
+    "Load": {
+        "display_name": "Load",
+        "input": {"required": {"file": ["COMBO", {"options": ["a", "b"], "video_upload": True}], "start": ["FLOAT", {}]}},
+    },
+    "Work": {
+        "input": {
+            "required": {
+                "video": ["VIDEO", {}],
+                "seed": ["INT", {"default": 1}],
+                "mode": [["x", "y"], {}],
+                "amount": ["FLOAT", {"forceInput": True}],
+            },
+            "optional": {"text": ["STRING", {"default": "hello"}]},
+        },
+    },
+}
+
+
+def node(number, kind, values=(), inputs=(), outputs=("VIDEO",), mode=0):
+    """A saved node; ``inputs`` are ``(name, type, link)``."""
+    return {
+        "id": number,
+        "type": kind,
+        "mode": mode,
+        "inputs": [{"name": name, "type": type, "link": link} for name, type, link in inputs],
+        "outputs": [{"type": type} for type in outputs],
+        "widgets_values": values if isinstance(values, dict) else list(values),
+    }
+
+
+def inputs_of(nodes, links=(), number="2"):
+    return to_prompt({"nodes": nodes, "links": [list(link) for link in links]}, DEFINITIONS)[number]["inputs"]
+
+
+def test_values_go_to_their_widgets_past_the_controls_that_the_canvas_adds():
+    work = node(2, "Work", [7, "fixed", "y", "bye"])
+    assert inputs_of([work]) == {"seed": 7, "mode": "y", "text": "bye"}
+
+
+def test_an_upload_button_takes_no_value():
+    assert inputs_of([node(2, "Load", ["b", 2.5, "image"])]) == {"file": "b", "start": 2.5}
+
+
+def test_values_that_were_not_saved_are_the_defaults():
+    assert inputs_of([node(2, "Work", [7, "fixed"])]) == {"seed": 7, "mode": "x", "text": "hello"}
+
+
+def test_values_may_be_saved_by_name():
+    assert inputs_of([node(2, "Work", {"mode": "y", "player": 3})]) == {"mode": "y"}
+
+
+def test_a_link_takes_the_place_of_a_widget():
+    nodes = [node(1, "Load"), node(2, "Work", [7, "fixed", "y", "bye"], [("video", "VIDEO", 5), ("text", "STRING", 6)])]
+    links = [(5, 1, 0, 2, 0, "VIDEO"), (6, 1, 1, 2, 1, "STRING")]
+    assert inputs_of(nodes, links) == {"video": ["1", 0], "seed": 7, "mode": "y", "text": ["1", 1]}
+
+
+@pytest.mark.parametrize("kind", ["Note", "MarkdownNote"])
+def test_notes_are_left_out(kind):
+    assert list(to_prompt({"nodes": [node(1, kind), node(2, "Work")], "links": []}, DEFINITIONS)) == ["2"]
+
+
+def chain(middle):
+    """Load -> middle -> Work."""
+    nodes = [node(1, "Load"), middle, node(2, "Work", [], [("video", "VIDEO", 6)])]
+    return nodes, [(5, 1, 0, 3, 0, "VIDEO"), (6, 3, 0, 2, 0, "VIDEO")]
+
+
+def test_a_reroute_is_seen_through():
+    reroute = node(3, "Reroute", [], [("", "*", 5)])
+    assert inputs_of(*chain(reroute))["video"] == ["1", 0]
+
+
+def test_a_bypassed_node_hands_on_what_it_gets_of_that_type():
+    bypassed = node(3, "Work", [], [("amount", "FLOAT", None), ("video", "VIDEO", 5)], mode=4)
+    prompt = to_prompt(dict(zip(("nodes", "links"), chain(bypassed), strict=True)), DEFINITIONS)
+    assert prompt["2"]["inputs"]["video"] == ["1", 0]
+    assert "3" not in prompt
+
+
+def test_a_muted_node_hands_on_nothing():
+    assert "video" not in inputs_of(*chain(node(3, "Work", [], [("video", "VIDEO", 5)], mode=2)))
+
+
+def test_an_unknown_node_is_named():
+    with pytest.raises(ValueError, match="no node 'Elsewhere'"):
+        inputs_of([node(2, "Elsewhere")])

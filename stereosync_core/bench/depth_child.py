@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -23,19 +22,10 @@ from ..depth.rollingdepth.pipeline import estimate, estimate_depth
 from ..depth.rollingdepth.presets import Settings
 from ..depth.rollingdepth.refinement import refine
 from ..depth.rollingdepth.snippets import Snippets, plan_refinement, plan_snippets
+from .memory import peak_mib
 
 SETTINGS = {"fast": Settings(0), "full": Settings(0, (1, 10, 25), refine_steps=10)}
 FRAMES = 25
-
-
-def peak_mib() -> float:
-    """Highest resident memory of this process so far."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        # getrusage would begin with what the parent process had when it started this one
-        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
-        return round(int(lines["VmHWM"].split()[0]) / 2**10, 1)
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10), 1)
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:

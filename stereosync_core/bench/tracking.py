@@ -181,16 +181,15 @@ def best(work: Callable[[], Any]) -> float:
 
 
 TRACK = """
-import json, resource, sys
+import json, sys
 import torch
 torch.set_num_threads(2)
+from stereosync_core.bench.memory import peak_mib
 from stereosync_core.bench.tracking import random_model
 from stereosync_core.tracking.found import SmallFinder
 from stereosync_core.tracking.masa.clip import track_video
 tracks = track_video(sys.argv[1], random_model(), SmallFinder("person"), rate=2.0, long_side=512)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-unit = 1024 * 1024 if sys.platform == "darwin" else 1024
-print(json.dumps({"mib": peak / unit, "tracks": len(tracks)}))
+print(json.dumps({"mib": peak_mib(), "tracks": len(tracks)}))
 """
 
 
@@ -199,4 +198,4 @@ def peak_memory(clip: Path) -> float:
     root = Path(__file__).resolve().parents[2]
     command = [sys.executable, "-c", TRACK, str(clip)]
     output = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
-    return round(json.loads(output)["mib"], 1)
+    return json.loads(output)["mib"]

@@ -1,0 +1,1 @@
+"""Folders laid out as public sets are, read as clips."""

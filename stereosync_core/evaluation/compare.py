@@ -1,0 +1,202 @@
+"""Systems compared on the same clips."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import StereoSyncError
+from ..metrics import checks
+from ..metrics.distance import distance_score
+from ..metrics.embeddings import AudioEmbedding
+from ..metrics.frechet import balance, frechet_infinite, joint
+from ..metrics.localiser import LevelLocaliser, Localiser
+from ..metrics.placement import pooled
+from ..metrics.spatial_av_align import total
+from ..metrics.timing import OnsetCounts
+from .clips import RATE, EvaluationClip, name_of, truth_of
+from .ledger import Ledger
+from .measure import Measures, measure
+from .systems import NO_SPATIAL, OWN_LAWS, REFERENCE, System
+
+#: Fewest clips in each half from which a Frechet distance is extrapolated.
+LEAST_CLIPS = 16
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Features of one sound: ``[K, D]``, and in the joint form ``[K, D + V]`` with ``split`` = D, else 0."""
+
+    features: np.ndarray
+    split: int = 0
+
+    def record(self) -> dict[str, Any]:
+        data = base64.b64encode(self.features.astype(np.float32).tobytes()).decode()
+        return {"data": data, "width": int(self.features.shape[1]), "split": self.split}
+
+    @staticmethod
+    def of_record(data: Mapping[str, Any]) -> Embedded:
+        flat = np.frombuffer(base64.b64decode(data["data"]), np.float32).astype(np.float64)
+        return Embedded(flat.reshape(-1, data["width"]), int(data["split"]))
+
+
+def checked_sound(sound: np.ndarray, clip: EvaluationClip, system: str) -> np.ndarray:
+    """What a system made, float32 ``[2, round(duration * 44100)]``.
+
+    :raises StereoSyncError: names the system and the clip when it is not stereo, not finite or of another length.
+    """
+    count = round(clip.duration * RATE)
+    try:
+        sound = checks.stereo(sound)
+        if abs(sound.shape[1] - count) > checks.LENGTH_TOLERANCE * RATE:
+            raise StereoSyncError(f"it lasts {sound.shape[1] / RATE:.2f} s, the clip {clip.duration:.2f} s.")
+    except StereoSyncError as error:
+        raise StereoSyncError(f"Systems: the sound of '{system}' for clip {name_of(clip)} cannot be used: {error}") from error
+    return np.pad(sound[:, :count], [(0, 0), (0, max(count - sound.shape[1], 0))]).astype(np.float32)
+
+
+def run_systems(
+    clips: Sequence[EvaluationClip],
+    systems: Mapping[str, System],
+    *,
+    localiser: Localiser | None = None,
+    embedding: AudioEmbedding | None = None,
+    pictures: Callable[[EvaluationClip], tuple[np.ndarray, np.ndarray]] | None = None,
+    ledger: Ledger | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, dict[str, tuple[Measures, Embedded | None]]]:
+    """Measures and features of each system (name -> clip's name -> both) on each clip.
+
+    :param clips: read one after another, so a lazily reading sequence holds one at a time.
+    :param pictures: features ``[M, V]`` and times ``[M]`` of a clip's frames, for the joint Frechet distance.
+    :param progress: called as ``progress(done, total)`` after every sound; what it raises ends the work.
+    """
+    ledger = ledger or Ledger(None, {})
+    results: dict[str, dict[str, tuple[Measures, Embedded | None]]] = {name: {} for name in systems}
+    for number in range(len(clips)):
+        clip: EvaluationClip | None = None
+        for place, (system, make) in enumerate(systems.items()):
+            key = f"{system}/{number}"
+            if key not in ledger:
+                clip = clips[number] if clip is None else clip
+                sound = checked_sound(make(clip), clip, system)
+                measures = measure(
+                    sound,
+                    RATE,
+                    truth_of(clip),
+                    clip.duration,
+                    name=name_of(clip),
+                    depth=clip.depth,
+                    reference=clip.sound,
+                    localiser=localiser,
+                    own=LevelLocaliser(OWN_LAWS[system]) if system in OWN_LAWS else None,
+                )
+                record = {"measures": measures.record()}
+                if embedding is not None:
+                    record["embedded"] = _embedded(sound, clip, embedding, pictures).record()
+                ledger.add(key, record)
+            known = ledger[key]
+            measures = Measures.of_record(known["measures"])
+            features = Embedded.of_record(known["embedded"]) if "embedded" in known else None
+            results[system][measures.clip] = (measures, features)
+            if progress is not None:
+                progress(number * len(systems) + place + 1, len(clips) * len(systems))
+    return results
+
+
+def _embedded(sound: np.ndarray, clip: EvaluationClip, embedding: AudioEmbedding, pictures: Callable | None) -> Embedded:
+    features, times = embedding(sound, RATE)
+    if pictures is None:
+        return Embedded(features)
+    seen, moments = pictures(clip)
+    return Embedded(joint(features, times, seen, moments), features.shape[1])
+
+
+def summary(results: Mapping[str, Mapping[str, tuple[Measures, Embedded | None]]]) -> list[dict[str, Any]]:
+    """A row of scores for each system; what cannot be told is None."""
+    rows = []
+    for name, clips in results.items():
+        measures = [one for one, _ in clips.values()]
+        place, align = pooled([one.placement for one in measures]), total([one.align for one in measures])
+        far = distance_score([step for one in measures for step in one.steps])
+        counts = [one.onsets for one in measures if one.onsets is not None]
+        envelopes = [one.envelope for one in measures if one.envelope is not None]
+        error = sum((one.placement.clip.error for one in measures), 0.0)
+        rows.append(
+            {
+                "system": name,
+                "clips": len(measures),
+                "silent_clips": sum(one.silent for one in measures),
+                "placement": place.score,
+                "placement_low": place.low,
+                "placement_high": place.high,
+                "placement_windows": place.windows,
+                "placement_own_law": pooled([one.own_law for one in measures if one.own_law is not None]).score,
+                "azimuth_error": error / place.windows if place.windows else None,
+                "spatial_av_align": align.score,
+                "spatial_av_align_precision": align.precision,
+                "spatial_av_align_corrected": align.corrected,
+                "events": align.hits + align.misses,
+                "distance_correlation": far.level,
+                "level_db_a_doubling": far.level_slope,
+                "direct_db_a_doubling": far.direct_slope,
+                "steps": far.steps,
+                "onset_f1": sum(counts, OnsetCounts()).f1 if counts else None,
+                "e_l1": float(np.mean(envelopes)) if envelopes else None,
+            }
+        )
+    _add_gaps(rows)
+    _add_frechet(rows, results)
+    return rows
+
+
+def _add_gaps(rows: list[dict[str, Any]]) -> None:
+    """Gap closure: (x - without spatial conditions) / (recordings - without), for the three spatial scores."""
+    by_name = {row["system"]: row for row in rows}
+    if NO_SPATIAL not in by_name or REFERENCE not in by_name:
+        return
+    for score in ("placement", "spatial_av_align", "spatial_av_align_corrected"):
+        low, high = by_name[NO_SPATIAL][score], by_name[REFERENCE][score]
+        for row in rows:
+            known = None not in (low, high, row[score]) and abs(high - low) > 1e-9
+            row[f"{score}_gap_closed"] = (row[score] - low) / (high - low) if known else None
+
+
+def _add_frechet(rows: list[dict[str, Any]], results: Mapping[str, Mapping[str, tuple[Measures, Embedded | None]]]) -> None:
+    """Distance of every system on every other clip from the recordings of the clips between: the same clips for all, and the
+    recordings' own row is what two halves of one set differ by."""
+    reference = results.get(REFERENCE)
+    if reference is None or any(features is None for _, features in reference.values()):
+        return
+    names = list(reference)
+    halves = names[0::2], names[1::2]
+    for row in rows:
+        row["frechet"], row["frechet_biased"], row["frechet_windows"] = None, None, None
+    if len(halves[1]) < LEAST_CLIPS:
+        return
+    held, held_groups, split = _stack(reference, halves[1])
+    scale = balance(held, split) if split else np.ones(held.shape[1])
+    for row in rows:
+        made, groups, _ = _stack(results[row["system"]], halves[0])
+        row |= _distances("", made[:, : split or None], held[:, : split or None], (groups, held_groups))
+        if split:
+            row |= _distances("joint_", made * scale, held * scale, (groups, held_groups))
+
+
+def _distances(prefix: str, made: np.ndarray, held: np.ndarray, groups: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
+    found = frechet_infinite(made, held, groups)
+    return {
+        f"{prefix}frechet": found.value,
+        f"{prefix}frechet_biased": found.biased,
+        f"{prefix}frechet_windows": list(found.windows),
+    }
+
+
+def _stack(clips: Mapping[str, tuple[Measures, Embedded | None]], names: Sequence[str]) -> tuple[np.ndarray, np.ndarray, int]:
+    embedded = [features for name in names if (features := clips[name][1]) is not None]
+    groups = np.repeat(np.arange(len(embedded)), [len(one.features) for one in embedded])
+    return np.concatenate([one.features for one in embedded]), groups, embedded[0].split

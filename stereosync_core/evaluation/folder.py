@@ -1,0 +1,237 @@
+"""Clips of one's own, measured one by one in several processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import StereoSyncError
+from ..files import save_tracks
+from ..media.sound import read_sound
+from ..media.video import probe
+from ..metrics.embeddings import embed_aisfx
+from ..metrics.frechet import frechet_infinite
+from ..metrics.localiser import BandLocaliser, Localiser
+from ..metrics.placement import pooled
+from ..metrics.spatial_av_align import total
+from ..metrics.timing import OnsetCounts
+from ..tracking.small import track_video
+from .clips import CLIP_ENDINGS, RATE, SOUND_ENDINGS, find_clips, open_clip, stereo_44100, truth_of
+from .compare import LEAST_CLIPS, Embedded
+from .ledger import Ledger
+from .measure import Measures, measure
+
+
+@dataclass(frozen=True)
+class Job:
+    """How clips are measured.
+
+    :param reference: folder with the true sounds, NAME.wav or the sound of NAME.mp4.
+    :param classes: what to follow where NAME.tracks.json is missing; ``max_tracks`` of it, 0 = all.
+    :param keep_tracks: write the tracks that were missing.
+    """
+
+    localiser: Localiser = BandLocaliser()
+    reference: Path | None = None
+    classes: str = "person"
+    max_tracks: int = 0
+    keep_tracks: bool = False
+
+
+def evaluate_clips(
+    paths: Sequence[Path],
+    job: Job,
+    ledger: Callable[[dict[str, Any]], Ledger] | None = None,
+    *,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A report on clips and folders of clips, and flat rows for a table.
+
+    :param ledger: makes the record of what is done from the settings that it depends on.
+    :raises StereoSyncError: names the clip that cannot be measured, and why.
+    """
+    clips = find_clips(paths)
+    if job.reference is not None and not job.reference.is_dir():
+        raise StereoSyncError(
+            f"Evaluate: the reference '{job.reference}' is not a folder; give the folder with the true sounds."
+        )
+    settings = {
+        "localiser": repr(job.localiser),
+        "reference": str(job.reference),
+        "classes": job.classes,
+        "max_tracks": job.max_tracks,
+    }
+    done = Ledger(None, {}) if ledger is None else ledger(settings)
+    keys = [_key(path) for path in clips]
+    missing = [(path, key) for path, key in zip(clips, keys, strict=True) if key not in done]
+    if progress is not None:
+        progress(len(clips) - len(missing), len(clips))
+    for count, (key, record) in enumerate(_measured(missing, job, workers)):
+        done.add(key, record)
+        if progress is not None:
+            progress(len(clips) - len(missing) + count + 1, len(clips))
+    records = [done[key] for key in keys]
+    return _report(records), _flat(records)
+
+
+def _key(path: Path) -> str:
+    """Name, and what tells that its files are the ones that were measured."""
+    stamp = []
+    for ending in (path.suffix, *SOUND_ENDINGS, ".tracks.json", ".depth.npz"):
+        one = path.with_suffix(ending)
+        if one.is_file():
+            stat = one.stat()
+            stamp.append(f"{ending}:{stat.st_size}:{stat.st_mtime_ns}")
+    return f"{path.resolve()} {' '.join(stamp)}"
+
+
+def _measured(clips: list[tuple[Path, str]], job: Job, workers: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    workers = min(workers, len(clips), os.cpu_count() or 1)
+    if workers <= 1:
+        for path, key in clips:
+            yield key, measure_file(path, job)
+        return
+    # Spawned and not forked: torch's threads do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
+        futures = [(key, pool.submit(measure_file, path, job)) for path, key in clips]
+        try:
+            for key, future in futures:
+                yield key, future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def measure_file(path: Path, job: Job) -> dict[str, Any]:
+    """The record of one clip.
+
+    :raises StereoSyncError: names the clip.
+    """
+    try:
+        return _measure_file(path, job)
+    except StereoSyncError as error:
+        raise StereoSyncError(f"{path.name}: {error}") from error
+
+
+def _measure_file(path: Path, job: Job) -> dict[str, Any]:
+    tracks = None
+    if not path.with_suffix(".tracks.json").is_file():
+        tracks = track_video(path, classes=job.classes, max_tracks=job.max_tracks)
+        if job.keep_tracks:
+            save_tracks(path.with_suffix(".tracks.json"), tracks)
+    clip = open_clip(path, tracks)
+    if clip.sound is None:
+        raise StereoSyncError(f"Evaluate: {path.name} has no sound, and no {path.stem}.wav is beside it; give it one.")
+    reference = None if job.reference is None else _reference(job.reference, path)
+    measures = measure(
+        clip.sound,
+        RATE,
+        truth_of(clip),
+        clip.duration,
+        name=clip.name,
+        depth=clip.depth,
+        reference=reference,
+        localiser=job.localiser,
+    )
+    record: dict[str, Any] = {"measures": measures.record(), "mono": clip.was_mono, "duration": clip.duration}
+    if isinstance(job.localiser, BandLocaliser):
+        record["law"] = job.localiser.with_law(clip.sound, RATE)[1]
+    if reference is not None:
+        record["made"] = Embedded(embed_aisfx(clip.sound, RATE)[0]).record()
+        record["held"] = Embedded(embed_aisfx(reference, RATE)[0]).record()
+    return record
+
+
+def _reference(folder: Path, clip: Path) -> np.ndarray:
+    """The true sound of a clip, float32 ``[2, N]`` at 44.1 kHz and as long as the clip."""
+    for ending in (*SOUND_ENDINGS, *CLIP_ENDINGS):
+        path = folder / f"{clip.stem}{ending}"
+        if path.is_file():
+            sound = read_sound(path, align_to_video=ending in CLIP_ENDINGS)
+            if sound is not None:
+                return stereo_44100(sound, probe(clip).duration)
+    raise StereoSyncError(
+        f"Evaluate: the reference folder '{folder}' has no sound called {clip.stem}; give one for every clip."
+    )
+
+
+def _report(records: list[dict[str, Any]]) -> dict[str, Any]:
+    measures = [Measures.of_record(record["measures"]) for record in records]
+    place, align = pooled([one.placement for one in measures]), total([one.align for one in measures])
+    counts = [one.onsets for one in measures if one.onsets is not None]
+    envelopes = [one.envelope for one in measures if one.envelope is not None]
+    report: dict[str, Any] = {
+        "count": len(records),
+        "silent": sum(one.silent for one in measures),
+        "placement": place.score,
+        "placement_interval": [place.low, place.high],
+        "placement_windows": place.windows,
+        "spatial_av_align": align.score,
+        "spatial_av_align_precision": align.precision,
+        "spatial_av_align_corrected": align.corrected,
+        "events": align.hits + align.misses,
+        "onset_f1": sum(counts, OnsetCounts()).f1 if counts else None,
+        "e_l1": float(np.mean(envelopes)) if envelopes else None,
+        "frechet": None,
+        "frechet_windows": None,
+    }
+    if all("made" in record for record in records) and len(records) >= LEAST_CLIPS:
+        made = [Embedded.of_record(record["made"]).features for record in records]
+        held = [Embedded.of_record(record["held"]).features for record in records]
+        groups = tuple(np.repeat(np.arange(len(side)), [len(one) for one in side]) for side in (made, held))
+        found = frechet_infinite(np.concatenate(made), np.concatenate(held), (groups[0], groups[1]))
+        report |= {"frechet": found.value, "frechet_windows": list(found.windows)}
+    report["clips"] = [
+        {**one.row(), "law": record.get("law"), "mono": record["mono"], "rows": one.object_rows()}
+        for one, record in zip(measures, records, strict=True)
+    ]
+    return report
+
+
+def _flat(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A row for each object of each clip; one without objects has a row as well."""
+    rows = []
+    for record in records:
+        one = Measures.of_record(record["measures"])
+        for own in one.object_rows() or [{"object": None, "placement": None, "windows": 0, "azimuth_error": None}]:
+            rows.append(
+                {
+                    **one.row(),
+                    "mono": record["mono"],
+                    **{f"object_{key}" if key != "object" else key: v for key, v in own.items()},
+                }
+            )
+    return rows
+
+
+def readable(report: dict[str, Any]) -> str:
+    """A report for people."""
+
+    def shown(value: float | None) -> str:
+        return "-" if value is None else f"{value:.3f}"
+
+    names = ("placement", "spatial_av_align", "spatial_av_align_precision", "distance_correlation", "onset_f1")
+    lines = [f"{'clip':32} {'placement':>10} {'av-align':>9} {'precision':>9} {'distance':>9} {'onset F1':>9}"]
+    lines += [f"{row['clip'][:32]:32} " + " ".join(f"{shown(row[name]):>9}" for name in names) for row in report["clips"]]
+    low, high = report["placement_interval"]
+    lines.append(
+        f"all {report['count']}: placement {shown(report['placement'])} ({shown(low)} to {shown(high)}), Spatial AV-Align "
+        f"{shown(report['spatial_av_align'])} (precision {shown(report['spatial_av_align_precision'])}, corrected "
+        f"{shown(report['spatial_av_align_corrected'])})"
+    )
+    return "\n".join(lines)

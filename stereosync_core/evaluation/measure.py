@@ -1,0 +1,174 @@
+"""Everything that is measured of one sound in one clip, in a form that can be stored, read again and pooled."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from ..metrics import checks
+from ..metrics.distance import StepLevels, distance_score, step_levels
+from ..metrics.localiser import Heard, LevelLocaliser, Localiser
+from ..metrics.placement import Errors, Placement, placement
+from ..metrics.spatial_av_align import Counts, Detector, boxes_of, spatial_av_align
+from ..metrics.timing import OnsetCounts, envelope_l1, onset_counts, onsets
+from ..metrics.truth import ObjectSteps, Truth
+from ..scene import DepthSequence
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Of one sound in one clip.
+
+    :param silent: nothing sounds at all; then no score is defined, and each says so by a count of zero.
+    :param onsets: None where the true steps are not known.
+    :param envelope: E-L1 against the reference, None without one.
+    :param own_law: placement by another localiser, for a system that places sound by another law than the set's.
+    """
+
+    clip: str
+    placement: Placement
+    align: Counts
+    steps: list[StepLevels]
+    onsets: OnsetCounts | None
+    envelope: float | None
+    silent: bool
+    own_law: Placement | None = None
+
+    def record(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "clip": self.clip,
+            "silent": self.silent,
+            "objects": _objects(self.placement),
+            "own_law": None if self.own_law is None else _objects(self.own_law),
+            "align": asdict(self.align),
+            "steps": [
+                {
+                    "id": one.id,
+                    **{key: np.round(getattr(one, key), 4).tolist() for key in ("doublings", "level_db", "direct_db")},
+                }
+                for one in self.steps
+            ],
+            "onsets": None if self.onsets is None else asdict(self.onsets),
+            "envelope": self.envelope,
+        }
+
+    @staticmethod
+    def of_record(data: dict[str, Any]) -> Measures:
+        """The reverse of :meth:`record`."""
+        steps = [
+            StepLevels(row["id"], *(np.asarray(row[key], dtype=np.float64) for key in ("doublings", "level_db", "direct_db")))
+            for row in data["steps"]
+        ]
+        return Measures(
+            clip=data["clip"],
+            placement=_placement(data["objects"]),
+            own_law=None if data["own_law"] is None else _placement(data["own_law"]),
+            align=Counts(**data["align"]),
+            steps=steps,
+            onsets=None if data["onsets"] is None else OnsetCounts(**data["onsets"]),
+            envelope=data["envelope"],
+            silent=data["silent"],
+        )
+
+    def row(self) -> dict[str, Any]:
+        """The clip's scores, for people and tables."""
+        far = distance_score(self.steps)
+        return {
+            "clip": self.clip,
+            "placement": _rounded(self.placement.clip.score),
+            "placement_windows": self.placement.clip.windows,
+            "azimuth_error": _rounded(self.placement.clip.mean_error),
+            "spatial_av_align": _rounded(self.align.score),
+            "spatial_av_align_precision": _rounded(self.align.precision),
+            "spatial_av_align_corrected": _rounded(self.align.corrected),
+            "events": self.align.hits + self.align.misses,
+            "boxes": self.align.boxes,
+            "distance_correlation": _rounded(far.level),
+            "level_db_a_doubling": _rounded(far.level_slope),
+            "direct_db_a_doubling": _rounded(far.direct_slope),
+            "steps": far.steps,
+            "onset_f1": _rounded(None if self.onsets is None else self.onsets.f1),
+            "e_l1": _rounded(self.envelope, 6),
+            "silent": self.silent,
+        }
+
+    def object_rows(self) -> list[dict[str, Any]]:
+        """Placement of each object."""
+        return [
+            {
+                "object": number,
+                "placement": _rounded(one.score),
+                "windows": one.windows,
+                "azimuth_error": _rounded(one.mean_error),
+            }
+            for number, one in self.placement.objects.items()
+        ]
+
+
+def _objects(of: Placement) -> dict[str, dict[str, Any]]:
+    return {str(number): asdict(errors) for number, errors in of.objects.items()}
+
+
+def _placement(rows: dict[str, dict[str, Any]]) -> Placement:
+    return Placement({int(number): Errors(**row) for number, row in rows.items()})
+
+
+def _rounded(value: float | None, digits: int = 4) -> float | None:
+    return None if value is None or not np.isfinite(value) else round(float(value), digits)
+
+
+def measure(
+    sound: np.ndarray,
+    rate: int,
+    truth: Truth,
+    duration: float,
+    *,
+    name: str = "clip",
+    depth: DepthSequence | None = None,
+    reference: np.ndarray | None = None,
+    localiser: Localiser | None = None,
+    own: Localiser | None = None,
+    detector: Detector = boxes_of,
+) -> Measures:
+    """Measure a sound against the picture it is for.
+
+    :param sound: stereo ``[2, N]``.
+    :param duration: of the clip in seconds.
+    :param depth: for the distance of objects whose true distance is not known.
+    :param own: a second localiser, see :class:`Measures`.
+    :param reference: ``[C, N]`` at the same rate and 44.1 kHz, for E-L1; where the steps are not known, for the onsets too.
+    :raises StereoSyncError: for mono, NaN, or sound of another length than the reference.
+    """
+    sound = checks.stereo(sound)
+    heard = (localiser or LevelLocaliser())(sound, rate)
+    found = onsets(sound, rate)
+    steps = truth.step_times
+    counts = None
+    if steps is not None:
+        counts = onset_counts(steps[0], found, ignored=steps[1])
+    elif reference is not None:
+        counts = onset_counts(onsets(reference, rate), found)
+    known = truth if truth.objects is not None else Truth(truth.tracks, heard_steps(heard, found, truth, depth))
+    return Measures(
+        clip=name,
+        placement=placement(heard, truth),
+        align=spatial_av_align(heard, truth, duration, detector),
+        steps=step_levels(sound, rate, known),
+        onsets=counts,
+        envelope=None if reference is None else envelope_l1(sound, reference, rate, rate),
+        silent=not bool(heard.sounding.any()),
+        own_law=None if own is None else placement(own(sound, rate), truth),
+    )
+
+
+def heard_steps(heard: Heard, found: np.ndarray, truth: Truth, depth: DepthSequence | None) -> tuple[ObjectSteps, ...]:
+    """Onsets that were heard while one object alone was in the picture, as its steps, with its distance from depth and boxes."""
+    owner = truth.owner(found)
+    return tuple(
+        ObjectSteps(track.id, own, np.ones(len(own), bool), truth.tracks.distance(track, own, depth))
+        for track in truth.tracks
+        if len(own := found[owner == track.id])
+    )

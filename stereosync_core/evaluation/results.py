@@ -1,0 +1,128 @@
+"""Tables and plots of a comparison, and the page that they stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from ..errors import StereoSyncError
+from ..media.output import replacing
+
+BEGIN, END = "<!-- evaluate: begin -->", "<!-- evaluate: end -->"
+FIGURE = "evaluation.png"
+
+
+def _shown(value: Any, digits: int = 2) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The comparison as a Markdown table."""
+    joint = any(row.get("joint_frechet") is not None for row in rows)
+    gaps = any("placement_gap_closed" in row for row in rows)
+    head = ["system", "placement (95 %)", "own law", "Spatial AV-Align", "its precision", "corrected"]
+    head += ["gap closed"] if gaps else []
+    head += ["distance", "dB a doubling", "onset F1", "E-L1", "Frechet (windows)"] + (["joint Frechet"] if joint else [])
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for row in rows:
+        windows = row.get("frechet_windows")
+        cells = [
+            row["system"],
+            f"{_shown(row['placement'])} ({_shown(row['placement_low'])} to {_shown(row['placement_high'])})",
+            _shown(row["placement_own_law"]),
+            _shown(row["spatial_av_align"]),
+            _shown(row["spatial_av_align_precision"]),
+            _shown(row["spatial_av_align_corrected"]),
+        ]
+        cells += [_shown(row.get("placement_gap_closed"))] if gaps else []
+        cells += [
+            _shown(row["distance_correlation"]),
+            _shown(row["level_db_a_doubling"], 1),
+            _shown(row["onset_f1"]),
+            _shown(row["e_l1"], 4),
+            "-" if row.get("frechet") is None else f"{row['frechet']:.1f} ({windows[0]}, {windows[1]})",
+        ]
+        cells += [_shown(row.get("joint_frechet"), 3)] if joint else []
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def draw_comparison(rows: Sequence[Mapping[str, Any]], results: Mapping[str, Mapping[str, Any]], path: Path) -> Path:
+    """Scores of all systems side by side, and placement against the published metric clip by clip."""
+    figure = Figure(figsize=(13, 5.2), dpi=80, layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=[1.4, 1])
+    scores = (
+        ("placement", "placement"),
+        ("spatial_av_align", "Spatial AV-Align, as published"),
+        ("spatial_av_align_corrected", "corrected for chance"),
+    )
+    at = np.arange(len(rows))
+    for n, (key, name) in enumerate(scores):
+        values = np.array([np.nan if row[key] is None else row[key] for row in rows], dtype=np.float64)
+        bars = left.bar(at + (n - 1) * 0.27, values, 0.25, label=name, color=("#0072B2", "#E69F00", "#009E73")[n])
+        left.bar_label(bars, [("" if np.isnan(v) else f"{v:.2f}") for v in values], fontsize=7, padding=2)
+        if key == "placement":
+            low, high = (
+                np.array([np.nan if row[f"placement_{end}"] is None else row[f"placement_{end}"] for row in rows])
+                for end in ("low", "high")
+            )
+            left.errorbar(at - 0.27, values, [values - low, high - values], fmt="none", ecolor="black", capsize=2, linewidth=1)
+    left.set_xticks(at, [row["system"] for row in rows])
+    left.axhline(0, color="black", linewidth=0.8)
+    left.set(ylim=(-1.3, 1.2), title="Sound in the middle: 0 on placement, credit from the published metric")
+    left.legend(fontsize=8, loc="lower right")
+    left.grid(alpha=0.3, axis="y")
+    for row, colour in zip(
+        rows, ("black", "#009E73", "#E69F00", "#D55E00", "#56B4E9", "#CC79A7", "#0072B2", "#999999", "#F0E442"), strict=False
+    ):
+        pairs = [(one.align.score, one.placement.clip.score) for one, _ in results[row["system"]].values()]
+        points = np.array([pair for pair in pairs if None not in pair], dtype=np.float64).reshape(-1, 2)
+        right.scatter(points[:, 0], np.maximum(points[:, 1], -1.5), s=9, alpha=0.5, color=colour, label=row["system"])
+    right.axhline(0, color="black", linewidth=0.8)
+    right.set(
+        xlabel="Spatial AV-Align of the clip, as published",
+        ylabel="placement of the clip",
+        title="clip by clip",
+        ylim=(-1.55, 1.05),
+    )
+    right.legend(fontsize=8)
+    right.grid(alpha=0.3)
+    with replacing(Path(path)) as temporary, open(temporary, "wb") as handle:
+        FigureCanvasAgg(figure).print_png(handle)
+    return Path(path)
+
+
+def write_results(
+    page: Path, rows: Sequence[Mapping[str, Any]], results: Mapping[str, Mapping[str, Any]], report: Mapping[str, Any]
+) -> None:
+    """Put table and figure between the markers of a page; what is outside of them stays.
+
+    :raises StereoSyncError: when the page or its markers are missing.
+    """
+    try:
+        text = Path(page).read_text(encoding="utf-8")
+    except OSError as error:
+        raise StereoSyncError(f"Results: '{page}' cannot be read ({error.strerror or error}).") from error
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        raise StereoSyncError(f"Results: '{page}' needs one line {BEGIN} and one line {END} after it, for what is written.")
+    draw_comparison(rows, results, Path(page).parent / FIGURE)
+    names = ",".join(row["system"] for row in rows)
+    body = f"""
+    python -m stereosync_core evaluate --set {report["set"]} --systems {names} --clips {report["clips"]} --write-results
+
+{report["clips"]} clips; {rows[0]["events"]} events and {rows[0]["placement_windows"]} windows of one visible walker in {rows[0]["system"]}.
+Localiser: `{report["localiser"]}`. Frechet distance: {report["embedding"]}, every other clip against the recordings of the others,
+extrapolated to infinitely many windows.
+
+{table(rows)}
+
+![Scores by system, and clip by clip]({FIGURE})
+"""
+    start, stop = text.index(BEGIN) + len(BEGIN), text.index(END)
+    with replacing(Path(page)) as temporary:
+        temporary.write_text(text[:start] + "\n" + body + "\n" + text[stop:], encoding="utf-8")

@@ -1,0 +1,55 @@
+"""Sets of clips by name or folder: walking rooms, and folders laid out as public sets are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ..data.rooms import RoomSet
+from ..data.shards import MANIFEST
+from ..errors import StereoSyncError
+from .clips import EvaluationClip
+
+
+class First(Sequence):
+    """The first ``count`` of a set, read when asked for."""
+
+    def __init__(self, whole: Sequence[EvaluationClip] | RoomSet, count: int):
+        self._whole, self._count = whole, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> EvaluationClip:  # type: ignore[override]
+        if not -self._count <= index < self._count:
+            raise IndexError(index)
+        return self._whole[index % self._count]
+
+    def __iter__(self) -> Iterator[EvaluationClip]:
+        return (self[index] for index in range(self._count))
+
+
+def open_set(name: str, split: str = "test", count: int | None = None) -> Sequence[EvaluationClip]:
+    """``rooms`` (the ``split`` in the user's cache folder), the folder of a split of rooms, or a folder of clips.
+
+    :param count: the first so many; all when None.
+    :raises StereoSyncError: when the set is missing, or smaller than asked for.
+    """
+    if count is not None and count < 1:
+        raise StereoSyncError(f"Evaluate: {count} clips were asked for; give at least 1.")
+    if name == "rooms":
+        from ..commands.make_rooms import default_folder
+
+        whole: Sequence[EvaluationClip] | RoomSet = RoomSet(default_folder() / split)
+    elif (Path(name) / MANIFEST).is_file():
+        whole = RoomSet(name)
+    else:
+        from .adapters import open_folder
+
+        whole = open_folder(Path(name))
+    size = len(whole)
+    if count is not None and count > size:
+        raise StereoSyncError(
+            f"Evaluate: {count} clips were asked for, but the set '{name}' has {size}; make more or ask for fewer."
+        )
+    return First(whole, size if count is None else count)

@@ -1,0 +1,232 @@
+"""Where a stereo sound is heard: azimuth over time, with its uncertainty, from level and phase differences. Nothing is trained.
+
+Two localisers, both functions ``(stereo [2, N], rate) -> Heard``. :class:`LevelLocaliser` reads one broadband level difference
+off one curve. :class:`BandLocaliser` compares level and phase differences, band by band and weighted by energy, with what a
+law of placement would give at every azimuth. The curves are data: ``curves.json``, measured by ``tools/calibrate_localiser.py``
+on validation rooms (law ``rooms``) and on the pack's own renderer (laws ``pan`` and ``binaural``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from scipy.special import logsumexp
+
+from ..errors import StereoSyncError
+from ..rendering.analysis import LEVEL_DIFFERENCE_LIMIT, level_difference
+from . import checks
+
+CURVES = Path(__file__).with_name("curves.json")
+#: Seconds of a window; windows overlap by half.
+WINDOW = 0.1
+#: dB below the loudest window down to which a window sounds.
+FLOOR = 35.0
+_LOWEST, _HIGHEST = 120.0, 16000.0  # Hz of the bands
+#: Hz above which a phase difference could be that of several delays; levels count there alone.
+_PHASE_LIMIT = 1600.0
+#: What a level difference of one band scatters by, in dB, and what a perfect match of phase counts for.
+_LEVEL_SPREAD, _PHASE_WEIGHT = 2.5, 40.0
+#: Bands that count as independent evidence when all are equally loud; neighbouring bands of one sound err together.
+_INDEPENDENT = 8.0
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What was heard in windows of a tenth of a second, all ``[W]``.
+
+    :param times: seconds of the windows' centres: 0.05, 0.1, 0.15 ...
+    :param azimuth: -1 (left edge of the frame) .. 1 (right edge); meaningless where nothing sounds.
+    :param uncertainty: standard deviation of the azimuth.
+    :param level_db: of both channels together, full scale = 0, silence = -120.
+    :param sounding: bool; the level is at most 35 dB below the loudest window's.
+    """
+
+    times: np.ndarray
+    azimuth: np.ndarray
+    uncertainty: np.ndarray
+    level_db: np.ndarray
+    sounding: np.ndarray
+
+
+Localiser = Callable[[np.ndarray, int], Heard]
+
+
+@dataclass(frozen=True)
+class Law:
+    """How a way of placing sound turns azimuth into differences between the channels.
+
+    :param azimuth: rising ``[A]``.
+    :param centres: Hz ``[F]`` at which the level differences are known.
+    :param level_db: right minus left ``[F, A]``.
+    :param delay: seconds ``[A]`` by which the left channel is late.
+    """
+
+    azimuth: np.ndarray
+    centres: np.ndarray
+    level_db: np.ndarray
+    delay: np.ndarray
+
+    def broadband(self) -> np.ndarray:
+        """Level difference ``[A]``, the mean over the bands."""
+        return self.level_db.mean(0)
+
+    def at(self, azimuth: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Level differences ``[len(centres), len(azimuth)]`` and delays ``[len(azimuth)]``."""
+        levels = np.stack([np.interp(azimuth, self.azimuth, row) for row in self.level_db])
+        by_band = np.stack([np.interp(np.log(centres), np.log(self.centres), column) for column in levels.T], 1)
+        return by_band, np.interp(azimuth, self.azimuth, self.delay)
+
+
+@lru_cache(maxsize=1)
+def laws() -> dict[str, Law]:
+    """The calibrated laws by name.
+
+    :raises StereoSyncError: when the file is missing or damaged.
+    """
+    try:
+        data = json.loads(CURVES.read_text(encoding="utf-8"))["laws"]
+        return {
+            name: Law(*(np.asarray(row[key], dtype=np.float64) for key in ("azimuth", "centres", "level_db", "delay")))
+            for name, row in data.items()
+        }
+    except (OSError, ValueError, KeyError) as error:
+        raise StereoSyncError(f"The bundled file {CURVES.name} cannot be read ({error}). Install the pack again.") from error
+
+
+def law_of(name: str) -> Law:
+    """:raises StereoSyncError: when there is no law of that name."""
+    if name not in laws():
+        raise StereoSyncError(f"Localiser: the law '{name}' is not known; choose {', '.join(laws())}.")
+    return laws()[name]
+
+
+@dataclass(frozen=True)
+class LevelLocaliser:
+    """The plain localiser: one level difference a window, read off the law's broadband curve.
+
+    :param law: name of the law; ``rooms`` is the one that tables compare by.
+    """
+
+    law: str = "rooms"
+
+    def __call__(self, stereo: np.ndarray, rate: int) -> Heard:
+        """:raises StereoSyncError: when the sound is not stereo, not finite, or shorter than a window."""
+        stereo = checks.stereo(stereo)
+        times, difference, level, sounding = level_difference(stereo, rate, WINDOW, FLOOR)
+        law = law_of(self.law)
+        curve = np.maximum.accumulate(law.broadband())
+        azimuth = np.interp(difference, curve + 1e-9 * np.arange(len(curve)), law.azimuth)
+        slope = np.interp(azimuth, law.azimuth, np.gradient(curve, law.azimuth))
+        return Heard(times, azimuth, np.minimum(_LEVEL_SPREAD / np.maximum(slope, 1.0), 1.0), level, sounding)
+
+
+@dataclass(frozen=True)
+class BandLocaliser:
+    """Level and phase differences, band by band, weighted by energy.
+
+    Every azimuth of a grid is scored by how well the law's level differences fit the measured ones, and how well its delay
+    brings the two channels' low bands into step; azimuth and uncertainty are mean and standard deviation of what remains
+    likely. This is maximum likelihood over a grid of directions, as in Woodruff and Wang, "Binaural localization of multiple
+    sources in reverberant and noisy environments" (2012), with laws in the place of trained models.
+
+    :param law: name of a law, or ``auto``: the one that explains the clip as a whole best.
+    :param bands: how many, evenly spread on the ERB scale (Glasberg and Moore 1990).
+    :param phase: whether phases count, or levels alone.
+    """
+
+    law: str = "auto"
+    bands: int = 16
+    phase: bool = True
+
+    def __call__(self, stereo: np.ndarray, rate: int) -> Heard:
+        """:raises StereoSyncError: when the sound is not stereo, not finite, or shorter than a window."""
+        return self.with_law(stereo, rate)[0]
+
+    def with_law(self, stereo: np.ndarray, rate: int) -> tuple[Heard, str]:
+        """What was heard, and the name of the law it was read by."""
+        stereo = checks.stereo(stereo)
+        times, _, level, sounding = level_difference(stereo, rate, WINDOW, FLOOR)
+        use = np.flatnonzero(sounding)
+        measured = _measure(stereo, rate, use, self.bands)
+        names = list(laws()) if self.law == "auto" else [self.law]
+        grid = np.linspace(-1.0, 1.0, 101)
+        scores = {name: self._score(measured, law_of(name), grid) for name in names}
+        # what the clip as a whole says for a law: the evidence of its windows, louder ones counting more
+        loud = np.sqrt(measured.power.sum((1, 2)))
+        fit = {name: float(loud @ logsumexp(score, axis=1)) for name, score in scores.items()}
+        name = max(names, key=lambda one: fit[one])
+        likely = np.exp(scores[name] - logsumexp(scores[name], axis=1, keepdims=True))
+        # where nothing sounds, every azimuth is as likely as any other
+        azimuth, spread = np.zeros(len(times)), np.full(len(times), 3**-0.5)
+        azimuth[use] = likely @ grid
+        spread[use] = np.sqrt(np.maximum(likely @ grid**2 - azimuth[use] ** 2, 0.0) + (grid[1] - grid[0]) ** 2 / 12)
+        return Heard(times, azimuth, spread, level, sounding), name
+
+    def _score(self, measured: _Bands, law: Law, grid: np.ndarray) -> np.ndarray:
+        """Log likelihood ``[W, A]`` of every azimuth in every window."""
+        expected, delay = law.at(grid, measured.centres)
+        limit = LEVEL_DIFFERENCE_LIMIT
+        left, right = np.maximum(measured.power, 1e-15).transpose(2, 0, 1)
+        level = np.clip(10 * np.log10(right / left), -limit, limit)
+        energy = measured.power.sum(2)
+        weight = _INDEPENDENT * energy / np.maximum(energy.sum(1, keepdims=True), 1e-30)
+        miss = (level[:, :, None] - np.clip(expected, -limit, limit)[None]) / _LEVEL_SPREAD
+        # a band that something else masks may miss by any amount and must not outvote the others
+        score = -np.einsum("wb,wba->wa", weight, np.minimum(miss**2 / 2, 8.0))
+        if self.phase and measured.cross.shape[1]:
+            turn = np.exp(2j * np.pi * measured.frequencies[:, None] * delay[None])
+            # Low bands are often a small part of a noisy sound's energy, yet their phases are as sure: weighed among themselves.
+            low = np.unique(measured.low_band)
+            share = energy[:, low] / np.maximum(energy[:, low].sum(1, keepdims=True), 1e-30)
+            for n, band in enumerate(low):
+                inside = measured.low_band == band
+                together = (measured.cross[:, inside] @ turn[inside]).real
+                scale = np.sqrt(left[:, band] * right[:, band])[:, None]
+                score += _PHASE_WEIGHT * share[:, n, None] * np.clip(together / scale, -1.0, 1.0)
+        return score
+
+
+@dataclass(frozen=True)
+class _Bands:
+    """Band powers ``[W, B, 2]`` with their centres in Hz ``[B]``, and below the phase limit the cross-spectrum ``[W, K]`` (left
+    times the conjugate of right) with its frequencies ``[K]`` and bands ``[K]``."""
+
+    power: np.ndarray
+    centres: np.ndarray
+    cross: np.ndarray
+    frequencies: np.ndarray
+    low_band: np.ndarray
+
+
+def _erb_edges(count: int, low: float, high: float) -> np.ndarray:
+    """Hz ``[count + 1]``, evenly spread in ERB numbers."""
+    number = np.linspace(*(21.4 * np.log10(1 + 0.00437 * np.array([low, high]))), count + 1)
+    return (10 ** (number / 21.4) - 1) / 0.00437
+
+
+def _measure(stereo: np.ndarray, rate: int, windows: np.ndarray, bands: int) -> _Bands:
+    """Spectra of some of the windows that :func:`level_difference` looks at, gathered into bands."""
+    hop = round(WINDOW * rate / 2)
+    frames = np.lib.stride_tricks.sliding_window_view(stereo, 2 * hop, axis=1)[:, windows * hop]
+    hann = np.sin(np.pi * (np.arange(2 * hop) + 0.5) / (2 * hop)) ** 2
+    spectra = np.fft.rfft(frames * hann, axis=-1) / hop
+    frequencies = np.fft.rfftfreq(2 * hop, 1 / rate)
+    edges = _erb_edges(bands, _LOWEST, min(_HIGHEST, 0.45 * rate))
+    starts = np.searchsorted(frequencies, edges)
+    if (np.diff(starts) < 1).any():
+        raise StereoSyncError(f"Localiser: {bands} bands are too many for windows of {WINDOW} s; give fewer.")
+    inside = slice(starts[0], starts[-1])
+    power = np.add.reduceat(np.abs(spectra[:, :, inside]) ** 2, starts[:-1] - starts[0], axis=2)
+    low = slice(starts[0], max(np.searchsorted(frequencies, _PHASE_LIMIT), starts[0]))
+    return _Bands(
+        power=power.transpose(1, 2, 0),
+        centres=np.sqrt(edges[1:] * edges[:-1]),
+        cross=spectra[0, :, low] * spectra[1, :, low].conj(),
+        frequencies=frequencies[low],
+        low_band=np.searchsorted(starts, np.arange(low.start, low.stop), side="right") - 1,
+    )

@@ -1,0 +1,94 @@
+"""Object placement: how much better a sound is placed than it would be in the middle.
+
+    1 - mean|measured azimuth - true azimuth| / mean|0 - true azimuth|
+
+over the windows that sound and belong to one visible object. 1 is perfect, centre-panned sound scores 0 whatever the clip,
+and sound on the wrong side scores below it: mirrored sound -1. A plain hit rate gives credit for the middle, this does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .localiser import Heard
+from .truth import Truth
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Sums over windows, so that clips can be pooled.
+
+    :param windows: how many counted.
+    :param error: sum of |measured - true azimuth|.
+    :param centre: sum of |true azimuth|, what centre-panned sound would err by.
+    """
+
+    windows: int = 0
+    error: float = 0.0
+    centre: float = 0.0
+
+    def __add__(self, other: Errors) -> Errors:
+        return Errors(self.windows + other.windows, self.error + other.error, self.centre + other.centre)
+
+    @property
+    def score(self) -> float | None:
+        """None where no window counts, or everything counted is in the middle anyway."""
+        return None if self.centre < 1e-6 * max(self.windows, 1) else 1.0 - self.error / self.centre
+
+    @property
+    def mean_error(self) -> float | None:
+        """Mean |measured - true azimuth|."""
+        return self.error / self.windows if self.windows else None
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Placement in one clip: errors of each object by its track's id."""
+
+    objects: dict[int, Errors]
+
+    @property
+    def clip(self) -> Errors:
+        return sum(self.objects.values(), Errors())
+
+
+def placement(heard: Heard, truth: Truth) -> Placement:
+    """Errors of every object of a clip; an object that no window belongs to has zero windows and no score."""
+    owner = np.where(heard.sounding, truth.owner(heard.times), 0)
+    true = truth.azimuth(owner, heard.times)
+    objects = {}
+    for track in truth.tracks:
+        own = owner == track.id
+        objects[track.id] = Errors(
+            int(own.sum()), float(np.abs(heard.azimuth[own] - true[own]).sum()), float(np.abs(true[own]).sum())
+        )
+    return Placement(objects)
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """A score over clips with its 95 % confidence interval; None where it is not defined."""
+
+    score: float | None
+    low: float | None
+    high: float | None
+    windows: int
+    clips: int
+
+
+def pooled(clips: Sequence[Placement], *, resamples: int = 1000, seed: int = 0) -> Pooled:
+    """Placement over all windows of all clips. The interval is from a percentile bootstrap over clips (Efron 1979): windows of
+    one clip are not independent."""
+    rows = np.array([(one.clip.windows, one.clip.error, one.clip.centre) for one in clips], dtype=np.float64).reshape(-1, 3)
+    used = rows[rows[:, 0] > 0]
+    windows, error, centre = used.sum(0) if len(used) else np.zeros(3)
+    score = Errors(int(windows), float(error), float(centre)).score
+    if score is None or len(used) < 2:
+        return Pooled(score, None, None, int(windows), len(used))
+    drawn = np.random.default_rng(seed).integers(0, len(used), (resamples, len(used)))
+    sums = used[drawn].sum(1)
+    low, high = np.quantile(1.0 - sums[:, 1] / np.maximum(sums[:, 2], 1e-9), [0.025, 0.975])
+    return Pooled(score, float(low), float(high), int(windows), len(used))

@@ -1,0 +1,150 @@
+"""Spatial AV-Align as SAVGBench (arXiv 2412.13462) defines it, and two corrections beside it.
+
+Audio events, ten a second, have a horizontal position 0..256; people's boxes, four a second, lie on a frame 256 pixels wide. An
+event is a hit when a box within one video frame before or after overlaps the 80 pixels around it; the score is
+hits / (hits + misses) over all clips: recall alone. It never asks whether a person who should sound does, and since 80 pixels are a
+third of the frame and boxes have a width, sound that stays in the middle hits often. Therefore beside it:
+
+* **precision**: of the boxes that should sound, the part with an event at their place within one video frame.
+* **corrected**: (score - score of the centre) / (1 - score of the centre), the events moved to the middle for the second: 0 is
+  what a mono sound gets, and what is worse than that is negative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from .localiser import Heard
+from .truth import Truth, near_steps
+
+EVENT_RATE, VIDEO_RATE = 10, 4
+FRAME, REACH = 256.0, 40.0
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Boxes by video frame, frame n at n / 4 seconds.
+
+    :param sides: for each frame ``[K, 2]``, left and right side in pixels of a frame 256 wide.
+    :param should_sound: for each frame bool ``[K]``.
+    """
+
+    sides: list[np.ndarray]
+    should_sound: list[np.ndarray]
+
+
+#: What finds the boxes of a clip; :func:`boxes_of` takes them from tracks.
+Detector = Callable[[Truth, float], Boxes]
+
+
+def boxes_of(truth: Truth, duration: float) -> Boxes:
+    """The tracks' boxes. One should sound when a step of its object, seen, is within one video frame; all, when steps are not
+    known."""
+    count = max(int(np.ceil(duration * VIDEO_RATE - 1e-9)), 1)
+    times = np.arange(count) / VIDEO_RATE
+    sides: list[list[np.ndarray]] = [[] for _ in range(count)]
+    should: list[list[bool]] = [[] for _ in range(count)]
+    steps = None if truth.objects is None else {one.id: one.times[one.visible] for one in truth.objects}
+    for track in truth.tracks:
+        boxes, seen = track.at(times, truth.tracks.max_gap)
+        # a frame's neighbours reach from the begin of the one before to the end of the one after
+        sounds = np.ones(count, bool) if steps is None else _steps_about(times, steps.get(track.id, np.zeros(0)))
+        for n in np.flatnonzero(seen):
+            sides[n].append(boxes[n, [0, 2]] * FRAME)
+            should[n].append(bool(sounds[n]))
+    return Boxes([np.array(row).reshape(-1, 2) for row in sides], [np.array(row, dtype=bool) for row in should])
+
+
+def _steps_about(times: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    return near_steps(times, steps, before=2 / VIDEO_RATE - 1e-9, after=1 / VIDEO_RATE)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What was counted, so that clips can be added up.
+
+    :param hits: events with a box at their place; ``misses``: events without.
+    :param found: boxes that should sound with an event at their place; ``unheard``: those without.
+    :param centre_hits: events that would be hits in the middle of the frame.
+    :param centre_found: boxes that events in the middle of the frame would find.
+    :param boxes: of any kind.
+    """
+
+    hits: int = 0
+    misses: int = 0
+    found: int = 0
+    unheard: int = 0
+    centre_hits: int = 0
+    centre_found: int = 0
+    boxes: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(Counts)))
+
+    @property
+    def score(self) -> float | None:
+        """SAVGBench's figure; None without events, or when no box was in the picture at any time."""
+        return _part(self.hits, self.misses) if self.boxes else None
+
+    @property
+    def precision(self) -> float | None:
+        """None without boxes that should sound."""
+        return _part(self.found, self.unheard)
+
+    @property
+    def f1(self) -> float | None:
+        """Harmonic mean of score and precision."""
+        if self.score is None or self.precision is None:
+            return None
+        return 2 * self.score * self.precision / max(self.score + self.precision, 1e-12)
+
+    @property
+    def centre(self) -> float | None:
+        """The score of the same events in the middle of the frame."""
+        return _part(self.centre_hits, self.hits + self.misses - self.centre_hits) if self.boxes else None
+
+    @property
+    def corrected(self) -> float | None:
+        """0 = as good as centre-panned, 1 = every event hits. None where the middle hits always, or nothing was counted."""
+        if self.score is None or self.centre is None or self.centre >= 1.0:
+            return None
+        return (self.score - self.centre) / (1.0 - self.centre)
+
+
+def _part(those: int, others: int) -> float | None:
+    return those / (those + others) if those + others else None
+
+
+def events_of(heard: Heard) -> tuple[np.ndarray, np.ndarray]:
+    """Times in seconds ``[E]`` and positions 0..256 ``[E]`` of the events: the windows that sound, ten a second."""
+    tenth = np.arange(len(heard.times)) % 2 == 0  # windows overlap by half: every other one is a tenth of a second
+    use = heard.sounding & tenth
+    return heard.times[use], (heard.azimuth[use] + 1) / 2 * FRAME
+
+
+def align(times: np.ndarray, positions: np.ndarray, boxes: Boxes) -> Counts:
+    """Counts of one clip from events at ``times`` ``[E]`` and horizontal ``positions`` ``[E]``."""
+    frames = len(boxes.sides)
+    at = np.clip((np.asarray(times) * VIDEO_RATE + 1e-9).astype(int), 0, frames - 1)
+    flat = np.concatenate([np.zeros((0, 2)), *boxes.sides])
+    where = np.repeat(np.arange(frames), [len(row) for row in boxes.sides])
+    should = np.concatenate([np.zeros(0, bool), *boxes.should_sound])
+    near = np.abs(at[:, None] - where[None]) <= 1
+    counts = {}
+    for name, x in (("", np.asarray(positions)), ("centre_", np.full(len(at), FRAME / 2))):
+        overlap = near & (flat[None, :, 0] <= x[:, None] + REACH) & (flat[None, :, 1] >= x[:, None] - REACH)
+        counts[f"{name}hits"] = int(overlap.any(1).sum())
+        counts[f"{name}found"] = int((overlap.any(0) & should).sum())
+    return Counts(**counts, misses=len(at) - counts["hits"], unheard=int(should.sum()) - counts["found"], boxes=len(flat))
+
+
+def spatial_av_align(heard: Heard, truth: Truth, duration: float, detector: Detector = boxes_of) -> Counts:
+    """Counts of one clip from what a localiser heard and a detector sees."""
+    return align(*events_of(heard), detector(truth, duration))
+
+
+def total(clips: Sequence[Counts]) -> Counts:
+    return sum(clips, Counts())

@@ -1,0 +1,99 @@
+"""What is known of the objects that sound: their boxes, and, where a set tells it, their steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import StereoSyncError
+from ..scene import Tracks
+
+#: Seconds around a step in which its object counts as sounding: half a window before, the sound's own length after.
+BEFORE, AFTER = 0.06, 0.25
+
+
+@dataclass(frozen=True)
+class ObjectSteps:
+    """When an object sounds.
+
+    :param id: of its track; it may have none, when it is never seen.
+    :param times: seconds ``[N]``, rising.
+    :param visible: bool ``[N]``.
+    :param distance: ``[N]``, in any unit.
+    """
+
+    id: int
+    times: np.ndarray
+    visible: np.ndarray
+    distance: np.ndarray
+
+    def __post_init__(self):
+        for name, kind in (("times", np.float64), ("visible", bool), ("distance", np.float64)):
+            object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=kind).reshape(-1))
+        if not len(self.times) == len(self.visible) == len(self.distance):
+            raise StereoSyncError(
+                f"Steps of object {self.id}: {len(self.times)} times, {len(self.visible)} visibilities and {len(self.distance)} "
+                "distances; give equal numbers."
+            )
+        if not (np.isfinite(self.times).all() and np.isfinite(self.distance).all()):
+            raise StereoSyncError(f"Steps of object {self.id}: they contain NaN or infinite values.")
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A clip's boxes and steps.
+
+    :param tracks: boxes of everything that could sound.
+    :param objects: everyone's steps, seen or not; None where nothing is known but the boxes.
+    """
+
+    tracks: Tracks
+    objects: tuple[ObjectSteps, ...] | None = None
+
+    def owner(self, times: np.ndarray) -> np.ndarray:
+        """Id ``[W]`` of the one visible object that a window at each time belongs to, 0 where there is none.
+
+        With steps: the object that alone has a step about then, and is in the picture; an object that is the only one of the
+        clip owns every window while it is seen. With boxes alone: the object that alone is in the picture.
+        """
+        times = np.asarray(times, dtype=np.float64)
+        seen = {track.id: track.at(times, self.tracks.max_gap)[1] for track in self.tracks}
+        result = np.full(len(times), 0)
+        if self.objects is None:
+            alone = sum((mask.astype(int) for mask in seen.values()), np.zeros(len(times), dtype=int)) == 1
+            for number, mask in seen.items():
+                result[alone & mask] = number
+            return result
+        if len(self.objects) == 1:
+            sounding = [np.ones(len(times), dtype=bool)]
+        else:
+            sounding = [near_steps(times, one.times) for one in self.objects]
+        alone = np.sum(sounding, axis=0) == 1 if sounding else np.zeros(len(times), dtype=bool)
+        for one, mask in zip(self.objects, sounding, strict=True):
+            if one.id in seen:
+                result[alone & mask & seen[one.id]] = one.id
+        return result
+
+    def azimuth(self, owner: np.ndarray, times: np.ndarray) -> np.ndarray:
+        """Azimuth ``[W]`` of each window's owner, NaN where there is none."""
+        result = np.full(len(times), np.nan)
+        for track in self.tracks:
+            own = owner == track.id
+            result[own] = track.azimuth(np.asarray(times)[own], self.tracks.max_gap)
+        return result
+
+    @property
+    def step_times(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Times of the steps that are seen, and of those that are not; None where steps are not known."""
+        if self.objects is None:
+            return None
+        empty = [np.zeros(0)]
+        shown = np.concatenate([*(one.times[one.visible] for one in self.objects), *empty])
+        hidden = np.concatenate([*(one.times[~one.visible] for one in self.objects), *empty])
+        return np.sort(shown), np.sort(hidden)
+
+
+def near_steps(times: np.ndarray, steps: np.ndarray, before: float = BEFORE, after: float = AFTER) -> np.ndarray:
+    """Bool ``[W]``: whether a step lies so close that it sounds in a window at that time."""
+    return np.searchsorted(steps, times + before, "right") > np.searchsorted(steps, times - after, "left")

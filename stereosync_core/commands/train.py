@@ -1,0 +1,75 @@
+"""``train``: train a part of the bundled model on walking rooms; the same command goes on after a stop."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import time
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from ..errors import StereoSyncError
+from .make_rooms import default_folder
+
+CONFIGS = Path(__file__).resolve().parents[1] / "training" / "configs"
+#: Module and class of each part's task, beside the training loop.
+TASKS = {
+    "autoencoder": ("autoencoder", "AutoencoderTask"),
+    "diffusion": ("diffusion", "DiffusionTask"),
+    "timbre": ("timbre", "TimbreTask"),
+    "envelope": ("envelope", "EnvelopeTask"),
+}
+
+
+def add(subparsers: Any) -> None:
+    parser = subparsers.add_parser("train", help="train a part of the bundled model", description=__doc__)
+    parser.set_defaults(run=run)
+    parser.add_argument("part", choices=list(TASKS))
+    parser.add_argument("--config", type=Path, help="JSON; default: the bundled model's own")
+    parser.add_argument("--rooms", type=Path, metavar="DIR", help="folder of the splits (default: make-rooms' own)")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="the model's folder, with the parts trained before"
+    )
+    parser.add_argument("--steps", type=int, help="instead of the config's")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.add_argument("--json", action="store_true", help="print what was done as JSON")
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    from ..training.loop import LoopSettings, curves, read_config, train
+
+    try:
+        import accelerate  # noqa: F401
+    except ImportError as error:
+        raise StereoSyncError("Training needs accelerate; run: pip install -r requirements-train.txt") from error
+    started = time.perf_counter()
+    path = arguments.config or CONFIGS / f"{arguments.part}.json"
+    config = read_config(path)
+    if config.get("task") != arguments.part:
+        raise StereoSyncError(f"Config: '{path}' is for training '{config.get('task')}', not '{arguments.part}'.")
+    loop = dict(config.get("loop", {}))
+    if arguments.steps:
+        loop["steps"] = arguments.steps
+    try:
+        settings = LoopSettings(**loop)
+    except TypeError as error:
+        raise StereoSyncError(f"Config: 'loop' of '{path}' has wrong entries ({error}).") from error
+    module, name = TASKS[arguments.part]
+    kind = getattr(importlib.import_module(f"..training.{module}", __package__), name)
+    task = kind(config, arguments.rooms or default_folder(), arguments.out)
+    folder = arguments.out / f"training-{arguments.part}"
+    with tqdm(total=settings.steps, desc=arguments.part, unit="step", disable=arguments.quiet or arguments.json) as bar:
+
+        def progress(done: int, total: int, losses: dict[str, float]) -> None:
+            bar.update(done - bar.n)
+            bar.set_postfix({key: f"{value:.3f}" for key, value in losses.items()}, refresh=False)
+
+        try:
+            network = train(task, settings, folder, progress=progress)
+        except KeyboardInterrupt as error:
+            raise StereoSyncError("Training: stopped; the same command goes on from the last checkpoint.") from error
+    task.save(network, arguments.out)
+    last = (curves(folder) or [{}])[-1]
+    return {"out": str(arguments.out), "seconds": round(time.perf_counter() - started, 1)} | last

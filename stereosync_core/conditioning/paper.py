@@ -1,0 +1,78 @@
+"""The ``paper`` form of spatial conditions (arXiv 2510.05828): one flat list of tokens in cross-attention.
+
+Depth maps, four a second, each through an image encoder into one pooled vector and a projection: a token a map. Boxes through a
+number conditioner: a token a coordinate, ``box_rate`` boxes a second for each track (the paper has 30). No token says when it is.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .features import SUBFRAMES, SceneFeatures
+
+
+class NumberToken(nn.Module):
+    """A number in 0..1 as a token: learned Fourier features and a projection, as in Stable Audio's number conditioner."""
+
+    def __init__(self, width: int, features: int = 128):
+        super().__init__()
+        self.frequencies = nn.Parameter(torch.randn(features // 2))
+        self.project = nn.Linear(features + 1, width)
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        """``[..., width]`` of ``[...]``."""
+        turns = 2 * torch.pi * numbers[..., None] * self.frequencies
+        return self.project(torch.cat([numbers[..., None], turns.sin(), turns.cos()], dim=-1))
+
+
+class PaperConditions(nn.Module):
+    """Scene features to a flat list of tokens.
+
+    :param token_width: of the tokens.
+    :param latent_rate: latent frames a second.
+    :param depth_rate: maps a second.
+    :param box_rate: boxes a second.
+    :param inner: channels of the image encoder.
+    """
+
+    form = "paper"
+
+    def __init__(
+        self, token_width: int, latent_rate: float, depth_rate: float = 4.0, box_rate: float = 30.0, inner: int = 32
+    ):
+        super().__init__()
+        self.latent_rate, self.depth_rate, self.box_rate = latent_rate, depth_rate, box_rate
+        self.encoder = nn.Sequential(
+            nn.Conv2d(1, inner, 3, padding=1),
+            nn.GELU(),
+            nn.Conv2d(inner, 2 * inner, 3, stride=2, padding=1),
+            nn.GELU(),
+            nn.Conv2d(2 * inner, 4 * inner, 3, stride=2, padding=1),
+            nn.GELU(),
+            nn.Flatten(-2),
+        )
+        self.project = nn.Linear(4 * inner * 2, token_width)
+        self.number = NumberToken(token_width)
+
+    def forward(self, scene: SceneFeatures, envelope: Tensor) -> tuple[Tensor | None, list[Tensor | None]]:
+        """Tokens ``[B, N, token_width]`` and no residuals; ``envelope`` plays no part in this form."""
+        batch, count, frames = scene.boxes.shape[:3]
+        seconds = frames / self.latent_rate
+        maps = scene.depth[:, _evenly(frames, round(seconds * self.depth_rate))]
+        features = self.encoder(maps.flatten(0, 1)[:, None])
+        pooled = torch.cat([features.mean(-1), features.amax(-1)], dim=-1).unflatten(0, maps.shape[:2])
+        # a condition that is not there is a token of zeros, which attention with keys and values without bias passes over
+        tokens = [self.project(pooled) * scene.has_depth[:, :, None]]
+        if count:
+            moments = _evenly(frames * SUBFRAMES, round(seconds * self.box_rate))
+            boxes, seen = scene.boxes.flatten(2, 3)[:, :, moments], scene.seen.flatten(2, 3)[:, :, moments]
+            numbers = self.number(boxes) * seen[..., None, None]
+            tokens.append(numbers.flatten(1, 3))
+        return torch.cat(tokens, dim=1), []
+
+
+def _evenly(count: int, wanted: int) -> Tensor:
+    """``wanted`` indices spread over ``count``."""
+    wanted = max(1, wanted)
+    return ((torch.arange(wanted) + 0.5) * count / wanted).long().clamp(max=count - 1)

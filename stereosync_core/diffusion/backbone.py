@@ -1,0 +1,156 @@
+"""The diffusion transformer: stable-audio-tools' network, run block by block so that others may speak into it.
+
+The network, its names and its numbers are stable-audio-tools' ``DiffusionTransformer``; only the loop over the blocks is ours.
+It lets residuals in before any block (control branch, spatial conditions) and gives the same output as the original without.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import StereoSyncError
+
+OBJECTIVES = ("rectified_flow", "v")
+
+
+def transformer_class() -> type[nn.Module]:
+    """stable-audio-tools' ``DiffusionTransformer``, imported when first needed.
+
+    :raises StereoSyncError: when the package is not installed.
+    """
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints that flash_attn is not there
+            from stable_audio_tools.models.dit import DiffusionTransformer
+    except ImportError as error:
+        raise StereoSyncError(
+            f"Model: stable-audio-tools cannot be imported ({error}); run the pack's install.py with the host's Python."
+        ) from error
+    return DiffusionTransformer
+
+
+@dataclass
+class Running:
+    """What the blocks need of a step: ``hidden [B, P + T, D]``, with P tokens before the latents, and what goes with it."""
+
+    hidden: Tensor
+    context: Tensor | None
+    rotary: Any
+    modulation: Tensor | None
+    prepended: int
+
+    def through(self, block: nn.Module) -> None:
+        """Take the hidden state through a block."""
+        self.hidden = block(
+            self.hidden, context=self.context, rotary_pos_emb=self.rotary, global_cond=self.modulation
+        )
+
+
+class Backbone(nn.Module):
+    """The transformer over latents ``[B, C, T]``.
+
+    :param config: arguments of ``DiffusionTransformer``; ``objective`` of :data:`OBJECTIVES` is ``diffusion_objective`` there.
+    """
+
+    def __init__(self, config: Mapping[str, Any]):
+        super().__init__()
+        self.config = dict(config)
+        self.objective = self.config.get("diffusion_objective", "v")
+        if self.objective not in OBJECTIVES:
+            raise StereoSyncError(f"Model: the objective '{self.objective}' is not known; it must be one of {OBJECTIVES}.")
+        try:
+            self.dit = transformer_class()(**self.config)
+        except TypeError as error:
+            raise StereoSyncError(f"Model: the backbone's config has an entry that is not understood ({error}).") from error
+
+    @property
+    def width(self) -> int:
+        """Of the hidden state."""
+        return self.dit.transformer.dim
+
+    @property
+    def blocks(self) -> nn.ModuleList:
+        return self.dit.transformer.layers
+
+    def begin(self, x: Tensor, t: Tensor, tokens: Tensor | None = None, global_condition: Tensor | None = None) -> Running:
+        """What comes before the first block; see :meth:`forward`."""
+        return begin(self.dit, x, t, tokens, global_condition)
+
+    def end(self, running: Running) -> Tensor:
+        """What comes after the last block: the network's output ``[B, C, T]``."""
+        output = self.dit.transformer.project_out(running.hidden).mT[:, :, running.prepended :]
+        return self.dit.postprocess_conv(output) + output
+
+    def forward(
+        self,
+        x: Tensor,
+        t: Tensor,
+        tokens: Tensor | None = None,
+        global_condition: Tensor | None = None,
+        residuals: Sequence[Tensor | None] = (),
+    ) -> Tensor:
+        """Velocity ``[B, C, T]``.
+
+        :param t: ``[B]``, 0 = sound, 1 = noise.
+        :param tokens: ``[B, N, cond_token_dim]`` for cross-attention.
+        :param global_condition: ``[B, global_cond_dim]``.
+        :param residuals: for the first blocks, what is added to the block's input: ``[B, P + T, D]`` or ``[B, T, D]``, or None.
+        """
+        running = self.begin(x, t, tokens, global_condition)
+        for n, block in enumerate(self.blocks):
+            if n < len(residuals) and residuals[n] is not None:
+                running.hidden = add_residual(running.hidden, residuals[n])
+            running.through(block)
+        return self.end(running)
+
+
+def begin(dit: nn.Module, x: Tensor, t: Tensor, tokens: Tensor | None, global_condition: Tensor | None) -> Running:
+    """The front end of a ``DiffusionTransformer``: embeddings, first convolution, projection, prepended token."""
+    timestep = dit.to_timestep_embed(dit.timestep_features(t[:, None].to(x.dtype)))
+    summed = timestep if global_condition is None else timestep + dit.to_global_embed(global_condition)
+    x = dit.preprocess_conv(x) + x
+    transformer = dit.transformer
+    hidden = transformer.project_in(x.mT)
+    modulation, prepended = None, 0
+    if dit.global_cond_type == "prepend":
+        hidden, prepended = torch.cat([summed[:, None], hidden], dim=1), 1
+    else:
+        modulation = transformer.global_cond_embedder(summed)
+    context = None if tokens is None else dit.to_cond_embed(tokens)
+    rotary = transformer.rotary_pos_emb.forward_from_seq_len(hidden.shape[1])
+    return Running(hidden, context, rotary, modulation, prepended)
+
+
+def add_residual(hidden: Tensor, residual: Tensor) -> Tensor:
+    """``hidden [B, P + T, D]`` plus a residual of its length, or of the latents' length alone."""
+    missing = hidden.shape[1] - residual.shape[1]
+    if missing:
+        residual = nn.functional.pad(residual, (0, 0, missing, 0))
+    return hidden + residual
+
+
+def angles(t: Tensor, objective: str) -> tuple[Tensor, Tensor]:
+    """How much of the sound and of the noise is in the latents at ``t``: ``(alpha, sigma)``."""
+    if objective == "v":
+        return torch.cos(t * math.pi / 2), torch.sin(t * math.pi / 2)
+    return 1 - t, t
+
+
+def noised(x0: Tensor, noise: Tensor, t: Tensor, objective: str) -> tuple[Tensor, Tensor]:
+    """The latents at ``t [B]`` and the velocity that the network is to say there, both as ``x0 [B, C, T]``."""
+    alpha, sigma = (value[:, None, None] for value in angles(t, objective))
+    velocity = alpha * noise - sigma * x0 if objective == "v" else noise - x0
+    return alpha * x0 + sigma * noise, velocity
+
+
+def sound_of(x: Tensor, velocity: Tensor, t: Tensor, objective: str) -> Tensor:
+    """The sound's latents that a velocity at ``t [B]`` points to."""
+    alpha, sigma = (value[:, None, None] for value in angles(t, objective))
+    return alpha * x - sigma * velocity if objective == "v" else x - sigma * velocity

@@ -1,0 +1,85 @@
+"""A model is a folder: ``config.json`` with a section for each part, and ``PART.safetensors`` with its weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import StereoSyncError
+from ..media.output import replacing
+
+CONFIG = "config.json"
+
+
+def read_model_config(folder: Path) -> dict[str, Any]:
+    """The folder's ``config.json``.
+
+    :raises StereoSyncError: when the folder or the file is missing, or it is no JSON object.
+    """
+    path = Path(folder) / CONFIG
+    if not path.is_file():
+        raise StereoSyncError(f"Model: '{folder}' has no {CONFIG}; give a folder that holds a StereoSync model.")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(config, dict):
+            raise ValueError("it is no object")
+    except (OSError, ValueError) as error:
+        raise StereoSyncError(f"Model: '{path}' cannot be read ({error}); copy the model's folder again.") from error
+    return config
+
+
+def read_weights(folder: Path, part: str) -> dict[str, Tensor]:
+    """Tensors of a part in single precision.
+
+    :raises StereoSyncError: when the file is missing, cut short, or no safetensors file.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = Path(folder) / f"{part}.safetensors"
+    if not path.is_file():
+        raise StereoSyncError(f"Model: '{path}' is missing; copy the model's folder again.")
+    try:
+        return {key: value.float() for key, value in load_file(path).items()}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise StereoSyncError(
+            f"Model: '{path}' is damaged or no safetensors file ({error}); copy the model's folder again."
+        ) from error
+
+
+def load_into(network: torch.nn.Module, weights: Mapping[str, Tensor], folder: Path, part: str) -> None:
+    """Fill a network with a part's weights, every one of them.
+
+    :raises StereoSyncError: names the first few that are missing, too many, or of another shape.
+    """
+    own = network.state_dict()
+    missing, extra = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
+    shapes = [key for key in own.keys() & weights.keys() if own[key].shape != weights[key].shape]
+    wrong = [f"{word} {', '.join(keys[:3])}" for word, keys in (("lacks", missing), ("has also", extra), ("of another shape:", shapes)) if keys]
+    if wrong:
+        raise StereoSyncError(
+            f"Model: '{Path(folder) / part}.safetensors' does not fit its config.json ({'; '.join(wrong)}); "
+            "it is of another model, or one of the two files was changed."
+        )
+    if not all(torch.isfinite(value).all() for value in weights.values() if value.is_floating_point()):
+        raise StereoSyncError(f"Model: '{Path(folder) / part}.safetensors' holds NaN or infinite weights; copy it again.")
+    network.load_state_dict(dict(weights))
+
+
+def save_part(folder: Path, part: str, config: dict[str, Any], weights: Mapping[str, Tensor]) -> None:
+    """Write a part in half precision, and its section into the folder's ``config.json``."""
+    from safetensors.torch import save_file
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / f"{part}.safetensors") as temporary:
+        save_file({key: value.detach().cpu().half().contiguous() for key, value in weights.items()}, temporary)
+    whole = read_model_config(folder) if (folder / CONFIG).is_file() else {}
+    whole[part] = config
+    with replacing(folder / CONFIG) as temporary:
+        temporary.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,90 @@
+"""Guidance, and windows for clips longer than what the model was trained on: both make one velocity out of several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..conditioning.features import SceneFeatures
+from .model import Conditions, StereoSync
+from .samplers import Velocity
+
+
+def guided(
+    model: StereoSync,
+    conditions: Conditions,
+    *,
+    cfg: float = 1.0,
+    space: float | None = None,
+    envelope: float = 1.0,
+) -> Velocity:
+    """A model's velocity under classifier-free guidance (Ho and Salimans, 2022), composed as by Liu et al. (2022).
+
+    :param cfg: scale of what timbre adds to knowing nothing but the envelope.
+    :param space: scale of what boxes and depth add to that; ``cfg`` when left out.
+    :param envelope: scale of the control branch, which speaks to all parts alike.
+    """
+    space = cfg if space is None else space
+    bare = conditions.without_space().without_timbre()
+    # weights of: nothing, timbre, timbre and space
+    parts = [(1 - cfg, bare), (cfg - space, conditions.without_space()), (space, conditions)]
+    parts = [(weight, told) for weight, told in parts if weight != 0]
+    joined = Conditions.join([told for _, told in parts])
+
+    def velocity(x: Tensor, t: float) -> Tensor:
+        count = len(x)
+        everything = model(x.repeat(len(parts), 1, 1), x.new_full((count * len(parts),), t), joined, envelope)
+        return torch.stack([weight * part for (weight, _), part in zip(parts, everything.split(count), strict=True)]).sum(0)
+
+    return velocity
+
+
+def windows(frames: int, length: int, overlap: int) -> list[int]:
+    """Starts of windows of ``length`` that cover ``frames`` and overlap by at least ``overlap``, evenly spread."""
+    if frames <= length:
+        return [0]
+    count = -(-(frames - overlap) // (length - overlap))
+    return [round(n * (frames - length) / (count - 1)) for n in range(count)]
+
+
+def in_windows(
+    make: Callable[[Conditions], Velocity], conditions: Conditions, length: int, overlap: int
+) -> Velocity:
+    """A velocity for one clip of any length: at every step that of overlapping windows, faded into each other.
+
+    All windows walk down together and agree where they overlap at each step (Bar-Tal et al., "MultiDiffusion", 2023), so that there is
+    no seam to hear.
+
+    :param make: gives the velocity for a batch of windows.
+    :param conditions: of one clip.
+    """
+    frames = conditions.envelope.shape[-1]
+    starts = windows(frames, length, overlap)
+    if len(starts) == 1:
+        return make(conditions)
+    velocity = make(Conditions.join([cut(conditions, start, length) for start in starts]))
+    ramp = torch.minimum(torch.arange(1, length + 1), torch.arange(length, 0, -1)).clamp(max=overlap).float()
+
+    def whole(x: Tensor, t: float) -> Tensor:
+        parts = velocity(torch.cat([x[..., start : start + length] for start in starts]), t)
+        total, weight = torch.zeros_like(x), x.new_zeros(frames)
+        fade = ramp.to(x)
+        for start, part in zip(starts, parts, strict=True):
+            total[0, :, start : start + length] += part * fade
+            weight[start : start + length] += fade
+        return total / weight
+
+    return whole
+
+
+def cut(conditions: Conditions, start: int, length: int) -> Conditions:
+    """A window of one clip's conditions."""
+    scene, part = conditions.scene, slice(start, start + length)
+    return Conditions(
+        SceneFeatures(scene.boxes[:, :, part], scene.seen[:, :, part], scene.depth[:, part], scene.has_depth),
+        conditions.envelope[..., part],
+        conditions.has_envelope,
+        conditions.timbre,
+    )

@@ -1,0 +1,67 @@
+"""Training of the autoencoder on crops of the rooms' sound."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..diffusion.channel_autoencoder import ChannelAutoencoder, ChannelAutoencoderConfig
+from ..diffusion.folder import save_part
+from ..metrics.reconstruction import level_errors
+from .losses import level_loss, spectra_loss
+from .sounds import loud_crops, sound_bank
+
+
+class AutoencoderTask:
+    """Crops of rooms, at a peak of 0.9, through the autoencoder and back.
+
+    :param config: ``model`` (see :class:`ChannelAutoencoderConfig`), ``crops`` and ``frames`` (latent frames a crop) of a step,
+        ``noise`` (standard deviation added to the latents, so that the decoder forgives what the sampler leaves),
+        ``train_clips`` and ``valid_clips``.
+    """
+
+    name = "autoencoder"
+
+    def __init__(self, config: dict[str, Any], rooms: Path, model: Path):
+        self.config = config
+        self.model = ChannelAutoencoderConfig(**{**config["model"], "blocks": tuple(config["model"]["blocks"])})
+        self.sounds = sound_bank(rooms / "train", config["train_clips"])
+        self.held_out = sound_bank(rooms / "valid", config["valid_clips"])
+
+    def build(self) -> nn.Module:
+        return ChannelAutoencoder(self.model)
+
+    def loss(self, network: nn.Module, generator: torch.Generator, device: torch.device) -> dict[str, Tensor]:
+        length = self.config["frames"] * self.model.downsampling
+        wanted = loud_crops(self.sounds, self.config["crops"], length, generator).to(device)
+        noise = torch.randn((len(wanted), 2 * self.model.latent, self.config["frames"]), generator=generator).to(device)
+        latents = network.encode(wanted)
+        made = network.decode(latents + self.config["noise"] * noise)
+        return {
+            "spectra": spectra_loss(made, wanted),
+            "level": 0.5 * level_loss(made, wanted),
+            # keeps the latents near unit size, where the noise is felt
+            "size": 0.01 * (latents.square().mean() - 1).square(),
+        }
+
+    @torch.no_grad()
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        rows = [level_errors(made, wanted, 44100) for wanted, made in round_trips(network, self.held_out)]
+        level, difference = np.nanmean(np.array(rows), axis=0)
+        return {"level_db": float(level), "difference_db": float(difference)}
+
+    def save(self, network: nn.Module, folder: Path) -> None:
+        save_part(folder, "autoencoder", network.to_config(), network.state_dict())
+
+
+def round_trips(network: nn.Module, sounds: np.ndarray):
+    """``(wanted, made)``, float32 ``[2, N]``, of each sound int16 ``[2, N]``, encoded at a peak of 0.9."""
+    for sound in sounds:
+        wanted = sound.astype(np.float32)
+        wanted *= 0.9 / max(float(np.abs(wanted).max()), 1.0)
+        made = network.decode(network.encode(torch.from_numpy(wanted)[None]))[0, :, : wanted.shape[1]]
+        yield wanted, made.numpy()

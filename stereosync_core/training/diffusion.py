@@ -1,0 +1,142 @@
+"""Training of the diffusion model on latents of the rooms."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..conditioning.features import SceneFeatures
+from ..diffusion.backbone import noised
+from ..diffusion.folder import save_part
+from ..diffusion.guidance import guided
+from ..diffusion.loader import load_autoencoder, load_timbre
+from ..diffusion.model import Conditions, StereoSync
+from ..diffusion.samplers import euler, schedule
+from ..rendering.analysis import level_difference
+from .degrade import degrade, mirror
+from .scenes import RATE, SceneBank, scene_bank
+
+CUES = ("both", "boxes", "depth")
+
+
+class DiffusionTask:
+    """Noise to latents under conditions, each of which is now and then left out.
+
+    :param config: ``model`` (see :class:`StereoSync`), ``batch`` windows of ``frames`` latent frames a step, ``train_clips``,
+        ``valid_clips``, ``drop`` (how often ``space``, ``timbre`` and ``envelope`` are left out), ``cues`` (``both``, ``boxes`` or
+        ``depth``).
+    :param model: folder with the autoencoder and the timbre encoder.
+    """
+
+    name = "diffusion"
+
+    def __init__(self, config: dict[str, Any], rooms: Path, model: Path):
+        self.config, self.cues = config, config.get("cues", "both")
+        self.autoencoder, timbre = load_autoencoder(model), load_timbre(model)
+        self.rate = RATE / self.autoencoder.downsampling
+        cache = rooms / "latents"
+        self.bank = scene_bank(rooms / "train", config["train_clips"], self.autoencoder, timbre, cache)
+        self.held_out = scene_bank(rooms / "valid", config["valid_clips"], self.autoencoder, timbre, cache)
+
+    def build(self) -> nn.Module:
+        network = StereoSync({**self.config["model"], "latent_rate": self.rate})
+        channels = self.bank.latents.astype(np.float32).transpose(1, 0, 2)
+        # left and right share their numbers, for they are exchanged in training
+        both = channels.reshape(2, len(channels) // 2, -1).transpose(1, 0, 2).reshape(len(channels) // 2, -1)
+        network.mean.copy_(torch.from_numpy(np.tile(both.mean(1), 2)))
+        network.spread.copy_(torch.from_numpy(np.tile(both.std(1), 2)).clamp(min=1e-3))
+        return network
+
+    def loss(self, network: nn.Module, generator: torch.Generator, device: torch.device) -> dict[str, Tensor]:
+        count, frames = self.config["batch"], self.config["frames"]
+        clips = torch.randint(len(self.bank), (count,), generator=generator).numpy()
+        starts = torch.randint(self.bank.latents.shape[-1] - frames + 1, (count,), generator=generator).numpy()
+        latents, conditions = self._batch(self.bank, clips, starts, frames)
+        latents, scene = mirror(latents, conditions.scene, torch.rand(count, generator=generator) < 0.5)
+        conditions = self._dropped(replace(conditions, scene=degrade(scene, generator)), generator)
+        x0 = network.normalised(latents.to(device))
+        t = torch.sigmoid(torch.randn(count, generator=generator)).to(device)
+        noise = torch.randn(x0.shape, generator=generator).to(device)
+        x, velocity = noised(x0, noise, t, network.objective)
+        made = network(x, t, conditions.to(device))
+        return {"velocity": (made - velocity).square().mean()}
+
+    def _batch(self, bank: SceneBank, clips: np.ndarray, starts: np.ndarray, frames: int) -> tuple[Tensor, Conditions]:
+        envelope = bank.windows("envelope", clips, starts, frames)
+        if self.config["model"]["control"].get("envelopes", 1) == 2:
+            envelope = bank.windows("channel_envelopes", clips, starts, frames).flatten(1, 2)
+        timbre = torch.from_numpy(bank.timbre[clips].astype(np.float32))
+        scene = self._cues(bank.scene(clips, starts, frames))
+        conditions = Conditions(scene, envelope, torch.ones((len(clips), 1)), timbre)
+        return bank.windows("latents", clips, starts, frames), conditions
+
+    def _cues(self, scene: SceneFeatures) -> SceneFeatures:
+        nothing = scene.without_space()
+        if self.cues == "boxes":
+            return replace(scene, depth=nothing.depth, has_depth=nothing.has_depth)
+        if self.cues == "depth":
+            return replace(scene, boxes=nothing.boxes, seen=nothing.seen)
+        return scene
+
+    def _dropped(self, conditions: Conditions, generator: torch.Generator) -> Conditions:
+        drop, count = self.config["drop"], len(conditions.envelope)
+
+        def kept(name: str) -> Tensor:
+            return (torch.rand(count, generator=generator) >= drop[name]).float()
+
+        space, timbre, envelope = kept("space"), kept("timbre"), kept("envelope")
+        scene = conditions.scene
+        return Conditions(
+            SceneFeatures(
+                scene.boxes,
+                scene.seen * space[:, None, None, None],
+                scene.depth * space[:, None, None, None],
+                scene.has_depth * space[:, None],
+            ),
+            conditions.envelope * envelope[:, None, None],
+            conditions.has_envelope * envelope[:, None],
+            conditions.timbre * timbre[:, None],
+        )
+
+    @torch.no_grad()
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """The loss at fixed noise, with and without space; and, over generated windows with one track, the correlation of the
+        level difference with the azimuth."""
+        count, frames = min(24, len(self.held_out)), self.config["frames"]
+        clips, starts = np.arange(count), np.zeros(count, dtype=int)
+        latents, conditions = self._batch(self.held_out, clips, starts, frames)
+        x0 = network.normalised(latents)
+        generator = torch.Generator().manual_seed(1)
+        t = (torch.arange(count) + 0.5) / count
+        noise = torch.randn(x0.shape, generator=generator)
+        x, velocity = noised(x0, noise, t, network.objective)
+        losses = [
+            float((network(x, t, told) - velocity).square().mean()) for told in (conditions, conditions.without_space())
+        ]
+        one = np.flatnonzero(self.held_out.seen[:count].any(axis=(2, 3)).sum(1) == 1)[:8]
+        few = self._batch(self.held_out, one, starts[one], frames)[1]
+        made = euler(guided(network, few, cfg=1.5), noise[one], schedule(10))
+        sounds = self.autoencoder.decode(network.restored(made)).numpy()
+        return {"velocity": losses[0], "without_space": losses[1], "placement_r": _correlation(sounds, few.scene, self.rate)}
+
+    def save(self, network: nn.Module, folder: Path) -> None:
+        save_part(folder, "diffusion", {**network.config, "window": self.config["frames"]}, network.state_dict())
+
+
+def _correlation(sounds: np.ndarray, scene: SceneFeatures, latent_rate: float) -> float:
+    differences, places = [], []
+    seen, boxes = scene.seen.amax(-1).numpy(), scene.boxes.mean(-2).numpy()
+    for sound, own_seen, own in zip(sounds, seen, boxes, strict=True):
+        times, difference, _, sounding = level_difference(sound, RATE)
+        frame = np.minimum((times * latent_rate).astype(int), own.shape[1] - 1)
+        track = int(own_seen.sum(-1).argmax())
+        use = sounding & (own_seen[track, frame] > 0)
+        differences.append(difference[use])
+        places.append((own[track, frame, 0] + own[track, frame, 2] - 1)[use])
+    a, b = np.concatenate(differences), np.concatenate(places)
+    return float(np.corrcoef(a, b)[0, 1]) if len(a) > 2 and np.ptp(a) > 0 and np.ptp(b) > 0 else 0.0

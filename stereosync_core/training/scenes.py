@@ -1,0 +1,146 @@
+"""Rooms as the diffusion model sees them: latents, conditions and timbre of every clip, computed once and kept."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..conditioning.envelope import envelope_of_sound
+from ..conditioning.features import (
+    DEPTH_GRID,
+    ENVELOPE_WINDOW,
+    REFERENCE_LEVEL,
+    SUBFRAMES,
+    SceneFeatures,
+    compress,
+    latent_count,
+    scene_features,
+    subframe_times,
+)
+from ..conditioning.timbre import TimbreEncoder
+from ..data.rooms import RoomClip, RoomSet
+from ..diffusion.channel_autoencoder import ChannelAutoencoder
+from ..errors import StereoSyncError
+from ..media.output import replacing
+from .sounds import seen_sound
+
+#: More walkers than this are in no room.
+MOST_TRACKS = 3
+RATE = 44100
+
+
+@dataclass(frozen=True)
+class SceneBank:
+    """Arrays over clips; K = :data:`MOST_TRACKS`, T latent frames.
+
+    :param latents: float16 ``[clips, C, T]``, not normalised.
+    :param boxes: float16 ``[clips, K, T, SUBFRAMES, 4]``.
+    :param seen: bool ``[clips, K, T, SUBFRAMES]``.
+    :param depth: uint8 ``[clips, T, *DEPTH_GRID]``.
+    :param envelope: float16 ``[clips, SUBFRAMES, T]``, compressed.
+    :param channel_envelopes: float16 ``[clips, 2, SUBFRAMES, T]``, of left and right on the same scale.
+    :param timbre: float16 ``[clips, E]``.
+    """
+
+    latents: np.ndarray
+    boxes: np.ndarray
+    seen: np.ndarray
+    depth: np.ndarray
+    envelope: np.ndarray
+    channel_envelopes: np.ndarray
+    timbre: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.latents)
+
+    def scene(self, clips: np.ndarray, starts: np.ndarray, length: int) -> SceneFeatures:
+        """Features of windows of ``length`` latent frames."""
+
+        def cut(array: np.ndarray, axis: int) -> Tensor:
+            parts = [
+                np.take(array[clip], range(start, start + length), axis) for clip, start in zip(clips, starts, strict=True)
+            ]
+            return torch.from_numpy(np.stack(parts).astype(np.float32))
+
+        return SceneFeatures(cut(self.boxes, 1), cut(self.seen, 1), cut(self.depth, 0) / 255, torch.ones((len(clips), 1)))
+
+    def windows(self, name: str, clips: np.ndarray, starts: np.ndarray, length: int) -> Tensor:
+        """The last axis of an array over the same windows."""
+        array = getattr(self, name)
+        parts = [array[clip][..., start : start + length] for clip, start in zip(clips, starts, strict=True)]
+        return torch.from_numpy(np.stack(parts).astype(np.float32))
+
+
+def scene_bank(
+    rooms: Path,
+    clips: int,
+    autoencoder: ChannelAutoencoder,
+    timbre: TimbreEncoder,
+    cache: Path,
+    progress: Callable[[int, int], None] | None = None,
+) -> SceneBank:
+    """The first ``clips`` clips of a set; from ``cache`` where they are there.
+
+    Clips that are silent are left out. A step whose walker is not seen sounds in every other clip alone: conditions cannot tell of
+    it, and on a user's clip it is not asked for.
+
+    :param rooms: folder of a split.
+    """
+    key = hashlib.sha256()
+    for network in (autoencoder, timbre):
+        for name, value in sorted(network.state_dict().items()):
+            key.update(name.encode() + value.detach().cpu().numpy().tobytes())
+    path = cache / f"scenes-{rooms.name}-{clips}-{key.hexdigest()[:10]}.npz"
+    names = list(SceneBank.__dataclass_fields__)
+    if not path.exists():
+        found = RoomSet(rooms)
+        if len(found) < clips:
+            raise StereoSyncError(f"Rooms: '{rooms}' has {len(found)} clips, {clips} are asked for; make more with make-rooms.")
+        rows: list[tuple[np.ndarray, ...]] = []
+        for n, clip in zip(range(clips), found, strict=False):
+            row = _row(clip, autoencoder, timbre)
+            if row is not None:
+                rows.append(row)
+            if progress is not None:
+                progress(n + 1, clips)
+        cache.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            np.savez(temporary, **dict(zip(names, (np.stack(column) for column in zip(*rows, strict=True)), strict=True)))
+    with np.load(path) as arrays:
+        return SceneBank(**{name: arrays[name] for name in names})
+
+
+@torch.inference_mode()
+def _row(clip: RoomClip, autoencoder: ChannelAutoencoder, timbre: TimbreEncoder) -> tuple[np.ndarray, ...] | None:
+    sound = seen_sound(clip)
+    rate = RATE / autoencoder.downsampling
+    frames = latent_count(clip.duration, rate)
+    envelope = envelope_of_sound(sound, RATE, window=ENVELOPE_WINDOW)
+    loudest = float(envelope.values.max())
+    if loudest < 1e-4:
+        return None
+    latents = autoencoder.encode(torch.from_numpy(sound * np.float32(REFERENCE_LEVEL / loudest))[None])[0]
+    times = subframe_times(frames, rate)
+    heard = [envelope, *(envelope_of_sound(channel[None], RATE, window=ENVELOPE_WINDOW) for channel in sound)]
+    curves = np.stack([compress(torch.from_numpy(one.at(times) / loudest)).numpy() for one in heard])
+    curves = curves.reshape(3, frames, SUBFRAMES).transpose(0, 2, 1)
+    scene = scene_features(clip.tracks, clip.depth, frames, rate)
+    boxes = np.zeros((MOST_TRACKS, frames, SUBFRAMES, 4), np.float16)
+    seen = np.zeros((MOST_TRACKS, frames, SUBFRAMES), bool)
+    boxes[: len(scene.boxes)] = scene.boxes.numpy()
+    seen[: len(scene.seen)] = scene.seen.numpy() > 0
+    return (
+        latents.numpy().astype(np.float16),
+        boxes,
+        seen,
+        np.rint(scene.depth.numpy() * 255).astype(np.uint8).reshape(frames, *DEPTH_GRID),
+        curves[0].astype(np.float16),
+        curves[1:].astype(np.float16),
+        timbre.of_sound(sound, RATE).numpy().astype(np.float16),
+    )

@@ -14,6 +14,7 @@ if sys.version_info < (3, 10):  # noqa: UP036 - said here because an older Pytho
     sys.exit(f"StereoSync needs Python 3.10 or newer; this is {sys.version.split()[0]}. Try python3.12 dev.py demo")
 
 import argparse
+import ctypes.util
 import json
 import os
 import signal
@@ -22,7 +23,7 @@ import subprocess
 import webbrowser
 from pathlib import Path
 
-from tools.environment import ROOT, Environment, find_chromium, prepare, say
+from tools.environment import ROOT, Environment, find_chromium, install_debian, prepare, say
 from tools.host import Host, HostError, follow
 from tools.workflow import to_prompt
 
@@ -59,6 +60,8 @@ def test(environment: Environment, arguments: argparse.Namespace) -> int:
     if not arguments.rest:
         if find_chromium(install=True) is None:
             say("no Chromium-like browser was found: the browser tests will fail; install chromium")
+        if ctypes.util.find_library("openal") is None:
+            install_debian("libopenal1")  # the game engine behind the walking rooms
         for name, command in {"ruff": ["ruff", "check", "."], "pyright": ["pyright"]}.items():
             say(name)
             codes.append(subprocess.call([python, "-m", *command], cwd=ROOT))

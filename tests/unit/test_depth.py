@@ -38,6 +38,12 @@ def test_the_sample_clips_depth_is_relative_nearness_at_the_asked_rate_and_size(
     assert trunk > street + 0.3, "the trunk at the right edge is nearer than the street at the left"
 
 
+def test_maps_of_a_long_clip_get_smaller_instead_of_more_memory(monkeypatch):
+    monkeypatch.setattr("stereosync_core.depth.small.MAPS_BYTES", 60_000)
+    depth = estimate_depth(asset_path(WALKING_CLIP), rate=2.0)
+    assert 40_000 < depth.maps.nbytes < 66_000
+
+
 def test_stretching_ignores_a_few_extreme_values():
     maps = np.random.default_rng(0).uniform(2, 3, (4, 80, 80)).astype(np.float32)
     maps[0, 0, 0] = 1000

@@ -3,9 +3,9 @@
     python -m tools.calibrate_localiser DIR/valid
 
 ``rooms``: the level difference of the recordings (the engine's mix) of a set of walking rooms, over the windows that belong to
-one visible walker, as median against azimuth, made odd and rising. ``pan`` and ``binaural``: noise through the pack's own renderer at
-known azimuths, level by band and delay by the peak of the cross-correlation. Run once on the validation set; no figure of docs/results.md is from
-a clip that a curve was made on.
+one visible walker, as median against azimuth, made odd and rising. ``pan`` and ``binaural``: noise through the pack's own
+renderer at known azimuths, level by band and delay by the peak of the cross-correlation. Run once on the validation set; no
+figure of docs/results.md is from a clip that a curve was made on.
 """
 
 from __future__ import annotations

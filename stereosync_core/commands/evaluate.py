@@ -165,7 +165,8 @@ def _compare(arguments: argparse.Namespace) -> dict[str, Any]:
             return encoder(frames[::4]), times[::4]
 
     settings = {
-        "set": str(arguments.set), "split": arguments.split, "clips": len(clips), "systems": names, "localiser": repr(localiser),
+        "set": str(arguments.set), "split": arguments.split, "clips": len(clips), "systems": names,
+        "localiser": repr(localiser),
         "embedding": arguments.embedding, "clap": str(arguments.clap), "video_encoder": str(arguments.video_encoder),
         "model": str(arguments.model), "seed": arguments.seed,
     }  # fmt: skip

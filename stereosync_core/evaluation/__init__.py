@@ -1,1 +1,1 @@
-"""Metrics applied to clips: one clip's measures, systems compared on the same clips, folders of other sets, tables and plots."""
+"""Metrics applied to clips: one clip measured, systems compared on the same clips, other sets, tables and plots."""

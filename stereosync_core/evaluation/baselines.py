@@ -1,4 +1,4 @@
-"""Systems without a model: the recordings, what is made of them, and the pack's own renderer. Their order is known beforehand."""
+"""Systems without a model: the recordings, what is made of them, and the pack's renderer. Their order is known beforehand."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def noise(options: Options) -> System:
 
 
 def renderer(_: Options) -> System:
-    """The object renderer: each walker's dry steps, while seen, along their true boxes. Where the clip's dry voices are not known
+    """The object renderer: each walker's dry steps, while seen, along their true boxes. Where the dry voices are not known
     (any set but rooms), the recording's mono mix along the most prominent track."""
 
     def system(clip: EvaluationClip) -> np.ndarray:

@@ -66,6 +66,7 @@ class FolderClip:
     duration: float
     objects: tuple[ObjectSteps, ...] | None = None
     was_mono: bool = False
+    onsets_known: bool = True
     steps: tuple[Steps, ...] = field(default=())
 
     def frames(self) -> tuple[np.ndarray, np.ndarray]:
@@ -83,7 +84,7 @@ def truth_of(clip: EvaluationClip) -> Truth:
             tics = np.clip(np.rint(own.times * TICS_PER_SECOND).astype(int), 0, clip.distance.shape[1] - 1)
             objects.append(ObjectSteps(number + 1, own.times, seen, clip.distance[number, tics]))
         return Truth(clip.tracks, tuple(objects))
-    return Truth(clip.tracks, getattr(clip, "objects", None))
+    return Truth(clip.tracks, getattr(clip, "objects", None), getattr(clip, "onsets_known", True))
 
 
 def name_of(clip: EvaluationClip) -> str:
@@ -145,8 +146,8 @@ def open_clip(path: Path, tracks: Tracks | None = None) -> FolderClip:
     sound = read_sound(path if separate is None else separate, align_to_video=separate is None)
     if separate is not None and sound is not None and abs(sound.duration - info.duration) > max(0.25, 0.02 * info.duration):
         raise StereoSyncError(
-            f"Evaluate: {separate.name} lasts {sound.duration:.2f} s, but its clip {path.name} {info.duration:.2f} s; give the sound of "
-            "the whole clip."
+            f"Evaluate: {separate.name} lasts {sound.duration:.2f} s, but its clip {path.name} {info.duration:.2f} s; "
+            "give the sound of the whole clip."
         )
     boxes, maps = path.with_suffix(".tracks.json"), path.with_suffix(".depth.npz")
     if boxes.is_file():

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ class Job:
     :param keep_tracks: write the tracks that were missing.
     """
 
-    localiser: Localiser = BandLocaliser()
+    localiser: Localiser = field(default_factory=BandLocaliser)
     reference: Path | None = None
     classes: str = "person"
     max_tracks: int = 0

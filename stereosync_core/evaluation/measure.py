@@ -165,7 +165,7 @@ def measure(
 
 
 def heard_steps(heard: Heard, found: np.ndarray, truth: Truth, depth: DepthSequence | None) -> tuple[ObjectSteps, ...]:
-    """Onsets that were heard while one object alone was in the picture, as its steps, with its distance from depth and boxes."""
+    """Onsets that were heard while one object alone was in the picture, as its steps; distance from depth and boxes."""
     owner = truth.owner(found)
     return tuple(
         ObjectSteps(track.id, own, np.ones(len(own), bool), truth.tracks.distance(track, own, depth))

@@ -112,12 +112,16 @@ def write_results(
         raise StereoSyncError(f"Results: '{page}' needs one line {BEGIN} and one line {END} after it, for what is written.")
     draw_comparison(rows, results, Path(page).parent / FIGURE)
     names = ",".join(row["system"] for row in rows)
+    first = rows[0]
+    about = (
+        f"{report['clips']} clips; {first['events']} events and {first['placement_windows']} windows of one visible object in "
+        f"{first['system']}.\nLocaliser: `{report['localiser']}`. Frechet distance: {report['embedding']}, every other clip "
+        "against the recordings of the clips between,\nextrapolated to infinitely many windows."
+    )
     body = f"""
     python -m stereosync_core evaluate --set {report["set"]} --systems {names} --clips {report["clips"]} --write-results
 
-{report["clips"]} clips; {rows[0]["events"]} events and {rows[0]["placement_windows"]} windows of one visible walker in {rows[0]["system"]}.
-Localiser: `{report["localiser"]}`. Frechet distance: {report["embedding"]}, every other clip against the recordings of the others,
-extrapolated to infinitely many windows.
+{about}
 
 {table(rows)}
 

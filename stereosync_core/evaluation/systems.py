@@ -2,8 +2,8 @@
 
 To add one, add a line to :data:`SYSTEMS`: a name, and ``module:factory``. The factory is imported when the system is asked for,
 takes :class:`Options` and returns ``(clip) -> stereo float32 [2, N] at 44.1 kHz``, as long as the clip (up to a quarter of a
-second is cut or continued with silence). It may read ``clip.sound``, the recording, where the system is given it by design (its loudness
-envelope, its timbre); see :class:`~stereosync_core.evaluation.clips.EvaluationClip`.
+second is cut or continued with silence). It may read ``clip.sound``, the recording, where the system is given it by design (its
+loudness envelope, its timbre); see :class:`~stereosync_core.evaluation.clips.EvaluationClip`.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ SYSTEMS: dict[str, str] = {
     "shifted": "stereosync_core.evaluation.baselines:shifted",
     "noise": "stereosync_core.evaluation.baselines:noise",
 }
-#: The law of :mod:`~stereosync_core.metrics.localiser` that a system places by, where that is not the recordings'. Its placement is then
-#: told twice: by the ears that all are compared with, and by its own law, without what the laws differ by.
+#: The law of :mod:`~stereosync_core.metrics.localiser` that a system places by, where that is not the recordings'. Its
+#: placement is then told twice: by the ears that all are compared with, and by its own law, without what the laws differ by.
 OWN_LAWS = {"renderer": "pan"}
 #: The system without spatial conditions: the other end, beside the recordings, of the scale of gap closure.
 NO_SPATIAL = "no-spatial"

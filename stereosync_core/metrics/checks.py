@@ -54,8 +54,8 @@ def same_length(first: np.ndarray, second: np.ndarray, rate: int) -> tuple[np.nd
     size = max(first.shape[-1], second.shape[-1])
     if abs(first.shape[-1] - second.shape[-1]) > LENGTH_TOLERANCE * rate:
         raise StereoSyncError(
-            f"Metrics: one sound lasts {first.shape[-1] / rate:.2f} s, the other {second.shape[-1] / rate:.2f} s; compare sounds "
-            "of the same clip and at the same rate."
+            f"Metrics: one sound lasts {first.shape[-1] / rate:.2f} s, the other {second.shape[-1] / rate:.2f} s; compare "
+            "sounds of the same clip and at the same rate."
         )
     pad = [(0, 0)] * (first.ndim - 1)
     return tuple(np.pad(one, [*pad, (0, size - one.shape[-1])]) for one in (first, second))  # type: ignore[return-value]

@@ -1,5 +1,5 @@
-"""Embeddings for Frechet distances: sound and pictures as features with times. The audio embedding is bundled; CLAP and video encoders
-come from local folders by transformers. Nothing is downloaded."""
+"""Embeddings for Frechet distances: sound and pictures as features with times. The audio embedding is bundled; CLAP and video
+encoders come from local folders by transformers. Nothing is downloaded."""
 
 from __future__ import annotations
 

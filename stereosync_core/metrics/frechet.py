@@ -2,9 +2,9 @@
 
     |m1 - m2|^2 + Tr(S1 + S2 - 2 (S1 S2)^1/2)
 
-in float64. From few windows it comes out too large, by about a constant over their number; :func:`frechet_infinite` therefore takes
-it at several numbers and extrapolates to infinitely many (Chong and Forsyth, CVPR 2020; for sound Gui et al., ICASSP 2024).
-"""
+in float64. From few windows it comes out too large, by about a constant over their number; :func:`frechet_infinite` therefore
+takes it at several numbers and extrapolates to infinitely many (Chong and Forsyth, CVPR 2020; for sound Gui et al., ICASSP
+2024). """
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
         )
     apart = first.mean(0) - second.mean(0)
     deviations = [(one - one.mean(0)) / np.sqrt(len(one) - 1) for one in (first, second)]
-    # With D x N factors A of the covariances, the singular values of S1^1/2 S2^1/2 are those of A1' A2: a matrix of the number of
-    # windows, where that is smaller than the number of features.
+    # With D x N factors A of the covariances, the singular values of S1^1/2 S2^1/2 are those of A1' A2: a matrix of the
+    # number of windows, where that is smaller than the number of features.
     factors = [_factor(one) for one in deviations]
     together = np.linalg.svd(factors[0] @ factors[1].T, compute_uv=False).sum()
     return float(apart @ apart + sum(np.square(one).sum() for one in deviations) - 2 * together)
@@ -112,7 +112,8 @@ def frechet_infinite(
     counts = [int(one.max()) + 1 for one in labels]
     if min(counts) < 16:
         raise StereoSyncError(
-            f"Frechet distance: {counts[0]} and {counts[1]} clips or windows are too few to extrapolate from; give at least 16 of each."
+            f"Frechet distance: {counts[0]} and {counts[1]} clips or windows are too few to extrapolate from; give at "
+            "least 16 of each."
         )
     generator = np.random.default_rng(seed)
     biased = frechet_distance(first, second)
@@ -150,8 +151,8 @@ def joint(audio: np.ndarray, audio_times: np.ndarray, video: np.ndarray, video_t
 
 
 def balance(reference: np.ndarray, width: int) -> np.ndarray:
-    """Factors ``[D]`` that give the first ``width`` features and the others the same total variance over ``reference`` ``[N, D]``;
-    without them the part with the larger numbers decides alone."""
+    """Factors ``[D]`` that give the first ``width`` features and the others the same total variance over a reference ``[N,
+    D]``; without them the part with the larger numbers decides alone."""
     variance = np.asarray(reference, dtype=np.float64).var(0)
     parts = [max(float(variance[:width].sum()), 1e-12), max(float(variance[width:].sum()), 1e-12)]
     return np.concatenate([np.full(width, parts[0] ** -0.5), np.full(len(variance) - width, parts[1] ** -0.5)])

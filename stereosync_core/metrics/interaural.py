@@ -52,8 +52,8 @@ def ild_distance(sound: np.ndarray, reference: np.ndarray, rate: int) -> float |
 
 
 def ipd_distance(sound: np.ndarray, reference: np.ndarray, rate: int) -> float | None:
-    """Mean absolute difference of the phase differences in radians, 0..pi, below 1.5 kHz, weighted by the weaker channel's power
-    of the reference: a phase against silence says nothing. None when no bin has both channels."""
+    """Mean absolute difference of the phase differences in radians, 0..pi, below 1.5 kHz, weighted by the weaker channel's
+    power of the reference: a phase against silence says nothing. None when no bin has both channels."""
     a, b, _ = _pair(sound, reference, rate)
     low = np.fft.rfftfreq(_SIZE, 1 / rate) < PHASE_LIMIT
     weight = np.square(np.abs(b)).min(0)[:, low]
@@ -89,8 +89,8 @@ def cross_correlation(sound: np.ndarray, rate: int) -> CrossCorrelation:
 
 
 def coherence(sound: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray]:
-    """Centres in Hz ``[B]`` of octave bands from 125 Hz on, and the magnitude-squared coherence of the channels ``[B]``: 1 where one is a filtered
-    copy of the other, near 0 where they are independent, NaN in a band that is silent."""
+    """Centres in Hz ``[B]`` of octave bands from 125 Hz on, and the magnitude-squared coherence of the channels
+    ``[B]``: 1 where one is a filtered copy of the other, near 0 where they are independent, NaN in a band that is silent."""
     spectra = _spectra(checks.stereo(sound))
     frequencies = np.fft.rfftfreq(_SIZE, 1 / rate)
     centres = 125.0 * 2.0 ** np.arange(max(int(np.log2(0.45 * rate / 125)) + 1, 1))

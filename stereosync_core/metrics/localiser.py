@@ -180,7 +180,7 @@ class BandLocaliser:
         score = -np.einsum("wb,wba->wa", weight, np.minimum(miss**2 / 2, 8.0))
         if self.phase and measured.cross.shape[1]:
             turn = np.exp(2j * np.pi * measured.frequencies[:, None] * delay[None])
-            # Low bands are often a small part of a noisy sound's energy, yet their phases are as sure: weighed among themselves.
+            # Low bands are often a small part of a noisy sound's energy, yet their phases are as sure: weighed apart.
             low = np.unique(measured.low_band)
             share = energy[:, low] / np.maximum(energy[:, low].sum(1, keepdims=True), 1e-30)
             for n, band in enumerate(low):

@@ -2,8 +2,8 @@
 
 Audio events, ten a second, have a horizontal position 0..256; people's boxes, four a second, lie on a frame 256 pixels wide. An
 event is a hit when a box within one video frame before or after overlaps the 80 pixels around it; the score is
-hits / (hits + misses) over all clips: recall alone. It never asks whether a person who should sound does, and since 80 pixels are a
-third of the frame and boxes have a width, sound that stays in the middle hits often. Therefore beside it:
+hits / (hits + misses) over all clips: recall alone. It never asks whether a person who should sound does, and since 80 pixels
+are a third of the frame and boxes have a width, sound that stays in the middle hits often. Therefore beside it:
 
 * **precision**: of the boxes that should sound, the part with an event at their place within one video frame.
 * **corrected**: (score - score of the centre) / (1 - score of the centre), the events moved to the middle for the second: 0 is

@@ -24,8 +24,8 @@ _HOP, _FRAME = 0.005, 0.023
 
 
 def rms_curve(sound: np.ndarray) -> np.ndarray:
-    """Root-mean-square level ``[1 + N // 128]`` of the mono mix of ``[C, N]`` at 44.1 kHz; frames are centred on multiples of 128
-    samples, silence is beyond the ends.
+    """Root-mean-square level ``[1 + N // 128]`` of the mono mix of ``[C, N]`` at 44.1 kHz; frames are centred on multiples of
+    128 samples, silence is beyond the ends.
 
     :raises StereoSyncError: for NaN or a shape that is no sound.
     """

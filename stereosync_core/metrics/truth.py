@@ -33,8 +33,8 @@ class ObjectSteps:
             object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=kind).reshape(-1))
         if not len(self.times) == len(self.visible) == len(self.distance):
             raise StereoSyncError(
-                f"Steps of object {self.id}: {len(self.times)} times, {len(self.visible)} visibilities and {len(self.distance)} "
-                "distances; give equal numbers."
+                f"Steps of object {self.id}: {len(self.times)} times, {len(self.visible)} visibilities and "
+                f"{len(self.distance)} distances; give equal numbers."
             )
         if not (np.isfinite(self.times).all() and np.isfinite(self.distance).all()):
             raise StereoSyncError(f"Steps of object {self.id}: they contain NaN or infinite values.")
@@ -46,10 +46,12 @@ class Truth:
 
     :param tracks: boxes of everything that could sound.
     :param objects: everyone's steps, seen or not; None where nothing is known but the boxes.
+    :param onsets_known: whether steps are beginnings; False where they are moments of something that goes on, such as speech.
     """
 
     tracks: Tracks
     objects: tuple[ObjectSteps, ...] | None = None
+    onsets_known: bool = True
 
     def owner(self, times: np.ndarray) -> np.ndarray:
         """Id ``[W]`` of the one visible object that a window at each time belongs to, 0 where there is none.
@@ -85,8 +87,8 @@ class Truth:
 
     @property
     def step_times(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Times of the steps that are seen, and of those that are not; None where steps are not known."""
-        if self.objects is None:
+        """Times of the steps that are seen, and of those that are not; None where beginnings are not known."""
+        if self.objects is None or not self.onsets_known:
             return None
         empty = [np.zeros(0)]
         shown = np.concatenate([*(one.times[one.visible] for one in self.objects), *empty])

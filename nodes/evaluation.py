@@ -1,0 +1,77 @@
+"""How well a sound fits its clip."""
+
+from __future__ import annotations
+
+import json
+
+import torch
+from comfy_api.latest import io, ui
+
+from ..stereosync_core.errors import StereoSyncError
+from ..stereosync_core.evaluation.clips import RATE, stereo_44100
+from ..stereosync_core.evaluation.report import alignment_report
+from ..stereosync_core.files import check_depth_fits, check_tracks_fit
+from ..stereosync_core.media.video import probe
+from ..stereosync_core.metrics.checks import LENGTH_TOLERANCE
+from . import host
+from .sockets import Depth, Tracks
+
+CATEGORY = "StereoSync/evaluation"
+
+
+class AlignmentReport(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="StereoSyncAlignmentReport",
+            display_name="Alignment Report",
+            category=CATEGORY,
+            description="Measures whether a sound comes from where things are in the clip: a figure of object and sound over "
+            "time, and a table of scores. Centre-panned sound has placement 0, sound in its place up to 1.",
+            is_output_node=True,
+            inputs=[
+                io.Video.Input("video", tooltip="The clip."),
+                io.Audio.Input("audio", tooltip="The sound to be measured; as long as the clip."),
+                Tracks.Input("tracks", tooltip="The things that should be heard."),
+                Depth.Input("depth", optional=True, tooltip="Distance from depth maps; without it, from the boxes' height."),
+                io.Audio.Input(
+                    "reference", optional=True, tooltip="The true sound, where there is one: adds timing scores (onsets, E-L1)."
+                ),
+                io.Combo.Input(
+                    "law",
+                    options=["auto", "rooms", "pan", "binaural"],
+                    default="auto",
+                    tooltip="How the sound was placed. auto: what fits the clip best. rooms: a game engine's stereo. pan, "
+                    "binaural: Spatialize Audio's modes.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(display_name="figure"),
+                io.String.Output(display_name="scores", tooltip="The table of scores, as JSON."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, video, audio, tracks, depth=None, reference=None, law="auto") -> io.NodeOutput:
+        duration = probe(host.source_of(video)).duration
+        check_tracks_fit(tracks, duration)
+        if depth is not None:
+            check_depth_fits(depth, duration)
+        sound = _of_clip(audio, "audio", duration)
+        true = None if reference is None else _of_clip(reference, "reference", duration)
+        report, figure = alignment_report(sound, RATE, tracks, depth=depth, reference=true, law=law)
+        image = torch.from_numpy(figure).float()[None] / 255.0
+        return io.NodeOutput(image, json.dumps(report, indent=1), ui=ui.PreviewImage(image, cls=cls))
+
+
+def _of_clip(audio, name: str, duration: float):
+    """Stereo at 44.1 kHz, float32 ``[2, N]``, as long as the clip."""
+    sound = host.sound_of(audio, name)
+    if abs(sound.duration - duration) > max(LENGTH_TOLERANCE, 0.02 * duration):
+        raise StereoSyncError(
+            f"The input '{name}' lasts {sound.duration:.2f} s, but the clip {duration:.2f} s; give the sound of this clip."
+        )
+    return stereo_44100(sound, duration)
+
+
+NODES = [AlignmentReport]

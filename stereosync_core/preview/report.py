@@ -1,0 +1,90 @@
+"""The figure of the Alignment Report: where an object is and where it is heard, how loud, when, and the scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from ..metrics.localiser import Heard
+from ..metrics.truth import Truth
+from ..scene import DepthSequence
+from .overlay import COLOURS
+from .plot import DPI
+
+SCORES = {
+    "placement": "placement",
+    "spatial_av_align": "Spatial AV-Align",
+    "spatial_av_align_precision": "  precision",
+    "spatial_av_align_corrected": "  corrected",
+    "azimuth_error": "azimuth error",
+    "distance_correlation": "distance",
+    "level_db_a_doubling": "dB a doubling",
+}
+
+
+def plot_report(
+    heard: Heard,
+    onsets: np.ndarray,
+    truth: Truth,
+    scores: Mapping[str, Any],
+    *,
+    depth: DepthSequence | None = None,
+    width: int = 1100,
+    height: int = 900,
+) -> np.ndarray:
+    """A figure as uint8 RGB ``[height, width, 3]``.
+
+    :param onsets: seconds at which something was heard to begin.
+    :param scores: names as in a clip's row; what is None is shown as a dash.
+    """
+    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    grid = figure.add_gridspec(3, 2, width_ratios=[2.2, 1])
+    place, level = figure.add_subplot(grid[0, :]), figure.add_subplot(grid[1, :])
+    far, told = figure.add_subplot(grid[2, 0]), figure.add_subplot(grid[2, 1])
+    tracks = truth.tracks
+    times = np.arange(0.0, tracks.duration, 0.02)
+    owner = np.where(heard.sounding, truth.owner(heard.times), 0)
+    for number, track in enumerate(tracks):
+        colour = np.array(COLOURS[number % len(COLOURS)]) / 255
+        _, seen = track.at(times, tracks.max_gap)
+        name = f"{track.label} {track.id}"
+        place.plot(times, np.where(seen, track.azimuth(times, tracks.max_gap), np.nan), color=colour, linewidth=2.5, label=name)
+        own = owner == track.id
+        distance = tracks.distance(track, heard.times[own], depth) if own.any() else np.zeros(0)
+        far.semilogx(distance, heard.level_db[own], ".", color=colour, label=name)
+    use = heard.sounding
+    spread = np.minimum(heard.uncertainty[use], 1.0)
+    place.errorbar(
+        heard.times[use],
+        heard.azimuth[use],
+        spread,
+        fmt="o",
+        color="black",
+        markersize=3,
+        elinewidth=0.7,
+        alpha=0.7,
+        label="heard",
+    )
+    place.set(ylabel="azimuth", ylim=(-1.05, 1.05), yticks=[-1, 0, 1], yticklabels=["left", "centre", "right"])
+    place.legend(loc="upper right", fontsize=8)
+    level.plot(heard.times, np.maximum(heard.level_db, -80), color="black", linewidth=1, label="level")
+    level.vlines(onsets, -80, 0, color="tab:red", linewidth=0.8, label="onsets heard")
+    if truth.step_times is not None:
+        level.vlines(truth.step_times[0], -80, 0, color="tab:green", linewidth=0.8, linestyle=":", label="steps")
+    level.set(ylabel="level (dBFS)", ylim=(-81, 0), xlabel="seconds")
+    level.legend(loc="upper right", fontsize=8)
+    for axis in (place, level):
+        axis.set_xlim(0, tracks.duration)
+        axis.grid(alpha=0.3)
+    far.set(xlabel="distance (1 = median)", ylabel="level (dBFS)")
+    far.grid(alpha=0.3)
+    told.axis("off")
+    lines = [f"{name:17}{'-' if scores.get(key) is None else format(scores[key], '6.2f')}" for key, name in SCORES.items()]
+    told.text(0.0, 0.97, "\n".join(lines), family="monospace", fontsize=9, va="top")
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

@@ -67,7 +67,7 @@ def renderer_law(mode: str) -> dict:
     levels, delays = [], []
     for at in grid:
         box = np.array([[(at + 1) / 2 - 0.02, 0.3, (at + 1) / 2 + 0.02, 0.7]])
-        tracks = Tracks((Track(1, "noise", [0.0, 1.0], np.repeat(box, 2, 0)),), duration=1.0, max_gap=2.0)
+        tracks = Tracks((Track(1, "noise", np.array([0.0, 1.0]), np.repeat(box, 2, 0)),), duration=1.0, max_gap=2.0)
         heard = spatialize(noise, RATE, tracks, duration=1.0, mode=mode, room=0.0, distance_amount=0.0, air=False).astype(
             np.float64
         )

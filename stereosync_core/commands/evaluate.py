@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from ..errors import StereoSyncError
@@ -71,7 +72,6 @@ def add(subparsers: Any) -> None:
         default="recordings,renderer,centre,mirrored,shifted,noise",
         help=f"names with commas: {', '.join(SYSTEMS)}",
     )
-    compared.add_argument("--count", "--number", dest="number", type=int, help=argparse.SUPPRESS)
     compared.add_argument("--clips", dest="number", type=int, metavar="N", help="the first N clips (default: all)")
     compared.add_argument("--embedding", choices=["aisfx", "clap", "none"], default="aisfx", help="of the Frechet distance")
     compared.add_argument("--clap", type=Path, metavar="FOLDER", help="CLAP in transformers' form")
@@ -156,14 +156,9 @@ def _compare(arguments: argparse.Namespace) -> dict[str, Any]:
     embedding = (
         None if arguments.embedding == "none" else audio_embedding(arguments.embedding, arguments.clap, arguments.device)
     )
-    pictures = None
-    if arguments.video_encoder is not None:
-        encoder = PictureEmbedding(arguments.video_encoder, arguments.device)
-
-        def pictures(clip: EvaluationClip):
-            times, frames = clip.frames()
-            return encoder(frames[::4]), times[::4]
-
+    pictures = (
+        None if arguments.video_encoder is None else _pictures(PictureEmbedding(arguments.video_encoder, arguments.device))
+    )
     settings = {
         "set": str(arguments.set), "split": arguments.split, "clips": len(clips), "systems": names,
         "localiser": repr(localiser),
@@ -199,3 +194,13 @@ def _compare(arguments: argparse.Namespace) -> dict[str, Any]:
     if not arguments.json:
         print(table(rows))
     return report
+
+
+def _pictures(encoder: PictureEmbedding) -> Callable[[EvaluationClip], tuple[np.ndarray, np.ndarray]]:
+    """Features of about four frames a second, with their times."""
+
+    def features(clip: EvaluationClip) -> tuple[np.ndarray, np.ndarray]:
+        times, frames = clip.frames()
+        return encoder(frames[::4]), times[::4]
+
+    return features

@@ -30,7 +30,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     head += ["distance", "dB a doubling", "onset F1", "E-L1", "Frechet (windows)"] + (["joint Frechet"] if joint else [])
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in rows:
-        windows = row.get("frechet_windows")
+        windows = row.get("frechet_windows") or (0, 0)
         cells = [
             row["system"],
             f"{_shown(row['placement'])} ({_shown(row['placement_low'])} to {_shown(row['placement_high'])})",

@@ -85,7 +85,9 @@ class DistanceScore:
 def distance_score(objects: Sequence[StepLevels], least: int = 3) -> DistanceScore:
     """Over the steps of all objects, each object taken relative to its own middle: how loud somebody walks, and how loud a
     clip is made, says nothing about distance. Objects with fewer than ``least`` steps are left out; None where nothing
-    varies.""" rows = [
+    varies.
+    """
+    rows = [
         np.stack([one.doublings, one.level_db, one.direct_db])
         - np.median([one.doublings, one.level_db, one.direct_db], axis=1)[:, None]
         for one in objects

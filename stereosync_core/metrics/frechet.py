@@ -4,7 +4,7 @@
 
 in float64. From few windows it comes out too large, by about a constant over their number; :func:`frechet_infinite` therefore
 takes it at several numbers and extrapolates to infinitely many (Chong and Forsyth, CVPR 2020; for sound Gui et al., ICASSP
-2024). """
+2024)."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
 
 def _factor(deviations: np.ndarray) -> np.ndarray:
     """``[min(N, D), D]`` with the same product with itself."""
-    return deviations if len(deviations) <= deviations.shape[1] else np.linalg.qr(deviations, mode="r")
+    return deviations if len(deviations) <= deviations.shape[1] else np.asarray(np.linalg.qr(deviations, mode="r"))
 
 
 @dataclass(frozen=True)

@@ -185,7 +185,7 @@ class BandLocaliser:
             share = energy[:, low] / np.maximum(energy[:, low].sum(1, keepdims=True), 1e-30)
             for n, band in enumerate(low):
                 inside = measured.low_band == band
-                together = (measured.cross[:, inside] @ turn[inside]).real
+                together = np.real(measured.cross[:, inside] @ turn[inside])
                 scale = np.sqrt(left[:, band] * right[:, band])[:, None]
                 score += _PHASE_WEIGHT * share[:, n, None] * np.clip(together / scale, -1.0, 1.0)
         return score
@@ -205,7 +205,8 @@ class _Bands:
 
 def _erb_edges(count: int, low: float, high: float) -> np.ndarray:
     """Hz ``[count + 1]``, evenly spread in ERB numbers."""
-    number = np.linspace(*(21.4 * np.log10(1 + 0.00437 * np.array([low, high]))), count + 1)
+    first, last = 21.4 * np.log10(1 + 0.00437 * np.array([low, high]))
+    number = np.linspace(first, last, count + 1)
     return (10 ** (number / 21.4) - 1) / 0.00437
 
 

@@ -6,6 +6,10 @@ from comfy_api.latest import io
 
 Depth = io.Custom("STEREOSYNC_DEPTH")
 Tracks = io.Custom("STEREOSYNC_TRACKS")
+Model = io.Custom("STEREOSYNC_MODEL")
+Envelope = io.Custom("STEREOSYNC_ENVELOPE")
+Timbre = io.Custom("STEREOSYNC_TIMBRE")
+Space = io.Custom("STEREOSYNC_SPACE")
 BoundingBox = io.Custom("BOUNDING_BOX")
 KjBox = io.Custom("BBOX")
 Segments = io.Custom("SEGS")

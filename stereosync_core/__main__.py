@@ -8,7 +8,7 @@ import logging
 import sys
 
 from . import __version__
-from .commands import bench, evaluate, make_rooms, render
+from .commands import bench, evaluate, generate, make_rooms, render, train
 from .errors import StereoSyncError
 
 
@@ -16,7 +16,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="stereosync_core", description="Sound for video that fits in time and in space.")
     parser.add_argument("--version", action="version", version=__version__)
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (render, evaluate, make_rooms, bench):
+    for command in (generate, render, evaluate, make_rooms, train, bench):
         command.add(subparsers)
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")

@@ -4,33 +4,28 @@ from __future__ import annotations
 
 import argparse
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..conditioning.envelope import envelope_of_sound
-from ..errors import StereoSyncError
-from ..media.mux import mux
-from ..media.sound import Sound, read_sound, write_sound
+from ..media.sound import require_sound
 from ..media.video import probe
-from ..rendering.analysis import placement_correlation
+from ..rendering.analysis import single_track_correlation
 from ..rendering.footsteps import SHOES
 from ..rendering.spatialize import spatialize
 from ..rendering.surfaces import SURFACES
 from ..rendering.voices import TIMINGS, footstep_voices
 from ..scene import DISTANCE_CUES, Tracks
+from .output_options import add_output_options, check_output, write_output
 from .scene_options import add_scene_options, progress_bar, scene_of
-
-SOUND_FILES = {".wav", ".flac", ".ogg", ".opus", ".m4a", ".mp3"}
 
 
 def add(subparsers: Any) -> None:
     parser = subparsers.add_parser("render", help="place footsteps, or a sound of your own, in a clip", description=__doc__)
     parser.set_defaults(run=run)
     parser.add_argument("video", help="the clip")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="a video, or a sound file (wav, flac, ...)")
-    parser.add_argument("--json", action="store_true", help="print what was done as JSON")
+    out = add_output_options(parser)
     parser.add_argument("--sound", metavar="FILE", help="place this sound instead of footsteps")
     add_scene_options(parser)
     steps = parser.add_argument_group("footsteps")
@@ -49,20 +44,12 @@ def add(subparsers: Any) -> None:
     place.add_argument("--distance", type=float, default=1.0, help="how much level follows distance, 0 = not")
     place.add_argument("--room", type=float, default=0.2, help="0 open air .. 1 hall")
     place.add_argument("--offscreen", choices=["fade", "hold", "mute"], default="fade")
-    out = parser.add_argument_group("output")
     out.add_argument("--rate", type=int, default=48000, choices=[44100, 48000], help="samples a second of the footsteps")
-    out.add_argument("--codec", default="auto", choices=["auto", "aac", "flac", "opus", "pcm16", "pcm24"])
-    out.add_argument("--original", default="replace", choices=["replace", "mix"], help="the clip's own sound")
-    out.add_argument("--loudness", type=float, metavar="LUFS", help="bring the sound to this loudness (EBU R128)")
-    out.add_argument("--seed", type=int, default=0)
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     started = time.perf_counter()
-    arguments.quiet = arguments.quiet or arguments.json
-    is_sound = arguments.output.suffix.lower() in SOUND_FILES
-    if is_sound and (arguments.original == "mix" or arguments.loudness is not None):
-        raise StereoSyncError("--original mix and --loudness are for a video; give -o a video file, or leave them out.")
+    check_output(arguments)
     info = probe(arguments.video)
     tracks, depth = scene_of(arguments.video, info, arguments)
     voices, rate, steps = _voices(tracks, arguments)
@@ -92,24 +79,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             for track in tracks
         ],
         "steps": steps,
-        "level_difference_correlation": _correlation(stereo, rate, tracks),
+        "level_difference_correlation": single_track_correlation(stereo, rate, tracks),
     }
-    if is_sound:
-        sound = Sound(stereo, rate)
-        write_sound(arguments.output, sound)
-        report |= {"samples": sound.length}
-    else:
-        with progress_bar("mux", arguments.quiet) as progress:
-            done = mux(
-                arguments.video,
-                Sound(stereo, rate),
-                arguments.output,
-                codec=arguments.codec,
-                keep_original=arguments.original,
-                loudness=arguments.loudness,
-                progress=progress,
-            )
-        report |= {"samples": done.samples, "codec": done.codec, "video_packets": done.video_packets}
+    report |= write_output(stereo, rate, arguments)
     report["seconds"] = round(time.perf_counter() - started, 3)
     if not arguments.quiet:
         print(arguments.output)
@@ -119,11 +91,11 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 def _voices(tracks: Tracks, arguments: argparse.Namespace) -> tuple[np.ndarray, int, list[list[float]]]:
     """The sounds to be placed, float32 ``[B, C, N]``, their rate, and the step times of each voice."""
     if arguments.sound:
-        sound = _read(arguments.sound, "--sound")
+        sound = require_sound(arguments.sound, "--sound")
         return sound.samples[None], sound.rate, []
     envelope = None
     if arguments.timing_sound:
-        timing = _read(arguments.timing_sound, "--timing-sound")
+        timing = require_sound(arguments.timing_sound, "--timing-sound")
         envelope = envelope_of_sound(timing.samples, timing.rate)
     voices, steps = footstep_voices(
         tracks,
@@ -139,18 +111,3 @@ def _voices(tracks: Tracks, arguments: argparse.Namespace) -> tuple[np.ndarray, 
         if_nothing=arguments.if_nothing,
     )
     return voices, arguments.rate, [[round(float(moment), 4) for moment in own.times] for own in steps]
-
-
-def _read(path: str, option: str) -> Sound:
-    sound = read_sound(path, align_to_video=False)
-    if sound is None:
-        raise StereoSyncError(f"{option}: {path} has no sound; give a file with an audio track.")
-    return sound
-
-
-def _correlation(stereo: np.ndarray, rate: int, tracks: Tracks) -> float | None:
-    """Correlation of left/right level difference with azimuth for a single track; None where that is not defined."""
-    if len(tracks) != 1:
-        return None
-    value = placement_correlation(stereo, rate, tracks.tracks[0], max_gap=tracks.max_gap)
-    return None if value is None or not np.isfinite(value) else round(float(value), 4)

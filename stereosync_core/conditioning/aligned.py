@@ -101,7 +101,7 @@ def box_values(scene: SceneFeatures) -> Tensor:
 
 def depth_under(scene: SceneFeatures) -> Tensor:
     """Nearness ``[B, K, T]`` at the middle of each box."""
-    batch, count, frames = scene.boxes.shape[:3]
+    batch, _, frames = scene.boxes.shape[:3]
     boxes = scene.boxes.mean(3)
     places = torch.stack([boxes[..., 0] + boxes[..., 2] - 1, boxes[..., 1] + boxes[..., 3] - 1], dim=-1)  # [B, K, T, 2]
     maps = scene.depth.flatten(0, 1)[:, None]

@@ -93,9 +93,7 @@ def scene_features(tracks: Tracks, depth: DepthSequence | None, frames: int, lat
         maps = torch.zeros((frames, *DEPTH_GRID))
     else:
         maps = _on_grid(depth, (np.arange(frames) + 0.5) / latent_rate)
-    return SceneFeatures(
-        torch.from_numpy(boxes), torch.from_numpy(seen), maps, torch.full((1,), float(depth is not None))
-    )
+    return SceneFeatures(torch.from_numpy(boxes), torch.from_numpy(seen), maps, torch.full((1,), float(depth is not None)))
 
 
 def _on_grid(depth: DepthSequence, times: np.ndarray) -> Tensor:

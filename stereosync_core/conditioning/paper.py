@@ -38,9 +38,7 @@ class PaperConditions(nn.Module):
 
     form = "paper"
 
-    def __init__(
-        self, token_width: int, latent_rate: float, depth_rate: float = 4.0, box_rate: float = 30.0, inner: int = 32
-    ):
+    def __init__(self, token_width: int, latent_rate: float, depth_rate: float = 4.0, box_rate: float = 30.0, inner: int = 32):
         super().__init__()
         self.latent_rate, self.depth_rate, self.box_rate = latent_rate, depth_rate, box_rate
         self.encoder = nn.Sequential(
@@ -57,7 +55,7 @@ class PaperConditions(nn.Module):
 
     def forward(self, scene: SceneFeatures, envelope: Tensor) -> tuple[Tensor | None, list[Tensor | None]]:
         """Tokens ``[B, N, token_width]`` and no residuals; ``envelope`` plays no part in this form."""
-        batch, count, frames = scene.boxes.shape[:3]
+        _, count, frames = scene.boxes.shape[:3]
         seconds = frames / self.latent_rate
         maps = scene.depth[:, _evenly(frames, round(seconds * self.depth_rate))]
         features = self.encoder(maps.flatten(0, 1)[:, None])

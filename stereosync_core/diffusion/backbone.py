@@ -48,9 +48,7 @@ class Running:
 
     def through(self, block: nn.Module) -> None:
         """Take the hidden state through a block."""
-        self.hidden = block(
-            self.hidden, context=self.context, rotary_pos_emb=self.rotary, global_cond=self.modulation
-        )
+        self.hidden = block(self.hidden, context=self.context, rotary_pos_emb=self.rotary, global_cond=self.modulation)
 
 
 class Backbone(nn.Module):

@@ -60,7 +60,11 @@ def load_into(network: torch.nn.Module, weights: Mapping[str, Tensor], folder: P
     own = network.state_dict()
     missing, extra = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
     shapes = [key for key in own.keys() & weights.keys() if own[key].shape != weights[key].shape]
-    wrong = [f"{word} {', '.join(keys[:3])}" for word, keys in (("lacks", missing), ("has also", extra), ("of another shape:", shapes)) if keys]
+    wrong = [
+        f"{word} {', '.join(keys[:3])}"
+        for word, keys in (("lacks", missing), ("has also", extra), ("of another shape:", shapes))
+        if keys
+    ]
     if wrong:
         raise StereoSyncError(
             f"Model: '{Path(folder) / part}.safetensors' does not fit its config.json ({'; '.join(wrong)}); "

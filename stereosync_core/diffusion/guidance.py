@@ -49,9 +49,7 @@ def windows(frames: int, length: int, overlap: int) -> list[int]:
     return [round(n * (frames - length) / (count - 1)) for n in range(count)]
 
 
-def in_windows(
-    make: Callable[[Conditions], Velocity], conditions: Conditions, length: int, overlap: int
-) -> Velocity:
+def in_windows(make: Callable[[Conditions], Velocity], conditions: Conditions, length: int, overlap: int) -> Velocity:
     """A velocity for one clip of any length: at every step that of overlapping windows, faded into each other.
 
     All windows walk down together and agree where they overlap at each step (Bar-Tal et al., "MultiDiffusion", 2023), so that there is

@@ -1,15 +1,77 @@
-"""Loading the parts of a model's folder."""
+"""Loading a model's folder, whole or in parts."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import nn
+
+from ..assets import asset_path
 from ..conditioning.timbre import TimbreEncoder
+from ..conditioning.video_envelope import VideoEnvelope
 from ..errors import StereoSyncError
 from .channel_autoencoder import ChannelAutoencoder, ChannelAutoencoderConfig
 from .folder import load_into, read_model_config, read_weights
 from .model import StereoSync
+
+#: Folder of the bundled model among the assets.
+BUNDLED = "walking-rooms"
+SAMPLE_RATE = 44100
+
+
+class Model(nn.Module):
+    """All parts of a model, as one module that moves as a whole.
+
+    :ivar sample_rate: of its sound.
+    :ivar latent_rate: latent frames a second.
+    :ivar window: latent frames that it was trained on at a time.
+    :ivar place: device and dtype.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        autoencoder: ChannelAutoencoder,
+        diffusion: StereoSync,
+        timbre: TimbreEncoder,
+        envelope: VideoEnvelope,
+    ):
+        super().__init__()
+        self.name = name
+        self.autoencoder, self.diffusion, self.timbre, self.envelope = autoencoder, diffusion, timbre, envelope
+
+    @property
+    def sample_rate(self) -> int:
+        return SAMPLE_RATE
+
+    @property
+    def latent_rate(self) -> float:
+        return SAMPLE_RATE / self.autoencoder.downsampling
+
+    @property
+    def window(self) -> int:
+        return int(self.diffusion.config["window"])
+
+    @property
+    def place(self) -> tuple[torch.device, torch.dtype]:
+        parameter = next(self.diffusion.parameters())
+        return parameter.device, parameter.dtype
+
+
+def load_model(folder: Path | None = None) -> Model:
+    """A model's folder, on the CPU in single precision; the bundled model when left out.
+
+    :raises StereoSyncError: when config or weights are missing, damaged or do not fit each other.
+    """
+    folder = asset_path(f"{BUNDLED}/config.json").parent if folder is None else Path(folder)
+    parts = (load_autoencoder(folder), load_diffusion(folder), load_timbre(folder), load_envelope(folder))
+    model = Model(folder.name, *parts).eval()
+    latents = model.diffusion.mean.shape[0]
+    if latents != model.autoencoder.latent_channels or model.diffusion.timbre.in_features != model.timbre.size:
+        raise StereoSyncError(f"Model: the parts of '{folder}' are of different models; copy the model's folder again.")
+    return model
 
 
 def load_autoencoder(folder: Path) -> ChannelAutoencoder:
@@ -20,7 +82,9 @@ def load_autoencoder(folder: Path) -> ChannelAutoencoder:
     config = _section(folder, "autoencoder")
     if config.pop("type", None) != "channel":
         raise StereoSyncError(f"Model: the autoencoder of '{folder}' is of a type that is not known.")
-    network = _built(folder, lambda: ChannelAutoencoder(ChannelAutoencoderConfig(**{**config, "blocks": tuple(config["blocks"])})))
+    network = _built(
+        folder, lambda: ChannelAutoencoder(ChannelAutoencoderConfig(**{**config, "blocks": tuple(config["blocks"])}))
+    )
     load_into(network, read_weights(folder, "autoencoder"), folder, "autoencoder")
     return network.eval()
 
@@ -40,6 +104,14 @@ def load_diffusion(folder: Path) -> StereoSync:
     config = _section(folder, "diffusion")
     network = _built(folder, lambda: StereoSync(config))
     load_into(network, read_weights(folder, "diffusion"), folder, "diffusion")
+    return network.eval()
+
+
+def load_envelope(folder: Path) -> VideoEnvelope:
+    """The folder's envelope reader; see :func:`load_autoencoder`."""
+    config = _section(folder, "envelope")
+    network = _built(folder, lambda: VideoEnvelope(**config))
+    load_into(network, read_weights(folder, "envelope"), folder, "envelope")
     return network.eval()
 
 

@@ -273,6 +273,17 @@ def to_stereo(samples: np.ndarray) -> np.ndarray:
 _FILES = {".wav": "float32", ".flac": "flac", ".mp3": "mp3", ".ogg": "opus", ".opus": "opus", ".m4a": "aac", ".mka": "flac"}
 
 
+def require_sound(path: str | Path, name: str) -> Sound:
+    """The sound of a file that is given for its sound; ``name`` says what it was given as.
+
+    :raises StereoSyncError: as :func:`read_sound`, or the file has no sound.
+    """
+    sound = read_sound(path, align_to_video=False)
+    if sound is None:
+        raise StereoSyncError(f"{name}: {path} has no sound; give a file with an audio track.")
+    return sound
+
+
 def write_sound(
     path: str | os.PathLike[str], sound: Sound, *, codec: str = "auto", metadata: dict[str, str] | None = None
 ) -> Path:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..errors import StereoSyncError
-from ..scene import Track
+from ..scene import Track, Tracks
 
 #: dB beyond which a level difference says no more than "hard left" or "hard right".
 LEVEL_DIFFERENCE_LIMIT = 25.0
@@ -69,3 +69,11 @@ def placement_correlation(
     if use.sum() < 3 or np.ptp(places[use]) < 1e-9 or np.ptp(difference[use]) < 1e-9:
         return float("nan")
     return float(np.corrcoef(difference[use], places[use])[0, 1])
+
+
+def single_track_correlation(stereo: np.ndarray, rate: int, tracks: Tracks) -> float | None:
+    """:func:`placement_correlation` with the clip's only track, rounded; None with any other number, or where it is not defined."""
+    if len(tracks) != 1:
+        return None
+    value = placement_correlation(stereo, rate, tracks.tracks[0], max_gap=tracks.max_gap)
+    return round(value, 4) if np.isfinite(value) else None

@@ -115,9 +115,7 @@ class DiffusionTask:
         t = (torch.arange(count) + 0.5) / count
         noise = torch.randn(x0.shape, generator=generator)
         x, velocity = noised(x0, noise, t, network.objective)
-        losses = [
-            float((network(x, t, told) - velocity).square().mean()) for told in (conditions, conditions.without_space())
-        ]
+        losses = [float((network(x, t, told) - velocity).square().mean()) for told in (conditions, conditions.without_space())]
         one = np.flatnonzero(self.held_out.seen[:count].any(axis=(2, 3)).sum(1) == 1)[:8]
         few = self._batch(self.held_out, one, starts[one], frames)[1]
         made = euler(guided(network, few, cfg=1.5), noise[one], schedule(10))

@@ -197,9 +197,13 @@ def _restore(folder, task, settings, network, average, optimizer) -> int:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise StereoSyncError(f"Training: '{path}' cannot be read ({error}); delete it to begin anew.") from error
-    other = [key for key, value in (("task", task.name), ("seed", settings.seed), ("steps", settings.steps)) if state[key] != value]
+    other = [
+        key for key, value in (("task", task.name), ("seed", settings.seed), ("steps", settings.steps)) if state[key] != value
+    ]
     if other:
-        raise StereoSyncError(f"Training: '{folder}' holds another training ({', '.join(other)} differ); give another --out.")
+        raise StereoSyncError(
+            f"Training: '{folder}' holds another training ({', '.join(other)} differ); give another --out, or delete it."
+        )
     try:
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])

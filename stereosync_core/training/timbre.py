@@ -40,7 +40,9 @@ class TimbreTask:
         crops = torch.cat([loud_crops(self.sounds[clip : clip + 1], 1, self.length, generator) for clip in clips])
         mono = crops.mean(1)
         noise = torch.randn(mono.shape, generator=generator)
-        mono = mono + noise * mono.abs().amax(-1, keepdim=True) * 10 ** (-1.5 - 2.5 * torch.rand(len(mono), 1, generator=generator))
+        mono = mono + noise * mono.abs().amax(-1, keepdim=True) * 10 ** (
+            -1.5 - 2.5 * torch.rand(len(mono), 1, generator=generator)
+        )
         return _losses(network, mono.to(device), self.labels[clips].to(device))
 
     @torch.no_grad()
@@ -53,7 +55,9 @@ class TimbreTask:
     def save(self, network: nn.Module, folder: Path) -> None:
         """Weights, and the mean vector of each surface over the training rooms."""
         surfaces = self.labels[:, 0].long()
-        vectors = torch.cat([network(torch.from_numpy(np.array(sound, dtype=np.float32)).mean(0)[None]) for sound in self.sounds])
+        vectors = torch.cat(
+            [network(torch.from_numpy(np.array(sound, dtype=np.float32)).mean(0)[None]) for sound in self.sounds]
+        )
         for number in range(len(SURFACES)):
             if (surfaces == number).any():
                 mean = vectors[surfaces == number].mean(0)

@@ -1,0 +1,154 @@
+"""What the StereoSync model is told: when it sounds, what it sounds like, and where."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..stereosync_core.conditioning.curve import CURVE_HELP, envelope_of_curve
+from ..stereosync_core.conditioning.envelope import envelope_of_sound
+from ..stereosync_core.conditioning.features import ENVELOPE_WINDOW
+from ..stereosync_core.conditioning.motion import motion_of_clip
+from ..stereosync_core.conditioning.space import CUES, Scene
+from ..stereosync_core.conditioning.video_envelope import envelope_from_video
+from ..stereosync_core.files import check_depth_fits
+from ..stereosync_core.rendering.surfaces import SURFACES
+from . import host
+from .sockets import Depth, Envelope, Model, Space, Timbre, Tracks
+
+CATEGORY = "StereoSync/conditioning"
+
+
+class SpatialConditioning(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="StereoSyncSpatialConditioning",
+            display_name="Spatial Conditioning",
+            category=CATEGORY,
+            description="Where things are, for the DiT Sampler: tracked boxes and depth maps of the clip.",
+            inputs=[
+                Tracks.Input("tracks", tooltip="What sounds, and where it is in the picture. Also gives the clip's length."),
+                Depth.Input("depth", optional=True, tooltip="Depth maps of the same clip; without them, boxes alone."),
+                io.Combo.Input(
+                    "use",
+                    options=list(CUES),
+                    default=CUES[0],
+                    tooltip="What the model is told. nothing: to hear what the conditions do.",
+                ),
+            ],
+            outputs=[Space.Output(display_name="space")],
+        )
+
+    @classmethod
+    def execute(cls, tracks, use, depth=None) -> io.NodeOutput:
+        if depth is not None:
+            check_depth_fits(depth, tracks.duration)
+        return io.NodeOutput(Scene(tracks, depth, use))
+
+
+class EnvelopeFromVideo(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="StereoSyncEnvelopeFromVideo",
+            display_name="Envelope from Video",
+            category=CATEGORY,
+            description="Reads off the picture when it sounds and how loud: from the tracked boxes, how they move, and how the "
+            "picture changes under them. Trained on footsteps.",
+            inputs=[
+                Model.Input("model", tooltip="From StereoSync Model Loader."),
+                io.Video.Input("video", tooltip="The clip."),
+                Tracks.Input("tracks", tooltip="The walkers. Ten boxes a second or more tell steps apart."),
+            ],
+            outputs=[Envelope.Output(display_name="envelope")],
+        )
+
+    @classmethod
+    def execute(cls, model, video, tracks) -> io.NodeOutput:
+        loaded = host.placed(model)
+        times, motion = motion_of_clip(host.source_of(video), tracks, host.progress())
+        return io.NodeOutput(envelope_from_video(loaded.envelope, tracks, times, motion, loaded.latent_rate))
+
+
+class EnvelopeFromAudio(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="StereoSyncEnvelopeFromAudio",
+            display_name="Envelope from Audio",
+            category=CATEGORY,
+            description="The loudness of a sound over time: what is made then sounds when that sound does. Of a stereo sound "
+            "the mono mix counts, so that no place leaks in.",
+            inputs=[io.Audio.Input("audio", tooltip="A guide: a recording, hand claps, another pack's sound.")],
+            outputs=[Envelope.Output(display_name="envelope")],
+        )
+
+    @classmethod
+    def execute(cls, audio) -> io.NodeOutput:
+        sound = host.sound_of(audio)
+        return io.NodeOutput(envelope_of_sound(sound.samples, sound.rate, window=ENVELOPE_WINDOW))
+
+
+class EnvelopeCurve(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="StereoSyncEnvelopeCurve",
+            display_name="Envelope Curve",
+            category=CATEGORY,
+            description="Loudness over time as you write or draw it.",
+            inputs=[
+                io.String.Input("curve", default="0.5 hit, 1.0 hit 0.7, 1.5 hit", multiline=True, tooltip=CURVE_HELP),
+                io.Mask.Input(
+                    "drawing",
+                    optional=True,
+                    tooltip="Instead of text: a mask painted over the clip's length, from left to right; the higher a column "
+                    "is painted, the louder.",
+                ),
+                io.Float.Input(
+                    "seconds", default=8.0, min=0.1, max=3600.0, step=0.1, tooltip="How long the drawing's width lasts."
+                ),
+                io.Float.Input(
+                    "level",
+                    default=0.05,
+                    min=0.0,
+                    max=0.5,
+                    step=0.005,
+                    tooltip="Loudness of 1: 0.05 is a near step.",
+                ),
+            ],
+            outputs=[Envelope.Output(display_name="envelope")],
+        )
+
+    @classmethod
+    def execute(cls, curve, seconds, level, drawing=None) -> io.NodeOutput:
+        mask = None if drawing is None else drawing[0].cpu().numpy()
+        return io.NodeOutput(envelope_of_curve(curve, mask, seconds, level))
+
+
+class TimbreNode(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="StereoSyncTimbre",
+            display_name="Timbre",
+            category=CATEGORY,
+            description="What it is to sound like: a surface, or a sound of your own.",
+            inputs=[
+                Model.Input("model", tooltip="From StereoSync Model Loader."),
+                io.Combo.Input("surface", options=list(SURFACES), default="concrete", tooltip="What is walked on."),
+                io.Audio.Input("reference", optional=True, tooltip="A sound to be like; takes the place of the surface."),
+            ],
+            outputs=[Timbre.Output(display_name="timbre")],
+        )
+
+    @classmethod
+    def execute(cls, model, surface, reference=None) -> io.NodeOutput:
+        encoder = host.placed(model).timbre
+        if reference is None:
+            return io.NodeOutput(encoder.of_surface(surface).cpu())
+        sound = host.sound_of(reference, "reference")
+        return io.NodeOutput(encoder.of_sound(sound.samples, sound.rate).cpu())
+
+
+NODES = [SpatialConditioning, EnvelopeFromVideo, EnvelopeFromAudio, EnvelopeCurve, TimbreNode]

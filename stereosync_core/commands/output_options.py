@@ -1,0 +1,58 @@
+"""Where a command's sound goes: a sound file, or the clip with the sound put on it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import StereoSyncError
+from ..media.mux import mux
+from ..media.sound import Sound, write_sound
+from .scene_options import progress_bar
+
+SOUND_FILES = {".wav", ".flac", ".ogg", ".opus", ".m4a", ".mp3"}
+
+
+def add_output_options(parser: argparse.ArgumentParser):
+    """Adds the options and returns their group."""
+    parser.add_argument("-o", "--output", type=Path, required=True, help="a video, or a sound file (wav, flac, ...)")
+    parser.add_argument("--json", action="store_true", help="print what was done as JSON")
+    out = parser.add_argument_group("output")
+    out.add_argument("--codec", default="auto", choices=["auto", "aac", "flac", "opus", "pcm16", "pcm24"])
+    out.add_argument("--original", default="replace", choices=["replace", "mix"], help="the clip's own sound")
+    out.add_argument("--loudness", type=float, metavar="LUFS", help="bring the sound to this loudness (EBU R128)")
+    out.add_argument("--seed", type=int, default=0)
+    return out
+
+
+def check_output(arguments: argparse.Namespace) -> None:
+    """Before any work: options that do not go together.
+
+    :raises StereoSyncError: names them.
+    """
+    arguments.quiet = arguments.quiet or arguments.json
+    is_sound = arguments.output.suffix.lower() in SOUND_FILES
+    if is_sound and (arguments.original == "mix" or arguments.loudness is not None):
+        raise StereoSyncError("--original mix and --loudness are for a video; give -o a video file, or leave them out.")
+
+
+def write_output(stereo: np.ndarray, rate: int, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Write ``stereo [2, N]`` as the options say and tell what was written."""
+    sound = Sound(stereo, rate)
+    if arguments.output.suffix.lower() in SOUND_FILES:
+        write_sound(arguments.output, sound)
+        return {"samples": sound.length}
+    with progress_bar("mux", arguments.quiet) as progress:
+        done = mux(
+            arguments.video,
+            sound,
+            arguments.output,
+            codec=arguments.codec,
+            keep_original=arguments.original,
+            loudness=arguments.loudness,
+            progress=progress,
+        )
+    return {"samples": done.samples, "codec": done.codec, "video_packets": done.video_packets}

@@ -1,12 +1,12 @@
 """How well trackers keep who is who: HOTA, IDF1 and id switches of Small Tracker and of MASA.
 
     pip install --no-deps trackeval
-    python -m tools.evaluate_tracking [--rooms FOLDER] [--count 100] [--weights masa_r50.pth] [--rate 10] [--size 1024]
+    python -m tools.evaluate_tracking [--crowd | --rooms FOLDER] [--weights masa_r50.pth] [--rate 10] [--size 1024]
 
-Without ``--rooms``: the bundled walking clip with boxes read off its frames by hand (:data:`WALKING`). With it: a folder of
-walking rooms, whose true boxes are known. Without ``--weights`` MASA runs with random ones, which tells whether the path is
-sound and nothing about MASA. TrackEval is installed without its dependencies because opencv-python would overwrite another
-pack's.
+The bundled walking clip with boxes read off its frames by hand (:data:`WALKING`); with ``--crowd`` a made-up clip of eight
+people who cross (:mod:`tools.crowd_clip`); with ``--rooms`` the first ``--count`` clips of a folder of walking rooms, whose
+true boxes are known. Without ``--weights`` MASA runs with random ones, which tells whether the path is sound and nothing about
+MASA. TrackEval is installed without its dependencies because opencv-python would overwrite another pack's.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from stereosync_core.tracking.found import SmallFinder
 from stereosync_core.tracking.masa.clip import track_video as track_by_masa
 from stereosync_core.tracking.masa.loader import load_masa
 from stereosync_core.tracking.small import track_video as track_by_small
+from tools.crowd_clip import SECONDS, make_crowd
 
 #: Seconds, and boxes in 0..1 of the frame of the woman who walks and of the man who dances, by eye to about a hundredth.
 WALKING = {
@@ -61,6 +62,15 @@ def walking() -> Iterator[Example]:
     tracks = [Track(id_, "person", np.array(list(boxes)), np.array(list(boxes.values()))) for id_, boxes in WALKING.items()]
     moments = np.unique(np.concatenate([track.times for track in tracks]))
     yield path, Tracks(tuple(tracks), probe(path).duration, max_gap=CLOSE), moments
+
+
+def crowd(rate: float) -> Iterator[Example]:
+    """The made-up crowd, from the walker wherever all of her is in the picture."""
+    poses = {time: box for time, box in WALKING[1].items() if min(box) > CLOSE}
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "crowd.mp4"
+        truth = make_crowd(path, poses, CLOSE)
+        yield path, truth, np.arange(0.0, SECONDS, 1 / rate)
 
 
 def rooms(folder: Path, count: int, rate: float) -> Iterator[Example]:
@@ -127,6 +137,7 @@ def score(name: str, examples: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--crowd", action="store_true", help="the made-up crowd instead of the walking clip")
     parser.add_argument("--rooms", type=Path, help="folder of walking rooms")
     parser.add_argument("--count", type=int, default=100, help="clips of it")
     parser.add_argument("--weights", type=Path, help="MASA's weights; random ones without")
@@ -140,7 +151,10 @@ def main() -> None:
             clip, model, SmallFinder("person"), rate=arguments.rate, long_side=arguments.size
         ),
     }
-    examples = rooms(arguments.rooms, arguments.count, arguments.rate) if arguments.rooms else walking()
+    if arguments.rooms:
+        examples = rooms(arguments.rooms, arguments.count, arguments.rate)
+    else:
+        examples = crowd(arguments.rate) if arguments.crowd else walking()
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in trackers}
     for path, truth, moments in examples:
         for name, track in trackers.items():

@@ -1,4 +1,4 @@
-"""Writes ``workflows/*.json`` from the descriptions in :mod:`tools.workflow_designs`.
+"""Writes ``workflows/*.json`` from the descriptions in ``tools/workflow_*.py``.
 
     .venv/bin/python -m tools.make_workflows
 
@@ -14,9 +14,12 @@ from typing import Any
 from tools.environment import ROOT, prepare
 from tools.host import Host
 from tools.workflow import widgets_of
-from tools.workflow_designs import DESIGNS, Design, Node, Note
+from tools.workflow_compare_depth import COMPARE_DEPTH
+from tools.workflow_designs import ANY_AUDIO, FOOTSTEPS, Design, Node, Note
+from tools.workflow_stereosync import STEREOSYNC
 
 FOLDER = ROOT / "workflows"
+DESIGNS = [STEREOSYNC, FOOTSTEPS, ANY_AUDIO, COMPARE_DEPTH]
 FRONTEND = "1.32.9"
 VERSION = "0.1.0"
 NOTE_COLOURS = {"color": "#432", "bgcolor": "#653"}

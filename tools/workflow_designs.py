@@ -201,5 +201,3 @@ ANY_AUDIO = Design(
     ],
     *VIEW,
 )
-
-DESIGNS = [FOOTSTEPS, ANY_AUDIO]

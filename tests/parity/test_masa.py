@@ -20,10 +20,17 @@ from stereosync_core.tracking.masa.model import LONG_SIDE, prepare
 from stereosync_core.tracking.masa.postprocess import remove_giants, smooth
 from stereosync_core.tracking.masa.roi import roi_align, roi_align_in_torch, roi_features
 from stereosync_core.tracking.masa.tracker import TaoSettings, TaoTracker
-from tests.parity.conftest import fixture_root
+from tests.parity.conftest import BESIDE, fixture_root
 
 FOLDER = fixture_root() / "masa"
-if not (FOLDER / "keys.json").is_file():
+
+
+def shared(name):
+    """A file that cases have in common: from the folder of the cases, or else the one beside the checkout."""
+    return FOLDER / name if (FOLDER / name).is_file() else BESIDE / "masa" / name
+
+
+if not (FOLDER.is_dir() and shared("keys.json").is_file()):
     pytest.skip(f"no MASA fixtures in {FOLDER}; set STEREOSYNC_FIXTURES", allow_module_level=True)
 
 #: Largest absolute difference to the recorded stages, from the recorded input of the network.
@@ -35,12 +42,12 @@ SETTINGS = [(case, name) for case in SEQUENCES for name in json.loads((FOLDER / 
 
 @pytest.fixture(scope="module")
 def weights():
-    spec = importlib.util.spec_from_file_location("make_weights", FOLDER / "make_weights.py")
+    spec = importlib.util.spec_from_file_location("make_weights", shared("make_weights.py"))
     assert spec is not None
     assert spec.loader is not None
     recipe = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(recipe)
-    keys = json.loads((FOLDER / "keys.json").read_text())
+    keys = json.loads(shared("keys.json").read_text())
     return {name: torch.from_numpy(np.asarray(value)) for name, value in recipe.build(keys).items()}
 
 
@@ -213,7 +220,7 @@ def test_the_tracker_on_these_frames(case):
 
 @pytest.fixture(scope="module")
 def ops():
-    return {name: torch.from_numpy(array) for name, array in np.load(FOLDER / "ops.npz").items()}
+    return {name: torch.from_numpy(array) for name, array in np.load(shared("ops.npz")).items()}
 
 
 @pytest.mark.parametrize(("name", "stride"), [("s1", 1), ("s2", 2)])

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torchvision.ops import deform_conv2d
 
 TAPS = 9
-#: Output pixels whose samples (9 x 256 floats each, 28 MB) are held at a time. Blocks above 32 MB would be fetched from the system
-#: anew, page by page, at each turn.
+#: Output pixels whose samples (9 x 256 floats each, 28 MB) are held at a time. Blocks above 32 MB would be fetched from the
+#: system anew, page by page, at each turn.
 CHUNK = 3072
 
 

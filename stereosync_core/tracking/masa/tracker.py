@@ -6,6 +6,7 @@ turned into seconds with its own frame rate. Boxes are in the frame's own pixels
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -122,7 +123,7 @@ class Backdrop:
 
 
 @dataclass
-class _Tracker:
+class _Tracker(ABC):
     """What both forms share. ``match`` is the last frame's similarity (boxes by memory), None where nothing was compared."""
 
     settings: Any
@@ -172,11 +173,13 @@ class _Tracker:
         memory = self.settings.memory
         self.tracklets = {id_: track for id_, track in self.tracklets.items() if time - track.last < memory - TINY}
 
+    @abstractmethod
     def _keep(self, boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
-        raise NotImplementedError
+        """Which boxes ``[N]`` of a frame, strongest first, are looked at."""
 
+    @abstractmethod
     def _assign(self, time, boxes, scores, labels, embeddings) -> np.ndarray:
-        raise NotImplementedError
+        """Identities ``[N]`` out of the memory; -1 where it holds none."""
 
 
 class TaoTracker(_Tracker):

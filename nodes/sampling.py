@@ -56,8 +56,8 @@ class DitSampler(io.ComfyNode):
             node_id="StereoSyncDitSampler",
             display_name="DiT Sampler",
             category=CATEGORY,
-            description="Makes stereo sound out of noise: where things are, when the envelope says, and like the timbre. Exactly "
-            "as long as the clip, whatever its length.",
+            description="Makes stereo sound out of noise: where things are, when the envelope says, and like the timbre. "
+            "Exactly as long as the clip, whatever its length.",
             inputs=[
                 Model.Input("model", tooltip="From StereoSync Model Loader."),
                 Space.Input("space", tooltip="From Spatial Conditioning: where things are."),

@@ -10,6 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from ..diffusion.folder import set_base
 from ..errors import StereoSyncError
 from .make_rooms import default_folder
 
@@ -31,6 +32,9 @@ def add(subparsers: Any) -> None:
     parser.add_argument("--rooms", type=Path, metavar="DIR", help="folder of the splits (default: make-rooms' own)")
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="the model's folder, with the parts trained before"
+    )
+    parser.add_argument(
+        "--base", type=Path, metavar="DIR", help="another model's folder that lends the parts which --out has not"
     )
     parser.add_argument("--steps", type=int, help="instead of the config's")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
@@ -58,8 +62,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         raise StereoSyncError(f"Config: 'loop' of '{path}' has wrong entries ({error}).") from error
     module, name = TASKS[arguments.part]
     kind = getattr(importlib.import_module(f"..training.{module}", __package__), name)
+    if arguments.base is not None:
+        set_base(arguments.out, arguments.base)
     task = kind(config, arguments.rooms or default_folder(), arguments.out)
-    folder = arguments.out / f"training-{arguments.part}"
+    folder = arguments.out / f"training-{path.stem}"
     with tqdm(total=settings.steps, desc=arguments.part, unit="step", disable=arguments.quiet or arguments.json) as bar:
 
         def progress(done: int, total: int, losses: dict[str, float]) -> None:

@@ -1,7 +1,8 @@
 """The ``aligned`` form of spatial conditions: cues tied to their latent frame.
 
-Each track's box and the depth under it become one vector a latent frame; a softmax over the tracks, which hears the envelope, says
-whose moment it is; the sum is injected along the latent axis, into the blocks' inputs. Order and number of tracks do not matter.
+Each track's box and the depth under it become one vector a latent frame; a softmax over the tracks, which hears the envelope,
+says whose moment it is; the sum is injected along the latent axis, into the blocks' inputs. Order and number of tracks do not
+matter.
 """
 
 from __future__ import annotations

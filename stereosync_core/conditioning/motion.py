@@ -19,8 +19,8 @@ def picture_motion(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Times ``[F]`` and motion ``[F, K + 1]``: of the lower half of each track's box, then of the whole picture.
 
-    Motion is the mean absolute difference of grey values (0..1) from one picture to the next, a second; 0 at the first picture, and
-    for a track while it is not seen.
+    Motion is the mean absolute difference of grey values (0..1) from one picture to the next, a second; 0 at the first
+    picture, and for a track while it is not seen.
 
     :param pictures: seconds and RGB uint8 ``[H, W, 3]``.
     :param progress: called with seconds done and in all.

@@ -1,7 +1,8 @@
 """The ``paper`` form of spatial conditions (arXiv 2510.05828): one flat list of tokens in cross-attention.
 
 Depth maps, four a second, each through an image encoder into one pooled vector and a projection: a token a map. Boxes through a
-number conditioner: a token a coordinate, ``box_rate`` boxes a second for each track (the paper has 30). No token says when it is.
+number conditioner: a token a coordinate, ``box_rate`` boxes a second for each track (the paper has 30). No token says when it
+is.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The control branch: the loudness envelope tells the transformer when something sounds.
 
 After Zhang et al., "Adding Conditional Control to Text-to-Image Diffusion Models" (2023), and its form for this transformer in
-Stable-V2A (arXiv 2412.15023): a copy of the front end and of the first blocks sees the noisy latents plus the control signal; what
-each of its blocks gives is added, through a convolution that begins at zero, to what the block of that number in the backbone gets.
+Stable-V2A (arXiv 2412.15023): a copy of the front end and of the first blocks sees the noisy latents plus the control signal;
+what each of its blocks gives is added, through a convolution that begins at zero, to what the block of that number in the
+backbone gets.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,22 @@ def save_part(folder: Path, part: str, config: dict[str, Any], weights: Mapping[
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / f"{part}.safetensors") as temporary:
         save_file({key: value.detach().cpu().half().contiguous() for key, value in weights.items()}, temporary)
+    _note(folder, part, config)
+
+
+def set_base(folder: Path, base: Path) -> None:
+    """Have a model take the parts that it has not from another model's folder.
+
+    :raises StereoSyncError: when that is no model's folder.
+    """
+    read_model_config(base)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    _note(folder, "base", os.path.relpath(base, folder).replace(os.sep, "/"))
+
+
+def _note(folder: Path, key: str, value: Any) -> None:
     whole = read_model_config(folder) if (folder / CONFIG).is_file() else {}
-    whole[part] = config
+    whole[key] = value
     with replacing(folder / CONFIG) as temporary:
         temporary.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")

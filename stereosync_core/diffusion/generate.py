@@ -149,7 +149,8 @@ def generate(
 
 
 def decoded(model: Model, latents: Tensor, duration: float, loudest: float) -> np.ndarray:
-    """Sound float32 ``[2, round(duration * 44100)]`` of latents, at the level of an envelope whose loudest moment is ``loudest``."""
+    """Sound float32 ``[2, round(duration * 44100)]`` of latents, at the level of an envelope whose loudest moment is
+    ``loudest``."""
     return decode(model.autoencoder, latents, round(duration * model.sample_rate)) * np.float32(loudest / REFERENCE_LEVEL)
 
 

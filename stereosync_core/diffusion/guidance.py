@@ -52,8 +52,8 @@ def windows(frames: int, length: int, overlap: int) -> list[int]:
 def in_windows(make: Callable[[Conditions], Velocity], conditions: Conditions, length: int, overlap: int) -> Velocity:
     """A velocity for one clip of any length: at every step that of overlapping windows, faded into each other.
 
-    All windows walk down together and agree where they overlap at each step (Bar-Tal et al., "MultiDiffusion", 2023), so that there is
-    no seam to hear.
+    All windows walk down together and agree where they overlap at each step (Bar-Tal et al., "MultiDiffusion", 2023), so that
+    there is no seam to hear.
 
     :param make: gives the velocity for a batch of windows.
     :param conditions: of one clip.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -18,6 +17,8 @@ from .model import StereoSync
 
 #: Folder of the bundled model among the assets.
 BUNDLED = "walking-rooms"
+#: The same with the paper's form of conditions, for comparison.
+BUNDLED_PAPER = "walking-rooms-paper"
 SAMPLE_RATE = 44100
 
 
@@ -60,12 +61,17 @@ class Model(nn.Module):
         return parameter.device, parameter.dtype
 
 
+def bundled_folder(name: str = BUNDLED) -> Path:
+    """Folder of a bundled model."""
+    return asset_path(f"{name}/config.json").parent
+
+
 def load_model(folder: Path | None = None) -> Model:
     """A model's folder, on the CPU in single precision; the bundled model when left out.
 
     :raises StereoSyncError: when config or weights are missing, damaged or do not fit each other.
     """
-    folder = asset_path(f"{BUNDLED}/config.json").parent if folder is None else Path(folder)
+    folder = bundled_folder() if folder is None else Path(folder)
     parts = (load_autoencoder(folder), load_diffusion(folder), load_timbre(folder), load_envelope(folder))
     model = Model(folder.name, *parts).eval()
     latents = model.diffusion.mean.shape[0]
@@ -79,7 +85,8 @@ def load_autoencoder(folder: Path) -> ChannelAutoencoder:
 
     :raises StereoSyncError: when config or weights are missing, damaged or of another model.
     """
-    config = _section(folder, "autoencoder")
+    folder = part_folder(folder, "autoencoder")
+    config = dict(read_model_config(folder)["autoencoder"])
     if config.pop("type", None) != "channel":
         raise StereoSyncError(f"Model: the autoencoder of '{folder}' is of a type that is not known.")
     network = _built(
@@ -91,7 +98,8 @@ def load_autoencoder(folder: Path) -> ChannelAutoencoder:
 
 def load_timbre(folder: Path) -> TimbreEncoder:
     """The folder's timbre encoder; see :func:`load_autoencoder`."""
-    config = _section(folder, "timbre")
+    folder = part_folder(folder, "timbre")
+    config = dict(read_model_config(folder)["timbre"])
     if config.pop("type", None) != "small":
         raise StereoSyncError(f"Model: the timbre encoder of '{folder}' is of a type that is not known.")
     network = _built(folder, lambda: TimbreEncoder(**config))
@@ -101,7 +109,8 @@ def load_timbre(folder: Path) -> TimbreEncoder:
 
 def load_diffusion(folder: Path) -> StereoSync:
     """The folder's diffusion model; see :func:`load_autoencoder`."""
-    config = _section(folder, "diffusion")
+    folder = part_folder(folder, "diffusion")
+    config = dict(read_model_config(folder)["diffusion"])
     network = _built(folder, lambda: StereoSync(config))
     load_into(network, read_weights(folder, "diffusion"), folder, "diffusion")
     return network.eval()
@@ -109,17 +118,26 @@ def load_diffusion(folder: Path) -> StereoSync:
 
 def load_envelope(folder: Path) -> VideoEnvelope:
     """The folder's envelope reader; see :func:`load_autoencoder`."""
-    config = _section(folder, "envelope")
+    folder = part_folder(folder, "envelope")
+    config = dict(read_model_config(folder)["envelope"])
     network = _built(folder, lambda: VideoEnvelope(**config))
     load_into(network, read_weights(folder, "envelope"), folder, "envelope")
     return network.eval()
 
 
-def _section(folder: Path, part: str) -> dict[str, Any]:
+def part_folder(folder: Path, part: str) -> Path:
+    """The folder that a part of a model comes from: its own, or the one that its ``config.json`` names as ``base``.
+
+    :raises StereoSyncError: when neither has the part.
+    """
     config = read_model_config(folder)
-    if not isinstance(config.get(part), dict):
-        raise StereoSyncError(f"Model: the config.json of '{folder}' has no '{part}'; it is of another kind, or not complete.")
-    return dict(config[part])
+    if isinstance(config.get(part), dict):
+        return Path(folder)
+    if isinstance(config.get("base"), str):
+        base = Path(folder) / config["base"]
+        if base.resolve() != Path(folder).resolve() and isinstance(read_model_config(base).get(part), dict):
+            return base
+    raise StereoSyncError(f"Model: the config.json of '{folder}' has no '{part}'; it is of another kind, or not complete.")
 
 
 def _built(folder: Path, build):

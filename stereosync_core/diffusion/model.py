@@ -63,9 +63,9 @@ class Conditions:
 class StereoSync(nn.Module):
     """Velocity of latents under conditions.
 
-    :param config: ``backbone`` (arguments of the transformer), ``control`` (``blocks``, and ``envelopes``: 1 for that of the mono
-        mix; 2, one a channel, exists to show what it leaks), ``conditions`` (``form`` and the arguments of that form), ``timbre``
-        (width of the embedding), ``latent_rate`` (latent frames a second).
+    :param config: ``backbone`` (arguments of the transformer), ``control`` (``blocks``, and ``envelopes``: 1 for that of the
+        mono mix; 2, one a channel, exists to show what it leaks), ``conditions`` (``form`` and the arguments of that form),
+        ``timbre`` (width of the embedding), ``latent_rate`` (latent frames a second).
     :ivar mean: of the autoencoder's latents, ``[C]``, as ``spread``; the model works on latents of mean 0 and spread 1.
     :raises StereoSyncError: for a form that is not known.
     """

@@ -1,7 +1,7 @@
 """Samplers: plain functions from noise to latents along the probability flow.
 
-Each takes ``velocity(x, t)`` (``x [B, C, T]``, ``t`` a number from 1, noise, to 0, sound), starting noise and falling times, and calls
-``progress(done, total)`` after every step; what that raises ends the sampling.
+Each takes ``velocity(x, t)`` (``x [B, C, T]``, ``t`` a number from 1, noise, to 0, sound), starting noise and falling times,
+and calls ``progress(done, total)`` after every step; what that raises ends the sampling.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def dpmpp_2m(
 ) -> Tensor:
     """Second order, multistep; one evaluation a step (Lu et al., "DPM-Solver++", 2022, algorithm 2), for either objective.
 
-    In terms of ``alpha``, ``sigma`` and half the log signal-to-noise ratio ``lambda``; the predicted sound of the step before gives
-    the second order.
+    In terms of ``alpha``, ``sigma`` and half the log signal-to-noise ratio ``lambda``; the predicted sound of the step before
+    gives the second order.
     """
     before: Tensor | None = None
     width_before = 0.0

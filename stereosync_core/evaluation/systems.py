@@ -23,6 +23,11 @@ System = Callable[[EvaluationClip], np.ndarray]
 #: Name -> ``module:factory``, in the order of the tables.
 SYSTEMS: dict[str, str] = {
     "recordings": "stereosync_core.evaluation.baselines:recordings",
+    "autoencoder": "stereosync_core.evaluation.generated:autoencoder",
+    "aligned": "stereosync_core.evaluation.generated:aligned",
+    "video-envelope": "stereosync_core.evaluation.generated:video_envelope",
+    "paper": "stereosync_core.evaluation.generated:paper",
+    "no-spatial": "stereosync_core.evaluation.generated:no_spatial",
     "renderer": "stereosync_core.evaluation.baselines:renderer",
     "centre": "stereosync_core.evaluation.baselines:centre",
     "mirrored": "stereosync_core.evaluation.baselines:mirrored",

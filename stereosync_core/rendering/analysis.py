@@ -72,7 +72,8 @@ def placement_correlation(
 
 
 def single_track_correlation(stereo: np.ndarray, rate: int, tracks: Tracks) -> float | None:
-    """:func:`placement_correlation` with the clip's only track, rounded; None with any other number, or where it is not defined."""
+    """:func:`placement_correlation` with the clip's only track, rounded; None with any other number, or where it is not
+    defined."""
     if len(tracks) != 1:
         return None
     value = placement_correlation(stereo, rate, tracks.tracks[0], max_gap=tracks.max_gap)

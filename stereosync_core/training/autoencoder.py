@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..diffusion.channel_autoencoder import ChannelAutoencoder, ChannelAutoencoderConfig
 from ..diffusion.folder import save_part
+from ..diffusion.loader import load_autoencoder
 from ..metrics.reconstruction import level_errors
 from .losses import level_loss, spectra_loss
 from .sounds import loud_crops, sound_bank
@@ -21,7 +22,8 @@ class AutoencoderTask:
 
     :param config: ``model`` (see :class:`ChannelAutoencoderConfig`), ``crops`` and ``frames`` (latent frames a crop) of a step,
         ``noise`` (standard deviation added to the latents, so that the decoder forgives what the sampler leaves),
-        ``train_clips`` and ``valid_clips``.
+        ``train_clips`` and ``valid_clips``; ``only`` = ``decoder`` goes on from the model's autoencoder and leaves its
+        encoder, and so all latents, as they are.
     """
 
     name = "autoencoder"
@@ -32,8 +34,13 @@ class AutoencoderTask:
         self.sounds = sound_bank(rooms / "train", config["train_clips"])
         self.held_out = sound_bank(rooms / "valid", config["valid_clips"])
 
+        self.begun = load_autoencoder(model) if config.get("only") == "decoder" else None
+
     def build(self) -> nn.Module:
-        return ChannelAutoencoder(self.model)
+        if self.begun is None:
+            return ChannelAutoencoder(self.model)
+        self.begun.encoder.requires_grad_(False)
+        return self.begun
 
     def loss(self, network: nn.Module, generator: torch.Generator, device: torch.device) -> dict[str, Tensor]:
         length = self.config["frames"] * self.model.downsampling

@@ -28,8 +28,8 @@ class DiffusionTask:
     """Noise to latents under conditions, each of which is now and then left out.
 
     :param config: ``model`` (see :class:`StereoSync`), ``batch`` windows of ``frames`` latent frames a step, ``train_clips``,
-        ``valid_clips``, ``drop`` (how often ``space``, ``timbre`` and ``envelope`` are left out), ``cues`` (``both``, ``boxes`` or
-        ``depth``).
+        ``valid_clips``, ``drop`` (how often ``space``, ``timbre`` and ``envelope`` are left out), ``cues`` (``both``,
+        ``boxes`` or ``depth``).
     :param model: folder with the autoencoder and the timbre encoder.
     """
 

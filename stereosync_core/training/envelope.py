@@ -25,7 +25,8 @@ _LATENT_HOP = 2048
 class EnvelopeTask:
     """Boxes and motion of rooms to the loudness of what is seen.
 
-    :param config: ``width`` of the network, ``batch``, ``train_clips``, ``valid_clips``, ``smoothing`` (of the labels, in classes).
+    :param config: ``width`` of the network, ``batch``, ``train_clips``, ``valid_clips``, ``smoothing`` (of the labels, in
+        classes).
     """
 
     name = "envelope"

@@ -1,7 +1,7 @@
 """The training loop: the same for every part, exact after a kill.
 
-A step depends on the seed, its number and the weights alone: batches are drawn by a generator seeded with (seed, step), so a run
-that goes on from a checkpoint ends where an unbroken one does, to the last bit on the same machine.
+A step depends on the seed, its number and the weights alone: batches are drawn by a generator seeded with (seed, step), so a
+run that goes on from a checkpoint ends where an unbroken one does, to the last bit on the same machine.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ RESOLUTIONS = ((2048, 512), (512, 128))
 #: Samples of the windows over which levels are compared, and the level below which there is silence.
 LEVEL_WINDOW = 1024
 LEVEL_FLOOR = 1e-4
+SOUNDING_DB = 35.0
 
 
 def spectra_loss(made: Tensor, wanted: Tensor, resolutions: tuple[tuple[int, int], ...] = RESOLUTIONS) -> Tensor:
@@ -35,9 +36,13 @@ def magnitudes(sound: Tensor, window: int, hop: int) -> Tensor:
 
 
 def level_loss(made: Tensor, wanted: Tensor) -> Tensor:
-    """Mean difference of the logarithmic level over short windows of each channel of ``[B, 2, N]``."""
-    levels = [levels_of(sound).add(LEVEL_FLOOR**2).log() / 2 for sound in (made, wanted)]
-    return (levels[0] - levels[1]).abs().mean()
+    """Mean difference of the logarithmic level over short windows of each channel of ``[B, 2, N]``: half of it over all
+    windows, half over those within :data:`SOUNDING_DB` of the sound's loudest, which would drown among the silent ones."""
+    powers = levels_of(wanted)
+    levels = [power.add(LEVEL_FLOOR**2).log() / 2 for power in (levels_of(made), powers)]
+    difference = (levels[0] - levels[1]).abs()
+    sounding = (powers > powers.amax((1, 2), keepdim=True) * 10 ** (-SOUNDING_DB / 10)).to(difference.dtype)
+    return difference.mean() / 2 + (difference * sounding).sum() / sounding.sum().clamp(min=1) / 2
 
 
 def levels_of(sound: Tensor) -> Tensor:

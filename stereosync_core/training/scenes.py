@@ -87,8 +87,8 @@ def scene_bank(
 ) -> SceneBank:
     """The first ``clips`` clips of a set; from ``cache`` where they are there.
 
-    Clips that are silent are left out. A step whose walker is not seen sounds in every other clip alone: conditions cannot tell of
-    it, and on a user's clip it is not asked for.
+    Clips that are silent are left out. A step whose walker is not seen sounds in every other clip alone: conditions cannot
+    tell of it, and on a user's clip it is not asked for.
 
     :param rooms: folder of a split.
     """

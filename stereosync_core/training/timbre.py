@@ -19,7 +19,8 @@ from .sounds import loud_crops, sound_bank
 class TimbreTask:
     """Crops of the mono mix, each of one room, to what the room's plan says.
 
-    :param config: ``size`` of the vector, ``width``, ``crops`` of a step, ``seconds`` of a crop, ``train_clips``, ``valid_clips``.
+    :param config: ``size`` of the vector, ``width``, ``crops`` of a step, ``seconds`` of a crop, ``train_clips``,
+        ``valid_clips``.
     """
 
     name = "timbre"

@@ -1,0 +1,94 @@
+"""Systems of the generative model. They are given the recording's loudness envelope (of the mono mix) and its timbre, as the
+paper's is, unless their name says otherwise; where things are they know from boxes and depth alone."""
+
+from __future__ import annotations
+
+import zlib
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..conditioning.envelope import envelope_of_sound
+from ..conditioning.features import ENVELOPE_WINDOW, REFERENCE_LEVEL
+from ..conditioning.motion import picture_motion
+from ..conditioning.video_envelope import envelope_from_video
+from ..diffusion.generate import Sampling, decode, generate
+from ..diffusion.loader import BUNDLED_PAPER, Model, bundled_folder, load_model
+from ..errors import StereoSyncError
+from ..scene import Envelope
+from .clips import RATE, EvaluationClip, name_of
+from .systems import Options, System
+
+
+def autoencoder(options: Options) -> System:
+    """The recording through the autoencoder and back: what the model could reach at best."""
+    model = _model(options.model, options.device)
+
+    def system(clip: EvaluationClip) -> np.ndarray:
+        sound = _recording(clip)
+        loudest = float(_envelope(sound).values.max())
+        gain = np.float32(REFERENCE_LEVEL / max(loudest, 1e-6))
+        with torch.inference_mode():
+            latents = model.autoencoder.encode(torch.from_numpy(sound * gain)[None].to(model.place[0]))
+        return decode(model.autoencoder, latents, sound.shape[1]) / gain
+
+    return system
+
+
+def aligned(options: Options) -> System:
+    """The model with all its conditions."""
+    return _generator(options.model, options)
+
+
+def paper(options: Options) -> System:
+    """The model whose spatial conditions are the paper's flat list of tokens, trained on the same rooms for as many steps;
+    from the folder ``paper`` beside a model of one's own."""
+    folder = bundled_folder(BUNDLED_PAPER) if options.model is None else options.model.parent / "paper"
+    return _generator(folder, options)
+
+
+def no_spatial(options: Options) -> System:
+    """The model without boxes and depth."""
+    return _generator(options.model, options, spatial=False)
+
+
+def video_envelope(options: Options) -> System:
+    """The model with the envelope read off the picture: nothing of the recording but its timbre."""
+    return _generator(options.model, options, from_video=True)
+
+
+def _generator(folder: Path | None, options: Options, spatial: bool = True, from_video: bool = False) -> System:
+    model = _model(folder, options.device)
+
+    def system(clip: EvaluationClip) -> np.ndarray:
+        sound = _recording(clip)
+        # from the clip's name, so that any part of a set gives the same sounds
+        sampling = Sampling(seed=options.seed + zlib.crc32(name_of(clip).encode()))
+        envelope = _seen_envelope(model, clip) if from_video else _envelope(sound)
+        timbre = model.timbre.of_sound(sound, RATE)
+        return generate(model, clip.tracks, clip.depth, envelope=envelope, timbre=timbre, spatial=spatial, options=sampling)
+
+    return system
+
+
+def _seen_envelope(model: Model, clip: EvaluationClip) -> Envelope:
+    times, pictures = clip.frames()
+    moved = picture_motion(zip(times.tolist(), pictures, strict=True), clip.tracks)
+    return envelope_from_video(model.envelope, clip.tracks, *moved, model.latent_rate)
+
+
+def _envelope(sound: np.ndarray) -> Envelope:
+    return envelope_of_sound(sound, RATE, window=ENVELOPE_WINDOW)
+
+
+def _recording(clip: EvaluationClip) -> np.ndarray:
+    if clip.sound is None:
+        raise StereoSyncError(f"Systems: clip {name_of(clip)} has no sound, whose envelope and timbre the model is given.")
+    return clip.sound
+
+
+@lru_cache(maxsize=4)
+def _model(folder: Path | None, device: str) -> Model:
+    return load_model(folder).to(device)

@@ -1,0 +1,67 @@
+"""A tiny generative model with random weights, for tests of everything but how it sounds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from stereosync_core.conditioning.timbre import TimbreEncoder
+from stereosync_core.conditioning.video_envelope import VideoEnvelope
+from stereosync_core.diffusion.channel_autoencoder import ChannelAutoencoder, ChannelAutoencoderConfig
+from stereosync_core.diffusion.folder import save_part
+from stereosync_core.diffusion.model import StereoSync
+
+LATENT_RATE = 44100 / 2048
+FORMS = {"aligned": {"form": "aligned", "inner": 16}, "paper": {"form": "paper", "box_rate": 5.0, "inner": 4}}
+
+
+def diffusion_config(form: str = "aligned", **backbone) -> dict:
+    return {
+        "backbone": {
+            "io_channels": 8,
+            "embed_dim": 64,
+            "depth": 3,
+            "num_heads": 2,
+            "cond_token_dim": 32,
+            "project_cond_tokens": False,
+            "diffusion_objective": "rectified_flow",
+            "ff_kwargs": {"mult": 2},
+            **backbone,
+        },
+        "control": {"blocks": 1},
+        "conditions": FORMS[form],
+        "timbre": 16,
+        "latent_rate": LATENT_RATE,
+        "window": 40,
+    }
+
+
+def lively(network: torch.nn.Module) -> torch.nn.Module:
+    """What begins at zero gets random weights, so that every part has a say."""
+    for parameter in network.parameters():
+        if parameter.abs().max() == 0:
+            torch.nn.init.normal_(parameter, std=0.1)
+    return network.eval()
+
+
+def diffusion(form: str = "aligned", **backbone) -> StereoSync:
+    torch.manual_seed(0)
+    network = lively(StereoSync(diffusion_config(form, **backbone)))
+    assert isinstance(network, StereoSync)
+    return network
+
+
+def write_model(folder: Path, form: str = "aligned") -> Path:
+    """A model's folder."""
+    torch.manual_seed(0)
+    autoencoder = ChannelAutoencoder(ChannelAutoencoderConfig(width=16, expansion=2, latent=4))
+    network = diffusion(form)
+    for part, module, config in (
+        ("autoencoder", autoencoder, autoencoder.to_config()),
+        ("diffusion", network, network.config),
+        ("timbre", TimbreEncoder(16, 8), TimbreEncoder(16, 8).to_config()),
+        ("envelope", VideoEnvelope(8), VideoEnvelope(8).to_config()),
+    ):
+        save_part(folder, part, config, lively(module).state_dict())
+    return folder

@@ -1,0 +1,104 @@
+"""A model's folder: what is missing, damaged or of another model gives one clear error."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from stereosync_core.diffusion.folder import set_base
+from stereosync_core.diffusion.loader import bundled_folder, load_model, part_folder
+from stereosync_core.errors import StereoSyncError
+from tests.small_model import write_model
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_model(tmp_path / "model")
+
+
+def test_a_folder_comes_back_as_it_was_written(folder):
+    model = load_model(folder)
+    assert model.window == 40
+    assert model.latent_rate == pytest.approx(44100 / 2048)
+    assert not any(parameter.isnan().any() for parameter in model.parameters())
+
+
+def test_parts_can_come_from_another_folder(folder, tmp_path):
+    other = tmp_path / "other"
+    set_base(other, folder)
+    assert part_folder(other, "timbre").resolve() == folder.resolve()
+    assert torch.equal(load_model(other).diffusion.timbre.weight, load_model(folder).diffusion.timbre.weight)
+
+
+def test_the_bundled_model_loads():
+    model = load_model()
+    assert sum(parameter.numel() for parameter in model.parameters()) < 25e6
+    assert model.name == bundled_folder().name
+
+
+@pytest.mark.parametrize("part", ["autoencoder", "diffusion", "timbre", "envelope"])
+def test_a_missing_or_truncated_part_is_named(folder, part):
+    path = folder / f"{part}.safetensors"
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(StereoSyncError, match=rf"{part}\.safetensors.*damaged"):
+        load_model(folder)
+    path.unlink()
+    with pytest.raises(StereoSyncError, match=rf"{part}\.safetensors.*missing"):
+        load_model(folder)
+
+
+def test_text_in_place_of_weights(folder):
+    (folder / "diffusion.safetensors").write_text("version https://git-lfs.github.com/spec/v1")
+    with pytest.raises(StereoSyncError, match="damaged or no safetensors"):
+        load_model(folder)
+
+
+def test_foreign_weights_are_told_by_their_keys(folder):
+    save_file({"model.diffusion.weight": torch.zeros(3)}, folder / "diffusion.safetensors")
+    with pytest.raises(StereoSyncError, match=r"does not fit.*lacks.*has also model\.diffusion\.weight"):
+        load_model(folder)
+
+
+def test_weights_of_another_size_and_broken_numbers(folder):
+    path = folder / "timbre.safetensors"
+    weights = load_file(path)
+    save_file(weights | {"project.weight": torch.zeros(2, 2)}, path)
+    with pytest.raises(StereoSyncError, match="of another shape"):
+        load_model(folder)
+    save_file(weights | {"project.weight": torch.full_like(weights["project.weight"], float("nan"))}, path)
+    with pytest.raises(StereoSyncError, match="NaN"):
+        load_model(folder)
+
+
+def test_a_config_that_is_missing_broken_or_of_something_else(folder, tmp_path):
+    with pytest.raises(StereoSyncError, match=r"no config\.json"):
+        load_model(tmp_path / "nowhere")
+    config = folder / "config.json"
+    whole = json.loads(config.read_text())
+    config.write_text("{")
+    with pytest.raises(StereoSyncError, match="cannot be read"):
+        load_model(folder)
+    config.write_text(json.dumps({"model_type": "clip"}))
+    with pytest.raises(StereoSyncError, match="another kind"):
+        load_model(folder)
+    config.write_text(json.dumps({**whole, "autoencoder": {"type": "oobleck"}}))
+    with pytest.raises(StereoSyncError, match="type that is not known"):
+        load_model(folder)
+    config.write_text(json.dumps({**whole, "timbre": {"type": "small", "depth": 3}}))
+    with pytest.raises(StereoSyncError, match="cannot be understood"):
+        load_model(folder)
+
+
+def test_parts_of_different_models_are_told_apart(folder, tmp_path):
+    config = json.loads((folder / "config.json").read_text())
+    config["timbre"]["size"] = 8
+    weights = load_file(folder / "timbre.safetensors")
+    small = {name: value[..., :8] if name == "surfaces" else value for name, value in weights.items()}
+    small |= {"project.weight": small["project.weight"][:8], "project.bias": small["project.bias"][:8]}
+    small["heads.weight"] = small["heads.weight"][:, :8]
+    save_file({name: value.contiguous() for name, value in small.items()}, folder / "timbre.safetensors")
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(StereoSyncError, match="different models"):
+        load_model(folder)

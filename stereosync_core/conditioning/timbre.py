@@ -31,6 +31,12 @@ def mel_filters(rate: int, window: int, mels: int, low: float = 40.0, high: floa
     return torch.minimum(rising, falling).clamp(min=0)
 
 
+def check_audible(mono: np.ndarray) -> None:
+    """:raises StereoSyncError: when a sound ``[N]`` is silent, empty or not finite."""
+    if not np.isfinite(mono).all() or not np.abs(mono).max(initial=0) > 0:
+        raise StereoSyncError("Timbre: the reference is silent, empty or holds NaN; give a sound that can be heard.")
+
+
 class TimbreEncoder(nn.Module):
     """A mono sound to a vector.
 
@@ -73,8 +79,7 @@ class TimbreEncoder(nn.Module):
         :raises StereoSyncError: when it is silent, empty or not finite.
         """
         mono = np.asarray(samples, dtype=np.float64).mean(0)
-        if not np.isfinite(mono).all() or not np.abs(mono).max(initial=0) > 0:
-            raise StereoSyncError("Timbre: the reference is silent, empty or holds NaN; give a sound that can be heard.")
+        check_audible(mono)
         if rate != RATE:
             divisor = math.gcd(int(rate), RATE)
             mono = resample_poly(mono, RATE // divisor, int(rate) // divisor)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from ..assets import asset_path
+from ..conditioning.clap import ClapTimbre
 from ..conditioning.timbre import TimbreEncoder
 from ..conditioning.video_envelope import VideoEnvelope
 from ..errors import StereoSyncError
@@ -36,7 +37,7 @@ class Model(nn.Module):
         name: str,
         autoencoder: ChannelAutoencoder,
         diffusion: StereoSync,
-        timbre: TimbreEncoder,
+        timbre: TimbreEncoder | ClapTimbre,
         envelope: VideoEnvelope,
     ):
         super().__init__()
@@ -96,11 +97,15 @@ def load_autoencoder(folder: Path) -> ChannelAutoencoder:
     return network.eval()
 
 
-def load_timbre(folder: Path) -> TimbreEncoder:
-    """The folder's timbre encoder; see :func:`load_autoencoder`."""
+def load_timbre(folder: Path) -> TimbreEncoder | ClapTimbre:
+    """The folder's timbre encoder: ``small``, with weights of its own, or ``clap``, whose ``folder`` the config names, beside
+    the model's; see :func:`load_autoencoder`."""
     folder = part_folder(folder, "timbre")
     config = dict(read_model_config(folder)["timbre"])
-    if config.pop("type", None) != "small":
+    kind = config.pop("type", None)
+    if kind == "clap":
+        return ClapTimbre(Path(folder) / str(config.get("folder", "clap"))).eval()
+    if kind != "small":
         raise StereoSyncError(f"Model: the timbre encoder of '{folder}' is of a type that is not known.")
     network = _built(folder, lambda: TimbreEncoder(**config))
     load_into(network, read_weights(folder, "timbre"), folder, "timbre")

@@ -13,11 +13,12 @@ from ..conditioning.envelope import envelope_of_sound
 from ..conditioning.features import DEPTH_GRID, ENVELOPE_WINDOW, SceneFeatures, latent_count, scene_features, subframe_times
 from ..conditioning.motion import picture_motion
 from ..conditioning.video_envelope import CLASSES, VideoEnvelope, from_classes, resampled_motion, to_classes, track_features
-from ..data.rooms import RoomClip, RoomSet
+from ..data.rooms import RoomClip
 from ..diffusion.folder import read_model_config, save_part
 from ..media.output import replacing
 from .degrade import degrade
 from .scenes import MOST_TRACKS, RATE
+from .sounds import first_clips
 
 _LATENT_HOP = 2048
 
@@ -85,7 +86,7 @@ def _bank(rooms: Path, clips: int, latent_rate: float, cache: Path) -> dict[str,
     """Boxes, what is seen, motion ``[clips, K + 1, M]`` and levels (as classes) ``[clips, M]``, kept in ``cache``."""
     path = cache / f"motion-{rooms.name}-{clips}.npz"
     if not path.exists():
-        rows = [_row(clip, latent_rate) for _, clip in zip(range(clips), RoomSet(rooms), strict=False)]
+        rows = [_row(clip, latent_rate) for clip in first_clips(rooms, clips)]
         cache.mkdir(parents=True, exist_ok=True)
         arrays = (np.stack(column) for column in zip(*rows, strict=True))
         with replacing(path) as temporary:

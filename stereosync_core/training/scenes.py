@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..conditioning.clap import ClapTimbre
 from ..conditioning.envelope import envelope_of_sound
 from ..conditioning.features import (
     DEPTH_GRID,
@@ -24,11 +25,10 @@ from ..conditioning.features import (
     subframe_times,
 )
 from ..conditioning.timbre import TimbreEncoder
-from ..data.rooms import RoomClip, RoomSet
+from ..data.rooms import RoomClip
 from ..diffusion.channel_autoencoder import ChannelAutoencoder
-from ..errors import StereoSyncError
 from ..media.output import replacing
-from .sounds import seen_sound
+from .sounds import first_clips, seen_sound
 
 #: More walkers than this are in no room.
 MOST_TRACKS = 3
@@ -81,7 +81,7 @@ def scene_bank(
     rooms: Path,
     clips: int,
     autoencoder: ChannelAutoencoder,
-    timbre: TimbreEncoder,
+    timbre: TimbreEncoder | ClapTimbre,
     cache: Path,
     progress: Callable[[int, int], None] | None = None,
 ) -> SceneBank:
@@ -99,11 +99,8 @@ def scene_bank(
     path = cache / f"scenes-{rooms.name}-{clips}-{key.hexdigest()[:10]}.npz"
     names = list(SceneBank.__dataclass_fields__)
     if not path.exists():
-        found = RoomSet(rooms)
-        if len(found) < clips:
-            raise StereoSyncError(f"Rooms: '{rooms}' has {len(found)} clips, {clips} are asked for; make more with make-rooms.")
         rows: list[tuple[np.ndarray, ...]] = []
-        for n, clip in zip(range(clips), found, strict=False):
+        for n, clip in enumerate(first_clips(rooms, clips)):
             row = _row(clip, autoencoder, timbre)
             if row is not None:
                 rows.append(row)
@@ -117,7 +114,7 @@ def scene_bank(
 
 
 @torch.inference_mode()
-def _row(clip: RoomClip, autoencoder: ChannelAutoencoder, timbre: TimbreEncoder) -> tuple[np.ndarray, ...] | None:
+def _row(clip: RoomClip, autoencoder: ChannelAutoencoder, timbre: TimbreEncoder | ClapTimbre) -> tuple[np.ndarray, ...] | None:
     sound = seen_sound(clip)
     rate = RATE / autoencoder.downsampling
     frames = latent_count(clip.duration, rate)

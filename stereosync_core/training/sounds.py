@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -19,20 +21,30 @@ def sound_bank(rooms: Path, clips: int | None = None) -> np.ndarray:
     :param clips: the first so many; all when left out.
     :raises StereoSyncError: when the set is smaller.
     """
-    found = RoomSet(rooms)
-    count = len(found) if clips is None else clips
-    if len(found) < count:
-        raise StereoSyncError(f"Rooms: '{rooms}' has {len(found)} clips, {count} are asked for; make more with make-rooms.")
+    count = len(RoomSet(rooms)) if clips is None else clips
     path = Path(rooms) / f"sounds-{count}.npy"
     if not path.exists():
         with replacing(path) as temporary:
-            first = found[0].sound
-            bank = np.lib.format.open_memmap(temporary, "w+", np.int16, (count, *first.shape))
-            for n, clip in zip(range(count), found, strict=False):
+            bank = None
+            for n, clip in enumerate(first_clips(rooms, count)):
+                if bank is None:
+                    bank = np.lib.format.open_memmap(temporary, "w+", np.int16, (count, *clip.sound.shape))
                 bank[n] = np.rint(clip.sound * 32768).astype(np.int16)
+            assert bank is not None
             bank.flush()
             del bank
     return np.load(path, mmap_mode="r")
+
+
+def first_clips(rooms: Path, count: int) -> Iterator[RoomClip]:
+    """The first ``count`` clips of a set.
+
+    :raises StereoSyncError: when it has fewer.
+    """
+    found = RoomSet(rooms)
+    if not 0 < count <= len(found):
+        raise StereoSyncError(f"Rooms: '{rooms}' has {len(found)} clips, {count} are asked for; make more with make-rooms.")
+    return islice(found, count)
 
 
 def loud_crops(bank: np.ndarray, count: int, length: int, generator: torch.Generator, choices: int = 3) -> Tensor:

@@ -10,10 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from ..conditioning.timbre import RATE, TimbreEncoder
-from ..data.rooms import RoomSet
 from ..diffusion.folder import save_part
 from ..rendering.surfaces import SHOES, SURFACES
-from .sounds import loud_crops, sound_bank
+from .sounds import first_clips, loud_crops, sound_bank
 
 
 class TimbreTask:
@@ -69,7 +68,7 @@ class TimbreTask:
 def _labels(rooms: Path, clips: int) -> Tensor:
     """``[clips, 2 + shoes]``: the surface's number, whether any walker wears each shoe, and the mean weight."""
     rows = []
-    for _, clip in zip(range(clips), RoomSet(rooms), strict=False):
+    for clip in first_clips(rooms, clips):
         walkers = clip.facts["walkers"]
         shoes = [float(any(row["shoe"] == name for row in walkers)) for name in SHOES]
         rows.append([list(SURFACES).index(clip.surface), *shoes, float(np.mean([row["weight"] for row in walkers]))])

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -102,3 +103,23 @@ def test_parts_of_different_models_are_told_apart(folder, tmp_path):
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(StereoSyncError, match="different models"):
         load_model(folder)
+
+
+def test_clap_takes_the_place_of_the_small_encoder(folder):
+    """From a folder beside the model; a tokenizer that is missing is told, with what to do instead."""
+    from transformers import ClapConfig, ClapFeatureExtractor, ClapModel
+
+    torch.manual_seed(0)
+    audio = {"spec_size": 32, "num_mel_bins": 16, "patch_size": 4, "patch_stride": [4, 4], "depths": [1, 1]}
+    audio |= {"num_attention_heads": [2, 2], "patch_embeds_hidden_size": 8, "hidden_size": 16, "num_hidden_layers": 2}
+    text = {"vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    ClapModel(ClapConfig(text_config=text, audio_config=audio, projection_dim=16)).save_pretrained(folder / "clap")
+    ClapFeatureExtractor(feature_size=16, max_length_s=2, truncation="rand_trunc").save_pretrained(folder / "clap")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "timbre": {"type": "clap", "folder": "clap"}}))
+    timbre = load_model(folder).timbre
+    vector = timbre.of_sound(np.random.default_rng(0).standard_normal((2, 44100)), 44100)
+    assert vector.shape == (16,)
+    assert vector.norm() == pytest.approx(4.0, rel=1e-3)
+    with pytest.raises(StereoSyncError, match="no tokenizer"):
+        timbre.of_surface("gravel")

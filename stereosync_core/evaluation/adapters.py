@@ -51,7 +51,7 @@ def read_metadata(path: Path, duration: float, aspect: float = 16 / 9, field_of_
         with open(path, encoding="utf-8-sig", newline="") as handle:
             rows = [row for row in csv.reader(handle) if row]
         header = [] if not rows or _is_number(rows[0][0]) else [name.strip().lower() for name in rows.pop(0)]
-        values = np.array(rows, dtype=np.float64).reshape(len(rows), -1)
+        values = np.array(rows, dtype=np.float64) if rows else np.zeros((0, 6))
         if len(rows) and values.shape[1] < 4:
             raise ValueError(f"{values.shape[1]} columns")
     except OSError as error:

@@ -18,7 +18,9 @@ FIGURE = "evaluation.png"
 
 
 def _shown(value: Any, digits: int = 2) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
+    if value is None:
+        return "-"
+    return f"{round(value, digits) + 0.0:.{digits}f}"  # the sum makes a plain zero of a negative one
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -65,7 +67,7 @@ def draw_comparison(rows: Sequence[Mapping[str, Any]], results: Mapping[str, Map
     for n, (key, name) in enumerate(scores):
         values = np.array([np.nan if row[key] is None else row[key] for row in rows], dtype=np.float64)
         bars = left.bar(at + (n - 1) * 0.27, values, 0.25, label=name, color=("#0072B2", "#E69F00", "#009E73")[n])
-        left.bar_label(bars, [("" if np.isnan(v) else f"{v:.2f}") for v in values], fontsize=7, padding=2)
+        left.bar_label(bars, ["" if np.isnan(value) else _shown(value) for value in values], fontsize=7, padding=2)
         if key == "placement":
             low, high = (
                 np.array([np.nan if row[f"placement_{end}"] is None else row[f"placement_{end}"] for row in rows])
@@ -74,7 +76,10 @@ def draw_comparison(rows: Sequence[Mapping[str, Any]], results: Mapping[str, Map
             left.errorbar(at - 0.27, values, [values - low, high - values], fmt="none", ecolor="black", capsize=2, linewidth=1)
     left.set_xticks(at, [row["system"] for row in rows])
     left.axhline(0, color="black", linewidth=0.8)
-    left.set(ylim=(-1.3, 1.2), title="Sound in the middle: 0 on placement, credit from the published metric")
+    lowest = min([row[key] for row in rows for key, _ in scores if row[key] is not None], default=0.0)
+    left.set(
+        ylim=(min(lowest * 1.15, -0.2), 1.2), title="Sound in the middle: 0 on placement, credit from the published metric"
+    )
     left.legend(fontsize=8, loc="lower right")
     left.grid(alpha=0.3, axis="y")
     for row, colour in zip(

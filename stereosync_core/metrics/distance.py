@@ -15,6 +15,8 @@ from .truth import Truth
 STEP, ALONE = 0.12, 0.2
 #: Seconds after a step that hold its direct sound, and those that hold what the room answers.
 DIRECT, ROOM = (0.0, 0.04), (0.06, 0.25)
+#: Doublings of distance that an object must go through for its steps to tell anything.
+LEAST_SPAN = 0.5
 _EARLY = 0.005
 
 
@@ -82,16 +84,18 @@ class DistanceScore:
     steps: int
 
 
-def distance_score(objects: Sequence[StepLevels], least: int = 3) -> DistanceScore:
+def distance_score(objects: Sequence[StepLevels], least: int = 3, span: float = LEAST_SPAN) -> DistanceScore:
     """Over the steps of all objects, each object taken relative to its own middle: how loud somebody walks, and how loud a
-    clip is made, says nothing about distance. Objects with fewer than ``least`` steps are left out; None where nothing
-    varies.
+    clip is made, says nothing about distance.
+
+    :param least: objects with fewer steps are left out.
+    :param span: objects whose distance changes by fewer doublings are left out: there, how hard a foot comes down decides.
     """
     rows = [
         np.stack([one.doublings, one.level_db, one.direct_db])
         - np.median([one.doublings, one.level_db, one.direct_db], axis=1)[:, None]
         for one in objects
-        if len(one.doublings) >= least
+        if len(one.doublings) >= least and np.ptp(one.doublings) >= span
     ]
     if not rows:
         return DistanceScore(None, None, None, None, 0)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from stereosync_core.errors import StereoSyncError
-from stereosync_core.metrics.localiser import BandLocaliser, LevelLocaliser, Law, law_of, laws
+from stereosync_core.metrics.localiser import BandLocaliser, Law, LevelLocaliser, law_of, laws
 from stereosync_core.rendering.panning import interaural_time_difference, pan_gains
 from stereosync_core.rendering.spatialize import spatialize
 from stereosync_core.scene import Track, Tracks

@@ -269,7 +269,8 @@ def test_clap_and_a_vision_encoder_come_from_folders_of_their_own(tmp_path):
         text_config={**small, "vocab_size": 32},
         audio_config={
             "spec_size": 64, "patch_size": 4, "patch_stride": [4, 4], "num_mel_bins": 16, "depths": [1, 1],
-            "num_attention_heads": [2, 2], "patch_embeds_hidden_size": 8, "hidden_size": 16, "window_size": 4, "num_hidden_layers": 2,
+            "num_attention_heads": [2, 2], "patch_embeds_hidden_size": 8, "hidden_size": 16, "window_size": 4,
+            "num_hidden_layers": 2,
         },
         projection_dim=8,
     )  # fmt: skip

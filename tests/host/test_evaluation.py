@@ -1,4 +1,4 @@
-"""The Alignment Report in a real ComfyUI: scores and figure of placed sound, and one clear error for what cannot be measured."""
+"""The Alignment Report in a real ComfyUI: scores and figure of placed sound, and clear errors for what cannot be measured."""
 
 import json
 

@@ -50,3 +50,9 @@ def walk(start: float = -0.8, stop: float = 0.8, number: int = 1, steps: np.ndar
     far = np.ones(len(steps)) if distance is None else distance
     truth = Truth(tracks(track(number, start, stop)), (ObjectSteps(number, steps, np.ones(len(steps), bool), far),))
     return truth, lambda time: start + (stop - start) * time / DURATION
+
+
+def told(value: float | None) -> float:
+    """A score that must be there."""
+    assert value is not None
+    return value

@@ -65,3 +65,18 @@ def write_model(folder: Path, form: str = "aligned") -> Path:
     ):
         save_part(folder, part, config, lively(module).state_dict())
     return folder
+
+
+def write_clap(folder: Path, size: int = 8) -> Path:
+    """A tiny CLAP in transformers' form, without a tokenizer."""
+    from transformers import ClapConfig, ClapFeatureExtractor, ClapModel
+
+    torch.manual_seed(0)
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    audio = {"spec_size": 64, "patch_size": 4, "patch_stride": [4, 4], "num_mel_bins": 16, "window_size": 4}
+    audio |= {"depths": [1, 1], "num_attention_heads": [2, 2], "patch_embeds_hidden_size": 8}
+    audio |= {"hidden_size": 16, "num_hidden_layers": 2}
+    config = ClapConfig(text_config={**small, "vocab_size": 32}, audio_config=audio, projection_dim=size)
+    ClapModel(config).save_pretrained(folder)
+    ClapFeatureExtractor(feature_size=16, max_length_s=2, truncation="rand_trunc").save_pretrained(folder)
+    return folder

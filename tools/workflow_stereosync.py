@@ -31,7 +31,8 @@ STEREOSYNC = Design(
             "start",
             (CLIP_X, 70),
             (CLIP_W, 190),
-            "A silent clip of a walker goes in. The StereoSync model makes sound out of noise, when and where the walker steps.\n\n"
+            "A silent clip of a walker goes in. The StereoSync model makes sound out of noise, when and where "
+            "the walker steps.\n\n"
             "1. Press **Run**. Nothing has to be downloaded.\n"
             "2. Play the result in **Sound onto Video**, best with headphones.\n"
             "3. Take your own clip below, and say in **Timbre** what is walked on.",

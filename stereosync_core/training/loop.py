@@ -118,7 +118,7 @@ def train(
             losses = task.loss(prepared, generator, accelerator.device)
         total = torch.stack(list(losses.values())).sum()
         if not torch.isfinite(total):
-            raise StereoSyncError(f"Training {task.name}: the loss is {float(total)} at step {step}; lower the rate.")
+            raise StereoSyncError(f"Training {task.name}: the loss is {float(total.detach())} at step {step}; lower the rate.")
         accelerator.backward(total)
         accelerator.clip_grad_norm_(trained, settings.clip)
         optimizer.step()
@@ -192,6 +192,7 @@ def _restore(folder, task, settings, network, average, optimizer) -> int:
     """Put a checkpoint's state where it belongs and return the step to go on with; 0 where there is none."""
     path = folder / CHECKPOINT
     if not path.exists():
+        (folder / CURVES).unlink(missing_ok=True)  # of steps that were lost before the first checkpoint
         return 0
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)

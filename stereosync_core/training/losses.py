@@ -9,7 +9,6 @@ RESOLUTIONS = ((2048, 512), (512, 128))
 #: Samples of the windows over which levels are compared, and the level below which there is silence.
 LEVEL_WINDOW = 1024
 LEVEL_FLOOR = 1e-4
-SOUNDING_DB = 35.0
 
 
 def spectra_loss(made: Tensor, wanted: Tensor, resolutions: tuple[tuple[int, int], ...] = RESOLUTIONS) -> Tensor:
@@ -37,12 +36,13 @@ def magnitudes(sound: Tensor, window: int, hop: int) -> Tensor:
 
 def level_loss(made: Tensor, wanted: Tensor) -> Tensor:
     """Mean difference of the logarithmic level over short windows of each channel of ``[B, 2, N]``: half of it over all
-    windows, half over those within :data:`SOUNDING_DB` of the sound's loudest, which would drown among the silent ones."""
+    windows, half over them weighted by the fourth root of their power. The few loud ones, which a step's level hangs on, would
+    drown among the silent ones, and there magnitudes that are right on average still come out too soft."""
     powers = levels_of(wanted)
     levels = [power.add(LEVEL_FLOOR**2).log() / 2 for power in (levels_of(made), powers)]
     difference = (levels[0] - levels[1]).abs()
-    sounding = (powers > powers.amax((1, 2), keepdim=True) * 10 ** (-SOUNDING_DB / 10)).to(difference.dtype)
-    return difference.mean() / 2 + (difference * sounding).sum() / sounding.sum().clamp(min=1) / 2
+    weights = powers**0.25
+    return difference.mean() / 2 + (difference * weights).sum() / weights.sum().clamp(min=1e-6) / 2
 
 
 def levels_of(sound: Tensor) -> Tensor:

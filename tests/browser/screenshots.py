@@ -38,7 +38,7 @@ def thumbnail(workflow: Path) -> Path:
 
 
 def main() -> None:
-    made = [documentation("spatial_footsteps.png", "canvas.png"), documentation("templates.png", "templates.png")]
+    made = [documentation("stereosync.png", "canvas.png"), documentation("templates.png", "templates.png")]
     made += [thumbnail(path) for path in sorted((ROOT / "workflows").glob("*.json"))]
     for path in made:
         print(f"{path.relative_to(ROOT)}: {path.stat().st_size // 1024} kB")

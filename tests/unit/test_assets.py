@@ -13,10 +13,17 @@ LISTED = dict(re.findall(r"^\| `([^`]+)` .*`([0-9a-f]{64})` \|$", LICENSES, re.M
 
 
 def test_every_bundled_file_is_listed_with_its_checksum():
-    files = {path.name for path in assets.FOLDER.iterdir() if path.suffix in {".safetensors", ".mp4", ".npz"}}
+    binary = {".safetensors", ".mp4", ".npz"}
+    files = {path.relative_to(assets.FOLDER).as_posix() for path in assets.FOLDER.rglob("*") if path.suffix in binary}
     assert files == set(LISTED)
     for name, digest in LISTED.items():
         assert hashlib.sha256((assets.FOLDER / name).read_bytes()).hexdigest() == digest, name
+
+
+def test_the_bundled_models_stay_small():
+    models = [path for path in assets.FOLDER.rglob("*.safetensors") if path.parent != assets.FOLDER]
+    assert models
+    assert sum(path.stat().st_size for path in models) <= 60e6
 
 
 def test_a_missing_and_a_truncated_file_are_named(tmp_path, monkeypatch):

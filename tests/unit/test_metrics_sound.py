@@ -12,6 +12,7 @@ from stereosync_core.metrics.distance import StepLevels, distance_score, step_le
 from stereosync_core.metrics.embeddings import ClapEmbedding, PictureEmbedding, audio_embedding, embed_aisfx
 from stereosync_core.metrics.frechet import balance, frechet_distance, frechet_gaussians, frechet_infinite, joint
 from stereosync_core.metrics.timing import OnsetCounts, envelope_l1, onset_counts, onsets, rms_curve
+from tests.small_model import write_clap
 from tests.unit.metric_scenes import RATE, STEPS, placed, told, walk
 
 FLAT = lambda _: 0.2  # noqa: E731
@@ -260,22 +261,10 @@ def test_short_and_silent_sound_have_one_finite_window_and_nan_is_refused():
 
 
 def test_clap_and_a_vision_encoder_come_from_folders_of_their_own(tmp_path):
-    torch = pytest.importorskip("torch")
-    from transformers import ClapConfig, ClapFeatureExtractor, ClapModel, ViTConfig, ViTImageProcessor, ViTModel
+    from transformers import ViTConfig, ViTImageProcessor, ViTModel
 
-    torch.manual_seed(0)
     small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-    config = ClapConfig(
-        text_config={**small, "vocab_size": 32},
-        audio_config={
-            "spec_size": 64, "patch_size": 4, "patch_stride": [4, 4], "num_mel_bins": 16, "depths": [1, 1],
-            "num_attention_heads": [2, 2], "patch_embeds_hidden_size": 8, "hidden_size": 16, "window_size": 4,
-            "num_hidden_layers": 2,
-        },
-        projection_dim=8,
-    )  # fmt: skip
-    ClapModel(config).save_pretrained(tmp_path / "clap")
-    ClapFeatureExtractor(feature_size=16, max_length_s=2, truncation="rand_trunc").save_pretrained(tmp_path / "clap")
+    write_clap(tmp_path / "clap")
     features, times = ClapEmbedding(tmp_path / "clap")(placed(FLAT, STEPS), RATE)
     assert features.shape == (3, 8)
     assert times == pytest.approx([1.0, 2.0, 3.0])

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from stereosync_core.diffusion.folder import set_base
 from stereosync_core.diffusion.loader import bundled_folder, load_model, part_folder
 from stereosync_core.errors import StereoSyncError
-from tests.small_model import write_model
+from tests.small_model import write_clap, write_model
 
 
 @pytest.fixture
@@ -107,14 +107,7 @@ def test_parts_of_different_models_are_told_apart(folder, tmp_path):
 
 def test_clap_takes_the_place_of_the_small_encoder(folder):
     """From a folder beside the model; a tokenizer that is missing is told, with what to do instead."""
-    from transformers import ClapConfig, ClapFeatureExtractor, ClapModel
-
-    torch.manual_seed(0)
-    audio = {"spec_size": 32, "num_mel_bins": 16, "patch_size": 4, "patch_stride": [4, 4], "depths": [1, 1]}
-    audio |= {"num_attention_heads": [2, 2], "patch_embeds_hidden_size": 8, "hidden_size": 16, "num_hidden_layers": 2}
-    text = {"vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-    ClapModel(ClapConfig(text_config=text, audio_config=audio, projection_dim=16)).save_pretrained(folder / "clap")
-    ClapFeatureExtractor(feature_size=16, max_length_s=2, truncation="rand_trunc").save_pretrained(folder / "clap")
+    write_clap(folder / "clap", 16)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "timbre": {"type": "clap", "folder": "clap"}}))
     timbre = load_model(folder).timbre

@@ -48,15 +48,13 @@ class ClapTimbre(nn.Module):
         """
         if name not in SURFACES:
             raise StereoSyncError(f"Timbre: the surface '{name}' is not known; choose one of {', '.join(SURFACES)}.")
-        from transformers import AutoTokenizer
-
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(str(self.folder), local_files_only=True)
-        except (OSError, ValueError) as error:
+        # looked for by name: transformers makes an empty tokenizer where there is none
+        if not any((self.folder / file).is_file() for file in ("tokenizer.json", "vocab.json")):
             raise StereoSyncError(
-                f"Timbre: '{self.folder}' holds no tokenizer ({str(error).splitlines()[0]}); copy the whole model, or give a "
-                "reference sound instead of a surface."
-            ) from error
+                f"Timbre: '{self.folder}' holds no tokenizer; copy the whole model, or give a reference sound instead "
+                "of a surface."
+
+        tokenizer = AutoTokenizer.from_pretrained(str(self.folder), local_files_only=True)
         with torch.inference_mode():
             found = self.clap.model.get_text_features(**tokenizer([PROMPT.format(name)], return_tensors="pt"))
         return self._scaled(getattr(found, "pooler_output", found)[0])

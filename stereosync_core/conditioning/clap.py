@@ -51,8 +51,9 @@ class ClapTimbre(nn.Module):
         # looked for by name: transformers makes an empty tokenizer where there is none
         if not any((self.folder / file).is_file() for file in ("tokenizer.json", "vocab.json")):
             raise StereoSyncError(
-                f"Timbre: '{self.folder}' holds no tokenizer; copy the whole model, or give a reference sound instead "
-                "of a surface."
+                f"Timbre: '{self.folder}' holds no tokenizer; copy the whole model, or give a reference sound instead."
+            )
+        from transformers import AutoTokenizer
 
         tokenizer = AutoTokenizer.from_pretrained(str(self.folder), local_files_only=True)
         with torch.inference_mode():

@@ -97,6 +97,6 @@ COMPARE_DEPTH = Design(
         Group("Depth Anything: one frame at a time", (365, 435, 1310, 420), VIOLET),
         Group("RollingDepth: made for video", (365, 865, 1310, 425), ORANGE),
     ],
-    0.7,
-    (88.0, 158.0),
+    0.58,
+    (541.0, 231.0),
 )

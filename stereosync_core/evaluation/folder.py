@@ -6,6 +6,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,7 @@ def _measured(clips: list[tuple[Path, str]], job: Job, workers: int) -> Iterator
         return
     # Spawned and not forked: torch's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
+    with _single_threaded(), ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
         futures = [(key, pool.submit(measure_file, path, job)) for path, key in clips]
         try:
             for key, future in futures:
@@ -109,6 +110,23 @@ def _measured(clips: list[tuple[Path, str]], job: Job, workers: int) -> Iterator
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+@contextmanager
+def _single_threaded() -> Iterator[None]:
+    """Processes started inside use one thread each for linear algebra: it reads these when it is first imported, and threads
+    of several processes that wait for each other cost more than the work itself."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _one_thread() -> None:
@@ -138,6 +156,10 @@ def _measure_file(path: Path, job: Job) -> dict[str, Any]:
     if clip.sound is None:
         raise StereoSyncError(f"Evaluate: {path.name} has no sound, and no {path.stem}.wav is beside it; give it one.")
     reference = None if job.reference is None else _reference(job.reference, path)
+    localiser, law = job.localiser, None
+    if isinstance(localiser, BandLocaliser):
+        heard, law = localiser.with_law(clip.sound, RATE)
+        localiser = lambda *_: heard  # noqa: E731 - heard once, for the measures and for the law
     measures = measure(
         clip.sound,
         RATE,
@@ -146,11 +168,9 @@ def _measure_file(path: Path, job: Job) -> dict[str, Any]:
         name=clip.name,
         depth=clip.depth,
         reference=reference,
-        localiser=job.localiser,
+        localiser=localiser,
     )
-    record: dict[str, Any] = {"measures": measures.record(), "mono": clip.was_mono, "duration": clip.duration}
-    if isinstance(job.localiser, BandLocaliser):
-        record["law"] = job.localiser.with_law(clip.sound, RATE)[1]
+    record: dict[str, Any] = {"measures": measures.record(), "mono": clip.was_mono, "law": law}
     if reference is not None:
         record["made"] = Embedded(embed_aisfx(clip.sound, RATE)[0]).record()
         record["held"] = Embedded(embed_aisfx(reference, RATE)[0]).record()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,21 @@ from ..diffusion.channel_autoencoder import ChannelAutoencoder, ChannelAutoencod
 from ..diffusion.folder import save_part
 from ..diffusion.loader import load_autoencoder
 from ..metrics.reconstruction import level_errors
+from ..rendering.analysis import level_difference
 from .losses import level_loss, spectra_loss
 from .sounds import loud_crops, sound_bank
+
+#: Clips that the decoder's loudness is set by in the end.
+CALIBRATION_CLIPS = 60
 
 
 class AutoencoderTask:
     """Crops of rooms, at a peak of 0.9, through the autoencoder and back.
 
     :param config: ``model`` (see :class:`ChannelAutoencoderConfig`), ``crops`` and ``frames`` (latent frames a crop) of a step,
-        ``noise`` (standard deviation added to the latents, so that the decoder forgives what the sampler leaves),
-        ``train_clips`` and ``valid_clips``; ``only`` = ``decoder`` goes on from the model's autoencoder and leaves its
-        encoder, and so all latents, as they are.
+        ``level`` (weight of the level's loss), ``noise`` (standard deviation added to the latents, so that the decoder
+        forgives what the sampler leaves), ``train_clips`` and ``valid_clips``; ``only`` = ``decoder`` goes on from the model's
+        autoencoder and leaves its encoder, and so all latents, as they are.
     """
 
     name = "autoencoder"
@@ -50,7 +55,7 @@ class AutoencoderTask:
         made = network.decode(latents + self.config["noise"] * noise)
         return {
             "spectra": spectra_loss(made, wanted),
-            "level": 0.5 * level_loss(made, wanted),
+            "level": self.config["level"] * level_loss(made, wanted),
             # keeps the latents near unit size, where the noise is felt
             "size": 0.01 * (latents.square().mean() - 1).square(),
         }
@@ -62,13 +67,33 @@ class AutoencoderTask:
         return {"level_db": float(level), "difference_db": float(difference)}
 
     def save(self, network: nn.Module, folder: Path) -> None:
+        calibrate(network, self.sounds[:CALIBRATION_CLIPS])
         save_part(folder, "autoencoder", network.to_config(), network.state_dict())
 
 
-def round_trips(network: nn.Module, sounds: np.ndarray):
-    """``(wanted, made)``, float32 ``[2, N]``, of each sound int16 ``[2, N]``, encoded at a peak of 0.9."""
-    for sound in sounds:
-        wanted = sound.astype(np.float32)
-        wanted *= 0.9 / max(float(np.abs(wanted).max()), 1.0)
-        made = network.decode(network.encode(torch.from_numpy(wanted)[None]))[0, :, : wanted.shape[1]]
-        yield wanted, made.numpy()
+@torch.no_grad()
+def calibrate(network: ChannelAutoencoder, sounds: np.ndarray) -> float:
+    """Make the decoder as loud as its sounds int16 ``[clips, 2, N]`` are: magnitudes that are right as medians carry too little
+    power. Returns the median error of the level in dB that was taken away, over sounding windows of 0.1 s."""
+    errors = []
+    for wanted, made in round_trips(network, sounds):
+        (_, _, level, sounding), (_, _, made_level, _) = (level_difference(sound, 44100) for sound in (wanted, made))
+        errors.append((made_level - level)[sounding])
+    error = float(np.median(np.concatenate(errors)))
+    head = network.decoder[-1]
+    assert isinstance(head, nn.Linear)
+    head.bias[: head.out_features // 3] -= error * np.log(10) / 20
+    return error
+
+
+def round_trips(network: ChannelAutoencoder, sounds: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """:func:`round_trip` of each sound int16 ``[2, N]``."""
+    return (round_trip(network, sound) for sound in sounds)
+
+
+def round_trip(network: ChannelAutoencoder, sound: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``(wanted, made)``, float32 ``[2, N]``, of a sound ``[2, N]``, encoded at a peak of 0.9."""
+    wanted = sound.astype(np.float32)
+    wanted *= 0.9 / max(float(np.abs(wanted).max()), 1e-9)
+    made = network.decode(network.encode(torch.from_numpy(wanted)[None]))[0, :, : wanted.shape[1]]
+    return wanted, made.numpy()

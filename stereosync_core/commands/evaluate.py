@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from ..errors import StereoSyncError
 from ..evaluation import folder as folders
+from ..evaluation.adapters import FIELD_OF_VIEW
 from ..evaluation.clips import EvaluationClip
 from ..evaluation.compare import run_systems, summary
 from ..evaluation.ledger import Ledger, write_csv
@@ -65,6 +66,13 @@ def add(subparsers: Any) -> None:
         metavar="rooms|FOLDER",
         help="walking rooms of the cache folder, a folder of a split, or of clips of a "
         "public set (SAVGBench, STARSS23, Walking The Maps)",
+    )
+    compared.add_argument(
+        "--field-of-view",
+        type=float,
+        default=FIELD_OF_VIEW,
+        metavar="DEGREES",
+        help=f"of a public set's clips, for directions in its metadata (default: {FIELD_OF_VIEW:g})",
     )
     compared.add_argument("--split", default="test", help="of --set rooms (default: test)")
     compared.add_argument(
@@ -151,7 +159,7 @@ def _compare(arguments: argparse.Namespace) -> dict[str, Any]:
     started = time.perf_counter()
     names = [name.strip() for name in arguments.systems.split(",") if name.strip()]
     systems = load_systems(names, Options(arguments.model, arguments.device, arguments.seed))
-    clips: Sequence[EvaluationClip] = open_set(arguments.set, arguments.split, arguments.number)
+    clips: Sequence[EvaluationClip] = open_set(arguments.set, arguments.split, arguments.number, arguments.field_of_view)
     localiser = _localiser(arguments, "level", "rooms")
     embedding = (
         None if arguments.embedding == "none" else audio_embedding(arguments.embedding, arguments.clap, arguments.device)
@@ -161,6 +169,7 @@ def _compare(arguments: argparse.Namespace) -> dict[str, Any]:
     )
     settings = {
         "set": str(arguments.set), "split": arguments.split, "clips": len(clips), "systems": names,
+        "field_of_view": arguments.field_of_view,
         "localiser": repr(localiser),
         "embedding": arguments.embedding, "clap": str(arguments.clap), "video_encoder": str(arguments.video_encoder),
         "model": str(arguments.model), "seed": arguments.seed,

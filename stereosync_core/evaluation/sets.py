@@ -8,6 +8,7 @@ from pathlib import Path
 from ..data.rooms import RoomSet
 from ..data.shards import MANIFEST
 from ..errors import StereoSyncError
+from .adapters import FIELD_OF_VIEW, open_folder
 from .clips import EvaluationClip
 
 
@@ -29,10 +30,13 @@ class First(Sequence):
         return (self[index] for index in range(self._count))
 
 
-def open_set(name: str, split: str = "test", count: int | None = None) -> Sequence[EvaluationClip]:
+def open_set(
+    name: str, split: str = "test", count: int | None = None, field_of_view: float = FIELD_OF_VIEW
+) -> Sequence[EvaluationClip]:
     """``rooms`` (the ``split`` in the user's cache folder), the folder of a split of rooms, or a folder of clips.
 
     :param count: the first so many; all when None.
+    :param field_of_view: horizontal, in degrees, for annotated directions of a public set.
     :raises StereoSyncError: when the set is missing, or smaller than asked for.
     """
     if count is not None and count < 1:
@@ -44,9 +48,7 @@ def open_set(name: str, split: str = "test", count: int | None = None) -> Sequen
     elif (Path(name) / MANIFEST).is_file():
         whole = RoomSet(name)
     else:
-        from .adapters import open_folder
-
-        whole = open_folder(Path(name))
+        whole = open_folder(Path(name), field_of_view)
     size = len(whole)
     if count is not None and count > size:
         raise StereoSyncError(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..bench import depth, depth_full_size, path, tracking
+from ..bench import depth, depth_full_size, generate, path, tracking
 
-BENCHES = {"path": path, "depth": depth, "depth-full-size": depth_full_size, "tracking": tracking}
+BENCHES = {"path": path, "depth": depth, "depth-full-size": depth_full_size, "tracking": tracking, "generate": generate}
 
 
 def add(subparsers: Any) -> None:

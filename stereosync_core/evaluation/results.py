@@ -74,7 +74,7 @@ def draw_comparison(rows: Sequence[Mapping[str, Any]], results: Mapping[str, Map
                 for end in ("low", "high")
             )
             left.errorbar(at - 0.27, values, [values - low, high - values], fmt="none", ecolor="black", capsize=2, linewidth=1)
-    left.set_xticks(at, [row["system"] for row in rows])
+    left.set_xticks(at, [row["system"] for row in rows], rotation=20, ha="right")
     left.axhline(0, color="black", linewidth=0.8)
     lowest = min([row[key] for row in rows for key, _ in scores if row[key] is not None], default=0.0)
     left.set(

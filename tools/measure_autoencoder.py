@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -40,10 +41,12 @@ def main() -> None:
     arguments = parser.parse_args()
     network = load_autoencoder(arguments.model or bundled_folder())
     rooms = RoomSet(default_folder() / "test")
-    sets = {f"test rooms ({arguments.clips})": (rooms[n].sound for n in range(arguments.clips))}
+    sets: dict[str, Iterable[np.ndarray]] = {
+        f"test rooms ({arguments.clips})": (rooms[n].sound for n in range(arguments.clips))
+    }
     steps = recorded_steps()
     if steps:
-        sets[f"recorded steps ({len(steps)})"] = iter(steps)
+        sets[f"recorded steps ({len(steps)})"] = steps
     print("| sounds | level error | level-difference error | STFT distance | SI-SDR |")
     print("|---|---|---|---|---|")
     for name, sounds in sets.items():

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -108,7 +109,10 @@ def scene_bank(
                 progress(n + 1, clips)
         cache.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
-            np.savez(temporary, **dict(zip(names, (np.stack(column) for column in zip(*rows, strict=True)), strict=True)))
+            columns: dict[str, Any] = {
+                name: np.stack(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)
+            }
+            np.savez(temporary, **columns)
     with np.load(path) as arrays:
         return SceneBank(**{name: arrays[name] for name in names})
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Everyday commands of StereoSync. Needs nothing but Python 3.10 or newer; sets up what is missing by itself.
 
-    python3 dev.py demo     run the main workflow in a real ComfyUI and check the video it makes
-    python3 dev.py test     run every check: ruff, pyright, unit, host and browser tests
-    python3 dev.py serve    open ComfyUI with this pack in the browser
+python3 dev.py demo     run the main workflow in a real ComfyUI and check the video it makes
+python3 dev.py test     run every check: ruff, pyright, unit, host and browser tests
+python3 dev.py serve    open ComfyUI with this pack in the browser
 """
 
 from __future__ import annotations

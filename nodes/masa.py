@@ -20,7 +20,7 @@ from ..stereosync_core.tracking.select import select_tracks
 from ..stereosync_core.tracking.transformers_detectors import load_detector
 from . import host
 from .sockets import BoundingBox, KjBox, Segments, Tracks
-from .tracking import CATEGORY, cleaning_inputs
+from .tracking import CATEGORY, cleaning_inputs, detector_size_input, rate_input
 
 MasaModel = io.Custom("STEREOSYNC_MASA")
 DetectorModel = io.Custom("STEREOSYNC_DETECTOR")
@@ -189,22 +189,8 @@ class MasaTracker(io.ComfyNode):
                     step=32,
                     tooltip="Pixels of the frame's long side for recognising. 1024 as trained; 640 takes 0.4 of the time.",
                 ),
-                io.Int.Input(
-                    "detector_size",
-                    default=416,
-                    min=224,
-                    max=1280,
-                    step=32,
-                    tooltip="Pixels of the frame's long side for the bundled detector.",
-                ),
-                io.Float.Input(
-                    "boxes_per_second",
-                    default=0.0,
-                    min=0.0,
-                    max=240.0,
-                    step=0.5,
-                    tooltip="0: given boxes or masks are one entry for each frame of the clip. Otherwise the rate of them.",
-                ),
+                detector_size_input(),
+                rate_input("boxes"),
                 *cleaning_inputs(max_tracks=4),
             ],
             outputs=[Tracks.Output(display_name="tracks")],

@@ -61,9 +61,7 @@ class DitSampler(io.ComfyNode):
             inputs=[
                 Model.Input("model", tooltip="From StereoSync Model Loader."),
                 Space.Input("space", tooltip="From Spatial Conditioning: where things are."),
-                Envelope.Input(
-                    "envelope", optional=True, tooltip="When it sounds, how loud; without it, as the model likes."
-                ),
+                Envelope.Input("envelope", optional=True, tooltip="When it sounds, how loud; without it, as the model likes."),
                 Timbre.Input("timbre", optional=True, tooltip="What it sounds like; without it, as the model likes."),
                 io.Int.Input(
                     "seed", default=0, min=0, max=2**31 - 1, control_after_generate=True, tooltip="Another seed, another sound."

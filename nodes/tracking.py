@@ -45,6 +45,17 @@ def cleaning_inputs(max_tracks: int) -> list[io.Input]:
     ]
 
 
+def detector_size_input() -> io.Input:
+    return io.Int.Input(
+        "detector_size",
+        default=416,
+        min=224,
+        max=1280,
+        step=32,
+        tooltip="Pixels of the picture's long side for the bundled detector. More finds smaller things and takes longer.",
+    )
+
+
 def rate_input(what: str) -> io.Input:
     return io.Float.Input(
         f"{what}_per_second",
@@ -79,14 +90,7 @@ class SmallTracker(io.ComfyNode):
                 io.Float.Input(
                     "rate", default=10.0, min=1.0, max=60.0, step=1.0, tooltip="Frames a second that are looked at."
                 ),
-                io.Int.Input(
-                    "detector_size",
-                    default=416,
-                    min=224,
-                    max=1280,
-                    step=32,
-                    tooltip="Pixels of the picture's long side for the detector. More finds smaller things and takes longer.",
-                ),
+                detector_size_input(),
                 *cleaning_inputs(max_tracks=1),
             ],
             outputs=[Tracks.Output(display_name="tracks")],

@@ -1,6 +1,6 @@
 """Puts a trained model among the bundled files, and its checksums into their list.
 
-    .venv/bin/python -m tools.bundle_model DIR [--name walking-rooms]
+.venv/bin/python -m tools.bundle_model DIR [--name walking-rooms]
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How well the bundled autoencoder keeps sounds: test rooms, and recorded footsteps where Debian's minetest-data is installed.
 
-    .venv/bin/python -m tools.measure_autoencoder [--model DIR] [--clips 200]
+.venv/bin/python -m tools.measure_autoencoder [--model DIR] [--clips 200]
 """
 
 from __future__ import annotations

@@ -16,10 +16,9 @@ from ..diffusion.loader import Model, load_model
 from ..diffusion.samplers import SAMPLERS
 from ..media.sound import require_sound
 from ..media.video import probe
-from ..rendering.analysis import single_track_correlation
 from ..rendering.surfaces import SURFACES
 from ..scene import Envelope, Tracks
-from .output_options import add_output_options, check_output, write_output
+from .output_options import add_output_options, check_output, clip_report, write_output
 from .scene_options import add_scene_options, progress_bar, scene_of
 
 
@@ -73,17 +72,11 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             progress=progress,
         )
     sampled = time.perf_counter() - sampling
-    report: dict[str, Any] = {
-        "output": str(arguments.output),
-        "video": str(arguments.video),
+    report = clip_report(stereo, model.sample_rate, tracks, info, arguments) | {
         "model": model.name,
-        "duration": info.duration,
-        "sample_rate": model.sample_rate,
-        "tracks": [{"id": track.id, "label": track.label, "start": track.start, "end": track.end} for track in tracks],
         "envelope": "sound" if arguments.envelope else "video",
         "timbre": arguments.timbre,
         "spatial": not arguments.no_spatial,
-        "level_difference_correlation": single_track_correlation(stereo, model.sample_rate, tracks),
         "sampling_seconds": round(sampled, 3),
     }
     report |= write_output(stereo, model.sample_rate, arguments)

@@ -11,6 +11,9 @@ import numpy as np
 from ..errors import StereoSyncError
 from ..media.mux import mux
 from ..media.sound import Sound, write_sound
+from ..media.video import VideoInfo
+from ..rendering.analysis import single_track_correlation
+from ..scene import Tracks
 from .scene_options import progress_bar
 
 SOUND_FILES = {".wav", ".flac", ".ogg", ".opus", ".m4a", ".mp3"}
@@ -37,6 +40,23 @@ def check_output(arguments: argparse.Namespace) -> None:
     is_sound = arguments.output.suffix.lower() in SOUND_FILES
     if is_sound and (arguments.original == "mix" or arguments.loudness is not None):
         raise StereoSyncError("--original mix and --loudness are for a video; give -o a video file, or leave them out.")
+
+
+def clip_report(
+    stereo: np.ndarray, rate: int, tracks: Tracks, info: VideoInfo, arguments: argparse.Namespace
+) -> dict[str, Any]:
+    """What every command that makes a clip's sound tells of it."""
+    return {
+        "output": str(arguments.output),
+        "video": str(arguments.video),
+        "duration": info.duration,
+        "sample_rate": rate,
+        "tracks": [
+            {"id": track.id, "label": track.label, "start": track.start, "end": track.end, "boxes": len(track.times)}
+            for track in tracks
+        ],
+        "level_difference_correlation": single_track_correlation(stereo, rate, tracks),
+    }
 
 
 def write_output(stereo: np.ndarray, rate: int, arguments: argparse.Namespace) -> dict[str, Any]:

@@ -11,13 +11,12 @@ import numpy as np
 from ..conditioning.envelope import envelope_of_sound
 from ..media.sound import require_sound
 from ..media.video import probe
-from ..rendering.analysis import single_track_correlation
 from ..rendering.footsteps import SHOES
 from ..rendering.spatialize import spatialize
 from ..rendering.surfaces import SURFACES
 from ..rendering.voices import TIMINGS, footstep_voices
 from ..scene import DISTANCE_CUES, Tracks
-from .output_options import add_output_options, check_output, write_output
+from .output_options import add_output_options, check_output, clip_report, write_output
 from .scene_options import add_scene_options, progress_bar, scene_of
 
 
@@ -69,18 +68,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             seed=arguments.seed,
             progress=progress,
         )
-    report: dict[str, Any] = {
-        "output": str(arguments.output),
-        "video": str(arguments.video),
-        "duration": info.duration,
-        "sample_rate": rate,
-        "tracks": [
-            {"id": track.id, "label": track.label, "start": track.start, "end": track.end, "boxes": len(track.times)}
-            for track in tracks
-        ],
-        "steps": steps,
-        "level_difference_correlation": single_track_correlation(stereo, rate, tracks),
-    }
+    report = clip_report(stereo, rate, tracks, info, arguments) | {"steps": steps}
     report |= write_output(stereo, rate, arguments)
     report["seconds"] = round(time.perf_counter() - started, 3)
     if not arguments.quiet:

@@ -23,6 +23,7 @@ import subprocess
 import webbrowser
 from pathlib import Path
 
+from tools import stable_audio_reference as reference
 from tools.environment import ROOT, Environment, find_chromium, install_debian, prepare, say
 from tools.host import Host, HostError, follow
 from tools.workflow import to_prompt
@@ -57,6 +58,12 @@ def test(environment: Environment, arguments: argparse.Namespace) -> int:
     os.environ["STEREOSYNC_COMFYUI"] = str(environment.comfyui)
     os.environ.setdefault("PYRIGHT_PYTHON_IGNORE_WARNINGS", "1")
     codes = []
+    if not reference.installed(environment.python):
+        say("installing what stable-audio-tools' own code needs, in a folder that only the comparison with it sees")
+        try:
+            reference.install(environment.python)
+        except subprocess.CalledProcessError:
+            say("that is not offered here; the comparison will be skipped")
     if not arguments.rest:
         if find_chromium(install=True) is None:
             say("no Chromium-like browser was found: the browser tests will fail; install chromium")

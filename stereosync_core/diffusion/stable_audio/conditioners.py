@@ -1,0 +1,115 @@
+"""What the model is told: the text's tokens and the seconds, as tokens for cross-attention and as one global condition."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import StereoSyncError
+from .config import StableAudioConfig
+
+_LOG = logging.getLogger(__name__)
+#: Frequencies of a number's embedding.
+_FREQUENCIES = 128
+
+
+@dataclass(frozen=True)
+class Told:
+    """Conditions of a batch.
+
+    :ivar tokens: ``[B, N, D]`` for cross-attention.
+    :ivar globally: ``[B, G]``, prepended to the latents together with the time.
+    :ivar against: tokens that guidance leads away from, as ``tokens``; zeros, as in training, where None.
+    """
+
+    tokens: Tensor
+    globally: Tensor
+    against: Tensor | None = None
+
+
+class NumberConditioner(nn.Module):
+    """A number as a vector: itself, and sines and cosines of learned frequencies, through a linear layer.
+
+    :param low: smaller numbers count as this one; as larger ones do for ``high``.
+    """
+
+    def __init__(self, width: int, low: float, high: float):
+        super().__init__()
+        self.low, self.high = low, high
+        self.frequencies = nn.Parameter(torch.randn(_FREQUENCIES))
+        self.project = nn.Linear(2 * _FREQUENCIES + 1, width)
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        """Vectors ``[B, width]`` of numbers ``[B]``."""
+        scaled = (numbers.float().clamp(self.low, self.high) - self.low) / (self.high - self.low)
+        scaled = scaled.to(self.frequencies)[:, None]
+        phases = scaled * self.frequencies * 2 * math.pi
+        return self.project(torch.cat([scaled, phases.sin(), phases.cos()], dim=-1))
+
+
+class Conditioners(nn.Module):
+    """All that the model is told, in the release's order."""
+
+    def __init__(self, config: StableAudioConfig):
+        super().__init__()
+        self.cross, self.globally, self.text_tokens = config.cross, config.globally, config.text_tokens
+        self.width = config.width
+        self.numbers = nn.ModuleDict({name: NumberConditioner(config.width, *ends) for name, ends in config.numbers.items()})
+
+    def forward(self, text: Tensor, seconds: Mapping[str, Sequence[float]], against: Tensor | None = None) -> Told:
+        """Conditions of a batch.
+
+        :param text: ``[B, N, D]`` of a T5 encoder, as native conditioning has it; ``[1, N, D]`` serves the whole batch.
+            Shorter than the model's number of tokens it is continued with zeros, longer it is cut, with a note if that
+            takes away anything but zeros.
+        :param seconds: of each of the model's numbers (``seconds_total``, and ``seconds_start`` in 1.0), one for each of
+            the batch. Others are not looked at.
+        :param against: a second text, which guidance leads away from.
+        :raises StereoSyncError: when a number is missing or not finite, or the text is of another width.
+        """
+        vectors = {name: self._number(name, seconds) for name in self.numbers}
+        count = len(next(iter(vectors.values())))
+
+        def tokens(of: Tensor) -> Tensor:
+            parts = [
+                self._text(of).expand(count, -1, -1) if name == "prompt" else vectors[name][:, None] for name in self.cross
+            ]
+            return torch.cat(parts, dim=1)
+
+        globally = torch.cat([vectors[name] for name in self.globally], dim=-1)
+        return Told(tokens(text), globally, None if against is None else tokens(against))
+
+    def _number(self, name: str, seconds: Mapping[str, Sequence[float]]) -> Tensor:
+        conditioner = self.numbers[name]
+        if name not in seconds or not all(math.isfinite(value) for value in seconds[name]):
+            raise StereoSyncError(f"Stable Audio: {name} is missing or not finite; give seconds.")
+        device = next(self.parameters()).device
+        return conditioner(torch.tensor([float(value) for value in seconds[name]], device=device))
+
+    def _text(self, text: Tensor) -> Tensor:
+        if text.ndim != 3 or text.shape[-1] != self.width:
+            raise StereoSyncError(
+                f"Stable Audio: the conditioning is {tuple(text.shape)} and must be [batch, tokens, {self.width}]; "
+                "encode the text with T5 base (CLIPLoader of type stable_audio)."
+            )
+        over = text[:, self.text_tokens :]
+        if over.any():
+            _LOG.warning("The prompt has %d tokens; the model sees the first %d.", text.shape[1], self.text_tokens)
+        text = nn.functional.pad(text[:, : self.text_tokens], (0, 0, 0, max(0, self.text_tokens - text.shape[1])))
+        return text.to(next(self.parameters()))
+
+
+def renamed(key: str) -> str:
+    """Key in :class:`Conditioners` for one of the release's, whose ``conditioner.conditioners.`` is taken off."""
+    name, _, rest = key.partition(".")
+    ours = {
+        "embedder.embedding.0.weights": "frequencies",
+        "embedder.embedding.1.weight": "project.weight",
+        "embedder.embedding.1.bias": "project.bias",
+    }
+    return f"numbers.{name}.{ours[rest]}" if rest in ours else key

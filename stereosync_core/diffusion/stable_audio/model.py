@@ -1,0 +1,91 @@
+"""Stable Audio Open as one module, and loading it from what people have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..backbone import Backbone
+from . import autoencoder as oobleck
+from . import conditioners
+from .conditioners import Conditioners, Told
+from .config import StableAudioConfig
+from .release import AUTOENCODER, BACKBONE, NUMBERS, open_release
+from .weights import check_nothing_else, matched, read
+
+
+class StableAudio(nn.Module):
+    """All parts of a release but its text encoder, as one module that moves as a whole.
+
+    :ivar config: what the release's config says.
+    :ivar name: for messages and menus.
+    """
+
+    def __init__(self, config: StableAudioConfig, name: str = ""):
+        super().__init__()
+        self.config, self.name = config, name
+        self.backbone = Backbone(config.backbone)
+        self.autoencoder = oobleck.OobleckAutoencoder(config.autoencoder)
+        self.conditioners = Conditioners(config)
+
+    @property
+    def objective(self) -> str:
+        return self.backbone.objective
+
+    @property
+    def sample_rate(self) -> int:
+        return self.config.sample_rate
+
+    @property
+    def latent_rate(self) -> float:
+        """Latent frames a second."""
+        return self.sample_rate / self.autoencoder.downsampling
+
+    @property
+    def window(self) -> int:
+        """Latent frames that it was trained on at a time."""
+        return self.config.sample_size // self.autoencoder.downsampling
+
+    @property
+    def place(self) -> tuple[torch.device, torch.dtype]:
+        """Device and dtype."""
+        parameter = next(self.backbone.parameters())
+        return parameter.device, parameter.dtype
+
+    def forward(self, x: Tensor, t: Tensor, told: Told) -> Tensor:
+        """Velocity ``[B, C, T]`` of latents at ``t [B]``, without guidance."""
+        return self.backbone(x, t, told.tokens, told.globally)
+
+
+def load_stable_audio(path: Path, dtype: torch.dtype = torch.float32, config: Mapping[str, Any] | None = None) -> StableAudio:
+    """Stable Audio Open 1.0 or Small on the CPU, frozen, for evaluation.
+
+    Peak memory is that of the weights in ``dtype`` and at most a tenth more.
+
+    :param path: the release's folder, or its one ``.safetensors`` file.
+    :param config: see :func:`.release.open_release`.
+    :raises StereoSyncError: names the file, what is wrong with it, and what to do.
+    """
+    release = open_release(path, config)
+    with torch.device("meta"):
+        model = StableAudio(release.config, release.name)
+    check_nothing_else(release)
+    rename = partial(oobleck.renamed, blocks=len(release.config.autoencoder["downsampling_ratios"]))
+    # the autoencoder first: its largest tensors are larger than the transformer's, and folding them in needs some room
+    parts = [
+        matched(release, AUTOENCODER, model.autoencoder, rename),
+        matched(release, NUMBERS, model.conditioners, conditioners.renamed),
+        matched(release, BACKBONE, model.backbone, "dit.".__add__, _may_be_left_out),
+    ]
+    read(release, parts, dtype)
+    return model.eval()
+
+
+def _may_be_left_out(key: str) -> bool:
+    """Shifts of the norms: never trained, zero in every release, and left out by ComfyUI when it saves a model."""
+    return key.endswith("norm.beta")

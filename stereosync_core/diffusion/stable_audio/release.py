@@ -1,0 +1,168 @@
+"""What people have of Stable Audio Open on disk: the release's folder, or the one file that ComfyUI's users keep.
+
+Opening looks at the first bytes and at the header alone; :mod:`.weights` reads the tensors.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...errors import StereoSyncError
+from .config import StableAudioConfig, read_config, recognise, understood
+
+WEIGHTS, CONFIG = "model.safetensors", "model_config.json"
+#: Beginnings of the keys that belong to the model.
+BACKBONE, AUTOENCODER, NUMBERS = "model.model.", "pretransform.model.", "conditioner.conditioners."
+#: Beginnings of the keys of text encoders that some files carry along; they are not read.
+_TEXT = ("conditioner.conditioners.prompt.", "text_encoders.", "cond_stage_model.")
+_PICKLES = {".ckpt", ".pt", ".pth", ".bin", ".pkl"}
+_HALF_LOADED = {".part", ".partial", ".crdownload", ".download", ".incomplete", ".aria2", ".tmp"}
+_FLOATS = {"F64", "F32", "F16", "BF16"}
+#: Larger headers are refused by the format's own readers.
+_LARGEST_HEADER = 100_000_000
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A tensor in the file: ``shape``, and first byte and end after the header."""
+
+    shape: tuple[int, ...]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Release:
+    """A file of weights that looks right from outside, and what its networks are.
+
+    :ivar entries: by the file's keys, text encoder left out.
+    """
+
+    path: Path
+    config: StableAudioConfig
+    entries: dict[str, Entry]
+
+    @property
+    def name(self) -> str:
+        """For messages and menus."""
+        return self.path.parent.name if self.path.name == WEIGHTS else self.path.stem
+
+
+def open_release(path: Path, config: Mapping[str, Any] | None = None) -> Release:
+    """A release's folder, or one file of its weights.
+
+    :param path: a folder with ``model_config.json`` and ``model.safetensors``, or a ``.safetensors`` file with the same keys.
+    :param config: of a file whose size is neither 1.0's nor Small's, in the form of ``model_config.json``.
+    :raises StereoSyncError: names the file and what to do: nothing there, pickle, GGUF, eight-bit weights, half a download,
+        another family of models.
+    """
+    path = Path(path)
+    told = path
+    if path.is_dir():
+        config, told = (read_config(_config_of(path)), path / CONFIG) if config is None else (config, told)
+        path = _weights_of(path)
+    entries = _entries(path)
+    if config is None:
+        config = recognise({key: entry.shape for key, entry in entries.items()}, path)
+    return Release(path, understood(config, told), entries)
+
+
+def _config_of(folder: Path) -> Path:
+    if not (folder / CONFIG).is_file():
+        raise StereoSyncError(
+            f"Stable Audio: '{folder}' has no {CONFIG}; download it from the release's page into that folder, "
+            "or give the .safetensors file itself."
+        )
+    return folder / CONFIG
+
+
+def _weights_of(folder: Path) -> Path:
+    if (folder / WEIGHTS).is_file():
+        return folder / WEIGHTS
+    pickle = next((path for path in sorted(folder.iterdir()) if path.suffix in _PICKLES), None)
+    if pickle is not None:
+        raise _pickled(pickle)
+    raise StereoSyncError(f"Stable Audio: '{folder}' has no {WEIGHTS}; download it from the release's page into that folder.")
+
+
+def _entries(path: Path) -> dict[str, Entry]:
+    """The tensors of a safetensors file that can be Stable Audio Open's."""
+    header, data = _header(path)
+    kinds = {str(about.get("dtype")) for about in header.values()}
+    eight = sorted(kind for kind in kinds if kind.startswith("F8"))
+    if eight:
+        raise StereoSyncError(
+            f"Stable Audio: '{path}' holds eight-bit weights ({', '.join(eight)}), which are not supported; "
+            "give the release's own file, or one in float16, bfloat16 or float32."
+        )
+    entries = {}
+    for key, about in header.items():
+        if key.startswith(_TEXT):
+            continue
+        if about.get("dtype") not in _FLOATS:
+            raise StereoSyncError(
+                f"Stable Audio: '{path}' holds quantised weights ('{key}' is {about.get('dtype')}), which are not supported; "
+                "give the release's own file, or one in float16, bfloat16 or float32."
+            )
+        start, end = about["data_offsets"]
+        entries[key] = Entry(tuple(about["shape"]), start, end)
+    if not all(any(key.startswith(prefix) for key in entries) for prefix in (BACKBONE, AUTOENCODER, NUMBERS)):
+        begin = ", ".join(sorted({".".join(key.split(".")[:2]) for key in entries})[:3]) or "nothing"
+        raise StereoSyncError(
+            f"Stable Audio: '{path}' is no whole model of Stable Audio Open (it holds {begin}); it must hold {BACKBONE}*, "
+            f"{AUTOENCODER}* and {NUMBERS}*. Give the release's {WEIGHTS}."
+        )
+    largest = max(about["data_offsets"][1] for about in header.values())
+    if data < largest:
+        raise StereoSyncError(
+            f"Stable Audio: '{path}' ends early ({data / 1e6:.1f} of {largest / 1e6:.1f} MB of weights): the download was cut "
+            "short; download it again."
+        )
+    return entries
+
+
+def _header(path: Path) -> tuple[dict[str, dict[str, Any]], int]:
+    """The header of a safetensors file without its notes, and how many bytes come after it."""
+    if not path.is_file():
+        raise StereoSyncError(f"Stable Audio: '{path}' does not exist; give the release's folder or its {WEIGHTS}.")
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        begin = file.read(8)
+        _refuse(path, begin)
+        length = int.from_bytes(begin, "little")
+        text = file.read(length) if length <= min(size, _LARGEST_HEADER) else b""
+    try:
+        header = json.loads(text)
+        header.pop("__metadata__", None)
+        if not all(len(about["data_offsets"]) == 2 and isinstance(about["shape"], list) for about in header.values()):
+            raise ValueError("an entry is not whole")
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise StereoSyncError(
+            f"Stable Audio: '{path}' is half a download or no safetensors file at all; download it again."
+        ) from error
+    return header, size - 8 - length
+
+
+def _refuse(path: Path, begin: bytes) -> None:
+    """What can be told by name and first bytes."""
+    if path.suffix.lower() in _HALF_LOADED:
+        raise StereoSyncError(f"Stable Audio: '{path}' is a download that has not ended; wait for it, or download it again.")
+    if begin[:4] == b"GGUF" or path.suffix.lower() == ".gguf":
+        raise StereoSyncError(
+            f"Stable Audio: '{path}' is a GGUF file, whose quantised weights are not supported; give the release's {WEIGHTS}."
+        )
+    # a zip, or a bare pickle of protocol 2 to 5; the length that begins a safetensors file ends with zeros
+    packed = begin[:2] == b"PK" or (begin[:2] in {b"\x80\2", b"\x80\3", b"\x80\4", b"\x80\5"} and begin[6:] != b"\0\0")
+    if packed or path.suffix.lower() in _PICKLES:
+        raise _pickled(path)
+
+
+def _pickled(path: Path) -> StereoSyncError:
+    return StereoSyncError(
+        f"Stable Audio: '{path}' is a pickle, which can run any program when it is opened and is not read; "
+        f"download {WEIGHTS} from the release's page in its place."
+    )

@@ -1,0 +1,76 @@
+"""The prompt's encoder: T5 by transformers, from a local folder. Nothing is downloaded.
+
+In ComfyUI the host's own CLIP nodes do this, and their conditioning is used in its place.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import StereoSyncError
+
+_LOG = logging.getLogger(__name__)
+_NEEDED = {
+    "config.json": ("config.json",),
+    "weights": ("model.safetensors", "model.safetensors.index.json"),
+    "a tokenizer": ("tokenizer.json", "spiece.model"),
+}
+
+
+class TextEncoder(nn.Module):
+    """A text to the tokens that Stable Audio Open was trained with.
+
+    :param folder: of T5 base, with config.json, model.safetensors, and tokenizer.json or spiece.model.
+    :raises StereoSyncError: when the folder or one of these is missing, cannot be loaded, or is of another kind of model.
+    """
+
+    def __init__(self, folder: Path, dtype: torch.dtype = torch.float32):
+        super().__init__()
+        self.folder = Path(folder)
+        # looked for by name: transformers makes an empty tokenizer where there is none
+        missing = [what for what, names in _NEEDED.items() if not any((self.folder / name).is_file() for name in names)]
+        if missing:
+            raise StereoSyncError(
+                f"Text encoder: '{folder}' holds no {', no '.join(missing)}; give the folder of T5 base in transformers' form "
+                "(config.json, model.safetensors, tokenizer.json)."
+            )
+        self.tokenizer, self.network = self._loaded(dtype)
+
+    def _loaded(self, dtype: torch.dtype) -> tuple[Any, nn.Module]:
+        from transformers import AutoConfig, AutoTokenizer, T5EncoderModel
+
+        where = str(self.folder)
+        try:
+            kind = AutoConfig.from_pretrained(where, local_files_only=True).model_type
+            if kind != "t5":
+                raise StereoSyncError(f"Text encoder: '{where}' is a {kind} model; give T5 base.")
+            tokenizer = AutoTokenizer.from_pretrained(where, local_files_only=True)
+            network = T5EncoderModel.from_pretrained(where, local_files_only=True, use_safetensors=True, dtype=dtype)
+        except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+            said = (str(error).splitlines() or [type(error).__name__])[0]
+            raise StereoSyncError(f"Text encoder: '{where}' cannot be loaded ({said}); download T5 base again.") from error
+        return tokenizer, network.requires_grad_(False).eval()
+
+    @property
+    def width(self) -> int:
+        """Of a token."""
+        return int(self.network.config.d_model)  # type: ignore[union-attr]
+
+    @torch.inference_mode()
+    def forward(self, text: str, tokens: int = 128) -> Tensor:
+        """Tokens ``[1, tokens, width]`` of a text; zeros after its end.
+
+        A longer text is cut, as the release's own code does, with a note that says so.
+        """
+        asked = len(self.tokenizer(text)["input_ids"])
+        if asked > tokens:
+            _LOG.warning("The prompt has %d tokens; the model sees the first %d.", asked, tokens)
+        device = next(self.network.parameters()).device
+        ready = self.tokenizer(text, truncation=True, max_length=tokens, padding="max_length", return_tensors="pt").to(device)
+        found = self.network(input_ids=ready["input_ids"], attention_mask=ready["attention_mask"])
+        return found.last_hidden_state * ready["attention_mask"][..., None]

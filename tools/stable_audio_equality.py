@@ -109,13 +109,14 @@ def main() -> int:
     parser = argparse.ArgumentParser("stable_audio_equality", description=__doc__)
     parser.add_argument("--size", choices=RELEASES, default=RELEASES[0])
     parser.add_argument("--full", action="store_true", help="the release's own size: 16 GB of memory, 6 GB of disk")
+    parser.add_argument("--frames", type=int, default=43, help="latent frames that the transformer is compared on; 43 are 2 s")
     parser.add_argument("--folder", type=Path, help="where the random model is written; a temporary one when left out")
     arguments = parser.parse_args()
     if not installed():
         install()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as scratch:
         config = release_config(arguments.size) if arguments.full else reduced(arguments.size)
-        found = compare(make(config, Path(scratch)))
+        found = compare(make(config, Path(scratch), arguments.frames))
     for name, value in found.items():
         print(f"{name:24} {value:.1e}  (at most {BOUNDS[name]:.0e})")
     return int(any(not value <= BOUNDS[name] for name, value in found.items()))

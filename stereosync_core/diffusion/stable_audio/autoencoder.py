@@ -51,7 +51,7 @@ class OobleckAutoencoder(nn.Module):
 
 
 def renamed(key: str, blocks: int) -> str:
-    """Key in :class:`OobleckAutoencoder` for one of the release's, whose ``pretransform.model.`` is taken off.
+    """Key in diffusers' ``AutoencoderOobleck`` for one of the release's, whose ``pretransform.model.`` is taken off.
 
     :param blocks: of the encoder, and as many of the decoder. Keys of another make come back as they are.
     """
@@ -63,8 +63,8 @@ def renamed(key: str, blocks: int) -> str:
         return key
     ends = {0: "conv1", blocks + 1: "snake1", blocks + 2: "conv2"}
     if int(number) in ends:
-        return f"network.{side}.{ends[int(number)]}.{last}"
-    names = [f"network.{side}.block.{int(number) - 1}"]
+        return f"{side}.{ends[int(number)]}.{last}"
+    names = [f"{side}.block.{int(number) - 1}"]
     for step, layers in zip(steps[1:], (block, _UNIT), strict=False):
         number, _, last = step.partition(".")
         if number not in layers:

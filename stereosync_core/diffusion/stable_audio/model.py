@@ -78,9 +78,9 @@ def load_stable_audio(path: Path, dtype: torch.dtype = torch.float32, config: Ma
     rename = partial(oobleck.renamed, blocks=len(release.config.autoencoder["downsampling_ratios"]))
     # the autoencoder first: its largest tensors are larger than the transformer's, and folding them in needs some room
     parts = [
-        matched(release, AUTOENCODER, model.autoencoder, rename),
+        matched(release, AUTOENCODER, model.autoencoder.network, rename),
         matched(release, NUMBERS, model.conditioners, conditioners.renamed),
-        matched(release, BACKBONE, model.backbone, "dit.".__add__, _may_be_left_out),
+        matched(release, BACKBONE, model.backbone.dit, str, _may_be_left_out),
     ]
     read(release, parts, dtype)
     return model.eval()

@@ -18,7 +18,7 @@ _LOG = logging.getLogger(__name__)
 _NEEDED = {
     "config.json": ("config.json",),
     "weights": ("model.safetensors", "model.safetensors.index.json"),
-    "a tokenizer": ("tokenizer.json", "spiece.model"),
+    "tokenizer": ("tokenizer.json", "spiece.model"),
 }
 
 
@@ -42,6 +42,7 @@ class TextEncoder(nn.Module):
         self.tokenizer, self.network = self._loaded(dtype)
 
     def _loaded(self, dtype: torch.dtype) -> tuple[Any, nn.Module]:
+        from safetensors import SafetensorError
         from transformers import AutoConfig, AutoTokenizer, T5EncoderModel
 
         where = str(self.folder)
@@ -51,7 +52,7 @@ class TextEncoder(nn.Module):
                 raise StereoSyncError(f"Text encoder: '{where}' is a {kind} model; give T5 base.")
             tokenizer = AutoTokenizer.from_pretrained(where, local_files_only=True)
             network = T5EncoderModel.from_pretrained(where, local_files_only=True, use_safetensors=True, dtype=dtype)
-        except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
             said = (str(error).splitlines() or [type(error).__name__])[0]
             raise StereoSyncError(f"Text encoder: '{where}' cannot be loaded ({said}); download T5 base again.") from error
         return tokenizer, network.requires_grad_(False).eval()

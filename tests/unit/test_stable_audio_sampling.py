@@ -1,0 +1,287 @@
+"""Stable Audio Open from conditions to sound: what the model is told, the samplers, clips of any length."""
+
+import logging
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from stereosync_core.diffusion.stable_audio.conditioners import NumberConditioner
+from stereosync_core.diffusion.stable_audio.generate import (
+    StableAudioSampling,
+    encoded,
+    generate,
+    guided,
+    in_windows,
+    sample_latents,
+)
+from stereosync_core.diffusion.stable_audio.model import load_stable_audio
+from stereosync_core.diffusion.stable_audio.samplers import (
+    cosine_times,
+    dpmpp_3m_sde,
+    flow_times,
+    pingpong,
+    seeded_noise,
+    starting,
+)
+from stereosync_core.diffusion.stable_audio.text import TextEncoder
+from stereosync_core.errors import StereoSyncError
+from tests.stable_audio_release import write_release
+
+TEXT = torch.randn(1, 12, 64, generator=torch.Generator().manual_seed(3))
+QUICK = StableAudioSampling(steps=3)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return load_stable_audio(write_release(tmp_path_factory.mktemp("open")))
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    return load_stable_audio(write_release(tmp_path_factory.mktemp("small"), "open_small"))
+
+
+@pytest.fixture(scope="module")
+def t5(tmp_path_factory):
+    """A tiny T5 with a vocabulary of three words."""
+    from transformers import T5Config, T5EncoderModel, T5TokenizerFast
+
+    folder = tmp_path_factory.mktemp("t5")
+    words = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0), ("▁steps", -1.0), ("▁on", -1.0), ("▁gravel", -1.0)]
+    T5TokenizerFast(vocab=words, extra_ids=0).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = T5Config(vocab_size=16, d_model=64, d_kv=8, d_ff=32, num_layers=1, num_heads=2)
+    T5EncoderModel(config).save_pretrained(folder)
+    return folder
+
+
+# --- what the model is told
+
+
+def test_stable_audio_open_hears_130_tokens_and_both_times_globally(model):
+    told = model.conditioners(TEXT, {"seconds_start": [0.0], "seconds_total": [30.0]})
+    assert told.tokens.shape == (1, 128 + 1 + 1, 64)
+    assert torch.equal(told.tokens[:, :12], TEXT)
+    assert not told.tokens[:, 12:128].any()
+    assert torch.equal(told.globally, told.tokens[:, 128:].flatten(1))
+
+
+def test_small_hears_65_tokens_and_the_length_alone(small):
+    told = small.conditioners(TEXT, {"seconds_start": [9.0], "seconds_total": [11.0]})
+    assert told.tokens.shape == (1, 64 + 1, 64)
+    assert torch.equal(told.globally, told.tokens[:, 64])
+
+
+def test_numbers_outside_their_range_count_as_its_ends():
+    conditioner = NumberConditioner(8, 0, 512)
+    made = conditioner(torch.tensor([-3.0, 0.0, 512.0, 9999.0, 100.0]))
+    torch.testing.assert_close(made[0], made[1])
+    torch.testing.assert_close(made[2], made[3])
+    assert not torch.allclose(made[4], made[2])
+
+
+def test_a_text_over_the_length_is_cut_with_a_note_and_padding_without(model, caplog):
+    seconds = {"seconds_start": [0.0], "seconds_total": [30.0]}
+    long = torch.cat([TEXT, torch.zeros(1, 200, 64)], dim=1)
+    with caplog.at_level(logging.WARNING):
+        assert torch.equal(model.conditioners(long, seconds).tokens, model.conditioners(TEXT, seconds).tokens)
+        assert not caplog.records
+        long[:, 150] = 1
+        assert model.conditioners(long, seconds).tokens.shape == (1, 130, 64)
+    assert "212 tokens; the model sees the first 128" in caplog.text
+
+
+def test_conditions_that_are_not_whole(model):
+    with pytest.raises(StereoSyncError, match="seconds_total is missing"):
+        model.conditioners(TEXT, {"seconds_start": [0.0]})
+    with pytest.raises(StereoSyncError, match="seconds_start is missing or not finite"):
+        model.conditioners(TEXT, {"seconds_start": [math.nan], "seconds_total": [30.0]})
+    with pytest.raises(StereoSyncError, match=r"\(1, 77, 1024\) and must be \[batch, tokens, 64\].*T5"):
+        model.conditioners(torch.zeros(1, 77, 1024), {"seconds_start": [0.0], "seconds_total": [30.0]})
+
+
+# --- the text encoder
+
+
+def test_a_prompt_becomes_tokens_and_zeros_after_its_end(t5, caplog):
+    encoder = TextEncoder(t5)
+    made = encoder("steps on gravel", 8)
+    assert made.shape == (1, 8, encoder.width)
+    assert (made.abs().sum(-1) > 0).tolist() == [[True] * 4 + [False] * 4]
+    with caplog.at_level(logging.WARNING):
+        assert encoder("steps on gravel on gravel", 3).shape == (1, 3, 64)
+    assert "6 tokens; the model sees the first 3" in caplog.text
+
+
+def test_a_text_encoder_that_is_missing_incomplete_or_of_another_kind(t5, tmp_path):
+    with pytest.raises(StereoSyncError, match=r"nowhere' holds no config\.json, no weights, no tokenizer; give"):
+        TextEncoder(tmp_path / "nowhere")
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        (tmp_path / name).write_bytes((t5 / name).read_bytes())
+    TextEncoder(tmp_path)
+    (tmp_path / "tokenizer.json").rename(tmp_path / "away")
+    with pytest.raises(StereoSyncError, match="holds no tokenizer"):
+        TextEncoder(tmp_path)
+    (tmp_path / "away").rename(tmp_path / "tokenizer.json")
+    whole = (tmp_path / "model.safetensors").read_bytes()
+    (tmp_path / "model.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(StereoSyncError, match="cannot be loaded"):
+        TextEncoder(tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(StereoSyncError, match="is a bert model; give T5"):
+        TextEncoder(tmp_path)
+
+
+def test_a_prompt_without_an_encoder():
+    for text in ("steps", None):
+        with pytest.raises(StereoSyncError, match=r"no text encoder.*T5 base.*CLIPLoader"):
+            encoded(text, None, 128)
+    assert encoded(TEXT, None, 128) is TEXT
+
+
+# --- schedules and samplers
+
+
+def test_the_schedules_fall_from_noise_to_sound():
+    times = cosine_times(100)
+    levels = [math.tan(t * math.pi / 2) for t in times]
+    assert len(times) == 101
+    assert (levels[0], levels[99], times[100]) == (pytest.approx(500), pytest.approx(0.3), 0)
+    ratios = [levels[n + 1] / levels[n] for n in range(99)]
+    assert ratios == pytest.approx([ratios[0]] * 99)
+    times = flow_times(8)
+    assert (len(times), times[0], times[-1]) == (9, 1, 0)
+    assert times[1:-1] == pytest.approx([1 / (1 + math.exp(n - 6)) for n in range(1, 8)])
+    for make in (cosine_times, flow_times):
+        with pytest.raises(StereoSyncError, match="0 steps"):
+            make(0)
+
+
+def gaussian(mean: float, spread: float):
+    """The exact velocity of the objective ``v`` where sound is normally distributed."""
+
+    def velocity(x, t):
+        alpha, sigma = math.cos(t * math.pi / 2), math.sin(t * math.pi / 2)
+        sound = mean + alpha * spread**2 / (alpha**2 * spread**2 + sigma**2) * (x - alpha * mean)
+        return (alpha * x - sound) / sigma
+
+    return velocity
+
+
+def test_the_third_order_sampler_draws_from_the_distribution_it_is_told():
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(1, 64, 2000, generator=generator)
+    times = cosine_times(60, sigma_min=0.01, sigma_max=80)
+    made = dpmpp_3m_sde(gaussian(0.7, 0.4), starting(noise, times[0], "v"), times, noise=seeded_noise(noise, generator))
+    assert made.mean() == pytest.approx(0.7, abs=0.01)
+    assert made.std() == pytest.approx(0.4, abs=0.02)
+
+
+def test_without_fresh_noise_it_walks_the_flow_to_high_order():
+    noise = torch.randn(1, 4, 50, generator=torch.Generator().manual_seed(0))
+    velocity, exact = gaussian(0.7, 0.4), 0.7 + 0.4 * noise
+
+    def error(steps):
+        times = cosine_times(steps, sigma_min=1e-3, sigma_max=50)
+        made = dpmpp_3m_sde(velocity, starting(noise, times[0], "v"), times, noise=lambda *_: noise, eta=0.0)
+        return (made - exact).abs().max()
+
+    # the largest noise is not infinite, which leaves an error of its own of 0.7 / 50
+    assert error(60) < 0.02
+    assert (error(15) - error(60)).abs() < (error(8) - error(60)).abs()
+
+
+def test_pingpong_ends_at_the_sound_that_the_velocity_points_to():
+    sound, noise = torch.full((1, 2, 5), 3.0), torch.randn(1, 2, 5)
+    seen = []
+
+    def velocity(x, t):
+        seen.append(t)
+        return (x - sound) / t
+
+    made = pingpong(velocity, noise, flow_times(8), noise=seeded_noise(noise, torch.Generator()))
+    torch.testing.assert_close(made, sound)
+    assert seen == flow_times(8)[:-1]
+
+
+# --- from conditions to sound
+
+
+@pytest.mark.parametrize("sampler", [None, "dpmpp_2m"])
+def test_sound_is_exactly_as_long_as_asked_and_a_seed_means_the_same(model, sampler):
+    options, steps = StableAudioSampling(steps=3, sampler=sampler, seed=7), []
+    sound = generate(model, TEXT, 1.23, options=options, progress=lambda done, total: steps.append((done, total)))
+    assert sound.shape == (2, round(1.23 * 44100))
+    assert sound.dtype == np.float32
+    assert np.isfinite(sound).all()
+    assert steps == [(1, 3), (2, 3), (3, 3)]
+    assert np.array_equal(sound, generate(model, TEXT, 1.23, options=options))
+    other = generate(model, TEXT, 1.23, options=StableAudioSampling(steps=3, sampler=sampler, seed=8))
+    assert not np.allclose(sound, other)
+
+
+def test_small_takes_eight_steps_without_guidance(small):
+    steps = []
+    made = sample_latents(small, TEXT, 0.5, progress=lambda done, total: steps.append(total))
+    assert made.shape == (1, 4, math.ceil(0.5 * 44100 / 2048))
+    assert steps == [8] * 8
+
+
+def test_text_seconds_and_guidance_have_a_say(model):
+    plain = sample_latents(model, TEXT, 0.5, options=QUICK)
+    for other in (
+        sample_latents(model, -TEXT, 0.5, options=QUICK),
+        sample_latents(model, TEXT, 0.5, options=StableAudioSampling(steps=3, cfg=1.0)),
+        sample_latents(model, TEXT, 0.5, options=QUICK, against=-TEXT),
+    ):
+        assert (other - plain).abs().max() > 1e-3 * plain.abs().max()
+
+
+def test_guidance_leads_away_from_what_knows_neither_text_nor_seconds(model):
+    told = model.conditioners(TEXT, {"seconds_start": [0.0], "seconds_total": [1.0]})
+    x, t = torch.randn(1, 4, 10), torch.tensor([0.5])
+    with torch.inference_mode():
+        wanted, nothing = model(x, t, told), model.backbone(x, t, torch.zeros_like(told.tokens), told.globally)
+        made = guided(model, told, 3.0)(x, 0.5)
+    torch.testing.assert_close(made, nothing + 3 * (wanted - nothing), atol=1e-4, rtol=1e-4)
+
+
+def test_a_clip_longer_than_the_window_is_made_of_windows(small):
+    assert small.window == 256
+    seen = []
+
+    def velocity(x, t):
+        seen.append(x.shape)
+        return x * t
+
+    x = torch.randn(1, 4, 300)
+    torch.testing.assert_close(in_windows(velocity, [0, 44], 256, 20)(x, 0.5), x * 0.5)
+    assert seen == [(2, 4, 256)]
+    long = 14.0  # the window lasts 11.9 seconds
+    sound = generate(small, TEXT, long, options=StableAudioSampling(steps=1))
+    assert sound.shape == (2, round(long * 44100))
+
+
+def test_options_that_make_no_sense(model, small):
+    for options in ({"steps": 0}, {"steps": 2000}, {"cfg": math.nan}, {"cfg": 99.0}, {"overlap": -1.0}):
+        with pytest.raises(StereoSyncError, match="Sampler"):
+            StableAudioSampling(**options)
+    with pytest.raises(StereoSyncError, match="'pingpong' is not for this model; choose one of dpmpp_3m_sde"):
+        sample_latents(model, TEXT, 1.0, options=StableAudioSampling(sampler="pingpong"))
+    with pytest.raises(StereoSyncError, match="'dpmpp_3m_sde' is not for this model; choose one of pingpong"):
+        sample_latents(small, TEXT, 1.0, options=StableAudioSampling(sampler="dpmpp_3m_sde"))
+    for duration in (0.0, -1.0, math.nan):
+        with pytest.raises(StereoSyncError, match="above 0"):
+            sample_latents(model, TEXT, duration)
+
+
+def test_the_autoencoder_goes_both_ways_at_any_length(model):
+    sound = torch.randn(1, 2, 2048 * 3 + 100)
+    with torch.inference_mode():
+        latents = model.autoencoder.encode(sound)
+        assert latents.shape == (1, 4, 4)
+        assert model.autoencoder.decode(latents).shape == (1, 2, 4 * 2048)
+        padded = model.autoencoder.encode(torch.nn.functional.pad(sound, (0, 2048 - 100)))
+    assert torch.equal(latents, padded)

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 #: Layers of a residual unit, of an encoder's and of a decoder's block: the release's numbers, diffusers' names.
@@ -71,10 +70,3 @@ def renamed(key: str, blocks: int) -> str:
             return key
         names.append(layers[number])
     return ".".join([*names, last])
-
-
-@torch.inference_mode()
-def encode_mean(autoencoder: OobleckAutoencoder, sound: Tensor) -> Tensor:
-    """:meth:`OobleckAutoencoder.encode` of a sound of any type and place, in float32 and where the sound was."""
-    parameter = next(autoencoder.parameters())
-    return autoencoder.encode(sound.to(parameter.device, parameter.dtype)).float().to(sound.device)

@@ -74,9 +74,9 @@ class DitSampler(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "space_scale",
-                    default=DEFAULTS.cfg,
+                    default=DEFAULTS.space,
                     **scale,
-                    tooltip="How strongly boxes and depth are followed; other than cfg, each step takes half as long again.",
+                    tooltip="How strongly boxes and depth are followed. As large as cfg, each step takes a third less time.",
                 ),
                 io.Float.Input(
                     "envelope_scale",

@@ -17,7 +17,7 @@ from stereosync_core.diffusion.folder import CONFIG, read_model_config
 from stereosync_core.diffusion.loader import BUNDLED
 
 PARTS = {
-    "autoencoder": "autoencoder of one channel, 6.8 M parameters",
+    "autoencoder": "autoencoder of one channel",
     "diffusion": "StereoSync diffusion model",
     "timbre": "timbre encoder",
     "envelope": "envelope from video",

@@ -38,8 +38,10 @@ def add(subparsers: Any) -> None:
     defaults = Sampling()
     group.add_argument("--steps", type=int, default=defaults.steps)
     group.add_argument("--sampler", choices=list(SAMPLERS), default=defaults.sampler)
-    group.add_argument("--cfg", type=float, default=defaults.cfg, help=f"guidance (default: {defaults.cfg})")
-    group.add_argument("--space-scale", type=float, help="guidance by boxes and depth (default: as --cfg)")
+    group.add_argument("--cfg", type=float, default=defaults.cfg, help=f"guidance by the timbre (default: {defaults.cfg})")
+    group.add_argument(
+        "--space-scale", type=float, default=defaults.space, help=f"guidance by boxes and depth (default: {defaults.space})"
+    )
     group.add_argument("--envelope-scale", type=float, default=defaults.envelope)
 
 

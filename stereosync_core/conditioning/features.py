@@ -70,6 +70,21 @@ class SceneFeatures:
         )
 
 
+@dataclass(frozen=True)
+class Spoken:
+    """What a form of conditions has to say to the backbone; the same at every step of the sampler.
+
+    :param tokens: for cross-attention, ``[B, N, token_width]``, or None.
+    :param residuals: for the inputs of the first blocks, ``[B, T, width]`` or None each.
+    :param claims: logarithms of the shares ``[B, 1 + K, M]`` that nobody and each track have in each moment; None where the
+        form knows none.
+    """
+
+    tokens: Tensor | None
+    residuals: tuple[Tensor | None, ...] = ()
+    claims: Tensor | None = None
+
+
 def latent_count(duration: float, latent_rate: float) -> int:
     """Latent frames that cover ``duration`` seconds."""
     return max(1, int(np.ceil(duration * latent_rate - 1e-6)))
@@ -102,6 +117,22 @@ def _on_grid(depth: DepthSequence, times: np.ndarray) -> Tensor:
         torch.from_numpy(np.array(depth.maps))[:, None], size=DEPTH_GRID, mode="bilinear", antialias=True, align_corners=False
     )[:, 0]
     return torch.from_numpy(DepthSequence(small.clamp(0, 1).numpy(), depth.times).at(times)).float()
+
+
+#: Of a moment: five of the box's place and size, their five changes, and whether it is seen.
+MOMENT_VALUES = 11
+
+
+def moment_features(scene: SceneFeatures) -> Tensor:
+    """Boxes and how they move ``[B, K, M, MOMENT_VALUES]`` at the M moments of batched features; zeros where not seen."""
+    boxes, seen = scene.boxes.flatten(2, 3), scene.seen.flatten(2, 3)
+    x0, y0, x1, y1 = boxes.unbind(-1)
+    sizes = [(x1 - x0).clamp(min=1e-3).log(), (y1 - y0).clamp(min=1e-3).log()]
+    places = torch.stack([x0 + x1 - 1, y1 - 0.5, y0 - 0.5, *sizes], dim=-1)
+    both = torch.cat([seen[..., :1], seen[..., 1:] * seen[..., :-1]], dim=-1)
+    # steps show as small and quick changes; they get the size of the rest
+    changes = 40 * torch.diff(places, dim=2, prepend=places[:, :, :1]) * both[..., None]
+    return torch.cat([places * seen[..., None], changes.clamp(-3, 3), seen[..., None]], dim=-1)
 
 
 def envelope_features(envelope: Envelope, frames: int, latent_rate: float) -> tuple[Tensor, float]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .features import SUBFRAMES, SceneFeatures
+from .features import SUBFRAMES, SceneFeatures, Spoken
 
 
 class NumberToken(nn.Module):
@@ -54,8 +54,8 @@ class PaperConditions(nn.Module):
         self.project = nn.Linear(4 * inner * 2, token_width)
         self.number = NumberToken(token_width)
 
-    def forward(self, scene: SceneFeatures, envelope: Tensor) -> tuple[Tensor | None, list[Tensor | None]]:
-        """Tokens ``[B, N, token_width]`` and no residuals; ``envelope`` plays no part in this form."""
+    def forward(self, scene: SceneFeatures, envelope: Tensor) -> Spoken:
+        """Tokens ``[B, N, token_width]`` alone; ``envelope`` plays no part in this form."""
         _, count, frames = scene.boxes.shape[:3]
         seconds = frames / self.latent_rate
         maps = scene.depth[:, _evenly(frames, round(seconds * self.depth_rate))]
@@ -68,7 +68,7 @@ class PaperConditions(nn.Module):
             boxes, seen = scene.boxes.flatten(2, 3)[:, :, moments], scene.seen.flatten(2, 3)[:, :, moments]
             numbers = self.number(boxes) * seen[..., None, None]
             tokens.append(numbers.flatten(1, 3))
-        return torch.cat(tokens, dim=1), []
+        return Spoken(torch.cat(tokens, dim=1))
 
 
 def _evenly(count: int, wanted: int) -> Tensor:

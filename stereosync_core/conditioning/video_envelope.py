@@ -14,14 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from ..scene import Envelope, Tracks
-from .features import SceneFeatures, latent_count, scene_features, subframe_times
+from .features import MOMENT_VALUES, SceneFeatures, latent_count, moment_features, scene_features, subframe_times
 
 CLASSES = 64
 _MU = 127.0
 #: Level of the loudest class.
 FULL_SCALE = 0.25
-#: Of a track: five of its place and size, their five changes, whether it is seen, its motion; and the picture's motion.
-FEATURES = 13
+#: Of a track: its box and how it moves, its motion in pixels; and the picture's.
+FEATURES = MOMENT_VALUES + 2
 
 
 def to_classes(levels: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ class VideoEnvelope(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Scores ``[B, M, CLASSES]`` of ``[B, K, M, FEATURES]``."""
         batch, count = features.shape[:2]
-        seen = features[..., 10].amax(-1)[:, :, None, None]
+        seen = features[..., MOMENT_VALUES - 1].amax(-1)[:, :, None, None]
         vectors = self.track(features.flatten(0, 1).mT).unflatten(0, (batch, count)) * seen
         return self.classes(self.recurrent(vectors.sum(1).mT)[0])
 
@@ -75,16 +75,8 @@ class VideoEnvelope(nn.Module):
 
 def track_features(scene: SceneFeatures, motion: Tensor) -> Tensor:
     """Features ``[B, K, M, FEATURES]`` of batched scene features and motion ``[B, K + 1, M]``."""
-    boxes, seen = scene.boxes.flatten(2, 3), scene.seen.flatten(2, 3)
-    x0, y0, x1, y1 = boxes.unbind(-1)
-    sizes = [(x1 - x0).clamp(min=1e-3).log(), (y1 - y0).clamp(min=1e-3).log()]
-    places = torch.stack([x0 + x1 - 1, y1 - 0.5, y0 - 0.5, *sizes], dim=-1)
-    both = torch.cat([seen[..., :1], seen[..., 1:] * seen[..., :-1]], dim=-1)
-    # steps show as small and quick changes; they get the size of the rest
-    changes = 40 * torch.diff(places, dim=2, prepend=places[:, :, :1]) * both[..., None]
-    own, whole = motion[:, :-1], motion[:, -1:].expand(-1, seen.shape[1], -1)
-    moved = torch.stack([own, whole], dim=-1)
-    return torch.cat([places * seen[..., None], changes.clamp(-3, 3), seen[..., None], moved], dim=-1)
+    own, whole = motion[:, :-1], motion[:, -1:].expand(-1, motion.shape[1] - 1, -1)
+    return torch.cat([moment_features(scene), torch.stack([own, whole], dim=-1)], dim=-1)
 
 
 def resampled_motion(times: np.ndarray, motion: np.ndarray, wanted: np.ndarray) -> Tensor:

@@ -1,8 +1,10 @@
 """The bundled autoencoder: one network for a single channel, applied to each, so that no channel leaks into another.
 
-A short-time spectrum with compressed magnitudes goes through ConvNeXt blocks (Liu et al., "A ConvNet for the 2020s", 2022) and
-three halvings of time: one latent vector for 2048 samples. The decoder ends in magnitudes and phases and an inverse transform
-(Siuzdak, "Vocos", 2024), which costs little on a processor. Latents of the channels are stacked: left first, then right.
+Compressed magnitudes of a short-time spectrum go through ConvNeXt blocks (Liu et al., "A ConvNet for the 2020s", 2022) and
+three halvings of time: one latent vector for 2048 samples. The decoder gives magnitudes, and noise lends them its phases, as in
+Engel et al. ("DDSP", 2020): sixteen numbers cannot hold the phases of a scuff or of gravel, and a network that must give some
+gives the same again and again, which hums at the rate of its frames. The noise is one for both channels, so that a source keeps
+its place, and always the same at the same place in the sound. Latents of the channels are stacked: left first, then right.
 """
 
 from __future__ import annotations
@@ -13,10 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-#: Magnitudes are raised to this power on their way in: a channel 25 dB down then still has a quarter of the other's size.
+#: Magnitudes are raised to this power on their way in: a channel 25 dB down then still has two fifths of the other's size.
 COMPRESSION = 0.3
 #: Bounds of the decoder's logarithmic magnitudes; a full-scale sine reaches log(256).
 _LOG_RANGE = (-14.0, 7.0)
+#: Samples after which the noise comes again.
+_NOISE_SAMPLES = 2**19
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class ChannelAutoencoder(nn.Module):
     """
 
     window: Tensor
+    noise: Tensor
 
     def __init__(self, config: ChannelAutoencoderConfig):
         super().__init__()
@@ -74,42 +79,53 @@ class ChannelAutoencoder(nn.Module):
         self.downsampling, self.latent_channels = config.downsampling, 2 * config.latent
         bins, width = config.window // 2 + 1, config.width
         self.register_buffer("window", torch.hann_window(config.window), persistent=False)
+        noise = torch.randn(_NOISE_SAMPLES, generator=torch.Generator().manual_seed(0))
+        self.register_buffer("noise", noise / self.window.square().sum().sqrt(), persistent=False)
 
         def stack(count: int) -> list[nn.Module]:
             return [Block(width, config.expansion) for _ in range(count)]
 
-        encoder: list[nn.Module] = [nn.Linear(2 * bins, width), *stack(config.blocks[0])]
+        encoder: list[nn.Module] = [nn.Linear(bins, width), *stack(config.blocks[0])]
         for count in config.blocks[1:]:
             encoder += [Halve(width), *stack(count)]
         self.encoder = nn.Sequential(*encoder, nn.LayerNorm(width), nn.Linear(width, config.latent))
         decoder: list[nn.Module] = [nn.Linear(config.latent, width), *stack(config.blocks[-1])]
         for count in reversed(config.blocks[:-1]):
             decoder += [Double(width), *stack(count)]
-        self.decoder = nn.Sequential(*decoder, nn.LayerNorm(width), nn.Linear(width, 3 * bins))
+        self.decoder = nn.Sequential(*decoder, nn.LayerNorm(width), nn.Linear(width, bins))
 
     def encode(self, sound: Tensor) -> Tensor:
         """Latents ``[B, 2 * latent, T]`` of a stereo sound ``[B, 2, N]``; N is filled up with silence to whole latents."""
         channels = self.encode_channel(sound.flatten(0, 1))
         return channels.unflatten(0, sound.shape[:2]).flatten(1, 2)
 
-    def decode(self, latents: Tensor) -> Tensor:
-        """Sound ``[B, 2, T * downsampling]`` of latents ``[B, 2 * latent, T]``."""
+    def decode(self, latents: Tensor, start: int | Tensor = 0) -> Tensor:
+        """Sound ``[B, 2, T * downsampling]`` of latents ``[B, 2 * latent, T]``.
+
+        :param start: latent frames that come before these in the whole sound, for all or ``[B]`` for each: what is decoded in
+            pieces then has the noise of the whole.
+        """
+        sizes = self.magnitudes(latents)
+        count, _, _, frames = sizes.shape
+        begin = torch.as_tensor(start, device=sizes.device).expand(count) * self.downsampling
+        places = (begin[:, None] + torch.arange(frames * self.config.hop, device=sizes.device)) % _NOISE_SAMPLES
+        noise = self._transform(self.noise[places])
+        return self._inverse((sizes * noise[:, None]).flatten(0, 1)).unflatten(0, (count, 2))
+
+    def magnitudes(self, latents: Tensor) -> Tensor:
+        """Short-time magnitudes ``[B, 2, bins, T * downsampling / hop]`` of latents ``[B, 2 * latent, T]``."""
         channels = latents.unflatten(1, (2, self.config.latent)).flatten(0, 1)
-        return self.decode_channel(channels).unflatten(0, (len(latents), 2))
+        return self.decoder(channels.mT).mT.unflatten(0, (-1, 2)).clamp(*_LOG_RANGE).exp()
+
+    def magnitudes_of(self, sound: Tensor) -> Tensor:
+        """Those of a sound ``[B, 2, N]``, N a multiple of :attr:`downsampling`."""
+        return self._transform(sound.flatten(0, 1)).abs().unflatten(0, (-1, 2))
 
     def encode_channel(self, sound: Tensor) -> Tensor:
         """Latents ``[B, latent, T]`` of ``[B, N]``."""
         sound = nn.functional.pad(sound, (0, -sound.shape[-1] % self.downsampling))
-        spectrum = self._transform(sound)
-        size = (spectrum.abs() + 1e-8) ** (COMPRESSION - 1)
-        squeezed = torch.view_as_real(spectrum * size).mT.flatten(1, 2).mT  # [B, T, 2 * bins]
-        return self.encoder(squeezed).mT
-
-    def decode_channel(self, latents: Tensor) -> Tensor:
-        """Sound ``[B, T * downsampling]`` of ``[B, latent, T]``."""
-        level, across, up = self.decoder(latents.mT).mT.chunk(3, dim=1)
-        spectrum = torch.polar(level.clamp(*_LOG_RANGE).exp(), torch.atan2(up, across))
-        return self._inverse(spectrum)
+        sizes = (self._transform(sound).abs() + 1e-8) ** COMPRESSION
+        return self.encoder(sizes.mT).mT
 
     def _transform(self, sound: Tensor) -> Tensor:
         """Spectrum ``[B, bins, N / hop]``, each frame centred on the middle of its hop."""

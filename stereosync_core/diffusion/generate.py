@@ -39,8 +39,8 @@ class Sampling:
 
     :param steps: of the sampler.
     :param sampler: one of :data:`SAMPLERS`.
-    :param cfg: scale of classifier-free guidance for timbre, and for space where that has no own.
-    :param space: scale of the guidance by boxes and depth.
+    :param cfg: scale of classifier-free guidance for timbre.
+    :param space: scale of the guidance by boxes and depth. Chosen on validation rooms (docs/results.md).
     :param envelope: scale of the control branch.
     :param shift: above 1, more steps near the noise.
     :param overlap: seconds by which the windows of a long clip overlap.
@@ -49,7 +49,7 @@ class Sampling:
     steps: int = 16
     sampler: str = "dpmpp_2m"
     cfg: float = 1.5
-    space: float | None = None
+    space: float = 2.5
     envelope: float = 1.0
     shift: float = 1.0
     overlap: float = 0.8
@@ -60,7 +60,7 @@ class Sampling:
             raise StereoSyncError(f"Sampler: '{self.sampler}' is not known; choose one of {', '.join(SAMPLERS)}.")
         if not 1 <= self.steps <= 1000:
             raise StereoSyncError(f"Sampler: {self.steps} steps; give 1 to 1000.")
-        scales = {"cfg": self.cfg, "space": self.space or 0.0, "envelope": self.envelope}
+        scales = {"cfg": self.cfg, "space": self.space, "envelope": self.envelope}
         for name, value in scales.items():
             if not math.isfinite(value) or not -20 <= value <= 20:
                 raise StereoSyncError(f"Sampler: the scale '{name}' is {value}; give a number near 1, at most 20.")
@@ -162,7 +162,8 @@ def decode(autoencoder: ChannelAutoencoder, latents: Tensor, length: int) -> np.
     sound = np.zeros((2, frames * hop), dtype=np.float32)
     for start in range(0, frames, _DECODED):
         first, last = max(0, start - _MARGIN), min(frames, start + _DECODED + _MARGIN)
-        piece = autoencoder.decode(latents[..., first:last].to(parameter.device, parameter.dtype))[0].float().cpu().numpy()
+        part = latents[..., first:last].to(parameter.device, parameter.dtype)
+        piece = autoencoder.decode(part, first)[0].float().cpu().numpy()
         stop = min(frames, start + _DECODED)
         sound[:, start * hop : stop * hop] = piece[:, (start - first) * hop : (stop - first) * hop]
     return np.ascontiguousarray(sound[:, :length])

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..conditioning.features import SceneFeatures
+from ..conditioning.features import SceneFeatures, Spoken
 from .model import Conditions, StereoSync
 from .samplers import Velocity
 
@@ -32,10 +32,14 @@ def guided(
     parts = [(1 - cfg, bare), (cfg - space, conditions.without_space()), (space, conditions)]
     parts = [(weight, told) for weight, told in parts if weight != 0]
     joined = Conditions.join([told for _, told in parts])
+    spoken: list[Spoken] = []  # made at the first step, where the caller is in inference mode or keeps gradients
 
     def velocity(x: Tensor, t: float) -> Tensor:
         count = len(x)
-        everything = model(x.repeat(len(parts), 1, 1), x.new_full((count * len(parts),), t), joined, envelope)
+        if not spoken:
+            spoken.append(model.spoken(joined))
+        times = x.new_full((count * len(parts),), t)
+        everything = model(x.repeat(len(parts), 1, 1), times, joined, envelope, spoken[0])
         return torch.stack([weight * part for (weight, _), part in zip(parts, everything.split(count), strict=True)]).sum(0)
 
     return velocity
@@ -50,25 +54,30 @@ def windows(frames: int, length: int, overlap: int) -> list[int]:
 
 
 def in_windows(make: Callable[[Conditions], Velocity], conditions: Conditions, length: int, overlap: int) -> Velocity:
-    """A velocity for one clip of any length: at every step that of overlapping windows, faded into each other.
-
-    All windows walk down together and agree where they overlap at each step (Bar-Tal et al., "MultiDiffusion", 2023), so that
-    there is no seam to hear.
+    """A velocity for one clip of any length; see :func:`faded`.
 
     :param make: gives the velocity for a batch of windows.
     :param conditions: of one clip.
     """
-    frames = conditions.envelope.shape[-1]
-    starts = windows(frames, length, overlap)
+    starts = windows(conditions.envelope.shape[-1], length, overlap)
     if len(starts) == 1:
         return make(conditions)
-    velocity = make(Conditions.join([cut(conditions, start, length) for start in starts]))
-    ramp = torch.minimum(torch.arange(1, length + 1), torch.arange(length, 0, -1)).clamp(max=overlap).float()
+    return faded(make(Conditions.join([cut(conditions, start, length) for start in starts])), starts, length, overlap)
+
+
+def faded(velocity: Velocity, starts: list[int], length: int, overlap: int) -> Velocity:
+    """The velocity of one clip out of that of a batch of its windows, at every step faded into each other.
+
+    All windows walk down together and agree where they overlap at each step (Bar-Tal et al., "MultiDiffusion", 2023), so that
+    there is no seam to hear. One window stays as it is.
+    """
+    if len(starts) == 1:
+        return velocity
+    ramp = torch.minimum(torch.arange(1, length + 1), torch.arange(length, 0, -1)).clamp(max=max(overlap, 1)).float()
 
     def whole(x: Tensor, t: float) -> Tensor:
         parts = velocity(torch.cat([x[..., start : start + length] for start in starts]), t)
-        total, weight = torch.zeros_like(x), x.new_zeros(frames)
-        fade = ramp.to(x)
+        total, weight, fade = torch.zeros_like(x), x.new_zeros(x.shape[-1]), ramp.to(x)
         for start, part in zip(starts, parts, strict=True):
             total[0, :, start : start + length] += part * fade
             weight[start : start + length] += fade

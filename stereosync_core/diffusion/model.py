@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..conditioning.aligned import AlignedConditions
-from ..conditioning.features import SUBFRAMES, SceneFeatures
+from ..conditioning.features import SUBFRAMES, SceneFeatures, Spoken
 from ..conditioning.paper import PaperConditions
 from ..errors import StereoSyncError
 from .backbone import Backbone
@@ -105,23 +105,31 @@ class StereoSync(nn.Module):
     def objective(self) -> str:
         return self.backbone.objective
 
-    def forward(self, x: Tensor, t: Tensor, conditions: Conditions, control_scale: float = 1.0) -> Tensor:
+    def spoken(self, conditions: Conditions) -> Spoken:
+        """What timbre and space have to say: needed once a clip, not once a step."""
+        mono = conditions.envelope.unflatten(1, (-1, SUBFRAMES)).amax(1)
+        said = self.space(conditions.scene, mono)
+        timbre = self.timbre(conditions.timbre)[:, None]
+        return replace(said, tokens=timbre if said.tokens is None else torch.cat([timbre, said.tokens], dim=1))
+
+    def forward(
+        self, x: Tensor, t: Tensor, conditions: Conditions, control_scale: float = 1.0, spoken: Spoken | None = None
+    ) -> Tensor:
         """Velocity ``[B, C, T]`` at ``t [B]``.
 
         :param control_scale: of the control branch's residuals; 0 leaves the envelope out.
+        :param spoken: what :meth:`spoken` gave for the same conditions.
         """
-        mono = conditions.envelope.unflatten(1, (-1, SUBFRAMES)).amax(1)
-        tokens, residuals = self.space(conditions.scene, mono)
-        timbre = self.timbre(conditions.timbre)[:, None]
-        tokens = timbre if tokens is None else torch.cat([timbre, tokens], dim=1)
+        spoken = self.spoken(conditions) if spoken is None else spoken
+        residuals = list(spoken.residuals)
         if control_scale:
             present = conditions.has_envelope[:, :, None].expand(-1, -1, x.shape[-1])
-            heard = self.control(x, t, torch.cat([conditions.envelope, present], dim=1), tokens, None)
-            residuals = [*residuals, *[None] * (len(heard) - len(residuals))]
+            heard = self.control(x, t, torch.cat([conditions.envelope, present], dim=1), spoken.tokens, None)
+            residuals += [None] * (len(heard) - len(residuals))
             for n, residual in enumerate(heard):
                 other = residuals[n]
                 residual = control_scale * residual
                 if other is not None:
                     residual = residual + nn.functional.pad(other, (0, 0, residual.shape[1] - other.shape[1], 0))
                 residuals[n] = residual
-        return self.backbone(x, t, tokens, None, residuals)
+        return self.backbone(x, t, spoken.tokens, None, residuals)

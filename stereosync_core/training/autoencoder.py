@@ -12,10 +12,9 @@ from torch import Tensor, nn
 
 from ..diffusion.channel_autoencoder import ChannelAutoencoder, ChannelAutoencoderConfig
 from ..diffusion.folder import save_part
-from ..diffusion.loader import load_autoencoder
 from ..metrics.reconstruction import level_errors
 from ..rendering.analysis import level_difference
-from .losses import level_loss, spectra_loss
+from .losses import level_loss, likelihood_loss
 from .sounds import loud_crops, sound_bank
 
 #: Clips that the decoder's loudness is set by in the end.
@@ -26,9 +25,8 @@ class AutoencoderTask:
     """Crops of rooms, at a peak of 0.9, through the autoencoder and back.
 
     :param config: ``model`` (see :class:`ChannelAutoencoderConfig`), ``crops`` and ``frames`` (latent frames a crop) of a step,
-        ``level`` (weight of the level's loss), ``noise`` (standard deviation added to the latents, so that the decoder
-        forgives what the sampler leaves), ``train_clips`` and ``valid_clips``; ``only`` = ``decoder`` goes on from the model's
-        autoencoder and leaves its encoder, and so all latents, as they are.
+        ``level`` (weight of its loss), ``noise`` (standard deviation added to the latents, so that the decoder forgives what
+        the sampler leaves), ``train_clips`` and ``valid_clips``.
     """
 
     name = "autoencoder"
@@ -39,23 +37,18 @@ class AutoencoderTask:
         self.sounds = sound_bank(rooms / "train", config["train_clips"])
         self.held_out = sound_bank(rooms / "valid", config["valid_clips"])
 
-        self.begun = load_autoencoder(model) if config.get("only") == "decoder" else None
-
     def build(self) -> nn.Module:
-        if self.begun is None:
-            return ChannelAutoencoder(self.model)
-        self.begun.encoder.requires_grad_(False)
-        return self.begun
+        return ChannelAutoencoder(self.model)
 
     def loss(self, network: nn.Module, generator: torch.Generator, device: torch.device) -> dict[str, Tensor]:
         length = self.config["frames"] * self.model.downsampling
         wanted = loud_crops(self.sounds, self.config["crops"], length, generator).to(device)
         noise = torch.randn((len(wanted), 2 * self.model.latent, self.config["frames"]), generator=generator).to(device)
         latents = network.encode(wanted)
-        made = network.decode(latents + self.config["noise"] * noise)
+        sizes = network.magnitudes(latents + self.config["noise"] * noise), network.magnitudes_of(wanted)
         return {
-            "spectra": spectra_loss(made, wanted),
-            "level": self.config["level"] * level_loss(made, wanted),
+            "likelihood": likelihood_loss(*sizes),
+            "level": self.config["level"] * level_loss(*sizes),
             # keeps the latents near unit size, where the noise is felt
             "size": 0.01 * (latents.square().mean() - 1).square(),
         }
@@ -82,7 +75,7 @@ def calibrate(network: ChannelAutoencoder, sounds: np.ndarray) -> float:
     error = float(np.median(np.concatenate(errors)))
     head = network.decoder[-1]
     assert isinstance(head, nn.Linear)
-    head.bias[: head.out_features // 3] -= error * np.log(10) / 20
+    head.bias -= error * np.log(10) / 20
     return error
 
 

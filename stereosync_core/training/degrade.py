@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import torch
 from torch import Tensor
@@ -32,9 +32,17 @@ class Chance:
 
 def degrade(scene: SceneFeatures, generator: torch.Generator) -> SceneFeatures:
     """Batched features as an estimator would give them: boxes seldom, jittered, of a wrong size and missed for a while; tracks
-    dropped; maps blurred, shifted, of another scale, mirrored in depth, or missing."""
+    dropped; maps blurred, shifted, of another scale, mirrored in depth, or missing. A quarter of the clips stay as they are: a
+    good tracker shows the gait in the boxes, and it is worth knowing."""
     chance = Chance(generator, len(scene.boxes))
-    return _spoil_depth(_spoil_boxes(scene, chance), chance)
+    spoiled = _spoil_depth(_spoil_boxes(scene, chance), chance)
+    spared = chance.happens(0.25)
+
+    def chosen(name: str) -> Tensor:
+        kept, changed = getattr(scene, name), getattr(spoiled, name)
+        return torch.where(spared.reshape(-1, *[1] * (kept.dim() - 1)), kept, changed)
+
+    return SceneFeatures(*(chosen(field.name) for field in fields(scene)))
 
 
 def _spoil_boxes(scene: SceneFeatures, chance: Chance) -> SceneFeatures:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..conditioning.features import SceneFeatures
+from ..conditioning.features import SUBFRAMES, SceneFeatures
 from ..diffusion.backbone import noised
 from ..diffusion.folder import save_part
 from ..diffusion.guidance import guided
@@ -28,8 +28,8 @@ class DiffusionTask:
     """Noise to latents under conditions, each of which is now and then left out.
 
     :param config: ``model`` (see :class:`StereoSync`), ``batch`` windows of ``frames`` latent frames a step, ``train_clips``,
-        ``valid_clips``, ``drop`` (how often ``space``, ``timbre`` and ``envelope`` are left out), ``cues`` (``both``,
-        ``boxes`` or ``depth``).
+        ``valid_clips``, ``drop`` (how often ``space``, ``timbre`` and ``envelope`` are left out), ``ownership`` (weight of
+        :func:`ownership_loss`), ``cues`` (``both``, ``boxes`` or ``depth``).
     :param model: folder with the autoencoder and the timbre encoder.
     """
 
@@ -63,8 +63,13 @@ class DiffusionTask:
         t = torch.sigmoid(torch.randn(count, generator=generator)).to(device)
         noise = torch.randn(x0.shape, generator=generator).to(device)
         x, velocity = noised(x0, noise, t, network.objective)
-        made = network(x, t, conditions.to(device))
-        return {"velocity": (made - velocity).square().mean()}
+        conditions = conditions.to(device)
+        spoken = network.spoken(conditions)
+        losses = {"velocity": (network(x, t, conditions, spoken=spoken) - velocity).square().mean()}
+        if spoken.claims is not None:
+            owner = self.bank.windows("owner", clips, starts, frames).to(device)
+            losses["ownership"] = self.config["ownership"] * ownership_loss(spoken.claims, owner, conditions)
+        return losses
 
     def _batch(self, bank: SceneBank, clips: np.ndarray, starts: np.ndarray, frames: int) -> tuple[Tensor, Conditions]:
         envelope = bank.windows("envelope", clips, starts, frames)
@@ -116,14 +121,30 @@ class DiffusionTask:
         noise = torch.randn(x0.shape, generator=generator)
         x, velocity = noised(x0, noise, t, network.objective)
         losses = [float((network(x, t, told) - velocity).square().mean()) for told in (conditions, conditions.without_space())]
+        figures = {"velocity": losses[0], "without_space": losses[1]}
+        claims = network.spoken(conditions).claims
+        if claims is not None:
+            owner = self.held_out.windows("owner", clips, starts, frames)
+            figures["ownership"] = float(ownership_loss(claims, owner, conditions))
         one = np.flatnonzero(self.held_out.seen[:count].any(axis=(2, 3)).sum(1) == 1)[:8]
         few = self._batch(self.held_out, one, starts[one], frames)[1]
         made = euler(guided(network, few, cfg=1.5), noise[one], schedule(10))
         sounds = self.autoencoder.decode(network.restored(made)).numpy()
-        return {"velocity": losses[0], "without_space": losses[1], "placement_r": _correlation(sounds, few.scene, self.rate)}
+        return figures | {"placement_r": _correlation(sounds, few.scene, self.rate)}
 
     def save(self, network: nn.Module, folder: Path) -> None:
         save_part(folder, "diffusion", {**network.config, "window": self.config["frames"]}, network.state_dict())
+
+
+def ownership_loss(claims: Tensor, owner: Tensor, conditions: Conditions) -> Tensor:
+    """Cross entropy of the claims ``[B, 1 + K, M]`` against whose steps ring, ``owner [B, 1 + K, SUBFRAMES, T]``, over moments
+    weighted by the envelope. A step of a track that is not told of is nobody's."""
+    seen = conditions.scene.seen.flatten(2, 3)
+    owner = owner.mT.flatten(2)
+    told = owner[:, 1:] * seen
+    target = torch.cat([owner.sum(1, keepdim=True) - told.sum(1, keepdim=True), told], dim=1)
+    weight = conditions.envelope.unflatten(1, (-1, SUBFRAMES)).amax(1).mT.flatten(1) * target.sum(1)
+    return -((target * claims).sum(1) * weight).sum() / weight.sum().clamp(min=1e-6)
 
 
 def _correlation(sounds: np.ndarray, scene: SceneFeatures, latent_rate: float) -> float:

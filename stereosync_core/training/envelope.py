@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from ..diffusion.folder import read_model_config, save_part
 from ..media.output import replacing
 from .degrade import degrade
 from .scenes import MOST_TRACKS, RATE
-from .sounds import first_clips
+from .sounds import clip_rows
 
 _LATENT_HOP = 2048
 
@@ -86,7 +87,7 @@ def _bank(rooms: Path, clips: int, latent_rate: float, cache: Path) -> dict[str,
     """Boxes, what is seen, motion ``[clips, K + 1, M]`` and levels (as classes) ``[clips, M]``, kept in ``cache``."""
     path = cache / f"motion-{rooms.name}-{clips}.npz"
     if not path.exists():
-        rows = [_row(clip, latent_rate) for clip in first_clips(rooms, clips)]
+        rows = clip_rows(rooms, clips, partial(_row, latent_rate=latent_rate))
         cache.mkdir(parents=True, exist_ok=True)
         arrays = (np.stack(column) for column in zip(*rows, strict=True))
         with replacing(path) as temporary:

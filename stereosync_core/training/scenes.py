@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,13 @@ from ..conditioning.timbre import TimbreEncoder
 from ..data.rooms import RoomClip
 from ..diffusion.channel_autoencoder import ChannelAutoencoder
 from ..media.output import replacing
-from .sounds import first_clips, seen_sound
+from .sounds import clip_rows, mutes_unseen, seen_sound
 
 #: More walkers than this are in no room.
 MOST_TRACKS = 3
 RATE = 44100
+#: Seconds in which a step falls to a third, and for which it is heard at most.
+_RINGING, _HEARD = 0.05, 0.3
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class SceneBank:
     :param depth: uint8 ``[clips, T, *DEPTH_GRID]``.
     :param envelope: float16 ``[clips, SUBFRAMES, T]``, compressed.
     :param channel_envelopes: float16 ``[clips, 2, SUBFRAMES, T]``, of left and right on the same scale.
+    :param owner: float16 ``[clips, 1 + K, SUBFRAMES, T]``: the part of what sounds at each moment that comes from a step of
+        somebody out of the picture, and of each track; zeros where nobody has stepped.
     :param timbre: float16 ``[clips, E]``.
     """
 
@@ -55,6 +60,7 @@ class SceneBank:
     depth: np.ndarray
     envelope: np.ndarray
     channel_envelopes: np.ndarray
+    owner: np.ndarray
     timbre: np.ndarray
 
     def __len__(self) -> int:
@@ -94,15 +100,14 @@ def scene_bank(
     :param rooms: folder of a split.
     """
     key = hashlib.sha256()
-    for network in (autoencoder, timbre):
+    for network in (autoencoder.encoder, timbre):  # another decoder leaves latents as they are
         for name, value in sorted(network.state_dict().items()):
             key.update(name.encode() + value.detach().cpu().numpy().tobytes())
     path = cache / f"scenes-{rooms.name}-{clips}-{key.hexdigest()[:10]}.npz"
     names = list(SceneBank.__dataclass_fields__)
     if not path.exists():
         rows: list[tuple[np.ndarray, ...]] = []
-        for n, clip in enumerate(first_clips(rooms, clips)):
-            row = _row(clip, autoencoder, timbre)
+        for n, row in enumerate(clip_rows(rooms, clips, partial(_row, autoencoder=autoencoder, timbre=timbre))):
             if row is not None:
                 rows.append(row)
             if progress is not None:
@@ -143,5 +148,25 @@ def _row(clip: RoomClip, autoencoder: ChannelAutoencoder, timbre: TimbreEncoder 
         np.rint(scene.depth.numpy() * 255).astype(np.uint8).reshape(frames, *DEPTH_GRID),
         curves[0].astype(np.float16),
         curves[1:].astype(np.float16),
+        owners(clip, times).reshape(-1, frames, SUBFRAMES).transpose(0, 2, 1).astype(np.float16),
         timbre.of_sound(sound, RATE).numpy().astype(np.float16),
     )
+
+
+def owners(clip: RoomClip, times: np.ndarray) -> np.ndarray:
+    """The part that nobody in the picture and each track have in what sounds at each moment, ``[1 + MOST_TRACKS, M]``; zeros
+    where nobody has stepped. A step rings for some 50 ms and is heard by its distance."""
+    shares = np.zeros((1 + MOST_TRACKS, len(times)))
+    hidden = not mutes_unseen(clip)
+    row_of = {track.id - 1: n + 1 for n, track in enumerate(clip.tracks)}
+    for walker, (steps, seen) in enumerate(zip(clip.steps, clip.steps_visible, strict=True)):
+        for part, row in ((seen, row_of.get(walker, 0)), (~seen & hidden, 0)):
+            own = steps.times[part]
+            if not len(own):
+                continue
+            last = np.searchsorted(own, times, "right") - 1
+            since = np.where(last >= 0, times - own[np.maximum(last, 0)], np.inf)
+            near = np.interp(times, clip.times, clip.distance[walker]).clip(min=1.0)
+            shares[row] += np.exp(-np.minimum(since, 1.0) / _RINGING) / near * (since < _HEARD)
+    whole = shares.sum(0)
+    return np.where(whole > 0, shares / np.maximum(whole, 1e-9), 0.0)

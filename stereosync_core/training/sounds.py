@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from ..data.rooms import RoomClip, RoomSet
 from ..errors import StereoSyncError
@@ -41,10 +44,38 @@ def first_clips(rooms: Path, count: int) -> Iterator[RoomClip]:
 
     :raises StereoSyncError: when it has fewer.
     """
+    return islice(_checked(rooms, count), count)
+
+
+def _checked(rooms: Path, count: int) -> RoomSet:
     found = RoomSet(rooms)
     if not 0 < count <= len(found):
         raise StereoSyncError(f"Rooms: '{rooms}' has {len(found)} clips, {count} are asked for; make more with make-rooms.")
-    return islice(found, count)
+    return found
+
+
+class _Rows(Dataset):
+    def __init__(self, rooms: RoomSet, count: int, row: Callable[[RoomClip], Any]):
+        self.rooms, self.count, self.row = rooms, count, row
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Any:
+        return self.row(self.rooms[index])
+
+
+def _as_it_is(row: Any) -> Any:
+    return row
+
+
+def clip_rows(rooms: Path, count: int, row: Callable[[RoomClip], Any]) -> Iterator[Any]:
+    """``row`` of each of the first ``count`` clips of a set, in order, worked out in as many processes as there are cores.
+
+    :raises StereoSyncError: when the set has fewer.
+    """
+    rows = _Rows(_checked(rooms, count), count, row)
+    return iter(DataLoader(rows, batch_size=None, num_workers=os.cpu_count() or 1, collate_fn=_as_it_is))
 
 
 def loud_crops(bank: np.ndarray, count: int, length: int, generator: torch.Generator, choices: int = 3) -> Tensor:
@@ -64,9 +95,12 @@ def loud_crops(bank: np.ndarray, count: int, length: int, generator: torch.Gener
     return torch.stack(crops)
 
 
+def mutes_unseen(clip: RoomClip) -> bool:
+    """Whether :func:`seen_sound` leaves steps out."""
+    return not clip.all_visible and clip.number % 2 == 1
+
+
 def seen_sound(clip: RoomClip) -> np.ndarray:
     """The engine's mix float32 ``[2, N]``; in every other clip with walkers out of the picture, our own mix without their
     steps, by the same law (docs/rooms.md)."""
-    if clip.all_visible or clip.number % 2 == 0:
-        return clip.sound
-    return clip.full_mix(only_visible=True)
+    return clip.full_mix(only_visible=True) if mutes_unseen(clip) else clip.sound

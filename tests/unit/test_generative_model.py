@@ -138,3 +138,23 @@ def test_a_form_or_objective_that_is_not_known_is_named():
         diffusion(diffusion_objective="epsilon")
     with pytest.raises(StereoSyncError, match="not understood"):
         diffusion(colour="red")
+
+
+def test_every_moment_is_shared_out_among_the_tracks_seen_and_nobody():
+    network, told = diffusion("aligned"), conditions(3)
+    scene = replace(told.scene, seen=told.scene.seen.clone())
+    scene.seen[:, 1, :10] = 0
+    with torch.no_grad():
+        shares = network.spoken(replace(told, scene=scene)).claims.exp()
+    assert shares.shape == (1, 4, FRAMES * 4)
+    torch.testing.assert_close(shares.sum(1), torch.ones(1, FRAMES * 4))
+    assert shares[0, 2, :40].max() == 0, "who is not seen owns nothing"
+    assert shares[0, 2, 40:].min() > 0
+    assert shares.std(2).min() > 1e-4
+
+
+def test_what_is_said_once_a_clip_serves_at_every_step(network):
+    told = conditions()
+    with torch.no_grad():
+        spoken = network.spoken(told)
+    torch.testing.assert_close(run(network, told, spoken=spoken), run(network, told))

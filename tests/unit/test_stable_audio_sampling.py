@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from stereosync_core.diffusion.guidance import faded
 from stereosync_core.diffusion.stable_audio.conditioners import NumberConditioner
 from stereosync_core.diffusion.stable_audio.generate import (
     StableAudioSampling,
     encoded,
     generate,
     guided,
-    in_windows,
     sample_latents,
 )
 from stereosync_core.diffusion.stable_audio.model import load_stable_audio
@@ -257,7 +257,7 @@ def test_a_clip_longer_than_the_window_is_made_of_windows(small):
         return x * t
 
     x = torch.randn(1, 4, 300)
-    torch.testing.assert_close(in_windows(velocity, [0, 44], 256, 20)(x, 0.5), x * 0.5)
+    torch.testing.assert_close(faded(velocity, [0, 44], 256, 20)(x, 0.5), x * 0.5)
     assert seen == [(2, 4, 256)]
     long = 14.0  # the window lasts 11.9 seconds
     sound = generate(small, TEXT, long, options=StableAudioSampling(steps=1))

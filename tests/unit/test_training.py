@@ -1,6 +1,7 @@
 """The training loop: exact after a kill, honest about what is wrong; and the degraded conditions."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,9 +9,16 @@ import torch
 from torch import nn
 
 from stereosync_core.conditioning.features import SceneFeatures
+from stereosync_core.diffusion.channel_autoencoder import ChannelAutoencoder, ChannelAutoencoderConfig
+from stereosync_core.diffusion.model import Conditions
 from stereosync_core.errors import StereoSyncError
+from stereosync_core.rendering.gait import Steps
+from stereosync_core.scene import Track, Tracks
 from stereosync_core.training.degrade import degrade, mirror
+from stereosync_core.training.diffusion import ownership_loss
 from stereosync_core.training.loop import CHECKPOINT, LoopSettings, curves, train
+from stereosync_core.training.losses import level_loss, likelihood_loss
+from stereosync_core.training.scenes import owners
 
 pytest.importorskip("accelerate", reason="training needs accelerate (requirements-train.txt)")
 
@@ -153,3 +161,105 @@ def test_mirroring_exchanges_the_channels_and_turns_the_picture():
     np.testing.assert_allclose(after, -before, atol=1e-6)
     assert torch.equal(mirrored.depth[0], true.depth[0].flip(-1))
     assert torch.equal(mirrored.boxes[1], true.boxes[1])
+
+
+def owned_conditions() -> tuple[Conditions, torch.Tensor]:
+    """Two tracks of 10 latent frames: the first steps in the first half, the second in the second."""
+    owner = torch.zeros((1, 3, 4, 10))
+    owner[:, 1, :, :5] = 1
+    owner[:, 2, :, 5:] = 1
+    told = Conditions(scene(1, 2, 10), torch.ones((1, 4, 10)), torch.ones((1, 1)), torch.zeros((1, 8)))
+    return told, owner
+
+
+def test_claims_are_right_when_whose_step_it_was_is_known():
+    told, owner = owned_conditions()
+    shares = owner.mT.flatten(2).clamp(0.01, 0.98)
+    right, wrong = shares.log(), shares[:, [0, 2, 1]].log()
+    unsure = torch.full_like(shares, 1 / 3).log()
+    losses = [float(ownership_loss(claims, owner, told)) for claims in (right, unsure, wrong)]
+    assert losses == sorted(losses)
+    assert losses[0] < 0.05
+    assert losses[1] == pytest.approx(np.log(3), rel=1e-4)
+
+
+def test_a_step_of_a_track_that_was_dropped_is_nobodys_and_silence_counts_nothing():
+    told, owner = owned_conditions()
+    told.scene.seen[:, 0] = 0
+    nobody_first = torch.zeros((1, 3, 40))
+    nobody_first[:, 0, :20] = 1
+    nobody_first[:, 2, 20:] = 1
+    assert float(ownership_loss(nobody_first.clamp(0.01, 0.98).log(), owner, told)) < 0.05
+    assert ownership_loss(nobody_first.clamp(0.01, 0.98).log(), owner, told.without_envelope()) == 0
+
+
+def two_walkers(number: int) -> SimpleNamespace:
+    """The first steps at 0.5 s, near; the second at 0.6 s, four times as far, and at 1.5 s out of the picture."""
+    times = np.arange(0, 2, 0.1)
+    box = np.array([[0.4, 0.2, 0.6, 0.9]])
+    seen = times[times < 1.2]
+    return SimpleNamespace(
+        number=number,
+        all_visible=False,
+        times=times,
+        tracks=Tracks((Track(1, "person", times, box.repeat(20, 0)), Track(2, "person", seen, box.repeat(len(seen), 0))), 2.0),
+        steps=(Steps([0.5], [1.0], [0]), Steps([0.6, 1.5], [1.0, 1.0], [0, 1])),
+        steps_visible=(np.array([True]), np.array([True, False])),
+        distance=np.array([[2.0], [8.0]]).repeat(20, 1),
+    )
+
+
+def test_a_moment_is_owned_by_who_stepped_last_and_nearest():
+    moments = np.array([0.3, 0.52, 0.62, 1.52])
+    heard, muted = (owners(two_walkers(number), moments) for number in (0, 1))
+    assert heard.shape == (4, 4)
+    assert not heard[:, 0].any(), "nobody has stepped"
+    assert heard[1, 1] == 1
+    first = np.exp(-0.12 / 0.05) / 2
+    assert heard[1, 2] == pytest.approx(first / (first + np.exp(-0.02 / 0.05) / 8), rel=1e-6)
+    assert heard[0, 3] == 1, "who is out of the picture is nobody"
+    assert not muted[:, 3].any(), "and does not sound in every other clip"
+
+
+def noise_of(seed: int, gain: float = 1.0) -> torch.Tensor:
+    """Magnitudes of noise that dies away and is duller than white."""
+    shape = torch.linspace(1, 0.1, 200)[:, None] * torch.linspace(1, 0.05, 400)
+    parts = torch.randn((2, 4, 2, 200, 400), generator=torch.Generator().manual_seed(seed))
+    return gain * shape * parts.square().sum(0).sqrt() / 2**0.5
+
+
+def test_noise_is_likeliest_for_its_own_power_and_colour():
+    wanted, shape = noise_of(0), torch.linspace(1, 0.1, 200)[:, None] * torch.linspace(1, 0.05, 400).expand(4, 2, 200, 400)
+    right = float(likelihood_loss(shape, wanted))
+    assert right == pytest.approx(0.577, abs=0.02), "Euler's number is what is left for noise"
+    for gain in (0.8, 1.25):
+        assert likelihood_loss(shape * gain, wanted) > right + 0.02
+    grey = shape.square().mean(2, keepdim=True).sqrt().expand_as(shape)
+    assert likelihood_loss(grey, wanted) > right + 0.2
+    assert torch.isfinite(likelihood_loss(torch.zeros_like(wanted), 1e4 * wanted))
+
+
+def test_levels_are_compared_channel_by_channel():
+    wanted = noise_of(0)
+    assert level_loss(wanted, wanted) == 0
+    softer = wanted * torch.tensor([1.0, 10 ** (-3 / 20)])[:, None, None]
+    assert level_loss(softer, wanted) == pytest.approx(3 / 10 * np.log(10) / 2, rel=0.01)
+
+
+def test_left_and_right_share_their_noise():
+    torch.manual_seed(0)
+    network = ChannelAutoencoder(ChannelAutoencoderConfig(width=16, expansion=2, latent=4))
+    one = torch.randn((1, 4, 12))
+    with torch.no_grad():
+        sound, later = (network.decode(one.repeat(1, 2, 1), start) for start in (0, 40))
+    torch.testing.assert_close(sound[:, 0], sound[:, 1])
+    assert (sound - later).abs().max() > 0.1 * sound.abs().max(), "other noise at another place"
+
+
+def test_latents_know_magnitudes_and_no_phases():
+    torch.manual_seed(0)
+    network = ChannelAutoencoder(ChannelAutoencoderConfig(width=16, expansion=2, latent=4))
+    sound = torch.randn((1, 2, 8192)) * 0.1
+    with torch.no_grad():
+        torch.testing.assert_close(network.encode(-sound), network.encode(sound))
+        assert (network.encode(sound.flip(-1)) - network.encode(sound)).abs().max() > 1e-3

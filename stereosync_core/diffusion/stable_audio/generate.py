@@ -13,7 +13,7 @@ from torch import Tensor
 from ...conditioning.features import latent_count
 from ...errors import StereoSyncError
 from ..generate import decode
-from ..guidance import windows
+from ..guidance import faded, windows
 from ..samplers import Progress, Velocity
 from .conditioners import Told
 from .model import StableAudio
@@ -87,24 +87,6 @@ def guided(model: StableAudio, told: Told, cfg: float) -> Velocity:
     return velocity
 
 
-def in_windows(velocity: Velocity, starts: list[int], length: int, overlap: int) -> Velocity:
-    """The velocity of one clip of any length from that of a batch of its windows, which are faded into each other in each step
-    (Bar-Tal et al., "MultiDiffusion", 2023)."""
-    if len(starts) == 1:
-        return velocity
-    ramp = torch.minimum(torch.arange(1, length + 1), torch.arange(length, 0, -1)).clamp(max=max(overlap, 1)).float()
-
-    def whole(x: Tensor, t: float) -> Tensor:
-        parts = velocity(torch.cat([x[..., start : start + length] for start in starts]), t)
-        total, weight, fade = torch.zeros_like(x), x.new_zeros(x.shape[-1]), ramp.to(x)
-        for start, part in zip(starts, parts, strict=True):
-            total[0, :, start : start + length] += part * fade
-            weight[start : start + length] += fade
-        return total / weight
-
-    return whole
-
-
 @torch.inference_mode()
 def sample_latents(
     model: StableAudio,
@@ -141,7 +123,7 @@ def sample_latents(
         "seconds_total": [duration] * len(starts),
     }
     told = model.conditioners(text, seconds, against)
-    velocity = in_windows(guided(model, told, cfg), starts, window, overlap)
+    velocity = faded(guided(model, told, cfg), starts, window, overlap)
     generator = torch.Generator().manual_seed(options.seed % 2**63)
     noise = torch.randn((1, model.autoencoder.latent_channels, frames), generator=generator).to(model.place[0])
     arguments = {

@@ -145,7 +145,9 @@ def test_every_moment_is_shared_out_among_the_tracks_seen_and_nobody():
     scene = replace(told.scene, seen=told.scene.seen.clone())
     scene.seen[:, 1, :10] = 0
     with torch.no_grad():
-        shares = network.spoken(replace(told, scene=scene)).claims.exp()
+        claims = network.spoken(replace(told, scene=scene)).claims
+    assert claims is not None
+    shares = claims.exp()
     assert shares.shape == (1, 4, FRAMES * 4)
     torch.testing.assert_close(shares.sum(1), torch.ones(1, FRAMES * 4))
     assert shares[0, 2, :40].max() == 0, "who is not seen owns nothing"

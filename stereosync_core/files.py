@@ -10,12 +10,29 @@ import json
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from .errors import StereoSyncError
 from .media.output import replacing
 from .scene import DepthSequence, Track, Tracks
+
+
+def read_object(path: Path, what: str, remedy: str) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    :param what: begins the error.
+    :param remedy: ends it.
+    :raises StereoSyncError: when the file is missing, cannot be read, or holds no JSON object.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("it is no object")
+    except (OSError, ValueError) as error:
+        raise StereoSyncError(f"{what}: '{path}' cannot be read ({error}); {remedy}.") from error
+    return content
 
 
 def save_tracks(path: Path, tracks: Tracks) -> Path:

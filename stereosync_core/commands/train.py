@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from ..diffusion.folder import set_base
 from ..errors import StereoSyncError
+from ..files import read_object
 from .make_rooms import default_folder
 
 CONFIGS = Path(__file__).resolve().parents[1] / "training" / "configs"
@@ -42,7 +43,7 @@ def add(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    from ..training.loop import LoopSettings, curves, read_config, train
+    from ..training.loop import LoopSettings, curves, train
 
     try:
         import accelerate  # noqa: F401
@@ -50,7 +51,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         raise StereoSyncError("Training needs accelerate; run: pip install -r requirements-train.txt") from error
     started = time.perf_counter()
     path = arguments.config or CONFIGS / f"{arguments.part}.json"
-    config = read_config(path)
+    config = read_object(path, "Config", "give a training's JSON file, such as those in stereosync_core/training/configs")
     if config.get("task") != arguments.part:
         raise StereoSyncError(f"Config: '{path}' is for training '{config.get('task')}', not '{arguments.part}'.")
     loop = dict(config.get("loop", {}))

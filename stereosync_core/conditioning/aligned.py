@@ -56,15 +56,16 @@ class Ownership(nn.Module):
         self.recurrent = nn.LSTM(2 * width, width, batch_first=True, bidirectional=True)
         self.claim = nn.Linear(2 * width, 1)
 
-    def forward(self, scene: SceneFeatures, envelope: Tensor) -> Tensor:
+    def forward(self, moments: Tensor, envelope: Tensor) -> Tensor:
         """Logarithms of the shares ``[B, 1 + K, M]`` of nobody and of each track in each moment.
 
+        :param moments: ``[B, K, M, MOMENT_VALUES]``, see :func:`moment_features`.
         :param envelope: ``[B, SUBFRAMES, T]``.
         """
-        batch, count = scene.seen.shape[:2]
-        seen = scene.seen.flatten(2, 3)
+        batch, count = moments.shape[:2]
+        seen = moments[..., -1]
         heard = envelope.mT.flatten(1)[:, None, :, None].expand(-1, count, -1, -1)
-        values = torch.cat([moment_features(scene), heard], dim=-1)
+        values = torch.cat([moments, heard], dim=-1)
         own = self.track(values.flatten(0, 1).mT).mT.unflatten(0, (batch, count)) * seen[..., None]
         others = own.sum(1, keepdim=True) - own
         hidden = self.recurrent(torch.cat([own, others], dim=-1).flatten(0, 1))[0]
@@ -107,13 +108,14 @@ class AlignedConditions(nn.Module):
         if count:
             values = torch.cat([box_values(scene), envelope.mT[:, None].expand(-1, count, -1, -1)], dim=-1)
             vectors = self.track(values.flatten(0, 1)).unflatten(0, (batch, count))
-            claims = self.ownership(scene, envelope)
+            moments = moment_features(scene)
+            claims = self.ownership(moments, envelope)
             shares = claims.exp()
             # the owner's box at every moment, and the owner's vector at every latent frame
-            moments = (shares[:, 1:, :, None] * moment_features(scene)).sum(1)
+            owned = (shares[:, 1:, :, None] * moments).sum(1)
             shares = shares.unflatten(2, (frames, SUBFRAMES)).mean(-1)
             summed = summed + (shares[:, 1:, :, None] * vectors).sum(1) + shares[:, 0, :, None] * self.nobody
-            summed = summed + self.owned(moments.unflatten(1, (frames, SUBFRAMES)).flatten(2))
+            summed = summed + self.owned(owned.unflatten(1, (frames, SUBFRAMES)).flatten(2))
         else:
             summed = summed + self.nobody
         mixed = self.norm(self.mix(summed))

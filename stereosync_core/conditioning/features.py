@@ -6,7 +6,8 @@ One form of numbers serves training, both forms of conditions and the sampler; w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ from ..scene import DepthSequence, Envelope, Tracks
 
 #: Moments of a latent frame at which boxes and envelope are read: 86 a second at the usual 46 ms a latent.
 SUBFRAMES = 4
+#: Of a moment: five of the box's place and size, their five changes, and whether it is seen.
+MOMENT_VALUES = 11
 #: Rows and columns of the depth maps.
 DEPTH_GRID = (12, 16)
 #: Level of the loudest moment of the envelope in the sound that the autoencoder sees.
@@ -46,13 +49,18 @@ class SceneFeatures:
         part = slice(start, start + length)
         return SceneFeatures(self.boxes[:, part], self.seen[:, part], self.depth[part], self.has_depth)
 
+    @staticmethod
+    def combined(function: Callable[..., Tensor], *scenes: SceneFeatures) -> SceneFeatures:
+        """``function`` of each tensor of all scenes."""
+        return SceneFeatures(*(function(*(getattr(scene, field.name) for scene in scenes)) for field in fields(SceneFeatures)))
+
     def to(self, *arguments) -> SceneFeatures:
         """On another device or of another dtype."""
-        return SceneFeatures(*(value.to(*arguments) for value in (self.boxes, self.seen, self.depth, self.has_depth)))
+        return SceneFeatures.combined(lambda value: value.to(*arguments), self)
 
     def without_space(self) -> SceneFeatures:
         """The same shapes with nothing in them: no tracks, no depth."""
-        return SceneFeatures(*(torch.zeros_like(value) for value in (self.boxes, self.seen, self.depth, self.has_depth)))
+        return SceneFeatures.combined(torch.zeros_like, self)
 
     @staticmethod
     def stack(clips: list[SceneFeatures]) -> SceneFeatures:
@@ -117,10 +125,6 @@ def _on_grid(depth: DepthSequence, times: np.ndarray) -> Tensor:
         torch.from_numpy(np.array(depth.maps))[:, None], size=DEPTH_GRID, mode="bilinear", antialias=True, align_corners=False
     )[:, 0]
     return torch.from_numpy(DepthSequence(small.clamp(0, 1).numpy(), depth.times).at(times)).float()
-
-
-#: Of a moment: five of the box's place and size, their five changes, and whether it is seen.
-MOMENT_VALUES = 11
 
 
 def moment_features(scene: SceneFeatures) -> Tensor:

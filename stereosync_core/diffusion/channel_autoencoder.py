@@ -99,18 +99,17 @@ class ChannelAutoencoder(nn.Module):
         channels = self.encode_channel(sound.flatten(0, 1))
         return channels.unflatten(0, sound.shape[:2]).flatten(1, 2)
 
-    def decode(self, latents: Tensor, start: int | Tensor = 0) -> Tensor:
+    def decode(self, latents: Tensor, start: int = 0) -> Tensor:
         """Sound ``[B, 2, T * downsampling]`` of latents ``[B, 2 * latent, T]``.
 
-        :param start: latent frames that come before these in the whole sound, for all or ``[B]`` for each: what is decoded in
-            pieces then has the noise of the whole.
+        :param start: latent frames that come before these in the whole sound: what is decoded in pieces then has the noise of
+            the whole.
         """
         sizes = self.magnitudes(latents)
-        count, _, _, frames = sizes.shape
-        begin = torch.as_tensor(start, device=sizes.device).expand(count) * self.downsampling
-        places = (begin[:, None] + torch.arange(frames * self.config.hop, device=sizes.device)) % _NOISE_SAMPLES
-        noise = self._transform(self.noise[places])
-        return self._inverse((sizes * noise[:, None]).flatten(0, 1)).unflatten(0, (count, 2))
+        length = latents.shape[-1] * self.downsampling
+        places = (start * self.downsampling + torch.arange(length, device=sizes.device)) % _NOISE_SAMPLES
+        noise = self._transform(self.noise[places][None])
+        return self._inverse((sizes * noise).flatten(0, 1)).unflatten(0, (-1, 2))
 
     def magnitudes(self, latents: Tensor) -> Tensor:
         """Short-time magnitudes ``[B, 2, bins, T * downsampling / hop]`` of latents ``[B, 2 * latent, T]``."""

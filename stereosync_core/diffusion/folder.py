@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import StereoSyncError
+from ..files import read_object
 from ..media.output import replacing
 
 CONFIG = "config.json"
@@ -25,13 +26,7 @@ def read_model_config(folder: Path) -> dict[str, Any]:
     path = Path(folder) / CONFIG
     if not path.is_file():
         raise StereoSyncError(f"Model: '{folder}' has no {CONFIG}; give a folder that holds a StereoSync model.")
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(config, dict):
-            raise ValueError("it is no object")
-    except (OSError, ValueError) as error:
-        raise StereoSyncError(f"Model: '{path}' cannot be read ({error}); copy the model's folder again.") from error
-    return config
+    return read_object(path, "Model", "copy the model's folder again")
 
 
 def read_weights(folder: Path, part: str) -> dict[str, Tensor]:
@@ -61,19 +56,21 @@ def load_into(network: torch.nn.Module, weights: Mapping[str, Tensor], folder: P
     own = network.state_dict()
     missing, extra = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
     shapes = [key for key in own.keys() & weights.keys() if own[key].shape != weights[key].shape]
-    wrong = [
-        f"{word} {', '.join(keys[:3])}"
-        for word, keys in (("lacks", missing), ("has also", extra), ("of another shape:", shapes))
-        if keys
-    ]
+    wrong = mismatch(missing, extra, shapes)
     if wrong:
         raise StereoSyncError(
-            f"Model: '{Path(folder) / part}.safetensors' does not fit its config.json ({'; '.join(wrong)}); "
+            f"Model: '{Path(folder) / part}.safetensors' does not fit its config.json ({wrong}); "
             "it is of another model, or one of the two files was changed."
         )
     if not all(torch.isfinite(value).all() for value in weights.values() if value.is_floating_point()):
         raise StereoSyncError(f"Model: '{Path(folder) / part}.safetensors' holds NaN or infinite weights; copy it again.")
     network.load_state_dict(dict(weights))
+
+
+def mismatch(missing: list[str], extra: list[str], shapes: list[str]) -> str:
+    """What is wrong with a file's keys, in words, the first three of each kind; empty when nothing is."""
+    kinds = (("lacks", missing), ("has also", extra), ("of another shape:", shapes))
+    return "; ".join(f"{word} {', '.join(sorted(keys)[:3])}{' ...' if len(keys) > 3 else ''}" for word, keys in kinds if keys)
 
 
 def save_part(folder: Path, part: str, config: dict[str, Any], weights: Mapping[str, Tensor]) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..conditioning.features import (
     REFERENCE_LEVEL,
@@ -21,7 +22,6 @@ from ..conditioning.features import (
 )
 from ..errors import StereoSyncError
 from ..scene import DepthSequence, Envelope, Tracks
-from .channel_autoencoder import ChannelAutoencoder
 from .guidance import guided, in_windows
 from .loader import Model
 from .model import Conditions
@@ -154,8 +154,18 @@ def decoded(model: Model, latents: Tensor, duration: float, loudest: float) -> n
     return decode(model.autoencoder, latents, round(duration * model.sample_rate)) * np.float32(loudest / REFERENCE_LEVEL)
 
 
+class Decoder(Protocol):
+    """What decodes latents piece by piece: the bundled autoencoder, and Stable Audio Open's."""
+
+    downsampling: int
+
+    def decode(self, latents: Tensor, start: int = 0) -> Tensor: ...
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]: ...
+
+
 @torch.inference_mode()
-def decode(autoencoder: ChannelAutoencoder, latents: Tensor, length: int) -> np.ndarray:
+def decode(autoencoder: Decoder, latents: Tensor, length: int) -> np.ndarray:
     """Sound float32 ``[2, length]`` of latents ``[1, C, T]``, decoded piece by piece so that memory does not grow."""
     parameter = next(autoencoder.parameters())
     frames, hop = latents.shape[-1], autoencoder.downsampling

@@ -35,6 +35,11 @@ class Conditions:
     has_envelope: Tensor
     timbre: Tensor
 
+    @property
+    def mono_envelope(self) -> Tensor:
+        """``[B, SUBFRAMES, T]``, the louder channel where there are two."""
+        return self.envelope.unflatten(1, (-1, SUBFRAMES)).amax(1)
+
     def without_space(self) -> Conditions:
         return replace(self, scene=self.scene.without_space())
 
@@ -52,10 +57,7 @@ class Conditions:
     @staticmethod
     def join(several: list[Conditions]) -> Conditions:
         """One batch of several of the same number of tracks and frames."""
-        scenes = [one.scene for one in several]
-        scene = SceneFeatures(
-            *(torch.cat([getattr(part, name) for part in scenes]) for name in ("boxes", "seen", "depth", "has_depth"))
-        )
+        scene = SceneFeatures.combined(lambda *parts: torch.cat(parts), *(one.scene for one in several))
         others = (torch.cat([getattr(one, name) for one in several]) for name in ("envelope", "has_envelope", "timbre"))
         return Conditions(scene, *others)
 
@@ -107,8 +109,7 @@ class StereoSync(nn.Module):
 
     def spoken(self, conditions: Conditions) -> Spoken:
         """What timbre and space have to say: needed once a clip, not once a step."""
-        mono = conditions.envelope.unflatten(1, (-1, SUBFRAMES)).amax(1)
-        said = self.space(conditions.scene, mono)
+        said = self.space(conditions.scene, conditions.mono_envelope)
         timbre = self.timbre(conditions.timbre)[:, None]
         return replace(said, tokens=timbre if said.tokens is None else torch.cat([timbre, said.tokens], dim=1))
 

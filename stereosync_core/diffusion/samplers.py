@@ -33,7 +33,7 @@ def euler(velocity: Velocity, x: Tensor, times: list[float], progress: Progress 
     """First order; one evaluation a step. For rectified flow: ``dx/dt`` is the velocity."""
     for n in range(len(times) - 1):
         x = x + (times[n + 1] - times[n]) * velocity(x, times[n])
-        _note(progress, n, times)
+        stepped(progress, n, times)
     return x
 
 
@@ -47,7 +47,7 @@ def heun(velocity: Velocity, x: Tensor, times: list[float], progress: Progress |
             slope = (slope + velocity(ahead, times[n + 1])) / 2
             ahead = x + span * slope
         x = ahead
-        _note(progress, n, times)
+        stepped(progress, n, times)
     return x
 
 
@@ -76,7 +76,7 @@ def dpmpp_2m(
             decay = sigma_next / sigma
             x = decay * x + (alpha_next - alpha * decay) * pointed
         before, width_before = sound, width
-        _note(progress, n, times)
+        stepped(progress, n, times)
     return x
 
 
@@ -89,7 +89,8 @@ def _log_ratio(alpha: float, sigma: float) -> float:
     return float(torch.log(torch.tensor(max(alpha, 1e-9) / sigma, dtype=torch.float64)))
 
 
-def _note(progress: Progress | None, n: int, times: list[float]) -> None:
+def stepped(progress: Progress | None, n: int, times: list[float]) -> None:
+    """Tell that step ``n``, from 0, of a walk over ``times`` is done."""
     if progress is not None:
         progress(n + 1, len(times) - 1)
 

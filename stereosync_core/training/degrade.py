@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -38,11 +38,10 @@ def degrade(scene: SceneFeatures, generator: torch.Generator) -> SceneFeatures:
     spoiled = _spoil_depth(_spoil_boxes(scene, chance), chance)
     spared = chance.happens(0.25)
 
-    def chosen(name: str) -> Tensor:
-        kept, changed = getattr(scene, name), getattr(spoiled, name)
+    def chosen(kept: Tensor, changed: Tensor) -> Tensor:
         return torch.where(spared.reshape(-1, *[1] * (kept.dim() - 1)), kept, changed)
 
-    return SceneFeatures(*(chosen(field.name) for field in fields(scene)))
+    return SceneFeatures.combined(chosen, scene, spoiled)
 
 
 def _spoil_boxes(scene: SceneFeatures, chance: Chance) -> SceneFeatures:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..conditioning.features import SUBFRAMES, SceneFeatures
+from ..conditioning.features import SceneFeatures
 from ..diffusion.backbone import noised
 from ..diffusion.folder import save_part
 from ..diffusion.guidance import guided
@@ -143,7 +143,7 @@ def ownership_loss(claims: Tensor, owner: Tensor, conditions: Conditions) -> Ten
     owner = owner.mT.flatten(2)
     told = owner[:, 1:] * seen
     target = torch.cat([owner.sum(1, keepdim=True) - told.sum(1, keepdim=True), told], dim=1)
-    weight = conditions.envelope.unflatten(1, (-1, SUBFRAMES)).amax(1).mT.flatten(1) * target.sum(1)
+    weight = conditions.mono_envelope.mT.flatten(1) * target.sum(1)
     return -((target * claims).sum(1) * weight).sum() / weight.sum().clamp(min=1e-6)
 
 

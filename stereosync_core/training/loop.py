@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import csv
 import ctypes
-import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -263,20 +262,3 @@ def draw_curves(folder: Path) -> None:
         axes.grid(alpha=0.3)
     with replacing(folder / "curves.png") as temporary:
         figure.savefig(temporary, dpi=90, format="png")
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """A training's JSON file.
-
-    :raises StereoSyncError: when it is missing or no JSON.
-    """
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StereoSyncError(f"Config: '{path}' cannot be read ({error}).") from error
-
-
-def batches(count: int, size: int) -> Iterator[slice]:
-    """Slices of at most ``size`` over ``count``."""
-    for start in range(0, count, size):
-        yield slice(start, min(start + size, count))

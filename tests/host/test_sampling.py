@@ -23,6 +23,14 @@ def saved(host, graph, clip, sampler):
     return sound_of(host.path_of(result.outputs[saving.number]["images"][0]))
 
 
+def refused(host, graph, clip, sampler) -> str:
+    """What the user is told."""
+    graph.add("StereoSyncSoundOntoVideo", video=clip.video, audio=sampler.audio)
+    result = run(host, graph)
+    assert result.status == "error"
+    return result.error or ""
+
+
 @pytest.mark.parametrize("way", ["none", "audio", "curve"])
 def test_sound_with_every_kind_of_envelope_is_as_long_as_the_clip(host, graph, small_clip, way):
     clip = graph.add("StereoSyncLoadVideo", file=small_clip)
@@ -49,17 +57,12 @@ def test_a_reference_sound_gives_the_timbre(host, graph, small_clip):
 def test_a_curve_that_is_not_understood_is_quoted(host, graph, small_clip):
     clip = graph.add("StereoSyncLoadVideo", file=small_clip)
     _, sampler = sampled(graph, clip, envelope=graph.add("StereoSyncEnvelopeCurve", curve="now and then"))
-    graph.add("StereoSyncSoundOntoVideo", video=clip.video, audio=sampler.audio)
-    result = run(host, graph)
-    assert result.status == "error"
-    assert "'now and then' is not understood" in (result.error or "")
+    assert "'now and then' is not understood" in refused(host, graph, clip, sampler)
 
 
 def test_a_model_that_is_not_there_is_named(host, graph, small_clip):
     clip = graph.add("StereoSyncLoadVideo", file=small_clip)
     _, sampler = sampled(graph, clip, model=graph.add("StereoSyncModelLoader", model="mine"))
-    graph.add("StereoSyncSoundOntoVideo", video=clip.video, audio=sampler.audio)
-    result = run(host, graph)
-    assert result.status == "error"
-    assert "config.json" in (result.error or "")
-    assert "mine" in (result.error or "")
+    error = refused(host, graph, clip, sampler)
+    assert "config.json" in error
+    assert "mine" in error

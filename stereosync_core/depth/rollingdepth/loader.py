@@ -6,7 +6,6 @@ own pipeline class does not exist in diffusers; its parts do.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import torch
 from torch import nn
 
 from ...errors import StereoSyncError
+from ...files import read_object
 from ...media.output import replacing
 from .model import RollingDepthModel
 
@@ -131,15 +131,9 @@ def _config(folder: Path, part: str, name: str = "config.json") -> dict[str, Any
 
 
 def _json(path: Path, part: str) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise StereoSyncError(missing(path.parent.parent, f"{part}/{path.name}")) from error
-    except (OSError, ValueError) as error:
-        raise StereoSyncError(f"RollingDepth: {path} cannot be read ({error}); download it again from {LINK}") from error
-    if not isinstance(content, dict):
-        raise StereoSyncError(f"RollingDepth: {path} is not what it should be; download it again from {LINK}")
-    return content
+    if not path.exists():
+        raise StereoSyncError(missing(path.parent.parent, f"{part}/{path.name}"))
+    return read_object(path, "RollingDepth", f"download it again from {LINK}")
 
 
 def _weights(folder: Path, stem: str, dtype: torch.dtype) -> Path:

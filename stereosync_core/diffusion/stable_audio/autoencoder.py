@@ -41,10 +41,10 @@ class OobleckAutoencoder(nn.Module):
         over = -sound.shape[-1] % self.downsampling
         return self.network.encode(nn.functional.pad(sound, (0, over))).latent_dist.mode()
 
-    def decode(self, latents: Tensor, first: int = 0) -> Tensor:
+    def decode(self, latents: Tensor, start: int = 0) -> Tensor:
         """Sound ``[B, 2, T * downsampling]`` of latents ``[B, C, T]``.
 
-        :param first: number of the first latent frame within its clip; it makes no difference here.
+        :param start: latent frames that come before these in the whole sound; it makes no difference here.
         """
         return self.network.decode(latents).sample
 

@@ -95,20 +95,6 @@ def recognise(shapes: Mapping[str, tuple[int, ...]], where: Path) -> dict[str, A
     )
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """A ``model_config.json``.
-
-    :raises StereoSyncError: when it cannot be read or is no JSON object.
-    """
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(config, dict):
-            raise ValueError("it is no object")
-    except (OSError, ValueError) as error:
-        raise StereoSyncError(f"Stable Audio: '{path}' cannot be read ({error}); download it again.") from error
-    return config
-
-
 def understood(config: Mapping[str, Any], where: Path) -> StableAudioConfig:
     """What a release's config says.
 

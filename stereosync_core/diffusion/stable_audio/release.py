@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import StereoSyncError
-from .config import StableAudioConfig, read_config, recognise, understood
+from ...files import read_object
+from .config import StableAudioConfig, recognise, understood
 
 WEIGHTS, CONFIG = "model.safetensors", "model_config.json"
 #: Beginnings of the keys that belong to the model.
@@ -63,7 +64,9 @@ def open_release(path: Path, config: Mapping[str, Any] | None = None) -> Release
     path = Path(path)
     told = path
     if path.is_dir():
-        config, told = (read_config(_config_of(path)), path / CONFIG) if config is None else (config, told)
+        if config is None:
+            told = _config_of(path)
+            config = read_object(told, "Stable Audio", "download it again")
         path = _weights_of(path)
     entries = _entries(path)
     if config is None:

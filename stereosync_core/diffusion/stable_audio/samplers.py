@@ -77,7 +77,7 @@ def dpmpp_3m_sde(
             x = _step(x, sounds, widths, eta)
             if eta:
                 x = x + sigma_next * math.sqrt(-math.expm1(-2 * eta * widths[0])) * noise(sigma, sigma_next)
-        plain._note(progress, n, times)
+        plain.stepped(progress, n, times)
     return x
 
 
@@ -106,7 +106,7 @@ def pingpong(velocity: Velocity, x: Tensor, times: list[float], progress: Progre
         x = x - t * velocity(x, t)
         if t_next:
             x = (1 - t_next) * x + t_next * noise(t, t_next)
-        plain._note(progress, n, times)
+        plain.stepped(progress, n, times)
     return x
 
 

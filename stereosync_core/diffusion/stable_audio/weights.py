@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import StereoSyncError
+from ..folder import mismatch
 from .release import AUTOENCODER, BACKBONE, NUMBERS, Release
 
 #: What of the file is mapped at a time; its pages count as memory until they are let go.
@@ -99,14 +100,10 @@ def _plain(shape: tuple[int, ...]) -> list[int]:
 
 
 def _complain(release: Release, missing: list[str], extra: list[str], other: list[str]) -> None:
-    wrong = [
-        f"{word} {', '.join(sorted(keys)[:3])}{' ...' if len(keys) > 3 else ''}"
-        for word, keys in (("lacks", missing), ("has also", extra), ("of another shape:", other))
-        if keys
-    ]
+    wrong = mismatch(missing, extra, other)
     if wrong:
         raise StereoSyncError(
-            f"Stable Audio: '{release.path}' does not fit its config ({'; '.join(wrong)}); one of the two is of another "
+            f"Stable Audio: '{release.path}' does not fit its config ({wrong}); one of the two is of another "
             "model, or was changed. Download both from the release's page again."
         )
 

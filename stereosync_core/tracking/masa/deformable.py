@@ -33,6 +33,7 @@ def deformable_convolution(
     """
     if x.device.type == "cuda":
         # There torchvision's operator samples in a kernel of its own, and is the quickest there is.
+        # A torchvision built for the processor alone has no such kernel, and says so by this error.
         with suppress(NotImplementedError):
             x_, offset_, weight_ = x.contiguous(), offset.contiguous(), weight.contiguous()
             return deform_conv2d(x_, offset_, weight_, stride=stride, padding=1, mask=mask.contiguous())

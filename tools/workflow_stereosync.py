@@ -85,8 +85,8 @@ STEREOSYNC = Design(
         Node(
             "plot",
             "StereoSyncScenePlot",
-            (SOUND_X, 620),
-            (580, 255),
+            (SOUND_X, 585),
+            (580, 290),
             {"tracks": "tracks.tracks", "audio": "sampler.audio", "depth": "depth.depth"},
         ),
         Note(
@@ -104,10 +104,10 @@ STEREOSYNC = Design(
     [
         GROUPS[0],
         Group("2 · Where things are", (365, 0, 310, 440), GREEN),
-        Group("3 · The model, and what it is told", (690, 0, 610, 520), VIOLET),
+        Group("3 · The model, and what it is told", (690, 0, 610, 510), VIOLET),
         Group("4 · Result", (1315, 0, 390, 550), ORANGE),
         Group("Look at what was found", (365, 460, 310, 430), GREY),
-        Group("Look: the dots follow the line", (690, 545, 610, 345), GREY),
+        Group("Look: the dots follow the line", (690, 520, 610, 370), GREY),
     ],
     *VIEW,
 )

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from ..errors import StereoSyncError
 
@@ -38,28 +39,45 @@ def transformer_class() -> type[nn.Module]:
 
 @dataclass
 class Running:
-    """What the blocks need of a step: ``hidden [B, P + T, D]``, with P tokens before the latents, and what goes with it."""
+    """What the blocks need of a step: ``hidden [B, P + T, D]``, with P tokens before the latents, and what goes with it.
+
+    :ivar beside: tokens that are attended to by themselves; see :meth:`Backbone.forward`.
+    """
 
     hidden: Tensor
     context: Tensor | None
     rotary: Any
     modulation: Tensor | None
     prepended: int
+    beside: Tensor | None = None
 
-    def through(self, block: nn.Module) -> None:
-        """Take the hidden state through a block."""
-        self.hidden = block(self.hidden, context=self.context, rotary_pos_emb=self.rotary, global_cond=self.modulation)
+    def through(self, block: nn.Module, checkpointed: bool = False) -> None:
+        """Take the hidden state through a block.
+
+        :param checkpointed: forget what the block computes inside, and compute it again for the gradients.
+        """
+        if checkpointed and torch.is_grad_enabled():
+            self.hidden = checkpoint(self._after, block, self.hidden, use_reentrant=False)
+        else:
+            self.hidden = self._after(block, self.hidden)
+
+    def _after(self, block: nn.Module, hidden: Tensor) -> Tensor:
+        if self.beside is not None:
+            hidden = hidden + block.cross_attn(block.cross_attend_norm(hidden), context=self.beside)
+        return block(hidden, context=self.context, rotary_pos_emb=self.rotary, global_cond=self.modulation)
 
 
 class Backbone(nn.Module):
     """The transformer over latents ``[B, C, T]``.
 
     :param config: arguments of ``DiffusionTransformer``; ``objective`` of :data:`OBJECTIVES` is ``diffusion_objective`` there.
+    :ivar checkpointed: in training, compute the blocks' insides a second time instead of keeping them (Chen et al., "Training
+        Deep Nets with Sublinear Memory Cost", 2016).
     """
 
     def __init__(self, config: Mapping[str, Any]):
         super().__init__()
-        self.config = dict(config)
+        self.config, self.checkpointed = dict(config), False
         self.objective = self.config.get("diffusion_objective", "v")
         if self.objective not in OBJECTIVES:
             raise StereoSyncError(f"Model: the objective '{self.objective}' is not known; it must be one of {OBJECTIVES}.")
@@ -77,10 +95,6 @@ class Backbone(nn.Module):
     def blocks(self) -> nn.ModuleList:
         return self.dit.transformer.layers
 
-    def begin(self, x: Tensor, t: Tensor, tokens: Tensor | None = None, global_condition: Tensor | None = None) -> Running:
-        """What comes before the first block; see :meth:`forward`."""
-        return begin(self.dit, x, t, tokens, global_condition)
-
     def end(self, running: Running) -> Tensor:
         """What comes after the last block: the network's output ``[B, C, T]``."""
         output = self.dit.transformer.project_out(running.hidden).mT[:, :, running.prepended :]
@@ -93,6 +107,7 @@ class Backbone(nn.Module):
         tokens: Tensor | None = None,
         global_condition: Tensor | None = None,
         residuals: Sequence[Tensor | None] = (),
+        beside: Tensor | None = None,
     ) -> Tensor:
         """Velocity ``[B, C, T]``.
 
@@ -100,16 +115,26 @@ class Backbone(nn.Module):
         :param tokens: ``[B, N, cond_token_dim]`` for cross-attention.
         :param global_condition: ``[B, global_cond_dim]``.
         :param residuals: for the first blocks, what is added to the block's input: ``[B, P + T, D]`` or ``[B, T, D]``, or None.
+        :param beside: more tokens ``[B, M, cond_token_dim]``, which each block's cross-attention sees before the block, in a
+            softmax of their own: tokens of zeros then say nothing, where among ``tokens`` they would take attention from the
+            others. (Ye et al., "IP-Adapter", 2023, with the keys and values that are there.)
         """
-        running = self.begin(x, t, tokens, global_condition)
+        running = begin(self.dit, x, t, tokens, global_condition, beside)
         for n, block in enumerate(self.blocks):
             if n < len(residuals) and residuals[n] is not None:
                 running.hidden = add_residual(running.hidden, residuals[n])
-            running.through(block)
+            running.through(block, self.checkpointed)
         return self.end(running)
 
 
-def begin(dit: nn.Module, x: Tensor, t: Tensor, tokens: Tensor | None, global_condition: Tensor | None) -> Running:
+def begin(
+    dit: nn.Module,
+    x: Tensor,
+    t: Tensor,
+    tokens: Tensor | None,
+    global_condition: Tensor | None,
+    beside: Tensor | None = None,
+) -> Running:
     """The front end of a ``DiffusionTransformer``: embeddings, first convolution, projection, prepended token."""
     timestep = dit.to_timestep_embed(dit.timestep_features(t[:, None].to(x.dtype)))
     summed = timestep if global_condition is None else timestep + dit.to_global_embed(global_condition)
@@ -121,9 +146,9 @@ def begin(dit: nn.Module, x: Tensor, t: Tensor, tokens: Tensor | None, global_co
         hidden, prepended = torch.cat([summed[:, None], hidden], dim=1), 1
     else:
         modulation = transformer.global_cond_embedder(summed)
-    context = None if tokens is None else dit.to_cond_embed(tokens)
+    context, beside = (None if given is None else dit.to_cond_embed(given) for given in (tokens, beside))
     rotary = transformer.rotary_pos_emb.forward_from_seq_len(hidden.shape[1])
-    return Running(hidden, context, rotary, modulation, prepended)
+    return Running(hidden, context, rotary, modulation, prepended, beside)
 
 
 def add_residual(hidden: Tensor, residual: Tensor) -> Tensor:

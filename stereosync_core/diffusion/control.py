@@ -22,10 +22,12 @@ class ControlBranch(nn.Module):
     :param backbone: whose weights the copies begin with.
     :param blocks: how many are copied; the paper's choice is a fifth of them.
     :param channels: of the control signal.
+    :ivar checkpointed: as the backbone's.
     """
 
     def __init__(self, backbone: Backbone, blocks: int, channels: int):
         super().__init__()
+        self.checkpointed = False
         dit = copy.copy(backbone.dit)
         # copy what the front end needs, and the first blocks alone
         dit._modules = dict(backbone.dit._modules)
@@ -41,16 +43,22 @@ class ControlBranch(nn.Module):
         self.leave = nn.ModuleList(zero(nn.Conv1d(width, width, 1)) for _ in range(blocks))
 
     def forward(
-        self, x: Tensor, t: Tensor, control: Tensor, tokens: Tensor | None, global_condition: Tensor | None
+        self,
+        x: Tensor,
+        t: Tensor,
+        control: Tensor,
+        tokens: Tensor | None,
+        global_condition: Tensor | None,
+        beside: Tensor | None = None,
     ) -> list[Tensor]:
         """Residuals ``[B, P + T, D]`` for the backbone's first blocks.
 
-        :param control: ``[B, channels, T]``.
+        :param control: ``[B, channels, T]``; the others as in :meth:`.backbone.Backbone.forward`.
         """
-        running: Running = begin(self.dit, x + self.enter(control), t, tokens, global_condition)
+        running: Running = begin(self.dit, x + self.enter(control), t, tokens, global_condition, beside)
         residuals = []
         for block, leave in zip(self.dit.transformer.layers, self.leave, strict=True):
-            running.through(block)
+            running.through(block, self.checkpointed)
             residuals.append(leave(running.hidden.mT).mT)
         return residuals
 

@@ -48,12 +48,19 @@ def read_weights(folder: Path, part: str) -> dict[str, Tensor]:
         ) from error
 
 
-def load_into(network: torch.nn.Module, weights: Mapping[str, Tensor], folder: Path, part: str) -> None:
+def load_into(
+    network: torch.nn.Module,
+    weights: Mapping[str, Tensor],
+    folder: Path,
+    part: str,
+    own: Mapping[str, Tensor] | None = None,
+) -> None:
     """Fill a network with a part's weights, every one of them.
 
+    :param own: those of the network's tensors that the file holds; all of them when left out.
     :raises StereoSyncError: names the first few that are missing, too many, or of another shape.
     """
-    own = network.state_dict()
+    own = network.state_dict() if own is None else own
     missing, extra = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
     shapes = [key for key in own.keys() & weights.keys() if own[key].shape != weights[key].shape]
     wrong = mismatch(missing, extra, shapes)
@@ -64,7 +71,7 @@ def load_into(network: torch.nn.Module, weights: Mapping[str, Tensor], folder: P
         )
     if not all(torch.isfinite(value).all() for value in weights.values() if value.is_floating_point()):
         raise StereoSyncError(f"Model: '{Path(folder) / part}.safetensors' holds NaN or infinite weights; copy it again.")
-    network.load_state_dict(dict(weights))
+    network.load_state_dict(dict(weights), strict=False)  # looked at above, key by key
 
 
 def mismatch(missing: list[str], extra: list[str], shapes: list[str]) -> str:

@@ -7,16 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..conditioning.aligned import AlignedConditions
 from ..conditioning.features import SUBFRAMES, SceneFeatures, Spoken
-from ..conditioning.paper import PaperConditions
-from ..errors import StereoSyncError
 from .backbone import Backbone
-from .control import ControlBranch
-
-FORMS = ("aligned", "paper")
+from .spatial_control import SpatialControl
 
 
 @dataclass(frozen=True)
@@ -40,6 +35,11 @@ class Conditions:
         """``[B, SUBFRAMES, T]``, the louder channel where there are two."""
         return self.envelope.unflatten(1, (-1, SUBFRAMES)).amax(1)
 
+    @property
+    def tells_space(self) -> bool:
+        """Whether there is a track or a depth map at all."""
+        return bool(self.scene.seen.any() or self.scene.has_depth.any())
+
     def without_space(self) -> Conditions:
         return replace(self, scene=self.scene.without_space())
 
@@ -62,12 +62,11 @@ class Conditions:
         return Conditions(scene, *others)
 
 
-class StereoSync(nn.Module):
+class StereoSync(SpatialControl):
     """Velocity of latents under conditions.
 
-    :param config: ``backbone`` (arguments of the transformer), ``control`` (``blocks``, and ``envelopes``: 1 for that of the
-        mono mix; 2, one a channel, exists to show what it leaks), ``conditions`` (``form`` and the arguments of that form),
-        ``timbre`` (width of the embedding), ``latent_rate`` (latent frames a second).
+    :param config: ``backbone`` (arguments of the transformer), ``latent_rate`` (latent frames a second), and what
+        :meth:`SpatialControl.speak_to` takes.
     :ivar mean: of the autoencoder's latents, ``[C]``, as ``spread``; the model works on latents of mean 0 and spread 1.
     :raises StereoSyncError: for a form that is not known.
     """
@@ -79,18 +78,7 @@ class StereoSync(nn.Module):
         super().__init__()
         self.config = dict(config)
         self.backbone = Backbone(config["backbone"])
-        tokens = config["backbone"]["cond_token_dim"]
-        options = dict(config["conditions"])
-        form = options.pop("form")
-        if form == "aligned":
-            self.space: nn.Module = AlignedConditions(self.backbone.width, len(self.backbone.blocks), **options)
-        elif form == "paper":
-            self.space = PaperConditions(tokens, config["latent_rate"], **options)
-        else:
-            raise StereoSyncError(f"Model: the form of conditions '{form}' is not known; it must be one of {FORMS}.")
-        envelopes = config["control"].get("envelopes", 1)
-        self.control = ControlBranch(self.backbone, config["control"]["blocks"], envelopes * SUBFRAMES + 1)
-        self.timbre = nn.Linear(config["timbre"], tokens, bias=False)
+        self.speak_to(self.backbone, config, config["latent_rate"])
         channels = config["backbone"]["io_channels"]
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("spread", torch.ones(channels))
@@ -107,30 +95,14 @@ class StereoSync(nn.Module):
     def objective(self) -> str:
         return self.backbone.objective
 
-    def spoken(self, conditions: Conditions) -> Spoken:
-        """What timbre and space have to say: needed once a clip, not once a step."""
-        said = self.space(conditions.scene, conditions.mono_envelope)
-        timbre = self.timbre(conditions.timbre)[:, None]
-        return replace(said, tokens=timbre if said.tokens is None else torch.cat([timbre, said.tokens], dim=1))
-
     def forward(
         self, x: Tensor, t: Tensor, conditions: Conditions, control_scale: float = 1.0, spoken: Spoken | None = None
     ) -> Tensor:
         """Velocity ``[B, C, T]`` at ``t [B]``.
 
         :param control_scale: of the control branch's residuals; 0 leaves the envelope out.
-        :param spoken: what :meth:`spoken` gave for the same conditions.
+        :param spoken: what :meth:`SpatialControl.spoken` gave for the same conditions.
         """
         spoken = self.spoken(conditions) if spoken is None else spoken
-        residuals = list(spoken.residuals)
-        if control_scale:
-            present = conditions.has_envelope[:, :, None].expand(-1, -1, x.shape[-1])
-            heard = self.control(x, t, torch.cat([conditions.envelope, present], dim=1), spoken.tokens, None)
-            residuals += [None] * (len(heard) - len(residuals))
-            for n, residual in enumerate(heard):
-                other = residuals[n]
-                residual = control_scale * residual
-                if other is not None:
-                    residual = residual + nn.functional.pad(other, (0, 0, residual.shape[1] - other.shape[1], 0))
-                residuals[n] = residual
+        residuals = self.step_residuals(x, t, conditions, spoken, control_scale, tokens=spoken.tokens, global_condition=None)
         return self.backbone(x, t, spoken.tokens, None, residuals)

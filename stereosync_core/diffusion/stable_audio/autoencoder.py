@@ -36,6 +36,11 @@ class OobleckAutoencoder(nn.Module):
         self.downsampling = int(self.network.hop_length)
         self.latent_channels = int(config["decoder_input_channels"])
 
+    @property
+    def encoder(self) -> nn.Module:
+        """The half that makes latents."""
+        return self.network.encoder
+
     def encode(self, sound: Tensor) -> Tensor:
         """Mean of the latents ``[B, C, ceil(N / downsampling)]`` of a sound ``[B, 2, N]`` in -1..1, silence after its end."""
         over = -sound.shape[-1] % self.downsampling

@@ -10,9 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...conditioning.features import Spoken
 from ..backbone import Backbone
+from ..model import Conditions
 from . import autoencoder as oobleck
 from . import conditioners
+from .adapter import SpatialAdapter
 from .conditioners import Conditioners, Told
 from .config import StableAudioConfig
 from .release import AUTOENCODER, BACKBONE, NUMBERS, open_release
@@ -24,6 +27,7 @@ class StableAudio(nn.Module):
 
     :ivar config: what the release's config says.
     :ivar name: for messages and menus.
+    :ivar adapter: what speaks to it of a scene; None without.
     """
 
     def __init__(self, config: StableAudioConfig, name: str = ""):
@@ -32,6 +36,7 @@ class StableAudio(nn.Module):
         self.backbone = Backbone(config.backbone)
         self.autoencoder = oobleck.OobleckAutoencoder(config.autoencoder)
         self.conditioners = Conditioners(config)
+        self.adapter: SpatialAdapter | None = None
 
     @property
     def objective(self) -> str:
@@ -48,8 +53,9 @@ class StableAudio(nn.Module):
 
     @property
     def window(self) -> int:
-        """Latent frames that it was trained on at a time."""
-        return self.config.sample_size // self.autoencoder.downsampling
+        """Latent frames that it was trained on at a time; its adapter's where there is one."""
+        own = self.config.sample_size // self.autoencoder.downsampling
+        return own if self.adapter is None else min(own, self.adapter.window or own)
 
     @property
     def place(self) -> tuple[torch.device, torch.dtype]:
@@ -57,9 +63,27 @@ class StableAudio(nn.Module):
         parameter = next(self.backbone.parameters())
         return parameter.device, parameter.dtype
 
-    def forward(self, x: Tensor, t: Tensor, told: Told) -> Tensor:
-        """Velocity ``[B, C, T]`` of latents at ``t [B]``, without guidance."""
-        return self.backbone(x, t, told.tokens, told.globally)
+    def forward(
+        self,
+        x: Tensor,
+        t: Tensor,
+        told: Told,
+        conditions: Conditions | None = None,
+        control_scale: float = 1.0,
+        spoken: Spoken | None = None,
+    ) -> Tensor:
+        """Velocity ``[B, C, T]`` of latents at ``t [B]``, without guidance.
+
+        :param conditions: of the scene, for the adapter; without them it says nothing.
+        :param control_scale: of the adapter's control branch; 0 leaves the envelope out.
+        :param spoken: what the adapter's ``spoken`` gave for the same conditions.
+        """
+        if self.adapter is None or conditions is None:
+            return self.backbone(x, t, told.tokens, told.globally)
+        spoken = self.adapter.spoken(conditions) if spoken is None else spoken
+        residuals = self.adapter.residuals(x, t, told.tokens, told.globally, conditions, spoken, control_scale)
+        beside = None if spoken.tokens is None else spoken.tokens.to(x)
+        return self.backbone(x, t, told.tokens, told.globally, residuals, beside)
 
 
 def load_stable_audio(path: Path, dtype: torch.dtype = torch.float32, config: Mapping[str, Any] | None = None) -> StableAudio:

@@ -1,0 +1,213 @@
+"""An adapter over a frozen release: silent at first, heard when it has learned, and one clear error for what does not fit."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from stereosync_core.conditioning.features import SceneFeatures
+from stereosync_core.diffusion.model import Conditions
+from stereosync_core.diffusion.stable_audio.adapter import SpatialAdapter, identity, load_adapter, save_adapter
+from stereosync_core.diffusion.stable_audio.model import load_stable_audio
+from stereosync_core.errors import StereoSyncError
+from tests.small_model import lively
+from tests.stable_audio_release import write_release
+
+FORMS = {"aligned": {"form": "aligned", "inner": 16}, "paper": {"form": "paper", "inner": 4}}
+FRAMES, TIMBRE = 20, 16
+
+
+def adapter_config(form: str = "aligned") -> dict:
+    return {"conditions": FORMS[form], "control": {"blocks": 1}, "timbre": TIMBRE, "window": 40}
+
+
+def conditions(tracks: int = 2, frames: int = FRAMES) -> Conditions:
+    generator = torch.Generator().manual_seed(1)
+    corners = torch.rand((1, tracks, frames, 4, 2), generator=generator) * 0.5
+    scene = SceneFeatures(
+        torch.cat([corners, corners + 0.2], dim=-1),
+        torch.ones((1, tracks, frames, 4)),
+        torch.rand((1, frames, 12, 16), generator=generator),
+        torch.ones((1, 1)),
+    )
+    envelope = torch.rand((1, 4, frames), generator=generator)
+    return Conditions(scene, envelope, torch.ones((1, 1)), torch.randn((1, TIMBRE), generator=generator))
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory):
+    return write_release(tmp_path_factory.mktemp("open"))
+
+
+@pytest.fixture(scope="module", params=["open_1_0", "open_small"])
+def base(request, tmp_path_factory):
+    return load_stable_audio(write_release(tmp_path_factory.mktemp("base"), request.param))
+
+
+@pytest.fixture(params=list(FORMS))
+def form(request):
+    return request.param
+
+
+def learned(base, form="aligned") -> SpatialAdapter:
+    torch.manual_seed(0)
+    adapter = lively(SpatialAdapter(base, adapter_config(form)))
+    assert isinstance(adapter, SpatialAdapter)
+    return adapter
+
+
+def velocity(base, told=None, **options):
+    """Of a release with its adapter, at a prompt that fills a part of the tokens."""
+    generator = torch.Generator().manual_seed(3)
+    text, x = torch.randn(1, 12, 64, generator=generator), torch.randn(1, 4, FRAMES, generator=generator)
+    dtype = base.place[1]
+    with torch.inference_mode():
+        said = base.conditioners(text, {"seconds_start": [0.0], "seconds_total": [1.0]})
+        return base(x.to(dtype), torch.tensor([0.6], dtype=dtype), said, told, **options)
+
+
+def test_a_new_adapter_leaves_the_release_as_it_is(base, form):
+    base.adapter = None
+    alone = velocity(base)
+    base.adapter = SpatialAdapter(base, adapter_config(form))
+    assert torch.equal(velocity(base, conditions()), alone)
+    assert torch.equal(velocity(base, None), alone)
+
+
+def test_every_condition_is_heard_once_it_has_learned(base, form):
+    base.adapter = learned(base, form)
+    told = conditions()
+    whole = velocity(base, told)
+    others = [told.without_space(), told.without_timbre(), told.without_envelope()]
+    for other in (*(velocity(base, one) for one in others), velocity(base, told, control_scale=0.0), velocity(base)):
+        assert (other - whole).abs().max() > 1e-4
+
+
+def test_what_is_said_once_a_clip_serves_at_every_step(base, form):
+    base.adapter = learned(base, form)
+    told = conditions()
+    with torch.inference_mode():
+        spoken = base.adapter.spoken(told)
+    assert torch.equal(velocity(base, told, spoken=spoken), velocity(base, told))
+
+
+def test_it_holds_nothing_of_the_release_and_everything_in_it_learns(base, form):
+    base.adapter = None
+    adapter = SpatialAdapter(base, adapter_config(form))
+    assert not {id(value) for value in adapter.parameters()} & {id(value) for value in base.parameters()}
+    assert all(value.requires_grad and value.dtype == torch.float32 for value in adapter.parameters())
+    assert torch.equal(adapter.control.dit.transformer.layers[0].ff.ff[2].weight, base.backbone.blocks[0].ff.ff[2].weight), (
+        "the branch begins as a copy"
+    )
+    base.adapter = adapter
+    told = base.conditioners(torch.randn(1, 5, 64), {"seconds_start": [0.0], "seconds_total": [1.0]})
+    velocity = base(torch.randn(1, 4, FRAMES), torch.tensor([0.5]), told, conditions())
+    velocity.square().mean().backward()
+    doors = ("control.leave", "timbre", "space.into", "space.project", "space.number.project")
+    began_at_zero = {name for name, value in adapter.named_parameters() if name.startswith(doors)}
+    assert not any(adapter.get_parameter(name).any() for name in began_at_zero)
+    assert all(adapter.get_parameter(name).grad.any() for name in began_at_zero)
+
+
+def test_what_is_written_is_read_again_and_holds_what_was_trained_alone(base, form, tmp_path):
+    adapter = learned(base, form)
+    save_adapter(tmp_path, adapter)
+    names = set(load_file(tmp_path / "adapter.safetensors"))
+    assert names == {name for name, _ in adapter.named_parameters()}
+    base.adapter = adapter
+    told = conditions()
+    wanted = velocity(base, told)
+    base.adapter = load_adapter(tmp_path, base)
+    assert base.adapter.window == base.window == 40
+    assert not any(value.requires_grad for value in base.adapter.parameters())
+    assert ((velocity(base, told) - wanted).norm() / wanted.norm()) < 1e-2, "half precision on the disk"
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_stays_near_and_the_fingerprint_is_the_same(release, form, dtype, tmp_path):
+    whole, half = load_stable_audio(release), load_stable_audio(release, dtype)
+    assert identity(half) == identity(whole)
+    save_adapter(tmp_path, learned(whole, form))
+    whole.adapter, half.adapter = load_adapter(tmp_path, whole), load_adapter(tmp_path, half, dtype)
+    assert half.adapter.control.enter.weight.dtype == dtype
+    wanted, made = velocity(whole, conditions()), velocity(half, conditions())
+    assert made.dtype == dtype
+    assert ((made.float() - wanted).norm() / wanted.norm()) < 0.1
+
+
+def test_no_track_at_all_is_no_trouble(base, form):
+    base.adapter = learned(base, form)
+    assert torch.isfinite(velocity(base, conditions(tracks=0))).all()
+
+
+# --- what does not fit
+
+
+@pytest.fixture
+def folder(tmp_path, release):
+    return save(tmp_path / "adapter", load_stable_audio(release))
+
+
+def save(folder, base):
+    save_adapter(folder, learned(base))
+    return folder
+
+
+def test_an_adapter_of_another_release(folder, tmp_path, release):
+    small = load_stable_audio(write_release(tmp_path / "small", "open_small"))
+    with pytest.raises(StereoSyncError, match=r"another model \(.*objective v\).*objective rectified_flow.*trained over"):
+        load_adapter(folder, small)
+    weights = load_file(release / "model.safetensors")
+    weights["model.model.transformer.project_in.weight"] *= -1
+    tuned = tmp_path / "tuned"
+    tuned.mkdir()
+    save_file(weights, tuned / "model.safetensors")
+    (tuned / "model_config.json").write_bytes((release / "model_config.json").read_bytes())
+    with pytest.raises(StereoSyncError, match=r"adapter' was trained over other weights than those of 'tuned'.*load"):
+        load_adapter(folder, load_stable_audio(tuned))
+
+
+def test_missing_extra_and_misshapen_tensors_are_named(folder, release):
+    base, path = load_stable_audio(release), folder / "adapter.safetensors"
+    weights = load_file(path)
+    for change, said in (
+        ({"timbre.weight": None}, r"lacks timbre\.weight"),
+        ({"lora.weight": torch.zeros(2)}, r"has also lora\.weight"),
+        ({"timbre.weight": torch.zeros(2, 2)}, r"of another shape: timbre\.weight"),
+        ({"timbre.weight": weights["timbre.weight"] * float("nan")}, "NaN"),
+    ):
+        save_file({key: value for key, value in {**weights, **change}.items() if value is not None}, path)
+        with pytest.raises(StereoSyncError, match=rf"adapter\.safetensors'.*{said}"):
+            load_adapter(folder, base)
+
+
+def test_half_a_download_and_folders_that_are_none(folder, release, tmp_path):
+    base, path = load_stable_audio(release), folder / "adapter.safetensors"
+    whole = path.read_bytes()
+    for rest in (whole[: len(whole) // 2], b""):
+        path.write_bytes(rest)
+        with pytest.raises(StereoSyncError, match=r"adapter\.safetensors' is damaged.*again"):
+            load_adapter(folder, base)
+    path.unlink()
+    with pytest.raises(StereoSyncError, match=r"adapter\.safetensors' is missing"):
+        load_adapter(folder, base)
+    config = json.loads((folder / "config.json").read_text())
+    config["adapter"]["conditions"] = {"form": "aligned", "colour": "red"}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(StereoSyncError, match=r"cannot be understood.*colour"):
+        load_adapter(folder, base)
+    (folder / "config.json").write_text("{}")
+    with pytest.raises(StereoSyncError, match="tells of no adapter; give a folder"):
+        load_adapter(folder, base)
+    with pytest.raises(StereoSyncError, match="nowhere"):
+        load_adapter(tmp_path / "nowhere", base)
+
+
+def test_weights_that_half_precision_cannot_hold_are_not_written(release, tmp_path):
+    adapter = learned(load_stable_audio(release))
+    with torch.no_grad():
+        adapter.timbre.weight[0, 0] = 1e6
+    with pytest.raises(StereoSyncError, match=r"timbre\.weight is not finite in half"):
+        save_adapter(tmp_path / "bad", adapter)
+    assert not (tmp_path / "bad").exists()

@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import conditioning, depth, evaluation, host, masa, preview, rendering, rollingdepth, sampling, tracking, video
+from . import (
+    conditioning,
+    depth,
+    evaluation,
+    host,
+    masa,
+    preview,
+    rendering,
+    rollingdepth,
+    sampling,
+    stable_audio,
+    tracking,
+    video,
+)
+
+MAKING = (conditioning, sampling, stable_audio, rendering)
+ROOMS = (video, depth, rollingdepth, tracking, masa, *MAKING, evaluation, preview)
 
 
 class StereoSyncExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         # Not in on_load: ComfyUI 0.3.75 declares that and never calls it.
         host.provide_sample_clip()
-        rooms = (video, depth, rollingdepth, tracking, masa, conditioning, sampling, rendering, evaluation, preview)
-        return [node for room in rooms for node in room.NODES]
+        return [node for room in ROOMS for node in room.NODES]

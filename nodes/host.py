@@ -28,23 +28,30 @@ _patchers: dict[str, comfy.model_patcher.ModelPatcher] = {}
 _copies: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 
 
+class Whole(comfy.model_patcher.ModelPatcher):
+    """Memory management for networks that are not made of the host's own layers: on the device whole, or not at all.
+
+    The host leaves layers behind where memory is short, or under ``--novram``, and its own ones fetch their weights when
+    they run. Others would meet weights on the wrong device.
+    """
+
+    def load(self, device_to=None, lowvram_model_memory=0, force_patch_weights=False, full_load=False):
+        super().load(device_to, lowvram_model_memory, force_patch_weights, full_load=True)
+
+    def partially_unload(self, device_to, memory_to_free=0, force_patch_weights=False):
+        return 0  # the host then unloads the whole
+
+
 def on_device(name: str, build: Callable[[], torch.nn.Module]) -> Any:
     """The network ``name``, built once, brought to the host's device by the host's own memory management."""
     if name not in _patchers:
-        network = build()
-        _patchers[name] = comfy.model_patcher.ModelPatcher(
-            network,
-            load_device=comfy.model_management.get_torch_device(),
-            offload_device=comfy.model_management.unet_offload_device(),
-        )
-    patcher = _patchers[name]
-    comfy.model_management.load_models_gpu([patcher])
-    return patcher.model
+        _patchers[name] = patched(build())
+    return placed(_patchers[name])
 
 
 def patched(network: torch.nn.Module) -> Any:
     """A network in the hands of the host's memory management; it lives as long as what is returned, see :func:`placed`."""
-    return comfy.model_patcher.ModelPatcher(
+    return Whole(
         network,
         load_device=comfy.model_management.get_torch_device(),
         offload_device=comfy.model_management.unet_offload_device(),
@@ -52,9 +59,8 @@ def patched(network: torch.nn.Module) -> Any:
 
 
 def placed(patcher: Any, memory: int = 0) -> Any:
-    """The network of :func:`patched`, brought whole to the host's device with room for ``memory`` bytes of work."""
-    # Whole, because modules that are not the host's own cannot be left behind and fetched in parts.
-    comfy.model_management.load_models_gpu([patcher], memory_required=memory, force_full_load=True)
+    """The network of :func:`patched`, brought to the host's device with room for ``memory`` bytes of work."""
+    comfy.model_management.load_models_gpu([patcher], memory_required=memory)
     return patcher.model
 
 
@@ -93,6 +99,12 @@ def model_files(kind: str, suffixes: tuple[str, ...]) -> dict[str, Path]:
             if path.suffix in suffixes and not path.name.startswith("."):
                 found.setdefault(path.name, path)
     return found
+
+
+def checkpoints() -> dict[str, Path]:
+    """The safetensors files in ``models/checkpoints`` and its subfolders, by name."""
+    names = [name for name in folder_paths.get_filename_list("checkpoints") if name.endswith(".safetensors")]
+    return {name: Path(folder_paths.get_full_path_or_raise("checkpoints", name)) for name in names}
 
 
 def model_target(kind: str, name: str) -> Path:
@@ -172,6 +184,16 @@ def waveform_of(audio: Any, name: str = "audio") -> tuple[torch.Tensor, int]:
             "again, in a higher precision or with another seed."
         )
     return waveform, rate
+
+
+def tokens_of(conditioning: Any, name: str) -> torch.Tensor:
+    """Tokens float32 ``[1, N, D]`` on the CPU of a native CONDITIONING of one text."""
+    if len(conditioning) != 1 or conditioning[0][0] is None:
+        raise StereoSyncError(
+            f"The input '{name}' holds {len(conditioning)} texts; give one text, from CLIP Text Encode, and combine what it is "
+            "to say in its words."
+        )
+    return conditioning[0][0].detach().float().cpu()
 
 
 def audio_out(samples: Any, rate: int) -> dict[str, Any]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
+from stereosync_core.diffusion.stable_audio.config import release_config
 from tools.stable_audio_equality import reduced
 
 Shapes = Iterator[tuple[str, tuple[int, ...]]]
+#: What the test host's own Stable Audio is built with, see the pack beside it.
+HOST_SIZES = Path(__file__).parent / "host" / "narrow_stable_audio" / "sizes.json"
 
 
 def transformer_shapes(config: dict) -> Shapes:
@@ -144,4 +148,38 @@ def sparse_header(path: Path, shapes: dict[str, tuple[int, ...]], kind: str = "F
     with open(path, "wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         file.truncate(8 + len(text) + end)
+    return path
+
+
+def host_config() -> dict:
+    """Config of a release that the test host's native nodes load: its sizes, and latents of the usual 64 channels."""
+    sizes = json.loads(HOST_SIZES.read_text(encoding="utf-8"))
+    config = copy.deepcopy(release_config("open_1_0"))
+    model = config["model"]
+    model["diffusion"]["config"] |= sizes["transformer"]
+    model["conditioning"]["cond_dim"] = sizes["transformer"]["cond_token_dim"]
+    autoencoder = model["pretransform"]["config"]
+    autoencoder["encoder"]["config"] |= sizes["autoencoder"]
+    autoencoder["decoder"]["config"] |= sizes["autoencoder"] | {"channels": sizes["decoder_channels"]}
+    return config
+
+
+def write_host_release(folder: Path) -> Path:
+    """A release's folder with :func:`host_config`, and a decoder that is quiet enough for files of 16 bits."""
+    write_release(folder, config=host_config())
+    weights = load_file(folder / "model.safetensors")
+    weights["pretransform.model.decoder.layers.7.weight_g"] *= 0.002
+    save_file(weights, folder / "model.safetensors")
+    return folder
+
+
+def write_text_encoder(path: Path) -> Path:
+    """A file of T5's weights, as ComfyUI's users keep it, of the test host's sizes."""
+    from transformers import T5Config, T5EncoderModel
+
+    sizes = json.loads(HOST_SIZES.read_text(encoding="utf-8"))["text"]
+    torch.manual_seed(0)
+    network = T5EncoderModel(T5Config(**sizes, vocab_size=32128))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({key: value.clone() for key, value in network.state_dict().items()}, path)
     return path

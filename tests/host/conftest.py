@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ import pytest
 from tests.clips import make_clip
 from tests.host.graph import Graph
 from tests.hosts import prepared_environment
+from tests.stable_audio_release import write_host_release, write_text_encoder
 from tools.environment import Environment
 from tools.host import Host, Result
+
+RELEASE, CHECKPOINT, TEXT_ENCODER = "stable-audio-open-1.0", "stable_audio_open_1.0.safetensors", "t5_base.safetensors"
 
 
 @pytest.fixture(scope="session")
@@ -22,8 +26,18 @@ def environment() -> Environment:
 
 @pytest.fixture(scope="session")
 def host(environment: Environment) -> Iterator[Host]:
-    with Host(environment, packs=[Path(__file__).parent / "test_nodes"], arguments=["--disable-api-nodes"]) as running:
+    packs = [Path(__file__).parent / name for name in ("test_nodes", "narrow_stable_audio")]
+    with Host(environment, packs=packs, arguments=["--disable-api-nodes"]) as running:
+        provide_stable_audio(running.base / "models")
         yield running
+
+
+def provide_stable_audio(models: Path) -> None:
+    """Stable Audio Open as users keep it, of the test host's sizes: one file for native nodes, and the release's folder."""
+    release = write_host_release(models / "stereosync" / RELEASE)
+    (models / "checkpoints").mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(release / "model.safetensors", models / "checkpoints" / CHECKPOINT)
+    write_text_encoder(models / "text_encoders" / TEXT_ENCODER)
 
 
 @pytest.fixture(scope="session")

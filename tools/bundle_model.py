@@ -21,6 +21,7 @@ PARTS = {
     "diffusion": "StereoSync diffusion model",
     "timbre": "timbre encoder",
     "envelope": "envelope from video",
+    "levels": "levels of the channels, read off latents",
 }
 ORIGIN = "trained by this project on its walking rooms (docs/training.md)"
 

@@ -22,6 +22,7 @@ TASKS = {
     "diffusion": ("diffusion", "DiffusionTask"),
     "timbre": ("timbre", "TimbreTask"),
     "envelope": ("envelope", "EnvelopeTask"),
+    "levels": ("levels", "LevelsTask"),
 }
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..conditioning.features import (
     REFERENCE_LEVEL,
@@ -20,15 +19,17 @@ from ..conditioning.features import (
     latent_count,
     scene_features,
 )
+from ..conditioning.target import StereoTarget, stereo_target
 from ..errors import StereoSyncError
 from ..scene import DepthSequence, Envelope, Tracks
+from .decoding import decode
 from .guidance import guided, in_windows
+from .latent_levels import decoded_levels, differentiable
 from .loader import Model
 from .model import Conditions
-from .samplers import SAMPLERS, schedule
+from .samplers import SAMPLERS, Velocity, schedule
+from .spatial_guidance import SpatialGuidance, steered
 
-#: Latent frames decoded at once, and those on either side that are decoded with them for their neighbours' sake.
-_DECODED, _MARGIN = 256, 16
 #: Loudest level of the envelope where none is given: that of a step some three metres away in the rooms.
 USUAL_LEVEL = 0.05
 
@@ -44,6 +45,9 @@ class Sampling:
     :param envelope: scale of the control branch.
     :param shift: above 1, more steps near the noise.
     :param overlap: seconds by which the windows of a long clip overlap.
+    :param spatial_guidance: strength of the guidance that needs no trained conditions
+        (:class:`.spatial_guidance.SpatialGuidance`); 0 = without.
+    :param law: how azimuth becomes a level difference there; ``rooms`` is that of the bundled model's training.
     """
 
     steps: int = 16
@@ -54,8 +58,11 @@ class Sampling:
     shift: float = 1.0
     overlap: float = 0.8
     seed: int = 0
+    spatial_guidance: float = 0.0
+    law: str = "rooms"
 
     def __post_init__(self):
+        SpatialGuidance(strength=self.spatial_guidance, law=self.law)
         if self.sampler not in SAMPLERS:
             raise StereoSyncError(f"Sampler: '{self.sampler}' is not known; choose one of {', '.join(SAMPLERS)}.")
         if not 1 <= self.steps <= 1000:
@@ -100,11 +107,16 @@ def make_conditions(
 
 @torch.inference_mode()
 def sample_latents(
-    model: Model, conditions: Conditions, options: Sampling, progress: Callable[[int, int], None] | None = None
+    model: Model,
+    conditions: Conditions,
+    options: Sampling,
+    progress: Callable[[int, int], None] | None = None,
+    target: StereoTarget | None = None,
 ) -> Tensor:
     """Latents ``[1, C, T]`` of the autoencoder's own scale, on the CPU; equal seeds give equal latents.
 
     :param progress: called after every step.
+    :param target: what spatial guidance leads to, see :func:`spatial_target`.
     """
     device, dtype = model.place
     network = model.diffusion
@@ -119,11 +131,30 @@ def sample_latents(
         window,
         overlap,
     )
+    if target is not None:
+        velocity = _led(model, velocity, target, options)
     arguments = {"objective": network.objective} if options.sampler == "dpmpp_2m" else {}
     made = SAMPLERS[options.sampler](velocity, noise, schedule(options.steps, options.shift), progress, **arguments)
     if not torch.isfinite(made).all():
         raise StereoSyncError("Sampler: the latents are not finite; lower the guidance scales, or use single precision.")
     return network.restored(made).float().cpu()
+
+
+def spatial_target(model: Model, tracks: Tracks, depth: DepthSequence | None, options: Sampling) -> StereoTarget | None:
+    """What the spatial guidance of these options leads to; None where it is left out."""
+    if not options.spatial_guidance:
+        return None
+    return stereo_target(tracks, depth, latent_count(tracks.duration, model.latent_rate), model.latent_rate, law=options.law)
+
+
+def _led(model: Model, velocity: Velocity, target: StereoTarget, options: Sampling) -> Velocity:
+    measure = decoded_levels(model.autoencoder) if model.levels is None else differentiable(model.levels)
+
+    def levels(latents: Tensor) -> Tensor:
+        return measure(model.diffusion.restored(latents))
+
+    how = SpatialGuidance(strength=options.spatial_guidance, law=options.law)
+    return steered(velocity, levels, target, how, model.diffusion.objective)
 
 
 def generate(
@@ -145,35 +176,11 @@ def generate(
     conditions, loudest = make_conditions(model, tracks, depth, envelope, timbre, spatial=spatial)
     if loudest <= 0:
         logging.getLogger(__name__).warning("The envelope is silent from beginning to end, and so is the sound.")
-    return decoded(model, sample_latents(model, conditions, options, progress), tracks.duration, loudest)
+    target = spatial_target(model, tracks, depth, options)
+    return decoded(model, sample_latents(model, conditions, options, progress, target), tracks.duration, loudest)
 
 
 def decoded(model: Model, latents: Tensor, duration: float, loudest: float) -> np.ndarray:
     """Sound float32 ``[2, round(duration * 44100)]`` of latents, at the level of an envelope whose loudest moment is
     ``loudest``."""
     return decode(model.autoencoder, latents, round(duration * model.sample_rate)) * np.float32(loudest / REFERENCE_LEVEL)
-
-
-class Decoder(Protocol):
-    """What decodes latents piece by piece: the bundled autoencoder, and Stable Audio Open's."""
-
-    downsampling: int
-
-    def decode(self, latents: Tensor, start: int = 0) -> Tensor: ...
-
-    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]: ...
-
-
-@torch.inference_mode()
-def decode(autoencoder: Decoder, latents: Tensor, length: int) -> np.ndarray:
-    """Sound float32 ``[2, length]`` of latents ``[1, C, T]``, decoded piece by piece so that memory does not grow."""
-    parameter = next(autoencoder.parameters())
-    frames, hop = latents.shape[-1], autoencoder.downsampling
-    sound = np.zeros((2, frames * hop), dtype=np.float32)
-    for start in range(0, frames, _DECODED):
-        first, last = max(0, start - _MARGIN), min(frames, start + _DECODED + _MARGIN)
-        part = latents[..., first:last].to(parameter.device, parameter.dtype)
-        piece = autoencoder.decode(part, first)[0].float().cpu().numpy()
-        stop = min(frames, start + _DECODED)
-        sound[:, start * hop : stop * hop] = piece[:, (start - first) * hop : (stop - first) * hop]
-    return np.ascontiguousarray(sound[:, :length])

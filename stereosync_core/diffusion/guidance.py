@@ -27,10 +27,16 @@ def guided(
     :param envelope: scale of the control branch, which speaks to all parts alike.
     """
     space = cfg if space is None else space
-    bare = conditions.without_space().without_timbre()
-    # weights of: nothing, timbre, timbre and space
-    parts = [(1 - cfg, bare), (cfg - space, conditions.without_space()), (space, conditions)]
-    parts = [(weight, told) for weight, told in parts if weight != 0]
+    timbre_told, space_told = bool(conditions.timbre.any()), conditions.tells_space
+    weighted: dict[tuple[bool, bool], tuple[float, Conditions]] = {}
+    # what is the same for want of a timbre, or of anything to see, is asked once
+    for weight, told, key in (
+        (1 - cfg, conditions.without_space().without_timbre(), (False, False)),
+        (cfg - space, conditions.without_space(), (timbre_told, False)),
+        (space, conditions, (timbre_told, space_told)),
+    ):
+        weighted[key] = (weighted.get(key, (0.0, told))[0] + weight, told)
+    parts = [(weight, told) for weight, told in weighted.values() if weight != 0]
     joined = Conditions.join([told for _, told in parts])
     spoken: list[Spoken] = []  # made at the first step, where the caller is in inference mode or keeps gradients
 

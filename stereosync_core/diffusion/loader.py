@@ -14,6 +14,7 @@ from ..conditioning.video_envelope import VideoEnvelope
 from ..errors import StereoSyncError
 from .channel_autoencoder import ChannelAutoencoder, ChannelAutoencoderConfig
 from .folder import load_into, read_model_config, read_weights
+from .latent_levels import LatentLevels
 from .model import StereoSync
 
 #: Folder of the bundled model among the assets.
@@ -30,6 +31,7 @@ class Model(nn.Module):
     :ivar latent_rate: latent frames a second.
     :ivar window: latent frames that it was trained on at a time.
     :ivar place: device and dtype.
+    :ivar levels: reads the channels' levels off latents; None where the model has no such part.
     """
 
     def __init__(
@@ -39,10 +41,12 @@ class Model(nn.Module):
         diffusion: StereoSync,
         timbre: TimbreEncoder | ClapTimbre,
         envelope: VideoEnvelope,
+        levels: LatentLevels | None = None,
     ):
         super().__init__()
         self.name = name
         self.autoencoder, self.diffusion, self.timbre, self.envelope = autoencoder, diffusion, timbre, envelope
+        self.levels = levels
 
     @property
     def sample_rate(self) -> int:
@@ -73,7 +77,7 @@ def load_model(folder: Path | None = None) -> Model:
     :raises StereoSyncError: when config or weights are missing, damaged or do not fit each other.
     """
     folder = bundled_folder() if folder is None else Path(folder)
-    parts = (load_autoencoder(folder), load_diffusion(folder), load_timbre(folder), load_envelope(folder))
+    parts = (load_autoencoder(folder), load_diffusion(folder), load_timbre(folder), load_envelope(folder), load_levels(folder))
     model = Model(folder.name, *parts).eval()
     latents = model.diffusion.mean.shape[0]
     if latents != model.autoencoder.latent_channels or model.diffusion.timbre.in_features != model.timbre.size:
@@ -130,11 +134,29 @@ def load_envelope(folder: Path) -> VideoEnvelope:
     return network.eval()
 
 
+def load_levels(folder: Path) -> LatentLevels | None:
+    """The folder's reader of levels, None where it has none; see :func:`load_autoencoder`."""
+    found = _folder_with(folder, "levels")
+    if found is None:
+        return None
+    config = dict(read_model_config(found)["levels"])
+    network = _built(found, lambda: LatentLevels(**config))
+    load_into(network, read_weights(found, "levels"), found, "levels")
+    return network.eval()
+
+
 def part_folder(folder: Path, part: str) -> Path:
     """The folder that a part of a model comes from: its own, or the one that its ``config.json`` names as ``base``.
 
     :raises StereoSyncError: when neither has the part.
     """
+    found = _folder_with(folder, part)
+    if found is None:
+        raise StereoSyncError(f"Model: the config.json of '{folder}' has no '{part}'; it is of another kind, or not complete.")
+    return found
+
+
+def _folder_with(folder: Path, part: str) -> Path | None:
     config = read_model_config(folder)
     if isinstance(config.get(part), dict):
         return Path(folder)
@@ -142,7 +164,7 @@ def part_folder(folder: Path, part: str) -> Path:
         base = Path(folder) / config["base"]
         if base.resolve() != Path(folder).resolve() and isinstance(read_model_config(base).get(part), dict):
             return base
-    raise StereoSyncError(f"Model: the config.json of '{folder}' has no '{part}'; it is of another kind, or not complete.")
+    return None
 
 
 def _built(folder: Path, build):

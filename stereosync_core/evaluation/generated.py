@@ -54,18 +54,25 @@ def no_spatial(options: Options) -> System:
     return _generator(options.model, options, spatial=False)
 
 
+def spatial_guidance(options: Options) -> System:
+    """The model without boxes and depth, led by spatial guidance, which no training went into."""
+    return _generator(options.model, options, spatial=False, guidance=1.0)
+
+
 def video_envelope(options: Options) -> System:
     """The model with the envelope read off the picture: nothing of the recording but its timbre."""
     return _generator(options.model, options, from_video=True)
 
 
-def _generator(folder: Path | None, options: Options, spatial: bool = True, from_video: bool = False) -> System:
+def _generator(
+    folder: Path | None, options: Options, spatial: bool = True, from_video: bool = False, guidance: float = 0.0
+) -> System:
     model = _model(folder, options.device)
 
     def system(clip: EvaluationClip) -> np.ndarray:
         sound = _recording(clip)
         # from the clip's name, so that any part of a set gives the same sounds
-        sampling = Sampling(seed=options.seed + zlib.crc32(name_of(clip).encode()))
+        sampling = Sampling(seed=options.seed + zlib.crc32(name_of(clip).encode()), spatial_guidance=guidance)
         envelope = _seen_envelope(model, clip) if from_video else _envelope(sound)
         timbre = model.timbre.of_sound(sound, RATE)
         return generate(model, clip.tracks, clip.depth, envelope=envelope, timbre=timbre, spatial=spatial, options=sampling)

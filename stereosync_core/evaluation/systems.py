@@ -28,6 +28,7 @@ SYSTEMS: dict[str, str] = {
     "video-envelope": "stereosync_core.evaluation.generated:video_envelope",
     "paper": "stereosync_core.evaluation.generated:paper",
     "no-spatial": "stereosync_core.evaluation.generated:no_spatial",
+    "spatial-guidance": "stereosync_core.evaluation.generated:spatial_guidance",
     "renderer": "stereosync_core.evaluation.baselines:renderer",
     "centre": "stereosync_core.evaluation.baselines:centre",
     "mirrored": "stereosync_core.evaluation.baselines:mirrored",

@@ -18,7 +18,7 @@ from ..diffusion.loader import load_autoencoder, load_timbre
 from ..diffusion.model import Conditions, StereoSync
 from ..diffusion.samplers import euler, schedule
 from ..rendering.analysis import level_difference
-from .degrade import degrade, mirror
+from .degrade import degrade, mirror, mirrored_envelope
 from .scenes import RATE, SceneBank, scene_bank
 
 CUES = ("both", "boxes", "depth")
@@ -57,8 +57,10 @@ class DiffusionTask:
         clips = torch.randint(len(self.bank), (count,), generator=generator).numpy()
         starts = torch.randint(self.bank.latents.shape[-1] - frames + 1, (count,), generator=generator).numpy()
         latents, conditions = self._batch(self.bank, clips, starts, frames)
-        latents, scene = mirror(latents, conditions.scene, torch.rand(count, generator=generator) < 0.5)
-        conditions = self._dropped(replace(conditions, scene=degrade(scene, generator)), generator)
+        turned = torch.rand(count, generator=generator) < 0.5
+        latents, scene = mirror(latents, conditions.scene, turned)
+        envelope = mirrored_envelope(conditions.envelope, turned)
+        conditions = self._dropped(replace(conditions, scene=degrade(scene, generator), envelope=envelope), generator)
         x0 = network.normalised(latents.to(device))
         t = torch.sigmoid(torch.randn(count, generator=generator)).to(device)
         noise = torch.randn(x0.shape, generator=generator).to(device)

@@ -1,0 +1,181 @@
+"""Spatial guidance: what a scene asks for, and how a model that knows nothing of places is led there."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from stereosync_core.conditioning.features import SUBFRAMES, subframe_times
+from stereosync_core.conditioning.target import StereoTarget, stereo_target
+from stereosync_core.diffusion.backbone import sound_of
+from stereosync_core.diffusion.generate import Sampling, generate
+from stereosync_core.diffusion.latent_levels import LatentLevels, decoded_levels, differentiable, levels_of
+from stereosync_core.diffusion.loader import load_model
+from stereosync_core.diffusion.spatial_guidance import SpatialGuidance, corrected, steered
+from stereosync_core.errors import StereoSyncError
+from stereosync_core.metrics.localiser import law_of
+from stereosync_core.rendering.analysis import placement_correlation
+from stereosync_core.scene import Envelope, Track, Tracks
+
+RATE = 44100 / 2048
+FRAMES = 86
+
+
+def walker(number: int, start: float, end: float, height: float = 0.5, last: float = 4.0) -> Track:
+    """From azimuth ``start`` to ``end`` in ``last`` seconds."""
+    times = np.arange(0, last, 0.05)
+    middle = (np.interp(times, [0, last], [start, end]) + 1) / 2
+    boxes = np.stack([middle - 0.05, np.full_like(middle, 0.9 - height), middle + 0.05, np.full_like(middle, 0.9)], 1)
+    return Track(id=number, label="person", times=times, boxes=boxes, scores=np.ones(len(times)))
+
+
+def asked(*walkers: Track, **options) -> StereoTarget:
+    return stereo_target(Tracks(walkers, 4.0), None, FRAMES, RATE, **options)
+
+
+def test_one_walker_asks_for_the_laws_difference_while_seen():
+    target = asked(walker(1, -0.8, 0.8, last=2.0), law="rooms")
+    times = subframe_times(FRAMES, RATE)
+    law = law_of("rooms")
+    early = times < 1.9
+    wanted = np.interp(np.interp(times, [0, 2], [-0.8, 0.8]), law.azimuth, law.broadband())
+    assert np.abs(target.difference.numpy() - wanted)[early].max() < 1.0
+    assert (target.weight[early] == 1).all()
+    assert (target.weight[times > 2.7] == 0).all()
+
+
+def test_of_two_walkers_the_nearer_counts_for_more():
+    between = [
+        float(asked(walker(1, -0.8, -0.8, near), walker(2, 0.8, 0.8, 0.4)).difference.mean()) for near in (0.2, 0.4, 0.8)
+    ]
+    assert between[0] > 2 > abs(between[1])
+    assert between[2] < -2
+
+
+def test_the_levels_course_follows_distance_or_the_envelope():
+    assert asked(walker(1, 0, 0)).level is None
+    times = np.arange(0, 4, 0.05)
+    boxes = np.stack(
+        [np.full_like(times, 0.4), 0.9 - np.interp(times, [0, 4], [0.2, 0.8]), times * 0 + 0.6, times * 0 + 0.9], 1
+    )
+    coming = Track(id=1, label="person", times=times, boxes=boxes, scores=np.ones(len(times)))
+    course = asked(coming, level=True).level
+    assert course is not None
+    assert float(course[-20] - course[0]) == pytest.approx(12, abs=1)  # four times as near
+    hits = Envelope(np.array([0.0, 0.0, 1.0, 0.0, 0.0]), np.array([0.0, 1.9, 2.0, 2.1, 4.0]))
+    heard = asked(coming, level=True, envelope=hits).level
+    assert heard is not None
+    assert heard.argmax() == pytest.approx(2.0 * RATE * SUBFRAMES, abs=1)
+    assert heard[0] == heard.min()
+
+
+def test_levels_of_a_tone():
+    time = torch.arange(2048 * 8) / 44100
+    tone = torch.stack([0.5 * torch.sin(2 * torch.pi * 1000 * time), 0.05 * torch.sin(2 * torch.pi * 1000 * time)])[None]
+    levels = levels_of(tone, 512)
+    assert levels.shape == (1, 2, 32)
+    assert levels[0, 0, 4:-4] == pytest.approx(10 * np.log10(0.125), abs=0.3)
+    assert (levels[0, 0] - levels[0, 1])[4:-4] == pytest.approx(20, abs=0.3)
+
+
+def target(difference: float, frames: int) -> StereoTarget:
+    return StereoTarget(torch.full((frames * SUBFRAMES,), difference), torch.ones(frames * SUBFRAMES))
+
+
+def error(levels, latents: torch.Tensor, wanted: float) -> float:
+    found = levels(latents)
+    return float((found[:, 1] - found[:, 0] - wanted)[..., 8:-8].abs().mean())
+
+
+def plain_levels(latents: torch.Tensor) -> torch.Tensor:
+    """10 dB for each unit of the mean over a channel's latents."""
+    return 10 * latents.unflatten(1, (2, -1)).mean(2).repeat_interleave(SUBFRAMES, -1)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_model()
+
+
+@pytest.mark.parametrize("kind", ["decoder", "head", "plain"])
+def test_corrected_latents_sound_where_they_were_asked_to(model, kind):
+    assert model.levels is not None
+    levels = {"decoder": decoded_levels(model.autoencoder), "head": model.levels, "plain": plain_levels}[kind]
+    latents = model.diffusion.restored(torch.randn((1, 32, 24), generator=torch.Generator().manual_seed(1)))
+    with torch.no_grad():
+        before = error(levels, latents, 12.0)
+        moved = corrected(latents, levels, target(12.0, 24), SpatialGuidance(rounds=4))
+        assert error(levels, moved, 12.0) < 0.3 * before
+        # and what is not asked for stays
+        nothing = replace(target(12.0, 24), weight=torch.zeros(24 * SUBFRAMES))
+        assert torch.equal(corrected(latents, levels, nothing, SpatialGuidance()), latents)
+
+
+def test_the_bundled_head_hears_what_the_decoder_makes(model):
+    latents = model.diffusion.restored(torch.randn((2, 32, 24), generator=torch.Generator().manual_seed(2)))
+    with torch.no_grad():
+        difference = (model.levels(latents) - decoded_levels(model.autoencoder)(latents))[..., 8:-8]
+    assert difference.abs().mean() < 3.0
+
+
+def test_the_levels_course_is_led_as_well():
+    latents = torch.randn((1, 8, 12), generator=torch.Generator().manual_seed(1))
+    course = torch.linspace(-20, 0, 12).repeat_interleave(SUBFRAMES)
+    wanted = replace(target(0.0, 12), level=course)
+    with torch.no_grad():
+        moved = corrected(latents, plain_levels, wanted, SpatialGuidance(level=1.0, rounds=30))
+        both = plain_levels(moved).mean(1)[0]
+    assert torch.corrcoef(torch.stack([both, course]))[0, 1] > 0.95
+
+
+def test_it_works_on_weights_that_were_made_in_inference_mode():
+    with torch.inference_mode():
+        torch.manual_seed(1)
+        head = LatentLevels(8, 16)
+        levels = differentiable(head)
+        latents = torch.randn((1, 8, 12))
+        moved = corrected(latents, levels, target(3.0, 12), SpatialGuidance(strength=0.3))
+        assert torch.isfinite(moved).all()
+        assert not torch.equal(moved, latents)
+        assert torch.equal(head(latents), levels(latents))
+
+
+@pytest.mark.parametrize("objective", ["rectified_flow", "v"])
+def test_a_led_velocity_points_to_the_corrected_sound(objective):
+    noise, t = torch.randn((1, 8, 12), generator=torch.Generator().manual_seed(1)), 0.5
+
+    def velocity(x: torch.Tensor, _: float) -> torch.Tensor:
+        return 0.3 * x
+
+    how = SpatialGuidance(rounds=8)
+    with torch.no_grad():
+        led = steered(velocity, plain_levels, target(6.0, 12), how, objective)(noise, t)
+        sound = sound_of(noise, led, torch.full((1,), t), objective)
+        assert error(plain_levels, sound, 6.0) < 0.1
+        outside = steered(velocity, plain_levels, target(6.0, 12), SpatialGuidance(earliest=0.4), objective)
+        assert torch.equal(outside(noise, t), velocity(noise, t))
+
+
+def test_the_bundled_model_without_its_conditions_is_led_after_the_walker(model):
+    tracks = Tracks((walker(1, -0.8, 0.8),), 4.0)
+    times = np.arange(0, 4, 0.005)
+    steps = Envelope(0.05 * np.exp(-((times % 0.5) / 0.08)), times)
+    plain, led = (
+        generate(model, tracks, envelope=steps, spatial=False, options=Sampling(steps=8, seed=1, spatial_guidance=strength))
+        for strength in (0.0, 1.0)
+    )
+    assert placement_correlation(led, 44100, tracks.tracks[0]) > 0.8
+    assert placement_correlation(led, 44100, tracks.tracks[0]) > placement_correlation(plain, 44100, tracks.tracks[0])
+
+
+@pytest.mark.parametrize(
+    "options", [{"strength": -1}, {"strength": float("nan")}, {"law": "ears"}, {"rounds": 0}, {"earliest": 0.1, "latest": 0.5}]
+)
+def test_numbers_out_of_range(options):
+    with pytest.raises(StereoSyncError, match="Spatial guidance"):
+        SpatialGuidance(**options)
+    if options.keys() <= {"strength", "law"}:
+        names = {"strength": "spatial_guidance", "law": "law"}
+        with pytest.raises(StereoSyncError, match="Spatial guidance"):
+            Sampling(**{names[key]: value for key, value in options.items()})

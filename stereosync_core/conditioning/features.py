@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..scene import DepthSequence, Envelope, Tracks
+
+if TYPE_CHECKING:
+    from ..diffusion.attended import Attended
 
 #: Moments of a latent frame at which boxes and envelope are read: 86 a second at the usual 46 ms a latent.
 SUBFRAMES = 4
@@ -82,13 +86,13 @@ class SceneFeatures:
 class Spoken:
     """What a form of conditions has to say to the backbone; the same at every step of the sampler.
 
-    :param tokens: for cross-attention, ``[B, N, token_width]``, or None.
+    :param tokens: for cross-attention, ``[B, N, token_width]`` (or what is kept of them from step to step), or None.
     :param residuals: for the inputs of the first blocks, ``[B, T, width]`` or None each.
     :param claims: logarithms of the shares ``[B, 1 + K, M]`` that nobody and each track have in each moment; None where the
         form knows none.
     """
 
-    tokens: Tensor | None
+    tokens: Tensor | Attended | None
     residuals: tuple[Tensor | None, ...] = ()
     claims: Tensor | None = None
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..errors import StereoSyncError
+from .attended import Attended, Embedded, through
 
 OBJECTIVES = ("rectified_flow", "v")
 
@@ -45,11 +46,11 @@ class Running:
     """
 
     hidden: Tensor
-    context: Tensor | None
+    context: Tensor | Embedded | None
     rotary: Any
     modulation: Tensor | None
     prepended: int
-    beside: Tensor | None = None
+    beside: Tensor | Embedded | None = None
 
     def through(self, block: nn.Module, checkpointed: bool = False) -> None:
         """Take the hidden state through a block.
@@ -62,8 +63,12 @@ class Running:
             self.hidden = self._after(block, self.hidden)
 
     def _after(self, block: nn.Module, hidden: Tensor) -> Tensor:
-        if self.beside is not None:
+        if isinstance(self.beside, Embedded):
+            hidden = self.beside.add(block, hidden)
+        elif self.beside is not None:
             hidden = hidden + block.cross_attn(block.cross_attend_norm(hidden), context=self.beside)
+        if isinstance(self.context, Embedded):
+            return through(block, hidden, self.context, self.rotary, self.modulation)
         return block(hidden, context=self.context, rotary_pos_emb=self.rotary, global_cond=self.modulation)
 
 
@@ -104,15 +109,16 @@ class Backbone(nn.Module):
         self,
         x: Tensor,
         t: Tensor,
-        tokens: Tensor | None = None,
+        tokens: Tensor | Attended | None = None,
         global_condition: Tensor | None = None,
         residuals: Sequence[Tensor | None] = (),
-        beside: Tensor | None = None,
+        beside: Tensor | Attended | None = None,
     ) -> Tensor:
         """Velocity ``[B, C, T]``.
 
         :param t: ``[B]``, 0 = sound, 1 = noise.
-        :param tokens: ``[B, N, cond_token_dim]`` for cross-attention.
+        :param tokens: ``[B, N, cond_token_dim]`` for cross-attention; :class:`.attended.Attended` where they stay the same for
+            many steps.
         :param global_condition: ``[B, global_cond_dim]``.
         :param residuals: for the first blocks, what is added to the block's input: ``[B, P + T, D]`` or ``[B, T, D]``, or None.
         :param beside: more tokens ``[B, M, cond_token_dim]``, which each block's cross-attention sees before the block, in a
@@ -131,9 +137,9 @@ def begin(
     dit: nn.Module,
     x: Tensor,
     t: Tensor,
-    tokens: Tensor | None,
+    tokens: Tensor | Attended | None,
     global_condition: Tensor | None,
-    beside: Tensor | None = None,
+    beside: Tensor | Attended | None = None,
 ) -> Running:
     """The front end of a ``DiffusionTransformer``: embeddings, first convolution, projection, prepended token."""
     timestep = dit.to_timestep_embed(dit.timestep_features(t[:, None].to(x.dtype)))
@@ -146,7 +152,10 @@ def begin(
         hidden, prepended = torch.cat([summed[:, None], hidden], dim=1), 1
     else:
         modulation = transformer.global_cond_embedder(summed)
-    context, beside = (None if given is None else dit.to_cond_embed(given) for given in (tokens, beside))
+    context, beside = (
+        given.of(dit) if isinstance(given, Attended) else None if given is None else dit.to_cond_embed(given)
+        for given in (tokens, beside)
+    )
     rotary = transformer.rotary_pos_emb.forward_from_seq_len(hidden.shape[1])
     return Running(hidden, context, rotary, modulation, prepended, beside)
 

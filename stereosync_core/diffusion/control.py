@@ -13,6 +13,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from .attended import Attended
 from .backbone import Backbone, Running, begin
 
 
@@ -47,9 +48,9 @@ class ControlBranch(nn.Module):
         x: Tensor,
         t: Tensor,
         control: Tensor,
-        tokens: Tensor | None,
+        tokens: Tensor | Attended | None,
         global_condition: Tensor | None,
-        beside: Tensor | None = None,
+        beside: Tensor | Attended | None = None,
     ) -> list[Tensor]:
         """Residuals ``[B, P + T, D]`` for the backbone's first blocks.
 

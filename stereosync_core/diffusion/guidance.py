@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from ..conditioning.features import SceneFeatures, Spoken
+from .attended import attended
 from .model import Conditions, StereoSync
 from .samplers import Velocity
 
@@ -43,7 +45,8 @@ def guided(
     def velocity(x: Tensor, t: float) -> Tensor:
         count = len(x)
         if not spoken:
-            spoken.append(model.spoken(joined))
+            said = model.spoken(joined)
+            spoken.append(replace(said, tokens=attended(model.backbone.blocks, said.tokens)))
         times = x.new_full((count * len(parts),), t)
         everything = model(x.repeat(len(parts), 1, 1), times, joined, envelope, spoken[0])
         return torch.stack([weight * part for (weight, _), part in zip(parts, everything.split(count), strict=True)]).sum(0)

@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -75,8 +76,21 @@ class Sampling:
             raise StereoSyncError(f"Sampler: shift {self.shift} must be above 0, overlap {self.overlap} in 0..10 seconds.")
 
 
+class Listener(Protocol):
+    """What is told of a scene: the pack's own model, and Stable Audio Open with an adapter.
+
+    :ivar timbre_size: of the timbre's embedding.
+    """
+
+    @property
+    def latent_rate(self) -> float: ...
+
+    @property
+    def timbre_size(self) -> int: ...
+
+
 def make_conditions(
-    model: Model,
+    model: Listener,
     tracks: Tracks,
     depth: DepthSequence | None,
     envelope: Envelope | None,
@@ -95,7 +109,7 @@ def make_conditions(
         curve, loudest = torch.zeros((SUBFRAMES, frames)), USUAL_LEVEL
     else:
         curve, loudest = envelope_features(envelope, frames, model.latent_rate)
-    size = model.diffusion.timbre.in_features
+    size = model.timbre_size
     vector = torch.zeros(size) if timbre is None else timbre.detach().float().cpu()
     if vector.shape != (size,):
         raise StereoSyncError(f"Timbre: a vector of {tuple(vector.shape)} was given, this model takes [{size}].")

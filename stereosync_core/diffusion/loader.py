@@ -16,6 +16,7 @@ from .channel_autoencoder import ChannelAutoencoder, ChannelAutoencoderConfig
 from .folder import load_into, read_model_config, read_weights
 from .latent_levels import LatentLevels
 from .model import StereoSync
+from .packed import pack
 
 #: Folder of the bundled model among the assets.
 BUNDLED = "walking-rooms"
@@ -61,6 +62,11 @@ class Model(nn.Module):
         return int(self.diffusion.config["window"])
 
     @property
+    def timbre_size(self) -> int:
+        """Of the timbre's embedding."""
+        return self.diffusion.timbre.in_features
+
+    @property
     def place(self) -> tuple[torch.device, torch.dtype]:
         parameter = next(self.diffusion.parameters())
         return parameter.device, parameter.dtype
@@ -79,6 +85,7 @@ def load_model(folder: Path | None = None) -> Model:
     folder = bundled_folder() if folder is None else Path(folder)
     parts = (load_autoencoder(folder), load_diffusion(folder), load_timbre(folder), load_envelope(folder), load_levels(folder))
     model = Model(folder.name, *parts).eval()
+    pack(model)
     latents = model.diffusion.mean.shape[0]
     if latents != model.autoencoder.latent_channels or model.diffusion.timbre.in_features != model.timbre.size:
         raise StereoSyncError(f"Model: the parts of '{folder}' are of different models; copy the model's folder again.")

@@ -12,24 +12,42 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...conditioning.features import Spoken
 from ...conditioning.paper import PaperConditions
 from ...errors import StereoSyncError
+from ..backbone import Backbone
 from ..control import zero
 from ..folder import load_into, read_model_config, read_weights, save_part
 from ..model import Conditions
 from ..spatial_control import SpatialControl
-
-if TYPE_CHECKING:
-    from .model import StableAudio
+from .precision import in_precision
 
 PART = "adapter"
+
+
+class Base(Protocol):
+    """What an adapter needs of a release: :class:`.model.StableAudio`, or :class:`.borrowed.Borrowed`."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def backbone(self) -> Backbone: ...
+
+    @property
+    def objective(self) -> str: ...
+
+    @property
+    def latent_rate(self) -> float: ...
+
+    @property
+    def place(self) -> tuple[torch.device, torch.dtype]: ...
 
 
 class SpatialAdapter(SpatialControl):
@@ -41,7 +59,7 @@ class SpatialAdapter(SpatialControl):
     :ivar config: what ``config.json`` holds of it.
     """
 
-    def __init__(self, base: StableAudio, config: Mapping[str, Any]):
+    def __init__(self, base: Base, config: Mapping[str, Any]):
         super().__init__()
         self.config = {**config, "base": identity(base)}
         self.speak_to(base.backbone, config, base.latent_rate)
@@ -85,14 +103,7 @@ class SpatialAdapter(SpatialControl):
         return [None if residual is None else residual.to(x) for residual in made]
 
 
-def in_precision(module: nn.Module, dtype: torch.dtype) -> None:
-    """Have a module compute in ``dtype``, but for the angles of the rotary embedding, which stay exact."""
-    for name, value in (*module.named_parameters(), *module.named_buffers()):
-        if not name.endswith("inv_freq"):
-            value.data = value.data.to(dtype)
-
-
-def identity(base: StableAudio) -> dict[str, Any]:
+def identity(base: Base) -> dict[str, Any]:
     """What tells a release from others: ``width``, ``depth``, ``objective``, and ``fingerprint``.
 
     The fingerprint is a digest of the transformer's shapes and of the signs of a few tensors, which are the same in every
@@ -106,7 +117,6 @@ def identity(base: StableAudio) -> dict[str, Any]:
     looked_at = [
         weights["transformer.project_in.weight"],
         weights[f"transformer.layers.{middle}.self_attn.to_out.weight"],
-        base.autoencoder.encoder.conv2.weight,
     ]
     for value in looked_at:
         digest.update(np.packbits(torch.signbit(value.detach()).cpu().numpy()).tobytes())
@@ -118,7 +128,7 @@ def identity(base: StableAudio) -> dict[str, Any]:
     }
 
 
-def load_adapter(folder: Path, base: StableAudio, dtype: torch.dtype = torch.float32) -> SpatialAdapter:
+def load_adapter(folder: Path, base: Base, dtype: torch.dtype = torch.float32) -> SpatialAdapter:
     """The adapter of a folder, frozen, where the release is.
 
     :param base: the release that it was trained over.
@@ -144,7 +154,7 @@ def load_adapter(folder: Path, base: StableAudio, dtype: torch.dtype = torch.flo
     return adapter.requires_grad_(False).eval().to(base.place[0])
 
 
-def _check_base(folder: Path, trained_over: Any, base: StableAudio) -> None:
+def _check_base(folder: Path, trained_over: Any, base: Base) -> None:
     own = identity(base)
     if not isinstance(trained_over, dict):
         trained_over = {}

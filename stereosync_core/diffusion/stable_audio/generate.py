@@ -1,25 +1,30 @@
-"""From a prompt, or native conditioning, to sound."""
+"""From a prompt, or native conditioning, and what an adapter is told of a scene, to sound."""
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ...conditioning.features import latent_count
+from ...conditioning.features import REFERENCE_LEVEL, latent_count
 from ...errors import StereoSyncError
-from ..generate import decode
-from ..guidance import faded, windows
-from ..samplers import Progress, Velocity
-from .conditioners import Told
+from ..decoding import decode
+from ..guidance import cut, faded, windows
+from ..model import Conditions
+from ..samplers import Progress
+from .guidance import guided
 from .model import StableAudio
+from .precision import WIDER, in_precision
 from .samplers import SAMPLERS, cosine_times, flow_times, seeded_noise, starting
 from .text import TextEncoder
 
+_LOG = logging.getLogger(__name__)
 #: Steps and guidance of the releases: Stable Audio Open 1.0, and Small, which was distilled for few steps without guidance.
 _USUAL, _DISTILLED = (100, 7.0), (8, 1.0)
 
@@ -65,49 +70,80 @@ def encoded(text: str | Tensor | None, encoder: TextEncoder | None, tokens: int)
     return encoder(text, tokens)
 
 
-def guided(model: StableAudio, told: Told, cfg: float) -> Velocity:
-    """A model's velocity under classifier-free guidance (Ho and Salimans, 2022), in one call for both halves.
-
-    Text and seconds are taken from the cross-attention of the second half; the global condition speaks to both. Latents stay in
-    single precision whatever the network computes in.
-    """
-    device, dtype = model.place
-    if cfg != 1:
-        against = torch.zeros_like(told.tokens) if told.against is None else told.against
-        told = Told(torch.cat([told.tokens, against]), torch.cat([told.globally, told.globally]))
-
-    def velocity(x: Tensor, t: float) -> Tensor:
-        both = x if cfg == 1 else torch.cat([x, x])
-        said = model(both.to(device, dtype), torch.full((len(both),), t, device=device, dtype=dtype), told).to(x)
-        if cfg == 1:
-            return said
-        wanted, other = said.chunk(2)
-        return other + cfg * (wanted - other)
-
-    return velocity
-
-
 @torch.inference_mode()
 def sample_latents(
     model: StableAudio,
-    text: Tensor,
+    text: Tensor | None,
     duration: float,
     *,
     against: Tensor | None = None,
+    conditions: Conditions | None = None,
+    space: float | None = None,
+    envelope: float = 1.0,
     options: StableAudioSampling | None = None,
     progress: Progress | None = None,
 ) -> Tensor:
     """Latents ``[1, C, ceil(duration * latent_rate)]`` on the CPU; equal seeds give equal latents.
 
-    A clip longer than the model's window is made of overlapping windows, each of which is told where it begins.
+    A clip longer than the model's window is made of overlapping windows, each of which is told where it begins. Where half
+    precision does not hold the numbers, the model goes on in a wider type, and stays in it.
 
     :param text: ``[1, N, D]``, see :meth:`.conditioners.Conditioners.forward`; so is ``against``, which guidance leads away
-        from.
-    :raises StereoSyncError: for a sampler that does not go with the model, or latents that are not finite.
+        from. None says nothing.
+    :param conditions: of the clip, for the model's adapter (:func:`..generate.make_conditions`).
+    :param space: scale of the guidance by boxes and depth; that of the text when left out.
+    :param envelope: scale of the adapter's control branch.
+    :raises StereoSyncError: for a sampler that does not go with the model, conditions without an adapter or of another length,
+        or latents that are not finite in single precision either.
     """
     options = options or StableAudioSampling()
     if not (math.isfinite(duration) and duration > 0):
         raise StereoSyncError(f"Stable Audio: the clip lasts {duration} seconds; give a length above 0.")
+    for name, value in (("space", space), ("envelope", envelope)):
+        if value is not None and not (math.isfinite(value) and -20 <= value <= 20):
+            raise StereoSyncError(f"Sampler: the scale '{name}' is {value}; give a number near 1, at most 20.")
+    _check_conditions(model, conditions, latent_count(duration, model.latent_rate))
+    if text is None:
+        text = torch.zeros((1, 1, model.config.width))
+    while True:
+        made = _walked(model, text, duration, against, conditions, options, progress, space=space, envelope=envelope)
+        if torch.isfinite(made).all():
+            return made.cpu()
+        narrow = model.place[1]
+        wide = WIDER.get(narrow)
+        if wide is None:
+            raise StereoSyncError("Sampler: the latents are not finite; lower the guidance scale, or load the model again.")
+        _LOG.warning("The latents are not finite in %s; the model goes on in %s, from the first step.", narrow, wide)
+        for part in (model.backbone, model.conditioners, *([] if model.adapter is None else [model.adapter.control])):
+            in_precision(part, wide)
+
+
+def _check_conditions(model: StableAudio, conditions: Conditions | None, frames: int) -> None:
+    if conditions is None:
+        return
+    if model.adapter is None:
+        raise StereoSyncError(
+            f"Stable Audio: '{model.name}' by itself knows nothing of a scene; give the folder of an adapter that was trained "
+            "over it, or leave the scene out."
+        )
+    if conditions.envelope.shape[-1] != frames:
+        raise StereoSyncError(
+            f"Stable Audio: the conditions are for {conditions.envelope.shape[-1]} latent frames and the sound has {frames}; "
+            "make both of the same clip."
+        )
+
+
+def _walked(
+    model: StableAudio,
+    text: Tensor,
+    duration: float,
+    against: Tensor | None,
+    conditions: Conditions | None,
+    options: StableAudioSampling,
+    progress: Progress | None,
+    **scales: Any,
+) -> Tensor:
+    """Latents where the model is, in single precision, finite or not; see :func:`sample_latents`."""
     steps, cfg = _DISTILLED if model.config.distilled else _USUAL
     steps, cfg = options.steps or steps, cfg if options.cfg is None else options.cfg
     name = options.sampler or _usual_sampler(model)
@@ -123,7 +159,8 @@ def sample_latents(
         "seconds_total": [duration] * len(starts),
     }
     told = model.conditioners(text, seconds, against)
-    velocity = faded(guided(model, told, cfg), starts, window, overlap)
+    parts = None if conditions is None else Conditions.join([cut(conditions, start, window) for start in starts])
+    velocity = faded(guided(model, told, cfg, parts, **scales), starts, window, overlap)
     generator = torch.Generator().manual_seed(options.seed % 2**63)
     noise = torch.randn((1, model.autoencoder.latent_channels, frames), generator=generator).to(model.place[0])
     arguments = {
@@ -131,16 +168,28 @@ def sample_latents(
         "pingpong": {"noise": seeded_noise(noise, generator)},
         "dpmpp_2m": {"objective": model.objective},
     }.get(name, {})
-    made = known[name](velocity, starting(noise, times[0], model.objective), times, progress, **arguments)
-    if not torch.isfinite(made).all():
-        raise StereoSyncError("Sampler: the latents are not finite; lower the guidance scale, or use bfloat16 or float32.")
-    return made.cpu()
+    return known[name](velocity, starting(noise, times[0], model.objective), times, progress, **arguments)
 
 
 def _usual_sampler(model: StableAudio) -> str:
     if model.objective == "v":
         return "dpmpp_3m_sde"
     return "pingpong" if model.config.distilled else "euler"
+
+
+def decoded(model: StableAudio, latents: Tensor, duration: float, loudest: float = REFERENCE_LEVEL) -> np.ndarray:
+    """Sound float32 ``[2, round(duration * sample_rate)]`` of latents.
+
+    :param loudest: level of the envelope's loudest moment, which an adapter's sound does not carry; as the model made it where
+        left out.
+    """
+    length = round(duration * model.sample_rate)
+    sound = decode(model.autoencoder, latents, length)
+    if not np.isfinite(sound).all():
+        _LOG.warning("The sound is not finite in half precision; it is decoded again in single precision.")
+        in_precision(model.autoencoder, torch.float32)
+        sound = decode(model.autoencoder, latents, length)
+    return sound * np.float32(loudest / REFERENCE_LEVEL)
 
 
 def generate(
@@ -150,17 +199,31 @@ def generate(
     *,
     encoder: TextEncoder | None = None,
     against: str | Tensor | None = None,
+    conditions: Conditions | None = None,
+    loudest: float = REFERENCE_LEVEL,
+    space: float | None = None,
+    envelope: float = 1.0,
     options: StableAudioSampling | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
     """Stereo sound float32 ``[2, round(duration * sample_rate)]``.
 
-    :param text: a prompt, or conditioning ``[1, N, D]``; so is ``against``.
+    :param text: a prompt, or conditioning ``[1, N, D]``; so is ``against``. None is for conditions alone.
     :param encoder: needed for prompts.
+    :param conditions: of the clip, and ``loudest``, as :func:`..generate.make_conditions` gives both.
     :raises StereoSyncError: see :func:`encoded` and :func:`sample_latents`.
     """
     length = model.config.text_tokens
-    tokens = encoded(text, encoder, length)
-    other = None if against is None else encoded(against, encoder, length)
-    latents = sample_latents(model, tokens, duration, against=other, options=options, progress=progress)
-    return decode(model.autoencoder, latents, round(duration * model.sample_rate))
+    tokens = None if text is None and conditions is not None else encoded(text, encoder, length)
+    latents = sample_latents(
+        model,
+        tokens,
+        duration,
+        against=None if against is None else encoded(against, encoder, length),
+        conditions=conditions,
+        space=space,
+        envelope=envelope,
+        options=options,
+        progress=progress,
+    )
+    return decoded(model, latents, duration, loudest)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ...conditioning.features import Spoken
+from ...errors import StereoSyncError
 from ..backbone import Backbone
 from ..model import Conditions
 from . import autoencoder as oobleck
@@ -56,6 +57,16 @@ class StableAudio(nn.Module):
         """Latent frames that it was trained on at a time; its adapter's where there is one."""
         own = self.config.sample_size // self.autoencoder.downsampling
         return own if self.adapter is None else min(own, self.adapter.window or own)
+
+    @property
+    def timbre_size(self) -> int:
+        """Of the embedding of a timbre that its adapter takes.
+
+        :raises StereoSyncError: without an adapter.
+        """
+        if self.adapter is None:
+            raise StereoSyncError(f"Stable Audio: '{self.name}' by itself knows no timbre; give the folder of an adapter.")
+        return self.adapter.timbre.in_features
 
     @property
     def place(self) -> tuple[torch.device, torch.dtype]:

@@ -1,0 +1,17 @@
+"""The precision that networks compute in."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+#: What a run whose numbers left a type's range is done again in.
+WIDER = {torch.float16: torch.bfloat16, torch.bfloat16: torch.float32}
+
+
+def in_precision(module: nn.Module, dtype: torch.dtype) -> None:
+    """Have a module compute in ``dtype``, but for the angles of the rotary embedding, which stay exact."""
+    with torch.inference_mode(False):
+        for name, value in (*module.named_parameters(), *module.named_buffers()):
+            if not name.endswith("inv_freq"):
+                value.data = value.data.to(dtype)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -24,6 +24,7 @@ from ..conditioning.target import StereoTarget, stereo_target
 from ..errors import StereoSyncError
 from ..scene import DepthSequence, Envelope, Tracks
 from .decoding import decode
+from .economy import Economy
 from .guidance import guided, in_windows
 from .latent_levels import decoded_levels, differentiable
 from .loader import Model
@@ -49,6 +50,7 @@ class Sampling:
     :param spatial_guidance: strength of the guidance that needs no trained conditions
         (:class:`.spatial_guidance.SpatialGuidance`); 0 = without.
     :param law: how azimuth becomes a level difference there; ``rooms`` is that of the bundled model's training.
+    :param economy: what may be left out to be faster.
     """
 
     steps: int = 16
@@ -61,6 +63,7 @@ class Sampling:
     seed: int = 0
     spatial_guidance: float = 0.0
     law: str = "rooms"
+    economy: Economy = field(default_factory=Economy)
 
     def __post_init__(self):
         SpatialGuidance(strength=self.spatial_guidance, law=self.law)
@@ -140,7 +143,9 @@ def sample_latents(
     window = model.window
     overlap = min(round(options.overlap * model.latent_rate), window // 2)
     velocity = in_windows(
-        lambda told: guided(network, told, cfg=options.cfg, space=options.space, envelope=options.envelope),
+        lambda told: guided(
+            network, told, cfg=options.cfg, space=options.space, envelope=options.envelope, economy=options.economy
+        ),
         conditions.to(device, dtype),
         window,
         overlap,

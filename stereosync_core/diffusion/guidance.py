@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..conditioning.features import SceneFeatures, Spoken
 from .attended import attended
+from .economy import Economy, Reused
 from .model import Conditions, StereoSync
 from .samplers import Velocity
 
@@ -21,13 +22,16 @@ def guided(
     cfg: float = 1.0,
     space: float | None = None,
     envelope: float = 1.0,
+    economy: Economy | None = None,
 ) -> Velocity:
     """A model's velocity under classifier-free guidance (Ho and Salimans, 2022), composed as by Liu et al. (2022).
 
     :param cfg: scale of what timbre adds to knowing nothing but the envelope.
     :param space: scale of what boxes and depth add to that; ``cfg`` when left out.
     :param envelope: scale of the control branch, which speaks to all parts alike.
+    :param economy: what is left out; nothing when not given.
     """
+    economy = economy or Economy()
     space = cfg if space is None else space
     timbre_told, space_told = bool(conditions.timbre.any()), conditions.tells_space
     weighted: dict[tuple[bool, bool], tuple[float, Conditions]] = {}
@@ -38,20 +42,32 @@ def guided(
         (space, conditions, (timbre_told, space_told)),
     ):
         weighted[key] = (weighted.get(key, (0.0, told))[0] + weight, told)
-    parts = [(weight, told) for weight, told in weighted.values() if weight != 0]
-    joined = Conditions.join([told for _, told in parts])
-    spoken: list[Spoken] = []  # made at the first step, where the caller is in inference mode or keeps gradients
+    several = _Asked(model, [part for part in weighted.values() if part[0] != 0], envelope, economy)
+    alone = _Asked(model, [(1.0, conditions)], envelope, economy)
 
     def velocity(x: Tensor, t: float) -> Tensor:
-        count = len(x)
-        if not spoken:
-            said = model.spoken(joined)
-            spoken.append(replace(said, tokens=attended(model.backbone.blocks, said.tokens)))
-        times = x.new_full((count * len(parts),), t)
-        everything = model(x.repeat(len(parts), 1, 1), times, joined, envelope, spoken[0])
-        return torch.stack([weight * part for (weight, _), part in zip(parts, everything.split(count), strict=True)]).sum(0)
+        return (several if economy.guides(t) else alone)(x, t)
 
     return velocity
+
+
+class _Asked:
+    """The network asked about several sets of conditions in one call, and the weighted sum of what it says."""
+
+    def __init__(self, model: StereoSync, parts: list[tuple[float, Conditions]], envelope: float, economy: Economy):
+        self.model, self.envelope, self.reused = model, envelope, Reused(economy.control_every)
+        self.weights = [weight for weight, _ in parts]
+        self.conditions = Conditions.join([told for _, told in parts])
+        self.spoken: Spoken | None = None  # made at the first step, where the caller is in inference mode or keeps gradients
+
+    def __call__(self, x: Tensor, t: float) -> Tensor:
+        if self.spoken is None:
+            said = self.model.spoken(self.conditions)
+            self.spoken = replace(said, tokens=attended(self.model.backbone.blocks, said.tokens))
+        several = x.repeat(len(self.weights), 1, 1)
+        times = x.new_full((len(several),), t)
+        every = self.model(several, times, self.conditions, self.envelope, self.spoken, self.reused).split(len(x))
+        return torch.stack([weight * part for weight, part in zip(self.weights, every, strict=True)]).sum(0)
 
 
 def windows(frames: int, length: int, overlap: int) -> list[int]:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..conditioning.features import SUBFRAMES, SceneFeatures, Spoken
 from .backbone import Backbone
+from .economy import Residuals, Reused
 from .spatial_control import SpatialControl
 
 
@@ -96,13 +97,23 @@ class StereoSync(SpatialControl):
         return self.backbone.objective
 
     def forward(
-        self, x: Tensor, t: Tensor, conditions: Conditions, control_scale: float = 1.0, spoken: Spoken | None = None
+        self,
+        x: Tensor,
+        t: Tensor,
+        conditions: Conditions,
+        control_scale: float = 1.0,
+        spoken: Spoken | None = None,
+        reused: Reused | None = None,
     ) -> Tensor:
         """Velocity ``[B, C, T]`` at ``t [B]``.
 
         :param control_scale: of the control branch's residuals; 0 leaves the envelope out.
         :param spoken: what :meth:`SpatialControl.spoken` gave for the same conditions.
+        :param reused: keeps residuals from step to step, for the same conditions.
         """
-        spoken = self.spoken(conditions) if spoken is None else spoken
-        residuals = self.step_residuals(x, t, conditions, spoken, control_scale, tokens=spoken.tokens, global_condition=None)
-        return self.backbone(x, t, spoken.tokens, None, residuals)
+        said = self.spoken(conditions) if spoken is None else spoken
+
+        def residuals() -> Residuals:
+            return self.step_residuals(x, t, conditions, said, control_scale, tokens=said.tokens, global_condition=None)
+
+        return self.backbone(x, t, said.tokens, None, residuals() if reused is None else reused(residuals))

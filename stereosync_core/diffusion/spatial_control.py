@@ -17,6 +17,7 @@ from ..conditioning.aligned import AlignedConditions
 from ..conditioning.features import SUBFRAMES, Spoken
 from ..conditioning.paper import PaperConditions
 from ..errors import StereoSyncError
+from .attended import Attended
 from .backbone import Backbone, add_residual
 from .control import ControlBranch
 
@@ -72,7 +73,7 @@ class SpatialControl(nn.Module):
         conditions: Conditions,
         said: Spoken,
         scale: float = 1.0,
-        **told: Tensor | None,
+        **told: Tensor | Attended | None,
     ) -> list[Tensor | None]:
         """What is added to the inputs of the backbone's blocks at a step: space, and the control branch times ``scale``.
 

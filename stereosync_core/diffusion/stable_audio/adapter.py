@@ -21,6 +21,7 @@ from torch import Tensor
 from ...conditioning.features import Spoken
 from ...conditioning.paper import PaperConditions
 from ...errors import StereoSyncError
+from ..attended import Attended
 from ..backbone import Backbone
 from ..control import zero
 from ..folder import load_into, read_model_config, read_weights, save_part
@@ -84,7 +85,7 @@ class SpatialAdapter(SpatialControl):
         self,
         x: Tensor,
         t: Tensor,
-        tokens: Tensor,
+        tokens: Tensor | Attended,
         globally: Tensor,
         conditions: Conditions,
         spoken: Spoken,

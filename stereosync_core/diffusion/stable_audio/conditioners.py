@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import StereoSyncError
+from ..attended import Attended
 from .config import StableAudioConfig
 
 _LOG = logging.getLogger(__name__)
@@ -22,12 +23,12 @@ _FREQUENCIES = 128
 class Told:
     """Conditions of a batch.
 
-    :ivar tokens: ``[B, N, D]`` for cross-attention.
+    :ivar tokens: ``[B, N, D]`` for cross-attention, or what is kept of them from step to step.
     :ivar globally: ``[B, G]``, prepended to the latents together with the time.
     :ivar against: tokens that guidance leads away from, as ``tokens``; zeros, as in training, where None.
     """
 
-    tokens: Tensor
+    tokens: Tensor | Attended
     globally: Tensor
     against: Tensor | None = None
 

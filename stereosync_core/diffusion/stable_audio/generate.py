@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor
 from ...conditioning.features import REFERENCE_LEVEL, latent_count
 from ...errors import StereoSyncError
 from ..decoding import decode
+from ..economy import Economy
 from ..guidance import cut, faded, windows
 from ..model import Conditions
 from ..samplers import Progress
@@ -37,6 +38,7 @@ class StableAudioSampling:
     :param sampler: one of those that :data:`.samplers.SAMPLERS` has for the model's objective.
     :param cfg: scale of classifier-free guidance; 1 leaves it out, and is twice as fast.
     :param overlap: seconds by which the windows of a long clip overlap.
+    :param economy: what may be left out to be faster.
     :raises StereoSyncError: for numbers out of range.
     """
 
@@ -45,6 +47,7 @@ class StableAudioSampling:
     cfg: float | None = None
     seed: int = 0
     overlap: float = 4.0
+    economy: Economy = field(default_factory=Economy)
 
     def __post_init__(self):
         if self.steps is not None and not 1 <= self.steps <= 1000:
@@ -160,7 +163,7 @@ def _walked(
     }
     told = model.conditioners(text, seconds, against)
     parts = None if conditions is None else Conditions.join([cut(conditions, start, window) for start in starts])
-    velocity = faded(guided(model, told, cfg, parts, **scales), starts, window, overlap)
+    velocity = faded(guided(model, told, cfg, parts, economy=options.economy, **scales), starts, window, overlap)
     generator = torch.Generator().manual_seed(options.seed % 2**63)
     noise = torch.randn((1, model.autoencoder.latent_channels, frames), generator=generator).to(model.place[0])
     arguments = {

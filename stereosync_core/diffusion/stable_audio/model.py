@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ...conditioning.features import Spoken
 from ...errors import StereoSyncError
 from ..backbone import Backbone
+from ..economy import Residuals, Reused
 from ..model import Conditions
 from . import autoencoder as oobleck
 from . import conditioners
@@ -82,19 +83,26 @@ class StableAudio(nn.Module):
         conditions: Conditions | None = None,
         control_scale: float = 1.0,
         spoken: Spoken | None = None,
+        reused: Reused | None = None,
     ) -> Tensor:
         """Velocity ``[B, C, T]`` of latents at ``t [B]``, without guidance.
 
         :param conditions: of the scene, for the adapter; without them it says nothing.
         :param control_scale: of the adapter's control branch; 0 leaves the envelope out.
         :param spoken: what the adapter's ``spoken`` gave for the same conditions.
+        :param reused: keeps the adapter's residuals from step to step, for the same conditions.
         """
-        if self.adapter is None or conditions is None:
+        adapter = self.adapter
+        if adapter is None or conditions is None:
             return self.backbone(x, t, told.tokens, told.globally)
-        spoken = self.adapter.spoken(conditions) if spoken is None else spoken
-        residuals = self.adapter.residuals(x, t, told.tokens, told.globally, conditions, spoken, control_scale)
-        beside = None if spoken.tokens is None else spoken.tokens.to(x)
-        return self.backbone(x, t, told.tokens, told.globally, residuals, beside)
+        said = adapter.spoken(conditions) if spoken is None else spoken
+
+        def residuals() -> Residuals:
+            return adapter.residuals(x, t, told.tokens, told.globally, conditions, said, control_scale)
+
+        beside = None if said.tokens is None else said.tokens.to(x)
+        made = residuals() if reused is None else reused(residuals)
+        return self.backbone(x, t, told.tokens, told.globally, made, beside)
 
 
 def load_stable_audio(path: Path, dtype: torch.dtype = torch.float32, config: Mapping[str, Any] | None = None) -> StableAudio:

@@ -5,9 +5,16 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..bench import depth, depth_full_size, generate, path, tracking
+from ..bench import depth, depth_full_size, generate, path, sampler, tracking
 
-BENCHES = {"path": path, "depth": depth, "depth-full-size": depth_full_size, "tracking": tracking, "generate": generate}
+BENCHES = {
+    "path": path,
+    "depth": depth,
+    "depth-full-size": depth_full_size,
+    "tracking": tracking,
+    "generate": generate,
+    "sampler": sampler,
+}
 
 
 def add(subparsers: Any) -> None:
@@ -20,7 +27,7 @@ def add(subparsers: Any) -> None:
         + "; ".join(f"{name} - {(module.__doc__ or '').splitlines()[0]}" for name, module in BENCHES.items()),
     )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-    parser.add_argument("--quick", action="store_true", help="leave out the ten-minute clip")
+    parser.add_argument("--quick", action="store_true", help="leave out what takes longest")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -1,18 +1,24 @@
-"""Stable Audio Open with the pack's own sampler: its loader, and sound for a text, as long as a clip."""
+"""Stable Audio Open: with the pack's own sampler, and the pack's adapter on the host's own MODEL."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from comfy_api.latest import io
 
+from ..stereosync_core.conditioning.features import REFERENCE_LEVEL, latent_count
+from ..stereosync_core.diffusion.generate import make_conditions
 from ..stereosync_core.diffusion.stable_audio.release import CONFIG
 from ..stereosync_core.diffusion.stable_audio.samplers import SAMPLERS
-from . import host
+from ..stereosync_core.errors import StereoSyncError
+from ..stereosync_core.scene import Tracks
+from . import host, native
 from .rollingdepth import precision_input
 from .sampling import CATEGORY, KIND
-from .sockets import Space
+from .sockets import Envelope, Space, Timbre
 
 if TYPE_CHECKING:
     from ..stereosync_core.diffusion.stable_audio.model import StableAudio
@@ -20,16 +26,61 @@ if TYPE_CHECKING:
 StableAudioModel = io.Custom("STEREOSYNC_STABLE_AUDIO")
 #: What is named to those who have nothing there.
 CHECKPOINT = "stable_audio_open_1.0.safetensors"
-AUTO = "auto"
+AUTO, NONE = "auto", "none"
+ADAPTER = "adapter.safetensors"
 #: Names of all samplers, the releases' own first.
 NAMES = list(dict.fromkeys(name for known in SAMPLERS.values() for name in known))
-#: Bytes for each sample that the autoencoder decodes at once and each byte of a number; the host reckons with as many.
-_WORK = 1000
+#: Bytes of work that room is asked for: the autoencoder decodes up to 288 latent frames at once, and each sample of single
+#: precision takes about a thousand times its own size.
+WORK = 288 * 2048 * 1000 * 4
 
 
 def models() -> dict[str, Path]:
     """Releases' folders and single files, by name."""
     return {**host.model_folders([KIND, "checkpoints"], CONFIG), **host.checkpoints()}
+
+
+def adapter_input() -> io.Input:
+    return io.Combo.Input(
+        "adapter",
+        options=[NONE, *host.model_folders([KIND], ADAPTER)],
+        default=NONE,
+        tooltip="A folder in models/stereosync that you trained over this model; it hears space, envelope and timbre. none: "
+        "sound for the text alone.",
+    )
+
+
+def adapter_folder(name: str) -> Path:
+    return host.model_folders([KIND], ADAPTER).get(name, host.model_target(KIND, name))
+
+
+def envelope_scale_input() -> io.Input:
+    return io.Float.Input(
+        "envelope_scale",
+        default=1.0,
+        min=0.0,
+        max=10.0,
+        step=0.1,
+        tooltip="How strongly the adapter follows the envelope; 0: not.",
+    )
+
+
+def envelope_input() -> io.Input:
+    return Envelope.Input("envelope", optional=True, tooltip="When it sounds, for the adapter; without it, as the model likes.")
+
+
+def timbre_input() -> io.Input:
+    return Timbre.Input("timbre", optional=True, tooltip="What it sounds like, for the adapter, beside the text.")
+
+
+def refuse_unheard(envelope, timbre, where: str) -> None:
+    """:raises StereoSyncError: for what only an adapter hears, without one."""
+    given = [name for name, value in (("envelope", envelope), ("timbre", timbre)) if value is not None]
+    if given:
+        raise StereoSyncError(
+            f"The input '{given[0]}' is heard by an adapter alone, and the model has none; choose one in {where}, or take the "
+            "connection away."
+        )
 
 
 class StableAudioLoader(io.ComfyNode):
@@ -51,21 +102,26 @@ class StableAudioLoader(io.ComfyNode):
                     tooltip="A file in models/checkpoints, or a release's folder (model_config.json and model.safetensors) in "
                     "models/stereosync or models/checkpoints.",
                 ),
+                adapter_input(),
                 precision_input(),
             ],
             outputs=[StableAudioModel.Output(display_name="model")],
         )
 
     @classmethod
-    def execute(cls, model, precision) -> io.NodeOutput:
+    def execute(cls, model, adapter, precision) -> io.NodeOutput:
+        from ..stereosync_core.diffusion.stable_audio.adapter import load_adapter
         from ..stereosync_core.diffusion.stable_audio.model import load_stable_audio
 
-        path = models().get(model, host.model_target("checkpoints", model))
-        return io.NodeOutput(host.patched(load_stable_audio(path, host.precision(precision))))
+        dtype = host.precision(precision)
+        loaded = load_stable_audio(models().get(model, host.model_target("checkpoints", model)), dtype)
+        if adapter != NONE:
+            loaded.adapter = load_adapter(adapter_folder(adapter), loaded, dtype)
+        return io.NodeOutput(host.patched(loaded))
 
     @classmethod
-    def validate_inputs(cls, model):
-        return True  # a file that is absent is explained by the loader
+    def validate_inputs(cls, model, adapter):
+        return True  # what is absent is explained by the loader
 
 
 class StableAudioSampler(io.ComfyNode):
@@ -75,19 +131,22 @@ class StableAudioSampler(io.ComfyNode):
             node_id="StereoSyncStableAudioSampler",
             display_name="Stable Audio Sampler",
             category=CATEGORY,
-            description="Makes stereo sound for a text with Stable Audio Open, exactly as long as the clip.",
+            description="Makes stereo sound for a text with Stable Audio Open, exactly as long as the clip. With an adapter "
+            "also where things are, when the envelope says, and like the timbre.",
             inputs=[
                 StableAudioModel.Input("model", tooltip="From Stable Audio Loader."),
                 io.Conditioning.Input(
                     "positive",
                     tooltip="What it is to sound like: CLIP Text Encode, with t5_base in CLIPLoader of type stable_audio.",
                 ),
-                io.Conditioning.Input(
-                    "negative",
+                io.Conditioning.Input("negative", optional=True, tooltip="What it is not to sound like; may be left out."),
+                Space.Input(
+                    "space",
                     optional=True,
-                    tooltip="What it is not to sound like; may be left out.",
+                    tooltip="From Spatial Conditioning: the clip's length, and for the adapter where things are.",
                 ),
-                Space.Input("space", optional=True, tooltip="From Spatial Conditioning: gives the clip's length."),
+                envelope_input(),
+                timbre_input(),
                 io.Float.Input(
                     "seconds",
                     default=10.0,
@@ -100,11 +159,7 @@ class StableAudioSampler(io.ComfyNode):
                     "seed", default=0, min=0, max=2**31 - 1, control_after_generate=True, tooltip="Another seed, another sound."
                 ),
                 io.Int.Input(
-                    "steps",
-                    default=0,
-                    min=0,
-                    max=1000,
-                    tooltip="0: as the model was made for, 100 for 1.0, 8 for Small.",
+                    "steps", default=0, min=0, max=1000, tooltip="0: as the model was made for, 100 for 1.0, 8 for Small."
                 ),
                 io.Float.Input(
                     "cfg",
@@ -112,9 +167,18 @@ class StableAudioSampler(io.ComfyNode):
                     min=0.0,
                     max=20.0,
                     step=0.1,
-                    tooltip="How strongly the text is followed; 1 is without guidance. 0: as the model was made for, 7 for "
-                    "1.0, 1 for Small.",
+                    tooltip="How strongly text and timbre are followed; 1 is without guidance. 0: as the model was made for, 7 "
+                    "for 1.0, 1 for Small.",
                 ),
+                io.Float.Input(
+                    "space_scale",
+                    default=0.0,
+                    min=0.0,
+                    max=20.0,
+                    step=0.1,
+                    tooltip="How strongly the adapter follows boxes and depth. 0: as strongly as cfg, a third faster.",
+                ),
+                envelope_scale_input(),
                 io.Combo.Input(
                     "sampler",
                     options=[AUTO, *NAMES],
@@ -129,23 +193,114 @@ class StableAudioSampler(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, positive, seconds, seed, steps, cfg, sampler, negative=None, space=None) -> io.NodeOutput:
-        from ..stereosync_core.diffusion.generate import decode
-        from ..stereosync_core.diffusion.stable_audio.generate import StableAudioSampling, sample_latents
+    def execute(
+        cls,
+        model,
+        positive,
+        seconds,
+        seed,
+        steps,
+        cfg,
+        space_scale,
+        envelope_scale,
+        sampler,
+        negative=None,
+        space=None,
+        envelope=None,
+        timbre=None,
+    ) -> io.NodeOutput:
+        from ..stereosync_core.diffusion.stable_audio.generate import StableAudioSampling, decoded, sample_latents
 
         options = StableAudioSampling(steps or None, None if sampler == AUTO else sampler, cfg or None, seed)
-        loaded: StableAudio = host.placed(model, _WORK * 300 * 2048 * 4)
+        loaded: StableAudio = host.placed(model, WORK)
         duration = seconds if space is None else space.duration
+        conditions, loudest = None, REFERENCE_LEVEL
+        if loaded.adapter is None:
+            refuse_unheard(envelope, timbre, "Stable Audio Loader")
+        else:
+            tracks, depth = (Tracks((), duration), None) if space is None else space.told()
+            conditions, level = make_conditions(loaded, tracks, depth, envelope, timbre)
+            loudest = loudest if envelope is None else level
         latents = sample_latents(
             loaded,
             host.tokens_of(positive, "positive"),
             duration,
             against=None if negative is None else host.tokens_of(negative, "negative"),
+            conditions=conditions,
+            space=space_scale or None,
+            envelope=envelope_scale,
             options=options,
             progress=host.progress(),
         )
-        sound = decode(loaded.autoencoder, latents, round(duration * loaded.sample_rate))
+        sound = decoded(loaded, latents, duration, loudest)
         return io.NodeOutput(host.audio_out(sound, loaded.sample_rate), {"samples": latents, "type": "audio"})
 
 
-NODES = [StableAudioLoader, StableAudioSampler]
+@dataclass(frozen=True)
+class Ear:
+    """An adapter on a native MODEL, for :func:`make_conditions`."""
+
+    latent_rate: float
+    timbre_size: int
+
+
+class ApplyStereoSync(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="StereoSyncApply",
+            display_name="Apply StereoSync",
+            category=CATEGORY,
+            description="Has the host's own Stable Audio make sound for a clip: as long as the clip, and with an adapter where "
+            "things are and when the envelope says. Native samplers, guiders, LoRAs and VAE Decode Audio go on working.",
+            inputs=[
+                io.Model.Input(
+                    "model", tooltip="Stable Audio Open 1.0 from the native Load Checkpoint, with or without LoRAs."
+                ),
+                io.Conditioning.Input("positive", tooltip="What it is to sound like, from CLIP Text Encode."),
+                io.Conditioning.Input("negative", tooltip="What it is not to sound like; an empty text says nothing."),
+                Space.Input(
+                    "space", tooltip="From Spatial Conditioning: the clip's length, and for the adapter where things are."
+                ),
+                envelope_input(),
+                timbre_input(),
+                adapter_input(),
+                envelope_scale_input(),
+            ],
+            outputs=[
+                io.Model.Output(display_name="model", tooltip="For any native sampler or guider."),
+                io.Conditioning.Output(display_name="positive", tooltip="Knows the clip's length and where things are."),
+                io.Conditioning.Output(display_name="negative", tooltip="Knows the clip's length."),
+                io.Latent.Output(display_name="latent", tooltip="Empty, as long as the clip: the sampler's latent_image."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, model, positive, negative, space, adapter, envelope_scale, envelope=None, timbre=None) -> io.NodeOutput:
+        from ..stereosync_core.diffusion.stable_audio.adapter import load_adapter
+
+        base = native.base_of(model)
+        frames = latent_count(space.duration, base.latent_rate)
+        latent = {"samples": torch.zeros(1, base.backbone.config["io_channels"], frames), "type": "audio"}
+        if adapter == NONE:
+            refuse_unheard(envelope, timbre, "'adapter'")
+        else:
+            loaded = load_adapter(adapter_folder(adapter), base, native.computes_in(model))
+            ear, (tracks, depth) = Ear(base.latent_rate, loaded.timbre.in_features), space.told()
+
+            def conditions(count: int):
+                """Of as many latent frames as the sampler's latent has, should it be another than ours."""
+                return make_conditions(ear, replace(tracks, duration=count / ear.latent_rate), depth, envelope, timbre)[0]
+
+            conditions(frames)  # what is wrong is told here and not by the sampler
+            model = native.with_adapter(model, host.patched(loaded), conditions, envelope_scale)
+        told = native.marked(positive, "positive", base, space.duration, told=True)
+        against = native.marked(negative, "negative", base, space.duration, told=False)
+        return io.NodeOutput(model, told, against, latent)
+
+    @classmethod
+    def validate_inputs(cls, adapter):
+        return True  # a folder that is absent is explained when it is loaded
+
+
+NODES = [StableAudioLoader, StableAudioSampler, ApplyStereoSync]

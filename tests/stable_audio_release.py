@@ -11,7 +11,12 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from stereosync_core.diffusion.folder import read_model_config
+from stereosync_core.diffusion.loader import bundled_folder
+from stereosync_core.diffusion.stable_audio.adapter import SpatialAdapter, save_adapter
 from stereosync_core.diffusion.stable_audio.config import release_config
+from stereosync_core.diffusion.stable_audio.model import load_stable_audio
+from tests.small_model import FORMS, lively
 from tools.stable_audio_equality import reduced
 
 Shapes = Iterator[tuple[str, tuple[int, ...]]]
@@ -170,6 +175,18 @@ def write_host_release(folder: Path) -> Path:
     weights = load_file(folder / "model.safetensors")
     weights["pretransform.model.decoder.layers.7.weight_g"] *= 0.002
     save_file(weights, folder / "model.safetensors")
+    return folder
+
+
+def write_adapter(folder: Path, release: Path, form: str) -> Path:
+    """An adapter over a release that has something to say; it takes the bundled model's timbre."""
+    base = load_stable_audio(release)
+    torch.manual_seed(0)
+    timbre = read_model_config(bundled_folder())["diffusion"]["timbre"]
+    config = {"conditions": FORMS[form], "control": {"blocks": 2}, "timbre": timbre, "window": 43}
+    adapter = lively(SpatialAdapter(base, config))
+    assert isinstance(adapter, SpatialAdapter)
+    save_adapter(folder, adapter)
     return folder
 
 

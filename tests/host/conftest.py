@@ -12,7 +12,7 @@ import pytest
 from tests.clips import make_clip
 from tests.host.graph import Graph
 from tests.hosts import prepared_environment
-from tests.stable_audio_release import write_host_release, write_text_encoder
+from tests.stable_audio_release import write_adapter, write_host_release, write_text_encoder
 from tools.environment import Environment
 from tools.host import Host, Result
 
@@ -33,8 +33,11 @@ def host(environment: Environment) -> Iterator[Host]:
 
 
 def provide_stable_audio(models: Path) -> None:
-    """Stable Audio Open as users keep it, of the test host's sizes: one file for native nodes, and the release's folder."""
+    """Stable Audio Open as users keep it, of the test host's sizes: one file for native nodes, the release's folder, and
+    two adapters over it, ``aligned`` and ``paper``."""
     release = write_host_release(models / "stereosync" / RELEASE)
+    for form in ("aligned", "paper"):
+        write_adapter(models / "stereosync" / form, release, form)
     (models / "checkpoints").mkdir(parents=True, exist_ok=True)
     shutil.copyfile(release / "model.safetensors", models / "checkpoints" / CHECKPOINT)
     write_text_encoder(models / "text_encoders" / TEXT_ENCODER)

@@ -6,14 +6,18 @@ one; all else, from CheckpointLoaderSimple to VAE Decode Audio, is the host's.
 
 from __future__ import annotations
 
+import gc
 import json
 from functools import partial
 from pathlib import Path
 
 import comfy.ldm.audio.dit
 import comfy.ldm.audio.embedders
+import comfy.model_management
+import comfy.model_patcher
 import comfy.sd
 import comfy.text_encoders.sa_t5
+import torch
 
 SIZES = json.loads((Path(__file__).parent / "sizes.json").read_text(encoding="utf-8"))
 _NumberConditioner = comfy.ldm.audio.embedders.NumberConditioner
@@ -41,4 +45,46 @@ comfy.ldm.audio.embedders.NumberConditioner = narrow_number
 comfy.text_encoders.sa_t5.T5BaseModel = NarrowT5
 comfy.sd.AudioOobleckVAE = narrow_autoencoder
 
-NODE_CLASS_MAPPINGS: dict = {}
+
+class Node:
+    CATEGORY = "StereoSync tests"
+    FUNCTION = "make"
+
+
+class OtherModel(Node):
+    """A MODEL that is not Stable Audio."""
+
+    RETURN_TYPES = ("MODEL",)
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {}}
+
+    def make(self):
+        network = torch.nn.Module()
+        network.diffusion_model = torch.nn.Linear(2, 2)
+        return (comfy.model_patcher.ModelPatcher(network, torch.device("cpu"), torch.device("cpu")),)
+
+
+class Memory(Node):
+    """Names of the networks that the host holds loaded, and how many adapters there are in all; looked at after ``after``."""
+
+    RETURN_TYPES = ()
+    OUTPUT_NODE = True
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {}, "optional": {"after": ("LATENT",)}}
+
+    @classmethod
+    def IS_CHANGED(cls, **_):
+        return float("nan")
+
+    def make(self, after=None):
+        gc.collect()
+        loaded = sorted(type(one.model).__name__ for one in comfy.model_management.loaded_models())
+        adapters = sum(type(one).__name__ == "SpatialAdapter" for one in gc.get_objects())
+        return {"ui": {"loaded": loaded, "adapters": [adapters]}}
+
+
+NODE_CLASS_MAPPINGS = {f"Test{node.__name__}": node for node in (OtherModel, Memory)}

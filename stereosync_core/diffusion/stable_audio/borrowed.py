@@ -1,0 +1,85 @@
+"""Another program's own Stable Audio, seen as a release: ComfyUI's MODEL has the transformer alone, in its own classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...errors import StereoSyncError
+from ..backbone import Backbone
+
+#: Latent frames a second of Stable Audio Open 1.0, which is the only release that ComfyUI knows.
+_LATENT_RATE = 44100 / 2048
+_FOREIGN = (
+    "The MODEL is not Stable Audio Open 1.0 ({why}); load stable_audio_open_1.0.safetensors with the native Load Checkpoint."
+)
+
+
+@dataclass(frozen=True)
+class Borrowed:
+    """What an adapter needs of a release (:class:`.adapter.Base`); the weights are the other program's, none is copied."""
+
+    backbone: Backbone
+    name: str
+    latent_rate: float = _LATENT_RATE
+
+    @property
+    def objective(self) -> str:
+        return self.backbone.objective
+
+    @property
+    def place(self) -> tuple[torch.device, torch.dtype]:
+        """Device on which an adapter is to begin, and dtype of the weights."""
+        return torch.device("cpu"), next(self.backbone.parameters()).dtype
+
+
+def borrowed(weights: Mapping[str, Tensor], name: str) -> Borrowed:
+    """A release made of a transformer's weights.
+
+    :param weights: by the names that they have in stable-audio-tools' ``DiffusionTransformer``.
+    :raises StereoSyncError: when they are not those of Stable Audio Open 1.0 or of a model of its kind.
+    """
+    try:
+        with torch.device("meta"):
+            backbone = Backbone(_config(weights))
+    except (KeyError, IndexError, ValueError, ZeroDivisionError) as error:
+        raise StereoSyncError(_FOREIGN.format(why=f"it has no {error}")) from error
+    own = dict(backbone.dit.named_parameters())
+    wrong = [key for key, value in own.items() if key not in weights or weights[key].shape != value.shape]
+    wrong += [key for key in weights if key not in own and not key.endswith((".beta", "inv_freq"))]
+    if wrong:
+        raise StereoSyncError(_FOREIGN.format(why=f"{wrong[0]} does not fit"))
+    state = {key: weights[key].detach() for key in own}
+    for key, value in backbone.dit.named_buffers():
+        # a host drops the norms' shifts, which are zero, and may hold the angles in half precision, too coarse for them
+        state[key] = _angles(len(value)) if key.endswith("inv_freq") else torch.zeros(value.shape)
+    backbone.dit.load_state_dict(state, assign=True)
+    backbone.requires_grad_(False).eval()
+    return Borrowed(backbone, name)
+
+
+def _config(weights: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Arguments of :class:`Backbone`, told by shapes."""
+    width, channels = weights["transformer.project_in.weight"].shape
+    turned = len(weights["transformer.rotary_pos_emb.inv_freq"])
+    told, tokens = weights["to_cond_embed.0.weight"].shape
+    return {
+        "io_channels": channels,
+        "embed_dim": width,
+        "depth": len({key.split(".")[2] for key in weights if key.startswith("transformer.layers.")}),
+        # half of a head is turned, in pairs
+        "num_heads": width // (4 * turned),
+        "cond_token_dim": tokens,
+        "project_cond_tokens": told != tokens,
+        "global_cond_dim": weights["to_global_embed.0.weight"].shape[1],
+        "diffusion_objective": "v",
+    }
+
+
+def _angles(count: int) -> Tensor:
+    """Frequencies of the rotary embedding (Su et al., "RoFormer", 2021)."""
+    return 10000.0 ** -(torch.arange(count) / count)

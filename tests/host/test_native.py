@@ -1,0 +1,218 @@
+"""Apply StereoSync on the host's own Stable Audio: the same numbers as our own sampler's, and everything native goes on."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tests.host.conftest import CHECKPOINT, RELEASE, run
+from tests.host.test_stable_audio import saved, texts
+
+TOLD = {"positive": 0, "negative": 1}
+
+
+def scene(graph, seconds=1.0):
+    """What an adapter hears: a thing that crosses the picture, a beat, a surface."""
+    clip = graph.add("StereoSyncLoadVideo", file="stereosync_walking.mp4", duration=seconds)
+    tracks = graph.add(
+        "StereoSyncTracksFromBoxes", video=clip.video, boxes=graph.add("TestMakeBoxes").BBOX, boxes_per_second=30
+    )
+    space = graph.add("StereoSyncSpatialConditioning", tracks=tracks)
+    envelope = graph.add("StereoSyncEnvelopeCurve", curve="0.2 hit, 0.6 hit 0.5", seconds=seconds)
+    timbre = graph.add("StereoSyncTimbre", model=graph.add("StereoSyncModelLoader"), surface="wood")
+    return {"space": space, "envelope": envelope, "timbre": timbre}
+
+
+def checkpoint_of(graph):
+    return graph.add("CheckpointLoaderSimple", ckpt_name=CHECKPOINT)
+
+
+def applied(graph, model, told, **options):
+    positive, negative = texts(graph)
+    return graph.add("StereoSyncApply", model=model, positive=positive, negative=negative, **told, **options)
+
+
+def walked(graph, apply, cfg=3.0, steps=4, seed=5):
+    """The native sampler on the noise levels that our own sampler takes."""
+    return graph.add(
+        "SamplerCustom",
+        model=apply.model,
+        positive=apply.positive,
+        negative=apply.negative,
+        latent_image=apply.latent,
+        noise_seed=seed,
+        cfg=cfg,
+        sampler=graph.add("KSamplerSelect", sampler_name="dpmpp_2m"),
+        sigmas=graph.add("ExponentialScheduler", steps=steps, sigma_max=500.0, sigma_min=0.3),
+    )
+
+
+def latents(host, graph, *samples):
+    """What samplers made, ``[B, 64, T]`` each."""
+    savings = [graph.add("SaveLatent", samples=one, filename_prefix=f"native_{n}") for n, one in enumerate(samples)]
+    result = run(host, graph)
+    assert result.status == "success", result.error
+    paths = [host.path_of(result.outputs[saving.number]["latents"][0]) for saving in savings]
+    return [load_file(path)["latent_tensor"] for path in paths]
+
+
+def difference(made, wanted):
+    return float((made - wanted).abs().max() / wanted.abs().max())
+
+
+@pytest.mark.parametrize("adapter", ["none", "aligned", "paper"])
+def test_native_sampling_gives_what_our_own_sampler_gives(host, graph, adapter):
+    told = scene(graph)
+    if adapter == "none":
+        told = {"space": told["space"]}
+    native = walked(graph, applied(graph, checkpoint_of(graph).MODEL, told, adapter=adapter))
+    model = graph.add("StereoSyncStableAudioLoader", model=RELEASE, adapter=adapter)
+    positive, negative = texts(graph)
+    options = {"positive": positive, "negative": negative, "seed": 5, "steps": 4, "cfg": 3.0, "sampler": "dpmpp_2m"}
+    own = graph.add("StereoSyncStableAudioSampler", model=model, **options, **told)
+    made, wanted = latents(host, graph, native.output, own.latent)
+    assert made.shape == wanted.shape == (1, 64, 22)
+    assert difference(made, wanted) < 1e-4
+
+
+def test_each_condition_is_heard(host, graph):
+    told = scene(graph)
+    model = checkpoint_of(graph).MODEL
+    without = graph.add(
+        "StereoSyncSpatialConditioning", tracks=graph.prompt[told["space"].number]["inputs"]["tracks"], use="nothing"
+    )
+    ways = [
+        applied(graph, model, told, adapter="aligned"),
+        applied(graph, model, told | {"space": without}, adapter="aligned"),
+        applied(graph, model, told, adapter="aligned", envelope_scale=0.0),
+        applied(graph, model, {name: told[name] for name in ("space", "envelope")}, adapter="aligned"),
+        applied(graph, model, {"space": told["space"]}, adapter="none"),
+    ]
+    whole, *others = latents(host, graph, *(walked(graph, way).output for way in ways))
+    for other in others:
+        assert difference(other, whole) > 1e-3
+
+
+def test_a_lora_on_the_model_goes_on_working_and_the_adapter_with_it(host, graph):
+    torch.manual_seed(0)
+    folder = host.base / "models" / "loras"
+    folder.mkdir(parents=True, exist_ok=True)
+    name = "diffusion_model.transformer.layers.1.self_attn.to_out"
+    save_file(
+        {f"{name}.lora_up.weight": torch.randn(128, 4), f"{name}.lora_down.weight": torch.randn(4, 128)},
+        folder / "it.safetensors",
+    )
+    told, model = scene(graph), checkpoint_of(graph).MODEL
+    changed = graph.add("LoraLoaderModelOnly", model=model, lora_name="it.safetensors", strength_model=1.0)
+    ways = [applied(graph, one, told, adapter="aligned") for one in (model, changed, model)]
+    first, other, again = latents(host, graph, *(walked(graph, way).output for way in ways))
+    assert difference(other, first) > 1e-3
+    assert difference(again, first) < 1e-6
+
+
+def test_the_native_sampler_decodes_to_sound_and_takes_a_batch_of_another_length(host, graph):
+    checkpoint = checkpoint_of(graph)
+    apply = applied(graph, checkpoint.MODEL, scene(graph), adapter="aligned")
+    latent = graph.add("EmptyLatentAudio", seconds=2.0, batch_size=2)
+    options = {"steps": 3, "cfg": 4.0, "sampler_name": "dpmpp_3m_sde", "scheduler": "exponential"}
+    told = {"model": apply.model, "positive": apply.positive, "negative": apply.negative, "latent_image": latent}
+    sampled = graph.add("KSampler", **told, **options)
+    sound = saved(host, graph, graph.add("VAEDecodeAudio", samples=sampled, vae=checkpoint.VAE))
+    assert sound.shape == (2, 44 * 2048)
+    assert abs(sound).max() > 1e-3
+
+
+def test_guiders_of_the_host_take_the_model(host, graph):
+    """The dual guider asks for three texts at once, in an order of its own."""
+    apply = applied(graph, checkpoint_of(graph).MODEL, scene(graph), adapter="aligned")
+    texts_of = {"cond1": apply.positive, "cond2": apply.negative, "negative": apply.negative}
+    guiders = [
+        graph.add("CFGGuider", model=apply.model, positive=apply.positive, negative=apply.negative, cfg=3.0),
+        graph.add("DualCFGGuider", model=apply.model, **texts_of, cfg_conds=3.0, cfg_cond2_negative=1.0),
+    ]
+    sampled = [
+        graph.add(
+            "SamplerCustomAdvanced",
+            noise=graph.add("RandomNoise", noise_seed=5),
+            guider=guider,
+            sampler=graph.add("KSamplerSelect", sampler_name="dpmpp_2m"),
+            sigmas=graph.add("ExponentialScheduler", steps=3, sigma_max=500.0, sigma_min=0.3),
+            latent_image=apply.latent,
+        )
+        for guider in guiders
+    ]
+    plain, dual = latents(host, graph, *(one.output for one in sampled))
+    assert difference(dual, plain) < 1e-4, "with the second text the negative one, it is the plain guider"
+
+
+def memory_after(host, object_info, seed, surface):
+    """What the host holds after a run of its own."""
+    from tests.host.graph import Graph
+
+    graph = Graph(object_info)
+    told = scene(graph)
+    graph.prompt[told["timbre"].number]["inputs"]["surface"] = surface
+    sampled = walked(graph, applied(graph, checkpoint_of(graph).MODEL, told, adapter="aligned"), seed=seed)
+    looked = graph.add("TestMemory", after=sampled.output)
+    result = run(host, graph)
+    assert result.status == "success", result.error
+    return result.outputs[looked.number]
+
+
+def test_runs_in_a_row_hold_no_more_and_the_adapter_goes_when_the_host_asks(host, object_info):
+    memory_after(host, object_info, 1, "wood")
+    second, third = (memory_after(host, object_info, seed, kind) for seed, kind in ((2, "snow"), (3, "metal")))
+    assert second == third
+    assert second["adapters"] == [1]
+    assert {"StableAudio1", "SpatialAdapter"} <= set(second["loaded"])
+    host.request("/free", {"unload_models": True, "free_memory": True})
+    from tests.host.graph import Graph
+
+    graph = Graph(object_info)
+    looked = graph.add("TestMemory")
+    left = run(host, graph).outputs[looked.number]
+    assert left == {"loaded": [], "adapters": [0]}
+
+
+def refused(host, graph, **options):
+    apply = applied(graph, **options)
+    graph.add("SaveLatent", samples=apply.latent)
+    result = run(host, graph)
+    assert result.status == "error"
+    return result.error or ""
+
+
+def test_errors_name_the_input_and_the_remedy(host, graph, object_info):
+    from tests.host.graph import Graph
+
+    def told(fresh):
+        return {"told": scene(fresh), "model": checkpoint_of(fresh).MODEL}
+
+    def error(change, **options):
+        fresh = Graph(object_info)
+        given = told(fresh)
+        change(fresh, given)
+        return refused(host, fresh, **given, **options)
+
+    def other_model(fresh, given):
+        given["model"] = fresh.add("TestOtherModel")
+
+    def nothing(*_):
+        pass
+
+    def twice(fresh, given):
+        given["model"] = applied(fresh, given["model"], given["told"], adapter="aligned").model
+
+    wanted = "The MODEL is not Stable Audio Open 1.0"
+    assert wanted in error(other_model)
+    assert "'envelope' is heard by an adapter alone" in error(nothing, adapter="none")
+    assert "'model' has an adapter already" in error(twice, adapter="aligned")
+    assert "absent' has no config.json" in error(nothing, adapter="absent")
+    folder = host.base / "models" / "stereosync" / "foreign"
+    shutil.copytree(folder.with_name("aligned"), folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["adapter"]["base"]["fingerprint"] = "another"
+    (folder / "config.json").write_text(json.dumps(config))
+    assert "was trained over other weights than those of 'the MODEL'" in error(nothing, adapter="foreign")

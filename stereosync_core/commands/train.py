@@ -20,6 +20,7 @@ CONFIGS = Path(__file__).resolve().parents[1] / "training" / "configs"
 TASKS = {
     "autoencoder": ("autoencoder", "AutoencoderTask"),
     "diffusion": ("diffusion", "DiffusionTask"),
+    "adapter": ("adapter", "AdapterTask"),
     "timbre": ("timbre", "TimbreTask"),
     "envelope": ("envelope", "EnvelopeTask"),
     "levels": ("levels", "LevelsTask"),
@@ -36,7 +37,13 @@ def add(subparsers: Any) -> None:
         "--out", type=Path, required=True, metavar="DIR", help="the model's folder, with the parts trained before"
     )
     parser.add_argument(
-        "--base", type=Path, metavar="DIR", help="another model's folder that lends the parts which --out has not"
+        "--base",
+        type=Path,
+        metavar="DIR",
+        help="another model's folder that lends the parts which --out has not; for an adapter, Stable Audio Open",
+    )
+    parser.add_argument(
+        "--t5", type=Path, metavar="DIR", help="for an adapter: folder of T5 base, which reads the config's prompt"
     )
     parser.add_argument("--steps", type=int, help="instead of the config's")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
@@ -64,9 +71,14 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         raise StereoSyncError(f"Config: 'loop' of '{path}' has wrong entries ({error}).") from error
     module, name = TASKS[arguments.part]
     kind = getattr(importlib.import_module(f"..training.{module}", __package__), name)
-    if arguments.base is not None:
+    more = {}
+    if arguments.part == "adapter":
+        more = {"base": arguments.base, "t5": arguments.t5}
+    elif arguments.t5 is not None:
+        raise StereoSyncError(f"--t5 is for training an adapter, not '{arguments.part}'; leave it out.")
+    elif arguments.base is not None:
         set_base(arguments.out, arguments.base)
-    task = kind(config, arguments.rooms or default_folder(), arguments.out)
+    task = kind(config, arguments.rooms or default_folder(), arguments.out, **more)
     folder = arguments.out / f"training-{path.stem}"
     with tqdm(total=settings.steps, desc=arguments.part, unit="step", disable=arguments.quiet or arguments.json) as bar:
 

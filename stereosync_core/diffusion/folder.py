@@ -88,7 +88,7 @@ def save_part(folder: Path, part: str, config: dict[str, Any], weights: Mapping[
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / f"{part}.safetensors") as temporary:
         save_file({key: value.detach().cpu().half().contiguous() for key, value in weights.items()}, temporary)
-    _note(folder, part, config)
+    write_section(folder, part, config)
 
 
 def set_base(folder: Path, base: Path) -> None:
@@ -99,10 +99,11 @@ def set_base(folder: Path, base: Path) -> None:
     read_model_config(base)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    _note(folder, "base", os.path.relpath(base, folder).replace(os.sep, "/"))
+    write_section(folder, "base", os.path.relpath(base, folder).replace(os.sep, "/"))
 
 
-def _note(folder: Path, key: str, value: Any) -> None:
+def write_section(folder: Path, key: str, value: Any) -> None:
+    """Set an entry of the folder's ``config.json``, which is made where there is none."""
     whole = read_model_config(folder) if (folder / CONFIG).is_file() else {}
     whole[key] = value
     with replacing(folder / CONFIG) as temporary:

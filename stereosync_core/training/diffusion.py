@@ -10,8 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..conditioning.clap import ClapTimbre
 from ..conditioning.features import SceneFeatures
+from ..conditioning.timbre import TimbreEncoder
 from ..diffusion.backbone import noised
+from ..diffusion.decoding import decode
 from ..diffusion.folder import save_part
 from ..diffusion.guidance import guided
 from ..diffusion.loader import load_autoencoder, load_timbre
@@ -19,7 +22,7 @@ from ..diffusion.model import Conditions, StereoSync
 from ..diffusion.samplers import euler, schedule
 from ..rendering.analysis import level_difference
 from .degrade import degrade, mirror, mirrored_envelope
-from .scenes import RATE, SceneBank, scene_bank
+from .scenes import RATE, Codec, SceneBank, scene_bank
 
 CUES = ("both", "boxes", "depth")
 
@@ -34,14 +37,20 @@ class DiffusionTask:
     """
 
     name = "diffusion"
+    #: How often left and right change places.
+    mirrored = 0.5
 
     def __init__(self, config: dict[str, Any], rooms: Path, model: Path):
         self.config, self.cues = config, config.get("cues", "both")
-        self.autoencoder, timbre = load_autoencoder(model), load_timbre(model)
+        self.autoencoder, self.timbre = self.parts(model)
         self.rate = RATE / self.autoencoder.downsampling
         cache = rooms / "latents"
-        self.bank = scene_bank(rooms / "train", config["train_clips"], self.autoencoder, timbre, cache)
-        self.held_out = scene_bank(rooms / "valid", config["valid_clips"], self.autoencoder, timbre, cache)
+        self.bank = scene_bank(rooms / "train", config["train_clips"], self.autoencoder, self.timbre, cache)
+        self.held_out = scene_bank(rooms / "valid", config["valid_clips"], self.autoencoder, self.timbre, cache)
+
+    def parts(self, model: Path) -> tuple[Codec, TimbreEncoder | ClapTimbre]:
+        """The autoencoder and the timbre encoder, which are there before."""
+        return load_autoencoder(model), load_timbre(model)
 
     def build(self) -> nn.Module:
         network = StereoSync({**self.config["model"], "latent_rate": self.rate})
@@ -57,21 +66,37 @@ class DiffusionTask:
         clips = torch.randint(len(self.bank), (count,), generator=generator).numpy()
         starts = torch.randint(self.bank.latents.shape[-1] - frames + 1, (count,), generator=generator).numpy()
         latents, conditions = self._batch(self.bank, clips, starts, frames)
-        turned = torch.rand(count, generator=generator) < 0.5
+        turned = torch.rand(count, generator=generator) < self.mirrored
         latents, scene = mirror(latents, conditions.scene, turned)
         envelope = mirrored_envelope(conditions.envelope, turned)
         conditions = self._dropped(replace(conditions, scene=degrade(scene, generator), envelope=envelope), generator)
-        x0 = network.normalised(latents.to(device))
+        model = self.asked(network, self.bank, starts, device, generator)
+        x0 = model.normalised(latents.to(device))
         t = torch.sigmoid(torch.randn(count, generator=generator)).to(device)
         noise = torch.randn(x0.shape, generator=generator).to(device)
-        x, velocity = noised(x0, noise, t, network.objective)
+        x, velocity = noised(x0, noise, t, model.objective)
         conditions = conditions.to(device)
-        spoken = network.spoken(conditions)
-        losses = {"velocity": (network(x, t, conditions, spoken=spoken) - velocity).square().mean()}
+        spoken = model.spoken(conditions)
+        losses = {"velocity": (model(x, t, conditions, spoken=spoken) - velocity).square().mean()}
         if spoken.claims is not None:
             owner = self.bank.windows("owner", clips, starts, frames).to(device)
             losses["ownership"] = self.config["ownership"] * ownership_loss(spoken.claims, owner, conditions)
         return losses
+
+    def asked(
+        self,
+        network: nn.Module,
+        bank: SceneBank,
+        starts: np.ndarray,
+        device: torch.device,
+        generator: torch.Generator | None = None,
+    ) -> Any:
+        """What is asked for velocities of windows of ``bank`` that begin at the latent frames ``starts``; it understands what
+        :class:`StereoSync` does.
+
+        :param generator: in training, for what is left out of it at random.
+        """
+        return network
 
     def _batch(self, bank: SceneBank, clips: np.ndarray, starts: np.ndarray, frames: int) -> tuple[Tensor, Conditions]:
         envelope = bank.windows("envelope", clips, starts, frames)
@@ -114,25 +139,34 @@ class DiffusionTask:
     def validate(self, network: nn.Module) -> dict[str, float]:
         """The loss at fixed noise, with and without space; and, over generated windows with one track, the correlation of the
         level difference with the azimuth."""
+        device = next(network.parameters()).device
         count, frames = min(24, len(self.held_out)), self.config["frames"]
         clips, starts = np.arange(count), np.zeros(count, dtype=int)
         latents, conditions = self._batch(self.held_out, clips, starts, frames)
-        x0 = network.normalised(latents)
+        conditions = conditions.to(device)
+        model = self.asked(network, self.held_out, starts, device)
+        x0 = model.normalised(latents.to(device))
         generator = torch.Generator().manual_seed(1)
-        t = (torch.arange(count) + 0.5) / count
-        noise = torch.randn(x0.shape, generator=generator)
-        x, velocity = noised(x0, noise, t, network.objective)
-        losses = [float((network(x, t, told) - velocity).square().mean()) for told in (conditions, conditions.without_space())]
+        t = ((torch.arange(count) + 0.5) / count).to(device)
+        noise = torch.randn(x0.shape, generator=generator).to(device)
+        x, velocity = noised(x0, noise, t, model.objective)
+        losses = [float((model(x, t, told) - velocity).square().mean()) for told in (conditions, conditions.without_space())]
         figures = {"velocity": losses[0], "without_space": losses[1]}
-        claims = network.spoken(conditions).claims
+        claims = model.spoken(conditions).claims
         if claims is not None:
-            owner = self.held_out.windows("owner", clips, starts, frames)
+            owner = self.held_out.windows("owner", clips, starts, frames).to(device)
             figures["ownership"] = float(ownership_loss(claims, owner, conditions))
         one = np.flatnonzero(self.held_out.seen[:count].any(axis=(2, 3)).sum(1) == 1)[:8]
-        few = self._batch(self.held_out, one, starts[one], frames)[1]
-        made = euler(guided(network, few, cfg=1.5), noise[one], schedule(10))
-        sounds = self.autoencoder.decode(network.restored(made)).numpy()
-        return figures | {"placement_r": _correlation(sounds, few.scene, self.rate)}
+        if len(one):
+            few = self._batch(self.held_out, one, starts[one], frames)[1]
+            made = self.made(network, few.to(device), noise[one])
+            sounds = [decode(self.autoencoder, latent[None], frames * self.autoencoder.downsampling) for latent in made]
+            figures["placement_r"] = _correlation(sounds, few.scene, self.rate)
+        return figures
+
+    def made(self, network: nn.Module, conditions: Conditions, noise: Tensor) -> Tensor:
+        """Latents ``[B, C, T]`` of held-out windows that begin with their clip, in a few steps."""
+        return network.restored(euler(guided(network, conditions, cfg=1.5), noise, schedule(10)))
 
     def save(self, network: nn.Module, folder: Path) -> None:
         save_part(folder, "diffusion", {**network.config, "window": self.config["frames"]}, network.state_dict())
@@ -149,7 +183,7 @@ def ownership_loss(claims: Tensor, owner: Tensor, conditions: Conditions) -> Ten
     return -((target * claims).sum(1) * weight).sum() / weight.sum().clamp(min=1e-6)
 
 
-def _correlation(sounds: np.ndarray, scene: SceneFeatures, latent_rate: float) -> float:
+def _correlation(sounds: list[np.ndarray], scene: SceneFeatures, latent_rate: float) -> float:
     differences, places = [], []
     seen, boxes = scene.seen.amax(-1).numpy(), scene.boxes.mean(-2).numpy()
     for sound, own_seen, own in zip(sounds, seen, boxes, strict=True):

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..conditioning.clap import ClapTimbre
 from ..conditioning.envelope import envelope_of_sound
@@ -28,7 +28,7 @@ from ..conditioning.features import (
 )
 from ..conditioning.timbre import TimbreEncoder
 from ..data.rooms import RoomClip
-from ..diffusion.channel_autoencoder import ChannelAutoencoder
+from ..diffusion.decoding import Decoder
 from ..media.output import replacing
 from .sounds import clip_rows, mutes_unseen, seen_sound
 
@@ -37,6 +37,15 @@ MOST_TRACKS = 3
 RATE = 44100
 #: Seconds in which a step falls to a third, and for which it is heard at most.
 _RINGING, _HEARD = 0.05, 0.3
+
+
+class Codec(Decoder, Protocol):
+    """What makes latents of sounds, and sounds of latents: the bundled autoencoder, and Stable Audio Open's."""
+
+    @property
+    def encoder(self) -> nn.Module: ...
+
+    def encode(self, sound: Tensor) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -87,7 +96,7 @@ class SceneBank:
 def scene_bank(
     rooms: Path,
     clips: int,
-    autoencoder: ChannelAutoencoder,
+    autoencoder: Codec,
     timbre: TimbreEncoder | ClapTimbre,
     cache: Path,
     progress: Callable[[int, int], None] | None = None,
@@ -98,6 +107,7 @@ def scene_bank(
     tell of it, and on a user's clip it is not asked for.
 
     :param rooms: folder of a split.
+    :param autoencoder: on the processor it works in as many processes as there are cores; elsewhere in this one.
     """
     key = hashlib.sha256()
     for network in (autoencoder.encoder, timbre):  # another decoder leaves latents as they are
@@ -107,9 +117,12 @@ def scene_bank(
     names = list(SceneBank.__dataclass_fields__)
     if not path.exists():
         rows: list[tuple[np.ndarray, ...]] = []
-        for n, row in enumerate(clip_rows(rooms, clips, partial(_row, autoencoder=autoencoder, timbre=timbre))):
+        latents = partial(_latents, autoencoder)
+        here = next(autoencoder.parameters()).device.type != "cpu"
+        row_of = partial(_row, encode=_as_it_is if here else latents, hop=autoencoder.downsampling, timbre=timbre)
+        for n, row in enumerate(clip_rows(rooms, clips, row_of)):
             if row is not None:
-                rows.append(row)
+                rows.append((latents(row[0]), *row[1:]) if here else row)
             if progress is not None:
                 progress(n + 1, clips)
         cache.mkdir(parents=True, exist_ok=True)
@@ -123,15 +136,27 @@ def scene_bank(
 
 
 @torch.inference_mode()
-def _row(clip: RoomClip, autoencoder: ChannelAutoencoder, timbre: TimbreEncoder | ClapTimbre) -> tuple[np.ndarray, ...] | None:
+def _latents(autoencoder: Codec, sound: np.ndarray) -> np.ndarray:
+    place = next(autoencoder.parameters()).device
+    return autoencoder.encode(torch.from_numpy(sound)[None].to(place))[0].cpu().numpy().astype(np.float16)
+
+
+def _as_it_is(sound: np.ndarray) -> np.ndarray:
+    return sound
+
+
+@torch.inference_mode()
+def _row(
+    clip: RoomClip, encode: Callable[[np.ndarray], np.ndarray], hop: int, timbre: TimbreEncoder | ClapTimbre
+) -> tuple[np.ndarray, ...] | None:
     sound = seen_sound(clip)
-    rate = RATE / autoencoder.downsampling
+    rate = RATE / hop
     frames = latent_count(clip.duration, rate)
     envelope = envelope_of_sound(sound, RATE, window=ENVELOPE_WINDOW)
     loudest = float(envelope.values.max())
     if loudest < 1e-4:
         return None
-    latents = autoencoder.encode(torch.from_numpy(sound * np.float32(REFERENCE_LEVEL / loudest))[None])[0]
+    latents = encode(sound * np.float32(REFERENCE_LEVEL / loudest))
     times = subframe_times(frames, rate)
     heard = [envelope, *(envelope_of_sound(channel[None], RATE, window=ENVELOPE_WINDOW) for channel in sound)]
     curves = np.stack([compress(torch.from_numpy(one.at(times) / loudest)).numpy() for one in heard])
@@ -142,7 +167,7 @@ def _row(clip: RoomClip, autoencoder: ChannelAutoencoder, timbre: TimbreEncoder 
     boxes[: len(scene.boxes)] = scene.boxes.numpy()
     seen[: len(scene.seen)] = scene.seen.numpy() > 0
     return (
-        latents.numpy().astype(np.float16),
+        latents,
         boxes,
         seen,
         np.rint(scene.depth.numpy() * 255).astype(np.uint8).reshape(frames, *DEPTH_GRID),

@@ -43,18 +43,21 @@ def small(tmp_path_factory):
     return load_stable_audio(write_release(tmp_path_factory.mktemp("small"), "open_small"))
 
 
-@pytest.fixture(scope="module")
-def t5(tmp_path_factory):
+def write_t5(folder):
     """A tiny T5 with a vocabulary of three words."""
     from transformers import T5Config, T5EncoderModel, T5TokenizerFast
 
-    folder = tmp_path_factory.mktemp("t5")
     words = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0), ("▁steps", -1.0), ("▁on", -1.0), ("▁gravel", -1.0)]
     T5TokenizerFast(vocab=words, extra_ids=0).save_pretrained(folder)
     torch.manual_seed(0)
     config = T5Config(vocab_size=16, d_model=64, d_kv=8, d_ff=32, num_layers=1, num_heads=2)
     T5EncoderModel(config).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def t5(tmp_path_factory):
+    return write_t5(tmp_path_factory.mktemp("t5"))
 
 
 # --- what the model is told

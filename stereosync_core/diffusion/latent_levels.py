@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from ..conditioning.features import SUBFRAMES
 from .decoding import Decoder
@@ -18,6 +19,8 @@ from .decoding import Decoder
 SILENCE = -90.0
 #: dB in the unit that the network computes in.
 _UNIT = 20.0
+#: Latent frames that are decoded at once, and those on either side that are decoded with them for their neighbours' sake.
+_PIECE, _MARGIN = 24, 12
 #: Latents ``[B, C, T]`` to levels ``[B, 2, M]`` in dB.
 Levels = Callable[[Tensor], Tensor]
 
@@ -54,9 +57,26 @@ class LatentLevels(nn.Module):
 
 
 def decoded_levels(autoencoder: Decoder) -> Levels:
-    """The same through the decoder, whose sound is measured."""
-    decode = differentiable(autoencoder, "decode")
-    return lambda latents: levels_of(decode(latents), autoencoder.downsampling // SUBFRAMES)
+    """The same through the decoder, whose sound is measured.
+
+    It decodes a short piece at a time, and each again for the gradients, so that memory does not grow with the clip.
+    """
+    decode, hop = differentiable(autoencoder, "decode"), autoencoder.downsampling
+    parameter = next(autoencoder.parameters())
+
+    def piece(latents: Tensor, left: int, length: int) -> Tensor:
+        sound = decode(latents.to(parameter.dtype)).float()
+        return levels_of(sound, hop // SUBFRAMES)[..., left * SUBFRAMES : (left + length) * SUBFRAMES]
+
+    def levels(latents: Tensor) -> Tensor:
+        parts, frames = [], latents.shape[-1]
+        for start in range(0, frames, _PIECE):
+            first, length = max(0, start - _MARGIN), min(_PIECE, frames - start)
+            cut = latents[..., first : start + length + _MARGIN]
+            parts.append(checkpoint(piece, cut, start - first, length, use_reentrant=False))
+        return torch.cat(parts, dim=-1)
+
+    return levels
 
 
 def differentiable(module: nn.Module, method: str = "forward") -> Callable[[Tensor], Tensor]:
@@ -65,7 +85,7 @@ def differentiable(module: nn.Module, method: str = "forward") -> Callable[[Tens
     Those that were made in inference mode, as all are that a node of ComfyUI loads, cannot take part in a gradient, and are
     copied.
     """
-    bound = getattr(module, method)
+    bound = module if method == "forward" else getattr(module, method)
     tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     if not any(tensor.is_inference() for tensor in tensors.values()):
         return bound

@@ -9,6 +9,7 @@ sample itself; the length of a step is Polyak's: the squared error over the squa
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -34,6 +35,7 @@ class SpatialGuidance:
     :param law: how azimuth becomes a level difference: ``pan`` (a mixing desk's), ``binaural`` or ``rooms`` (a game engine's).
     :param level: weight of the course of the level beside the difference; 0 lets the sound be loud when it likes.
     :param rounds: corrections a step.
+    :param every: steps of which one is led; through a large decoder each costs more than the network itself.
     :param earliest: noise share ``t`` from which on the sound is led, 1 = from the beginning.
     :param latest: the same for the end, below which the sound is left alone.
     :raises StereoSyncError: for numbers out of range.
@@ -43,6 +45,7 @@ class SpatialGuidance:
     law: str = "pan"
     level: float = 0.0
     rounds: int = 4
+    every: int = 1
     earliest: float = 1.0
     latest: float = 0.0
 
@@ -51,10 +54,10 @@ class SpatialGuidance:
             raise StereoSyncError(
                 f"Spatial guidance: strength {self.strength} must be in 0..2 and level {self.level} in 0..10."
             )
-        if not 1 <= self.rounds <= 50 or not 0 <= self.latest < self.earliest <= 1:
+        if not (1 <= self.rounds <= 50 and 1 <= self.every <= 100 and 0 <= self.latest < self.earliest <= 1):
             raise StereoSyncError(
-                f"Spatial guidance: {self.rounds} rounds must be 1 to 50, and the span from {self.earliest} to {self.latest} "
-                "within 1 and 0, falling."
+                f"Spatial guidance: {self.rounds} rounds must be 1 to 50, every {self.every} steps 1 to 100, and the span from "
+                f"{self.earliest} to {self.latest} within 1 and 0, falling."
             )
         if self.law not in laws():
             raise StereoSyncError(f"Spatial guidance: the law '{self.law}' is not known; choose {', '.join(laws())}.")
@@ -66,10 +69,11 @@ def steered(velocity: Velocity, levels: Levels, target: StereoTarget, how: Spati
     :param levels: of the network's latents ``[B, C, T]``; may be called with gradients on.
     :param target: for as many moments as ``levels`` gives.
     """
+    asked = itertools.count()
 
     def led(x: Tensor, t: float) -> Tensor:
         said = velocity(x, t)
-        if not how.latest <= t <= how.earliest:
+        if not how.latest <= t <= how.earliest or next(asked) % how.every:
             return said
         sigma = float(angles(torch.tensor(t, dtype=torch.float64), objective)[1])
         sound = sound_of(x, said, x.new_full((len(x),), t), objective)

@@ -13,12 +13,15 @@ import torch
 from torch import Tensor
 
 from ...conditioning.features import REFERENCE_LEVEL, latent_count
+from ...conditioning.target import StereoTarget
 from ...errors import StereoSyncError
 from ..decoding import decode
 from ..economy import Economy
 from ..guidance import cut, faded, windows
+from ..latent_levels import decoded_levels, differentiable
 from ..model import Conditions
 from ..samplers import Progress
+from ..spatial_guidance import SpatialGuidance, steered
 from .guidance import guided
 from .model import StableAudio
 from .precision import WIDER, in_precision
@@ -58,6 +61,17 @@ class StableAudioSampling:
             raise StereoSyncError(f"Sampler: overlap {self.overlap} must be in 0..20 seconds.")
 
 
+@dataclass(frozen=True)
+class Lead:
+    """Spatial guidance of a clip.
+
+    :param target: what the scene asks for, :func:`...conditioning.target.stereo_target` for the sound's latent frames.
+    """
+
+    target: StereoTarget
+    how: SpatialGuidance
+
+
 def encoded(text: str | Tensor | None, encoder: TextEncoder | None, tokens: int) -> Tensor:
     """A prompt's tokens ``[1, N, D]``; conditioning that is a tensor already comes back as it is.
 
@@ -83,6 +97,7 @@ def sample_latents(
     conditions: Conditions | None = None,
     space: float | None = None,
     envelope: float = 1.0,
+    lead: Lead | None = None,
     options: StableAudioSampling | None = None,
     progress: Progress | None = None,
 ) -> Tensor:
@@ -96,6 +111,7 @@ def sample_latents(
     :param conditions: of the clip, for the model's adapter (:func:`..generate.make_conditions`).
     :param space: scale of the guidance by boxes and depth; that of the text when left out.
     :param envelope: scale of the adapter's control branch.
+    :param lead: spatial guidance, which needs no adapter.
     :raises StereoSyncError: for a sampler that does not go with the model, conditions without an adapter or of another length,
         or latents that are not finite in single precision either.
     """
@@ -109,7 +125,7 @@ def sample_latents(
     if text is None:
         text = torch.zeros((1, 1, model.config.width))
     while True:
-        made = _walked(model, text, duration, against, conditions, options, progress, space=space, envelope=envelope)
+        made = _walked(model, text, duration, against, conditions, lead, options, progress, space=space, envelope=envelope)
         if torch.isfinite(made).all():
             return made.cpu()
         narrow = model.place[1]
@@ -142,6 +158,7 @@ def _walked(
     duration: float,
     against: Tensor | None,
     conditions: Conditions | None,
+    lead: Lead | None,
     options: StableAudioSampling,
     progress: Progress | None,
     **scales: Any,
@@ -164,6 +181,9 @@ def _walked(
     told = model.conditioners(text, seconds, against)
     parts = None if conditions is None else Conditions.join([cut(conditions, start, window) for start in starts])
     velocity = faded(guided(model, told, cfg, parts, economy=options.economy, **scales), starts, window, overlap)
+    if lead is not None:
+        measure = decoded_levels(model.autoencoder) if model.levels is None else differentiable(model.levels)
+        velocity = steered(velocity, measure, lead.target, lead.how, model.objective)
     generator = torch.Generator().manual_seed(options.seed % 2**63)
     noise = torch.randn((1, model.autoencoder.latent_channels, frames), generator=generator).to(model.place[0])
     arguments = {
@@ -206,6 +226,7 @@ def generate(
     loudest: float = REFERENCE_LEVEL,
     space: float | None = None,
     envelope: float = 1.0,
+    lead: Lead | None = None,
     options: StableAudioSampling | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
@@ -214,6 +235,7 @@ def generate(
     :param text: a prompt, or conditioning ``[1, N, D]``; so is ``against``. None is for conditions alone.
     :param encoder: needed for prompts.
     :param conditions: of the clip, and ``loudest``, as :func:`..generate.make_conditions` gives both.
+    :param lead: spatial guidance, which needs no adapter.
     :raises StereoSyncError: see :func:`encoded` and :func:`sample_latents`.
     """
     length = model.config.text_tokens
@@ -226,6 +248,7 @@ def generate(
         conditions=conditions,
         space=space,
         envelope=envelope,
+        lead=lead,
         options=options,
         progress=progress,
     )

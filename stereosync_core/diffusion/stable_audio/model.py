@@ -14,6 +14,7 @@ from ...conditioning.features import Spoken
 from ...errors import StereoSyncError
 from ..backbone import Backbone
 from ..economy import Residuals, Reused
+from ..latent_levels import LatentLevels
 from ..model import Conditions
 from . import autoencoder as oobleck
 from . import conditioners
@@ -30,6 +31,7 @@ class StableAudio(nn.Module):
     :ivar config: what the release's config says.
     :ivar name: for messages and menus.
     :ivar adapter: what speaks to it of a scene; None without.
+    :ivar levels: reads the channels' levels off latents, for spatial guidance; None where the decoder is to be asked.
     """
 
     def __init__(self, config: StableAudioConfig, name: str = ""):
@@ -39,6 +41,7 @@ class StableAudio(nn.Module):
         self.autoencoder = oobleck.OobleckAutoencoder(config.autoencoder)
         self.conditioners = Conditioners(config)
         self.adapter: SpatialAdapter | None = None
+        self.levels: LatentLevels | None = None
 
     @property
     def objective(self) -> str:

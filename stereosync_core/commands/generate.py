@@ -1,4 +1,4 @@
-"""``generate``: sound made by the StereoSync model for what moves in a clip, placed where it moves."""
+"""``generate``: sound made by the StereoSync model or Stable Audio Open for what moves in a clip, placed where it moves."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from ..conditioning.envelope import envelope_of_sound
 from ..conditioning.features import ENVELOPE_WINDOW
 from ..conditioning.motion import motion_of_clip
 from ..conditioning.video_envelope import envelope_from_video
-from ..diffusion.generate import Sampling, generate
-from ..diffusion.loader import Model, load_model
+from ..diffusion.generate import Sampling
 from ..diffusion.samplers import SAMPLERS
+from ..diffusion.stable_audio.samplers import SAMPLERS as RELEASE_SAMPLERS
 from ..media.sound import require_sound
 from ..media.video import probe
 from ..rendering.surfaces import SURFACES
 from ..scene import Envelope, Tracks
 from .output_options import add_output_options, check_output, clip_report, write_output
 from .scene_options import add_scene_options, progress_bar, scene_of
+from .sound_sources import ClipConditions, Source, is_release, own_source
+from .stable_audio_source import add_stable_audio_options, refuse_stable_audio_options, stable_audio_source
 
 
 def add(subparsers: Any) -> None:
@@ -29,78 +31,70 @@ def add(subparsers: Any) -> None:
     add_output_options(parser)
     add_scene_options(parser)
     group = parser.add_argument_group("model")
-    group.add_argument("--model", type=Path, metavar="DIR", help="a model's folder (default: the bundled one)")
+    group.add_argument(
+        "--model", type=Path, metavar="DIR", help="a model's folder (default: the bundled one), or Stable Audio Open's"
+    )
     group.add_argument("--envelope", metavar="AUDIO", help="a sound whose loudness says when (default: read off the picture)")
     group.add_argument(
         "--timbre", metavar="AUDIO|SURFACE", help=f"a sound to be like, or one of {', '.join(SURFACES)} (default: free)"
     )
     group.add_argument("--no-spatial", action="store_true", help="without boxes and depth: to hear what they do")
+    # what is left out is as the model has it; the defaults named here are the StereoSync model's
     defaults = Sampling()
-    group.add_argument("--steps", type=int, default=defaults.steps)
-    group.add_argument("--sampler", choices=list(SAMPLERS), default=defaults.sampler)
-    group.add_argument("--cfg", type=float, default=defaults.cfg, help=f"guidance by the timbre (default: {defaults.cfg})")
-    group.add_argument(
-        "--space-scale", type=float, default=defaults.space, help=f"guidance by boxes and depth (default: {defaults.space})"
-    )
-    group.add_argument("--envelope-scale", type=float, default=defaults.envelope)
+    group.add_argument("--steps", type=int, help=f"of the sampler (default: {defaults.steps})")
+    samplers = dict.fromkeys(name for known in (SAMPLERS, *RELEASE_SAMPLERS.values()) for name in known)
+    group.add_argument("--sampler", choices=list(samplers), help=f"(default: {defaults.sampler})")
+    group.add_argument("--cfg", type=float, help=f"guidance by timbre and text (default: {defaults.cfg})")
+    group.add_argument("--space-scale", type=float, help=f"guidance by boxes and depth (default: {defaults.space})")
+    group.add_argument("--envelope-scale", type=float, help=f"of the envelope's control branch (default: {defaults.envelope})")
+    add_stable_audio_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     started = time.perf_counter()
     check_output(arguments)
-    options = Sampling(
-        steps=arguments.steps,
-        sampler=arguments.sampler,
-        cfg=arguments.cfg,
-        space=arguments.space_scale,
-        envelope=arguments.envelope_scale,
-        seed=arguments.seed,
-    )
     info = probe(arguments.video)
-    model = load_model(arguments.model)
-    timbre = _timbre(model, arguments.timbre)
+    if is_release(arguments.model):
+        source = stable_audio_source(arguments)
+    else:
+        refuse_stable_audio_options(arguments)
+        source = own_source(arguments)
+    timbre = _timbre(source, arguments.timbre)
     tracks, depth = scene_of(arguments.video, info, arguments)
-    envelope = _envelope(model, tracks, arguments)
+    told = ClipConditions(tracks, depth, _envelope(source, tracks, arguments), timbre, not arguments.no_spatial)
     sampling = time.perf_counter()
     with progress_bar("sample", arguments.quiet) as progress:
-        stereo = generate(
-            model,
-            tracks,
-            depth,
-            envelope=envelope,
-            timbre=timbre,
-            spatial=not arguments.no_spatial,
-            options=options,
-            progress=progress,
-        )
+        stereo = source.make(told, progress)
     sampled = time.perf_counter() - sampling
-    report = clip_report(stereo, model.sample_rate, tracks, info, arguments) | {
-        "model": model.name,
-        "envelope": "sound" if arguments.envelope else "video",
+    report = clip_report(stereo, source.sample_rate, tracks, info, arguments) | {
+        "model": source.name,
+        "envelope": None if told.envelope is None else "sound" if arguments.envelope else "video",
         "timbre": arguments.timbre,
-        "spatial": not arguments.no_spatial,
+        "spatial": told.spatial,
         "sampling_seconds": round(sampled, 3),
     }
-    report |= write_output(stereo, model.sample_rate, arguments)
+    report |= write_output(stereo, source.sample_rate, arguments)
     report["seconds"] = round(time.perf_counter() - started, 3)
     if not arguments.quiet:
         print(arguments.output)
     return report
 
 
-def _timbre(model: Model, given: str | None):
-    if given is None:
+def _timbre(source: Source, name: str | None):
+    if name is None or source.timbre is None:
         return None
-    if given in SURFACES:
-        return model.timbre.of_surface(given)
-    sound = require_sound(given, "--timbre")
-    return model.timbre.of_sound(sound.samples, sound.rate)
+    if name in SURFACES:
+        return source.timbre.of_surface(name)
+    sound = require_sound(name, "--timbre")
+    return source.timbre.of_sound(sound.samples, sound.rate)
 
 
-def _envelope(model: Model, tracks: Tracks, arguments: argparse.Namespace) -> Envelope:
+def _envelope(source: Source, tracks: Tracks, arguments: argparse.Namespace) -> Envelope | None:
+    if source.reader is None:
+        return None
     if arguments.envelope:
         sound = require_sound(arguments.envelope, "--envelope")
         return envelope_of_sound(sound.samples, sound.rate, window=ENVELOPE_WINDOW)
     with progress_bar("motion", arguments.quiet) as progress:
         times, motion = motion_of_clip(arguments.video, tracks, progress)
-    return envelope_from_video(model.envelope, tracks, times, motion, model.latent_rate)
+    return envelope_from_video(source.reader, tracks, times, motion, source.latent_rate)

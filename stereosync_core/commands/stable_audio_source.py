@@ -1,0 +1,73 @@
+"""Stable Audio Open on the command line: its options, and what they load."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..diffusion.generate import make_conditions
+from ..diffusion.loader import bundled_folder, load_envelope, load_timbre
+from ..errors import StereoSyncError
+from .sound_sources import ClipConditions, Source, given
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def add_stable_audio_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("Stable Audio Open", "where --model is its folder or file")
+    group.add_argument("--adapter", type=Path, metavar="DIR", help="what tells it of the scene; see train adapter")
+    group.add_argument("--text", metavar="PROMPT", help="what it is to sound like; may be left out with an adapter")
+    group.add_argument("--t5", type=Path, metavar="DIR", help="folder of T5 base, which reads the prompt")
+    group.add_argument("--precision", choices=list(PRECISIONS), help="of its weights (default: fp32)")
+    group.add_argument("--device", help="where it is run (default: cpu)")
+
+
+def refuse_stable_audio_options(arguments: argparse.Namespace) -> None:
+    """:raises StereoSyncError: for an option of this group with another kind of model."""
+    found = given(arguments, "adapter", "text", "t5", "precision", "device")
+    if found:
+        raise StereoSyncError(
+            f"--{next(iter(found))} is for Stable Audio Open; give its folder or file with --model, or leave the option out."
+        )
+
+
+def stable_audio_source(arguments: argparse.Namespace) -> Source:
+    """The release of ``--model``, with or without an adapter.
+
+    :raises StereoSyncError: for a prompt without its encoder, and for what only an adapter hears without one.
+    """
+    from ..diffusion.stable_audio.adapter import load_adapter
+    from ..diffusion.stable_audio.generate import StableAudioSampling, encoded, generate
+    from ..diffusion.stable_audio.model import load_stable_audio
+    from ..diffusion.stable_audio.text import TextEncoder
+
+    options = StableAudioSampling(**given(arguments, "steps", "sampler", "cfg", "seed"))
+    if arguments.adapter is None:
+        unheard = given(arguments, "envelope", "timbre", space_scale="space_scale", envelope_scale="envelope_scale")
+        if unheard:
+            name = next(iter(unheard)).replace("_", "-")
+            raise StereoSyncError(f"--{name} is heard by an adapter alone; give one with --adapter, or leave the option out.")
+    dtype = PRECISIONS[arguments.precision or "fp32"]
+    model = load_stable_audio(arguments.model, dtype)
+    text = timbre = reader = None
+    if arguments.text is not None or arguments.adapter is None:
+        encoder = None if arguments.t5 is None else TextEncoder(arguments.t5)
+        text = encoded(arguments.text, encoder, model.config.text_tokens)
+    if arguments.adapter is not None:
+        model.adapter = load_adapter(arguments.adapter, model, dtype)
+        timbre, reader = load_timbre(arguments.adapter), load_envelope(bundled_folder())
+    model.to(arguments.device or "cpu")
+
+    def make(told: ClipConditions, progress: Callable[[int, int], None]) -> np.ndarray:
+        conditions = {}
+        if model.adapter is not None:
+            made, loudest = make_conditions(model, told.tracks, told.depth, told.envelope, told.timbre, spatial=told.spatial)
+            scales = given(arguments, space="space_scale", envelope="envelope_scale")
+            conditions = {"conditions": made, "loudest": loudest, **scales}
+        return generate(model, text, told.tracks.duration, options=options, progress=progress, **conditions)
+
+    return Source(model.name, model.sample_rate, model.latent_rate, make, timbre, reader)

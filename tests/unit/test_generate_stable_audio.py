@@ -1,0 +1,98 @@
+"""The command ``generate`` with Stable Audio Open: with an adapter, for a text alone, and what does not go together."""
+
+import json
+
+import pytest
+
+from stereosync_core.__main__ import main
+from stereosync_core.conditioning.timbre import TimbreEncoder
+from stereosync_core.diffusion.folder import save_part
+from stereosync_core.diffusion.stable_audio.adapter import save_adapter
+from stereosync_core.diffusion.stable_audio.model import load_stable_audio
+from stereosync_core.media.sound import read_sound
+from stereosync_core.media.video import probe
+from tests.clips import make_clip
+from tests.small_model import lively, write_model
+from tests.stable_audio_release import write_release
+from tests.unit.test_stable_audio_adapter import learned
+from tests.unit.test_stable_audio_sampling import write_t5
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory):
+    return write_release(tmp_path_factory.mktemp("open"))
+
+
+@pytest.fixture(scope="module")
+def adapter(release, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("adapter")
+    save_adapter(folder, learned(load_stable_audio(release)))
+    timbre = TimbreEncoder(16, 8)
+    timbre.surfaces.normal_()
+    save_part(folder, "timbre", timbre.to_config(), lively(timbre).state_dict())
+    return folder
+
+
+@pytest.fixture
+def command(tmp_path, release):
+    clip, tracks = make_clip(tmp_path / "clip.mp4", count=30), tmp_path / "tracks.json"
+    boxes = [[0.1 + 0.02 * n, 0.2, 0.3 + 0.02 * n, 0.9] for n in range(10)]
+    row = {"id": 1, "label": "person", "times": [n / 10 for n in range(10)], "boxes": boxes}
+    tracks.write_text(json.dumps({"tracks": [row]}))
+    out = str(tmp_path / "out.wav")
+    shared = ["--tracks", str(tracks), "--no-depth", "--steps", "2", "--json", "-o", out]
+    return ["generate", str(clip), "--model", str(release), *shared]
+
+
+def made(command, capsys, *more):
+    assert main([*command, *more]) == 0
+    report = json.loads(capsys.readouterr().out)
+    sound = read_sound(report["output"], align_to_video=False)
+    assert sound is not None
+    assert sound.length == round(probe(report["video"]).duration * 44100)
+    return report, sound.samples
+
+
+def test_an_adapter_hears_the_scene_and_the_timbre(command, adapter, release, capsys):
+    given = ["--adapter", str(adapter), "--timbre", "gravel", "--space-scale", "3"]
+    report, sound = made(command, capsys, *given)
+    assert (report["model"], report["envelope"], report["timbre"], report["spatial"]) == (
+        release.name,
+        "video",
+        "gravel",
+        True,
+    )
+    for other in (["--no-spatial"], ["--seed", "5"], ["--cfg", "1"], ["--envelope-scale", "0"], ["--timbre", "snow"]):
+        assert abs(made(command, capsys, *given, *other)[1] - sound).max() > 0, other
+    half = made(command, capsys, *given, "--precision", "bf16")[1]
+    assert abs(half - sound).max() > 0
+
+
+def test_a_text_is_enough_without_an_adapter(command, tmp_path, capsys):
+    given = ["--text", "steps on gravel", "--t5", str(write_t5(tmp_path / "t5"))]
+    report, _ = made(command, capsys, *given)
+    assert report["envelope"] is None
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "no text encoder for the prompt"),
+        (["--text", "steps"], "give the folder of T5 base"),
+        (["--timbre", "gravel", "--text", "steps"], "--timbre is heard by an adapter alone"),
+        (["--space-scale", "2", "--text", "steps"], "--space-scale is heard by an adapter alone"),
+        (["--adapter", "none"], "none' has no config.json"),
+        (["--sampler", "pingpong", "--text", "steps"], "no text encoder"),
+    ],
+)
+def test_what_does_not_go_together_is_said(command, options, said, capsys):
+    assert main([*command, *options]) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_stable_audio_s_options_need_stable_audio(command, tmp_path, capsys):
+    model = write_model(tmp_path / "model")
+    assert main([*command, "--model", str(model), "--text", "steps"]) == 1
+    assert "--text is for Stable Audio Open; give its folder or file with --model" in capsys.readouterr().err
+    assert main([*command, "--model", str(tmp_path / "gone.safetensors")]) == 1
+    assert "gone.safetensors' does not exist" in capsys.readouterr().err

@@ -14,6 +14,7 @@ from ..diffusion.folder import set_base
 from ..errors import StereoSyncError
 from ..files import read_object
 from .make_rooms import default_folder
+from .sound_sources import is_release
 
 CONFIGS = Path(__file__).resolve().parents[1] / "training" / "configs"
 #: Module and class of each part's task, beside the training loop.
@@ -40,7 +41,8 @@ def add(subparsers: Any) -> None:
         "--base",
         type=Path,
         metavar="DIR",
-        help="another model's folder that lends the parts which --out has not; for an adapter, Stable Audio Open",
+        help="another model's folder that lends the parts which --out has not; for an adapter, Stable Audio Open; for levels, "
+        "either",
     )
     parser.add_argument(
         "--t5", type=Path, metavar="DIR", help="for an adapter: folder of T5 base, which reads the config's prompt"
@@ -76,6 +78,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         more = {"base": arguments.base, "t5": arguments.t5}
     elif arguments.t5 is not None:
         raise StereoSyncError(f"--t5 is for training an adapter, not '{arguments.part}'; leave it out.")
+    elif arguments.part == "levels" and is_release(arguments.base):
+        more = {"base": arguments.base}
     elif arguments.base is not None:
         set_base(arguments.out, arguments.base)
     task = kind(config, arguments.rooms or default_folder(), arguments.out, **more)

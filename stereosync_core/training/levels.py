@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from ..conditioning.features import SUBFRAMES
 from ..diffusion.folder import save_part
 from ..diffusion.latent_levels import LatentLevels, levels_of
-from ..diffusion.loader import load_autoencoder, load_timbre
+from ..diffusion.loader import bundled_folder, load_autoencoder, load_timbre
+from ..diffusion.stable_audio.model import load_stable_audio
 from .scenes import scene_bank
 
 #: Latent frames at either end of a window whose neighbours were cut off.
@@ -27,13 +28,18 @@ class LevelsTask:
     :param config: ``width`` and ``groups`` of the network, ``batch`` windows of ``frames`` latent frames a step, ``noise``
         (at most, over the latents' spread), ``train_clips``, ``valid_clips``.
     :param model: folder with the autoencoder and the timbre encoder.
+    :param base: Stable Audio Open's folder or file, whose autoencoder takes that one's place.
     """
 
     name = "levels"
 
-    def __init__(self, config: dict[str, Any], rooms: Path, model: Path):
+    def __init__(self, config: dict[str, Any], rooms: Path, model: Path, *, base: Path | None = None):
         self.config = config
-        self.autoencoder, timbre = load_autoencoder(model), load_timbre(model)
+        if base is None:
+            self.autoencoder, timbre = load_autoencoder(model), load_timbre(model)
+        else:
+            # the timbre is not looked at, but it is of the latents' file
+            self.autoencoder, timbre = load_stable_audio(base).autoencoder, load_timbre(bundled_folder())
         cache = rooms / "latents"
         self.train = scene_bank(rooms / "train", config["train_clips"], self.autoencoder, timbre, cache).latents
         self.held_out = scene_bank(rooms / "valid", config["valid_clips"], self.autoencoder, timbre, cache).latents

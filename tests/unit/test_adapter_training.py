@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from stereosync_core.__main__ import main
 from stereosync_core.data import generate as generating
 from stereosync_core.data.generate import generate
-from stereosync_core.diffusion.loader import load_timbre
+from stereosync_core.diffusion.loader import bundled_folder, load_levels, load_timbre
 from stereosync_core.diffusion.stable_audio.adapter import load_adapter
 from stereosync_core.diffusion.stable_audio.model import load_stable_audio
 from stereosync_core.training.adapter import AdapterTask
@@ -168,3 +168,21 @@ def test_what_is_wrong_is_said(rooms, tmp_path, capsys):
     assert "'base_precision' is 'fp8'" in capsys.readouterr().err
     assert main(["train", "timbre", "--out", str(tmp_path / "out"), "--t5", str(tmp_path), "--json"]) == 1
     assert "--t5 is for training an adapter" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("over", ["release", "bundled"])
+def test_levels_are_learned_from_the_decoder_alone(rooms, release, tmp_path, over):
+    base, groups = (release, 1) if over == "release" else (bundled_folder(), 2)
+    path, out = tmp_path / "levels.json", tmp_path / "out"
+    told = {"task": "levels", "width": 16, "groups": groups, "batch": 2, "frames": 16, "noise": 0.5}
+    told |= {"train_clips": 2, "valid_clips": 2, "loop": {"steps": 3, "warmup": 1, "validate_every": 1}}
+    path.write_text(json.dumps(told))
+    command = ["train", "levels", "--base", str(base), "--rooms", str(rooms), "--out", str(out), "--config", str(path)]
+    assert main([*command, "--quiet"]) == 0
+    errors = [float(row["valid decibels"]) for row in curves(out / "training-levels")]
+    assert errors[-1] < errors[0]
+    head = load_levels(out)
+    assert head is not None
+    latents = 4 if over == "release" else 32
+    with torch.inference_mode():
+        assert head(torch.randn(1, latents, 16)).shape == (1, 2, 64)

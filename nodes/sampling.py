@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..stereosync_core.diffusion.generate import Sampling, decoded, make_conditions, sample_latents
+from ..stereosync_core.diffusion.generate import Sampling, decoded, make_conditions, sample_latents, spatial_target
 from ..stereosync_core.diffusion.loader import load_model
 from ..stereosync_core.diffusion.samplers import SAMPLERS
 from . import host
@@ -90,6 +90,16 @@ class DitSampler(io.ComfyNode):
                     default=DEFAULTS.sampler,
                     tooltip="euler: first order. heun: second order, two evaluations a step. dpmpp_2m: second order at one.",
                 ),
+                io.Float.Input(
+                    "spatial_guidance",
+                    default=DEFAULTS.spatial_guidance,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    optional=True,
+                    tooltip="Moves each step's sound this far towards where the boxes are, whatever the model has learned of "
+                    "places. 0: not; the bundled model has learned them. 1: for models that have not.",
+                ),
             ],
             outputs=[
                 io.Audio.Output(display_name="audio", tooltip="Stereo at 44.1 kHz, exactly as long as the clip."),
@@ -100,15 +110,35 @@ class DitSampler(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, model, space, seed, steps, cfg, space_scale, envelope_scale, sampler, envelope=None, timbre=None
+        cls,
+        model,
+        space,
+        seed,
+        steps,
+        cfg,
+        space_scale,
+        envelope_scale,
+        sampler,
+        spatial_guidance=DEFAULTS.spatial_guidance,
+        envelope=None,
+        timbre=None,
     ) -> io.NodeOutput:
-        options = Sampling(steps=steps, sampler=sampler, cfg=cfg, space=space_scale, envelope=envelope_scale, seed=seed)
+        options = Sampling(
+            steps=steps,
+            sampler=sampler,
+            cfg=cfg,
+            space=space_scale,
+            envelope=envelope_scale,
+            seed=seed,
+            spatial_guidance=spatial_guidance,
+        )
         loaded = host.placed(model)
         tracks, depth = space.told()
         if envelope is not None and not envelope.values.any():
             host.notice("DiT Sampler: the envelope is silent from beginning to end, and so is the sound.", cls.hidden.unique_id)
         conditions, loudest = make_conditions(loaded, tracks, depth, envelope, timbre)
-        latents = sample_latents(loaded, conditions, options, host.progress())
+        target = spatial_target(loaded, tracks, depth, options)
+        latents = sample_latents(loaded, conditions, options, host.progress(), target)
         sound = decoded(loaded, latents, space.duration, loudest)
         return io.NodeOutput(host.audio_out(sound, loaded.sample_rate), {"samples": latents, "type": "audio"})
 

@@ -16,6 +16,7 @@ from ..diffusion.samplers import SAMPLERS
 from ..diffusion.stable_audio.samplers import SAMPLERS as RELEASE_SAMPLERS
 from ..media.sound import require_sound
 from ..media.video import probe
+from ..metrics.localiser import laws
 from ..rendering.surfaces import SURFACES
 from ..scene import Envelope, Tracks
 from .output_options import add_output_options, check_output, clip_report, write_output
@@ -47,6 +48,17 @@ def add(subparsers: Any) -> None:
     group.add_argument("--cfg", type=float, help=f"guidance by timbre and text (default: {defaults.cfg})")
     group.add_argument("--space-scale", type=float, help=f"guidance by boxes and depth (default: {defaults.space})")
     group.add_argument("--envelope-scale", type=float, help=f"of the envelope's control branch (default: {defaults.envelope})")
+    group.add_argument(
+        "--spatial-guidance",
+        type=float,
+        metavar="STRENGTH",
+        help="lead the sound to where things are, 0 to 1, whatever the model has learned of places (default: 0)",
+    )
+    group.add_argument(
+        "--law",
+        choices=list(laws()),
+        help="of that guidance: how a place becomes a level difference (default: rooms; Stable Audio Open: pan)",
+    )
     add_stable_audio_options(parser)
 
 

@@ -52,7 +52,8 @@ class Source:
 
 def own_source(arguments: argparse.Namespace) -> Source:
     """The model of ``--model``, or the bundled one, with the sampler's options."""
-    options = Sampling(**given(arguments, "steps", "sampler", "cfg", "seed", space="space_scale", envelope="envelope_scale"))
+    names = ("steps", "sampler", "cfg", "seed", "spatial_guidance", "law")
+    options = Sampling(**given(arguments, *names, space="space_scale", envelope="envelope_scale"))
     model = load_model(arguments.model)
 
     def make(told: ClipConditions, progress: Callable[[int, int], None]) -> np.ndarray:

@@ -9,8 +9,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..conditioning.features import latent_count
+from ..conditioning.target import stereo_target
 from ..diffusion.generate import make_conditions
-from ..diffusion.loader import bundled_folder, load_envelope, load_timbre
+from ..diffusion.loader import bundled_folder, load_envelope, load_levels, load_timbre
+from ..diffusion.spatial_guidance import SpatialGuidance
 from ..errors import StereoSyncError
 from .sound_sources import ClipConditions, Source, given
 
@@ -22,13 +25,16 @@ def add_stable_audio_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--adapter", type=Path, metavar="DIR", help="what tells it of the scene; see train adapter")
     group.add_argument("--text", metavar="PROMPT", help="what it is to sound like; may be left out with an adapter")
     group.add_argument("--t5", type=Path, metavar="DIR", help="folder of T5 base, which reads the prompt")
+    group.add_argument(
+        "--levels", type=Path, metavar="DIR", help="for --spatial-guidance: of train levels; without it, the decoder is asked"
+    )
     group.add_argument("--precision", choices=list(PRECISIONS), help="of its weights (default: fp32)")
     group.add_argument("--device", help="where it is run (default: cpu)")
 
 
 def refuse_stable_audio_options(arguments: argparse.Namespace) -> None:
     """:raises StereoSyncError: for an option of this group with another kind of model."""
-    found = given(arguments, "adapter", "text", "t5", "precision", "device")
+    found = given(arguments, "adapter", "text", "t5", "levels", "precision", "device")
     if found:
         raise StereoSyncError(
             f"--{next(iter(found))} is for Stable Audio Open; give its folder or file with --model, or leave the option out."
@@ -41,7 +47,7 @@ def stable_audio_source(arguments: argparse.Namespace) -> Source:
     :raises StereoSyncError: for a prompt without its encoder, and for what only an adapter hears without one.
     """
     from ..diffusion.stable_audio.adapter import load_adapter
-    from ..diffusion.stable_audio.generate import StableAudioSampling, encoded, generate
+    from ..diffusion.stable_audio.generate import Lead, StableAudioSampling, encoded, generate
     from ..diffusion.stable_audio.model import load_stable_audio
     from ..diffusion.stable_audio.text import TextEncoder
 
@@ -60,7 +66,14 @@ def stable_audio_source(arguments: argparse.Namespace) -> Source:
     if arguments.adapter is not None:
         model.adapter = load_adapter(arguments.adapter, model, dtype)
         timbre, reader = load_timbre(arguments.adapter), load_envelope(bundled_folder())
+    if arguments.levels is not None:
+        model.levels = load_levels(arguments.levels)
+        if model.levels is None or model.levels.config["latents"] != model.autoencoder.latent_channels:
+            raise StereoSyncError(
+                f"--levels: '{arguments.levels}' has no part 'levels' for this model; give what `train levels` has written."
+            )
     model.to(arguments.device or "cpu")
+    how = SpatialGuidance(**given(arguments, "law", strength="spatial_guidance")) if arguments.spatial_guidance else None
 
     def make(told: ClipConditions, progress: Callable[[int, int], None]) -> np.ndarray:
         conditions = {}
@@ -68,6 +81,10 @@ def stable_audio_source(arguments: argparse.Namespace) -> Source:
             made, loudest = make_conditions(model, told.tracks, told.depth, told.envelope, told.timbre, spatial=told.spatial)
             scales = given(arguments, space="space_scale", envelope="envelope_scale")
             conditions = {"conditions": made, "loudest": loudest, **scales}
-        return generate(model, text, told.tracks.duration, options=options, progress=progress, **conditions)
+        lead = None
+        if how is not None:
+            frames = latent_count(told.tracks.duration, model.latent_rate)
+            lead = Lead(stereo_target(told.tracks, told.depth, frames, model.latent_rate, law=how.law), how)
+        return generate(model, text, told.tracks.duration, lead=lead, options=options, progress=progress, **conditions)
 
     return Source(model.name, model.sample_rate, model.latent_rate, make, timbre, reader)

@@ -97,6 +97,13 @@ def test_the_command_writes_sound_and_video(tmp_path, capsys):
     assert main([*shared, "-o", str(tmp_path / "out.mkv"), "--envelope", str(tmp_path / "out.wav"), "--no-spatial"]) == 0
     assert probe(tmp_path / "out.mkv").has_audio
     assert '"spatial": false' in capsys.readouterr().out
+    plain = sound.samples
+    assert main([*shared, "-o", str(tmp_path / "led.wav"), "--timbre", "gravel", "--spatial-guidance", "1"]) == 0
+    led = read_sound(tmp_path / "led.wav", align_to_video=False)
+    assert led is not None
+    assert np.abs(led.samples - plain).max() > 1e-6
+    assert main([*shared, "-o", str(tmp_path / "no.wav"), "--spatial-guidance", "9"]) == 1
+    assert "Spatial guidance" in capsys.readouterr().err
 
 
 def test_the_command_says_what_is_wrong(tmp_path, capsys):

@@ -2,11 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from stereosync_core.__main__ import main
 from stereosync_core.conditioning.timbre import TimbreEncoder
 from stereosync_core.diffusion.folder import save_part
+from stereosync_core.diffusion.latent_levels import LatentLevels
 from stereosync_core.diffusion.stable_audio.adapter import save_adapter
 from stereosync_core.diffusion.stable_audio.model import load_stable_audio
 from stereosync_core.media.sound import read_sound
@@ -72,6 +74,21 @@ def test_a_text_is_enough_without_an_adapter(command, tmp_path, capsys):
     given = ["--text", "steps on gravel", "--t5", str(write_t5(tmp_path / "t5"))]
     report, _ = made(command, capsys, *given)
     assert report["envelope"] is None
+
+
+def test_a_release_without_an_adapter_is_led_to_the_boxes(command, tmp_path, capsys):
+    text = ["--text", "steps", "--t5", str(write_t5(tmp_path / "t5"))]
+    _, plain = made(command, capsys, *text)
+    _, led = made(command, capsys, *text, "--spatial-guidance", "0.5", "--law", "rooms")
+    assert np.abs(plain - led).max() > 1e-6
+    head = LatentLevels(4, 16)
+    save_part(tmp_path / "levels", "levels", head.to_config(), head.state_dict())
+    _, by_head = made(command, capsys, *text, "--spatial-guidance", "0.5", "--levels", str(tmp_path / "levels"))
+    assert np.abs(by_head - led).max() > 1e-6
+    wrong = LatentLevels(5, 16)
+    save_part(tmp_path / "levels", "levels", wrong.to_config(), wrong.state_dict())
+    assert main([*command, *text, "--spatial-guidance", "0.5", "--levels", str(tmp_path / "levels")]) == 1
+    assert "--levels" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

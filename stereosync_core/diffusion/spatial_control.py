@@ -45,7 +45,7 @@ class SpatialControl(nn.Module):
         :param config: ``control`` (``blocks``, and ``envelopes``: 1 for that of the mono mix; 2, one a channel, exists to show
             what it leaks), ``conditions`` (``form`` and the arguments of that form), ``timbre`` (width of the embedding).
         :param latent_rate: latent frames a second.
-        :raises StereoSyncError: for a form that is not known.
+        :raises StereoSyncError: for a form that is not known, or more blocks than there are.
         """
         tokens = backbone.config["cond_token_dim"]
         options = dict(config["conditions"])
@@ -56,8 +56,13 @@ class SpatialControl(nn.Module):
             self.space = PaperConditions(tokens, latent_rate, **options)
         else:
             raise StereoSyncError(f"Model: the form of conditions '{form}' is not known; it must be one of {FORMS}.")
-        envelopes = config["control"].get("envelopes", 1)
-        self.control = ControlBranch(backbone, config["control"]["blocks"], envelopes * SUBFRAMES + 1)
+        blocks, envelopes = config["control"]["blocks"], config["control"].get("envelopes", 1)
+        if not 1 <= blocks <= len(backbone.blocks):
+            raise StereoSyncError(
+                f"Model: the control branch is to copy {blocks} blocks of a backbone that has {len(backbone.blocks)}; set 'blocks' "
+                "of 'control' to a fifth of them."
+            )
+        self.control = ControlBranch(backbone, blocks, envelopes * SUBFRAMES + 1)
         self.timbre = nn.Linear(config["timbre"], tokens, bias=False)
 
     def spoken(self, conditions: Conditions) -> Spoken:

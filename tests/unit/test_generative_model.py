@@ -134,6 +134,8 @@ def test_windows_agree_with_one_run_where_there_is_one_and_differ_nowhere_abrupt
 def test_a_form_or_objective_that_is_not_known_is_named():
     with pytest.raises(StereoSyncError, match="flat"):
         StereoSync({**diffusion_config(), "conditions": {"form": "flat"}})
+    with pytest.raises(StereoSyncError, match="copy 4 blocks of a backbone that has 3"):
+        StereoSync({**diffusion_config(), "control": {"blocks": 4}})
     with pytest.raises(StereoSyncError, match="epsilon"):
         diffusion(diffusion_objective="epsilon")
     with pytest.raises(StereoSyncError, match="not understood"):

@@ -59,8 +59,8 @@ class SpatialControl(nn.Module):
         blocks, envelopes = config["control"]["blocks"], config["control"].get("envelopes", 1)
         if not 1 <= blocks <= len(backbone.blocks):
             raise StereoSyncError(
-                f"Model: the control branch is to copy {blocks} blocks of a backbone that has {len(backbone.blocks)}; set 'blocks' "
-                "of 'control' to a fifth of them."
+                f"Model: the control branch is to copy {blocks} blocks of a backbone that has {len(backbone.blocks)}; "
+                "set 'blocks' of 'control' to a fifth of them."
             )
         self.control = ControlBranch(backbone, blocks, envelopes * SUBFRAMES + 1)
         self.timbre = nn.Linear(config["timbre"], tokens, bias=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..bench import depth, depth_full_size, generate, path, sampler, tracking
+from ..bench import depth, depth_full_size, generate, guidance, path, sampler, tracking
 
 BENCHES = {
     "path": path,
@@ -13,6 +13,7 @@ BENCHES = {
     "depth-full-size": depth_full_size,
     "tracking": tracking,
     "generate": generate,
+    "guidance": guidance,
     "sampler": sampler,
 }
 

@@ -30,11 +30,14 @@ def add_stable_audio_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--precision", choices=list(PRECISIONS), help="of its weights (default: fp32)")
     group.add_argument("--device", help="where it is run (default: cpu)")
+    group.add_argument(
+        "--compile", action="store_true", default=None, help="have torch compile the blocks: for many steps, on a graphics card"
+    )
 
 
 def refuse_stable_audio_options(arguments: argparse.Namespace) -> None:
     """:raises StereoSyncError: for an option of this group with another kind of model."""
-    found = given(arguments, "adapter", "text", "t5", "levels", "precision", "device")
+    found = given(arguments, "adapter", "text", "t5", "levels", "precision", "device", "compile")
     if found:
         raise StereoSyncError(
             f"--{next(iter(found))} is for Stable Audio Open; give its folder or file with --model, or leave the option out."
@@ -73,6 +76,8 @@ def stable_audio_source(arguments: argparse.Namespace) -> Source:
                 f"--levels: '{arguments.levels}' has no part 'levels' for this model; give what `train levels` has written."
             )
     model.to(arguments.device or "cpu")
+    if arguments.compile:
+        model.backbone.compile_blocks()
     how = SpatialGuidance(**given(arguments, "law", strength="spatial_guidance")) if arguments.spatial_guidance else None
 
     def make(told: ClipConditions, progress: Callable[[int, int], None]) -> np.ndarray:

@@ -100,6 +100,16 @@ class Backbone(nn.Module):
     def blocks(self) -> nn.ModuleList:
         return self.dit.transformer.layers
 
+    def compile_blocks(self, **options: Any) -> None:
+        """Have torch compile the blocks' self-attention and feed-forward layers when they are first called; some minutes then,
+        and less for each step after.
+
+        :param options: of ``torch.compile``.
+        """
+        for block in self.blocks:
+            for layer in (block.self_attn, block.ff):
+                layer.compile(**options)
+
     def end(self, running: Running) -> Tensor:
         """What comes after the last block: the network's output ``[B, C, T]``."""
         output = self.dit.transformer.project_out(running.hidden).mT[:, :, running.prepended :]

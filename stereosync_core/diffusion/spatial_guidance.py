@@ -25,6 +25,8 @@ from .samplers import Velocity
 
 #: dB below a sound's loudest moment at which its difference no longer counts.
 _HEARD = 40.0
+#: Root mean square, over the latents of a frame, of the longest correction; the latents' own is about 1.
+_FARTHEST = 0.5
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,10 @@ def corrected(latents: Tensor, levels: Levels, target: StereoTarget, how: Spatia
             # a latent frame speaks for its neighbours too: both sides of the ratio are taken over a short while
             lengths = _about(gradient.square().sum(1))
             sizes = _about(errors.unflatten(1, (frames, -1)).sum(-1))
-            step = (2 * sizes / lengths.clamp(min=1e-12))[:, None]
-            moved = (moved - how.strength * step * gradient).detach()
+            change = how.strength * (2 * sizes / lengths.clamp(min=1e-12))[:, None] * gradient
+            # where the levels hardly depend on the latents a straight line leads nowhere
+            size = change.square().mean(1, keepdim=True).sqrt()
+            moved = (moved - change * (_FARTHEST / size.clamp(min=_FARTHEST))).detach()
         return moved.to(latents)
 
 

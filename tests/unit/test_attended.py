@@ -82,3 +82,19 @@ def test_attention_of_an_unknown_kind_goes_its_own_way():
     made = network(attn_kwargs={"differential": True})
     tokens = inputs()[2]
     assert attended(made.blocks, tokens) is tokens
+
+
+@torch.no_grad()
+def test_compiled_blocks_give_the_same():
+    made = network()
+    x, t, tokens, _ = inputs()
+    plain = made(x, t, Attended(tokens))
+    compiled = []
+
+    def backend(graph, _):
+        compiled.append(graph)
+        return graph.forward
+
+    made.compile_blocks(backend=backend)
+    assert (made(x, t, Attended(tokens)) - plain).abs().max() < 1e-5 * plain.abs().max()
+    assert compiled

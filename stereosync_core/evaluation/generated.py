@@ -4,17 +4,19 @@ paper's is, unless their name says otherwise; where things are they know from bo
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..conditioning.envelope import envelope_of_sound
-from ..conditioning.features import ENVELOPE_WINDOW, REFERENCE_LEVEL
+from ..conditioning.features import ENVELOPE_WINDOW, REFERENCE_LEVEL, SUBFRAMES, compress, subframe_times
 from ..conditioning.motion import picture_motion
 from ..conditioning.video_envelope import envelope_from_video
-from ..diffusion.generate import Sampling, decode, generate
+from ..diffusion.generate import Sampling, decode, decoded, make_conditions, sample_latents, spatial_target
 from ..diffusion.loader import BUNDLED_PAPER, Model, bundled_folder, load_model
 from ..errors import StereoSyncError
 from ..scene import Envelope
@@ -68,6 +70,7 @@ def _generator(
     folder: Path | None, options: Options, spatial: bool = True, from_video: bool = False, guidance: float = 0.0
 ) -> System:
     model = _model(folder, options.device)
+    by_channel = model.diffusion.config["control"].get("envelopes", 1) == 2
 
     def system(clip: EvaluationClip) -> np.ndarray:
         sound = _recording(clip)
@@ -75,9 +78,20 @@ def _generator(
         sampling = Sampling(seed=options.seed + zlib.crc32(name_of(clip).encode()), spatial_guidance=guidance)
         envelope = _seen_envelope(model, clip) if from_video else _envelope(sound)
         timbre = model.timbre.of_sound(sound, RATE)
-        return generate(model, clip.tracks, clip.depth, envelope=envelope, timbre=timbre, spatial=spatial, options=sampling)
+        told, loudest = make_conditions(model, clip.tracks, clip.depth, envelope, timbre, spatial=spatial)
+        if by_channel:
+            told = replace(told, envelope=_channel_envelopes(sound, loudest, told.envelope.shape[-1], model.latent_rate))
+        target = spatial_target(model, clip.tracks, clip.depth, sampling)
+        return decoded(model, sample_latents(model, told, sampling, target=target), clip.tracks.duration, loudest)
 
     return system
+
+
+def _channel_envelopes(sound: np.ndarray, loudest: float, frames: int, latent_rate: float) -> Tensor:
+    """``[1, 2 * SUBFRAMES, T]``, for a model that was trained to hear an envelope of each channel; as in training."""
+    times = subframe_times(frames, latent_rate)
+    curves = [torch.from_numpy(_envelope(channel[None]).at(times) / max(loudest, 1e-9)).float() for channel in sound]
+    return torch.cat([compress(curve).unflatten(0, (frames, SUBFRAMES)).T for curve in curves])[None]
 
 
 def _seen_envelope(model: Model, clip: EvaluationClip) -> Envelope:

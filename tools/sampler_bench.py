@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from stereosync_core.bench.memory import peak_mib
-from stereosync_core.diffusion.economy import Economy
+from stereosync_core.diffusion.economy import FAST, Economy
 from stereosync_core.diffusion.packed import pack
 from stereosync_core.diffusion.stable_audio.conditioners import Told
 from stereosync_core.diffusion.stable_audio.config import release_config, understood
@@ -41,8 +41,6 @@ from tools.stable_audio_reference import build
 CFG, SEED, TEXT = 7.0, 3, 128
 #: Seconds of sound -> steps that are timed, and rounds of which the median counts.
 LENGTHS = {2: (8, 3), 10: (3, 1)}
-#: What may change the sound: half precision, guidance in the middle of the way alone.
-FAST = Economy(guided_from=0.9, guided_to=0.2)
 
 
 class GivenNoise:

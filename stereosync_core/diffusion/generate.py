@@ -135,11 +135,12 @@ def sample_latents(
     :param progress: called after every step.
     :param target: what spatial guidance leads to, see :func:`spatial_target`.
     """
-    device, dtype = model.place
     network = model.diffusion
+    # latents stay in single precision, and so does what a condition says unless its own network was changed
+    device, dtype = model.place[0], network.timbre.weight.dtype
     frames = conditions.envelope.shape[-1]
     generator = torch.Generator().manual_seed(options.seed % 2**63)
-    noise = torch.randn((1, network.mean.shape[0], frames), generator=generator).to(device, dtype)
+    noise = torch.randn((1, network.mean.shape[0], frames), generator=generator).to(device)
     window = model.window
     overlap = min(round(options.overlap * model.latent_rate), window // 2)
     velocity = in_windows(

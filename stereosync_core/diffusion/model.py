@@ -105,15 +105,21 @@ class StereoSync(SpatialControl):
         spoken: Spoken | None = None,
         reused: Reused | None = None,
     ) -> Tensor:
-        """Velocity ``[B, C, T]`` at ``t [B]``.
+        """Velocity ``[B, C, T]`` at ``t [B]``, in the precision of ``x`` whatever backbone and control branch compute in.
 
         :param control_scale: of the control branch's residuals; 0 leaves the envelope out.
         :param spoken: what :meth:`SpatialControl.spoken` gave for the same conditions.
         :param reused: keeps residuals from step to step, for the same conditions.
         """
         said = self.spoken(conditions) if spoken is None else spoken
+        like = self.control.enter.weight
+        inner, times = x.to(like), t.to(like)
+        tokens = None if said.tokens is None else said.tokens.to(like)
 
         def residuals() -> Residuals:
-            return self.step_residuals(x, t, conditions, said, control_scale, tokens=said.tokens, global_condition=None)
+            told = {"tokens": tokens, "global_condition": None}
+            made = self.step_residuals(inner, times, conditions.to(like), said, control_scale, **told)
+            return [None if residual is None else residual.to(like) for residual in made]
 
-        return self.backbone(x, t, said.tokens, None, residuals() if reused is None else reused(residuals))
+        made = residuals() if reused is None else reused(residuals)
+        return self.backbone(inner, times, tokens, None, made).to(x)

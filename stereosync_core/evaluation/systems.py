@@ -29,6 +29,7 @@ SYSTEMS: dict[str, str] = {
     "paper": "stereosync_core.evaluation.generated:paper",
     "no-spatial": "stereosync_core.evaluation.generated:no_spatial",
     "spatial-guidance": "stereosync_core.evaluation.generated:spatial_guidance",
+    "fast": "stereosync_core.evaluation.generated:fast",
     "renderer": "stereosync_core.evaluation.baselines:renderer",
     "centre": "stereosync_core.evaluation.baselines:centre",
     "mirrored": "stereosync_core.evaluation.baselines:mirrored",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stereosync_core.evaluation.clips import RATE, FolderClip
-from stereosync_core.evaluation.generated import aligned, no_spatial, spatial_guidance
+from stereosync_core.evaluation.generated import aligned, fast, no_spatial, spatial_guidance
 from stereosync_core.evaluation.systems import Options
 from tests.small_model import write_model
 from tests.unit.test_conditioning import crossing
@@ -42,7 +42,8 @@ def test_no_place_of_the_recording_leaks_through_the_envelope_of_the_mix(model, 
     assert (np.abs(one - other).max() > 1e-5) == (envelopes == 2)
 
 
-def test_spatial_guidance_is_another_sound_of_the_same_length(model):
-    plain, led = (factory(model[1])(clip()) for factory in (no_spatial, spatial_guidance))
+@pytest.mark.parametrize(("plainly", "otherwise"), [(no_spatial, spatial_guidance), (aligned, fast)])
+def test_other_ways_give_another_sound_of_the_same_length(model, plainly, otherwise):
+    plain, led = (factory(model[1])(clip()) for factory in (plainly, otherwise))
     assert led.shape == plain.shape
     assert np.abs(led - plain).max() > 1e-5

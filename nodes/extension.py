@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from . import (
+    apply,
     conditioning,
     depth,
     evaluation,
@@ -19,7 +20,7 @@ from . import (
     video,
 )
 
-MAKING = (conditioning, sampling, stable_audio, rendering)
+MAKING = (conditioning, sampling, stable_audio, apply, rendering)
 ROOMS = (video, depth, rollingdepth, tracking, masa, *MAKING, evaluation, preview)
 
 

@@ -1,8 +1,9 @@
-"""The adapter on the host's own Stable Audio; beside host.py the only file that talks to the host's inside.
+"""The adapter, and guidance without one, on the host's own Stable Audio; beside host.py the only file that talks to its inside.
 
 The host's sampler goes on as ever. Before it asks the network, a wrapper asks the adapter, for the same batch, what is to be
 added to the hidden state; patches at the transformer's blocks add it. The native conditioning says which rows of the batch are
-told where things are: a sampler may ask for any number of texts in any order.
+told where things are: a sampler may ask for any number of texts in any order. Spatial guidance changes what the host's own
+guidance gives.
 """
 
 from __future__ import annotations
@@ -17,14 +18,18 @@ import torch
 from torch import Tensor, nn
 
 from ..stereosync_core.conditioning.features import SceneFeatures, Spoken
+from ..stereosync_core.conditioning.target import StereoTarget
 from ..stereosync_core.diffusion.backbone import add_residual
+from ..stereosync_core.diffusion.latent_levels import Levels, decoded_levels
 from ..stereosync_core.diffusion.model import Conditions
+from ..stereosync_core.diffusion.spatial_guidance import SpatialGuidance, corrected
 from ..stereosync_core.diffusion.stable_audio.adapter import SpatialAdapter
 from ..stereosync_core.diffusion.stable_audio.borrowed import Borrowed, borrowed
 from ..stereosync_core.errors import StereoSyncError
+from .host import Whole
 
-#: Ours among wrappers, additional models, conditions and options of the host.
-KEY = "stereosync"
+#: Ours among wrappers, additional models, conditions and options of the host; the second is spatial guidance's.
+KEY, LEADING = "stereosync", "stereosync_guidance"
 
 
 def base_of(model: Any) -> Borrowed:
@@ -169,3 +174,46 @@ def _told(n: int, before: Callable | None) -> Callable:
         return more["original_block"](arguments) if before is None else before(arguments, more)
 
     return patch
+
+
+class _Decoder(nn.Module):
+    """The decoding half of a native VAE, in the form that :func:`decoded_levels` takes."""
+
+    def __init__(self, vae: Any):
+        super().__init__()
+        network = getattr(vae, "first_stage_model", None)
+        if network is None or type(network).__name__ != "AudioOobleckVAE":
+            raise StereoSyncError(
+                "The input 'vae' is not Stable Audio's; connect the VAE of the Load Checkpoint that the MODEL comes from."
+            )
+        self.decoder, self.downsampling = network.decoder, int(vae.downscale_ratio)
+
+    def decode(self, latents: Tensor, start: int = 0) -> Tensor:
+        return self.decoder(latents.to(next(self.decoder.parameters()).device)).to(latents.device)
+
+
+def led(model: Any, vae: Any, target: Callable[[int], StereoTarget], how: SpatialGuidance) -> Any:
+    """A native MODEL whose sampler is led to put its sound where things are.
+
+    :param vae: native VAE, through which the latents' levels are read; the host loads its decoder with the MODEL.
+    :param target: what the scene asks for, for a number of latent frames.
+    :raises StereoSyncError: when one of the two is not Stable Audio's.
+    """
+    base_of(model)
+    decoder = _Decoder(vae)
+    patched = model.clone()
+    patched.set_additional_models(LEADING, [Whole(decoder, vae.device, vae.patcher.offload_device)])
+    once: dict[int, tuple[Levels, StereoTarget]] = {}
+
+    def lead(arguments: dict[str, Any]) -> Tensor:
+        sound, sigma = arguments["denoised"], arguments["sigma"].max()
+        if not how.latest <= float(arguments["model"].model_sampling.timestep(sigma)) <= how.earliest:
+            return sound
+        frames = sound.shape[-1]
+        if frames not in once:
+            once[frames] = decoded_levels(decoder), target(frames)
+        return corrected(sound, *once[frames], how)
+
+    patched.set_model_sampler_post_cfg_function(lead)
+    patched.add_callback_with_key(comfy.patcher_extension.CallbacksMP.ON_CLEANUP, LEADING, lambda _: once.clear())
+    return patched

@@ -1,21 +1,19 @@
-"""Stable Audio Open: with the pack's own sampler, and the pack's adapter on the host's own MODEL."""
+"""Stable Audio Open with the pack's own sampler: its loader, and sound for a text, as long as a clip."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 from comfy_api.latest import io
 
-from ..stereosync_core.conditioning.features import REFERENCE_LEVEL, latent_count
+from ..stereosync_core.conditioning.features import REFERENCE_LEVEL
 from ..stereosync_core.diffusion.generate import make_conditions
 from ..stereosync_core.diffusion.stable_audio.release import CONFIG
 from ..stereosync_core.diffusion.stable_audio.samplers import SAMPLERS
 from ..stereosync_core.errors import StereoSyncError
 from ..stereosync_core.scene import Tracks
-from . import host, native
+from . import host
 from .rollingdepth import precision_input
 from .sampling import CATEGORY, KIND
 from .sockets import Envelope, Space, Timbre
@@ -236,71 +234,4 @@ class StableAudioSampler(io.ComfyNode):
         return io.NodeOutput(host.audio_out(sound, loaded.sample_rate), {"samples": latents, "type": "audio"})
 
 
-@dataclass(frozen=True)
-class Ear:
-    """An adapter on a native MODEL, for :func:`make_conditions`."""
-
-    latent_rate: float
-    timbre_size: int
-
-
-class ApplyStereoSync(io.ComfyNode):
-    @classmethod
-    def define_schema(cls):
-        return io.Schema(
-            node_id="StereoSyncApply",
-            display_name="Apply StereoSync",
-            category=CATEGORY,
-            description="Has the host's own Stable Audio make sound for a clip: as long as the clip, and with an adapter where "
-            "things are and when the envelope says. Native samplers, guiders, LoRAs and VAE Decode Audio go on working.",
-            inputs=[
-                io.Model.Input(
-                    "model", tooltip="Stable Audio Open 1.0 from the native Load Checkpoint, with or without LoRAs."
-                ),
-                io.Conditioning.Input("positive", tooltip="What it is to sound like, from CLIP Text Encode."),
-                io.Conditioning.Input("negative", tooltip="What it is not to sound like; an empty text says nothing."),
-                Space.Input(
-                    "space", tooltip="From Spatial Conditioning: the clip's length, and for the adapter where things are."
-                ),
-                envelope_input(),
-                timbre_input(),
-                adapter_input(),
-                envelope_scale_input(),
-            ],
-            outputs=[
-                io.Model.Output(display_name="model", tooltip="For any native sampler or guider."),
-                io.Conditioning.Output(display_name="positive", tooltip="Knows the clip's length and where things are."),
-                io.Conditioning.Output(display_name="negative", tooltip="Knows the clip's length."),
-                io.Latent.Output(display_name="latent", tooltip="Empty, as long as the clip: the sampler's latent_image."),
-            ],
-        )
-
-    @classmethod
-    def execute(cls, model, positive, negative, space, adapter, envelope_scale, envelope=None, timbre=None) -> io.NodeOutput:
-        from ..stereosync_core.diffusion.stable_audio.adapter import load_adapter
-
-        base = native.base_of(model)
-        frames = latent_count(space.duration, base.latent_rate)
-        latent = {"samples": torch.zeros(1, base.backbone.config["io_channels"], frames), "type": "audio"}
-        if adapter == NONE:
-            refuse_unheard(envelope, timbre, "'adapter'")
-        else:
-            loaded = load_adapter(adapter_folder(adapter), base, native.computes_in(model))
-            ear, (tracks, depth) = Ear(base.latent_rate, loaded.timbre.in_features), space.told()
-
-            def conditions(count: int):
-                """Of as many latent frames as the sampler's latent has, should it be another than ours."""
-                return make_conditions(ear, replace(tracks, duration=count / ear.latent_rate), depth, envelope, timbre)[0]
-
-            conditions(frames)  # what is wrong is told here and not by the sampler
-            model = native.with_adapter(model, host.patched(loaded), conditions, envelope_scale)
-        told = native.marked(positive, "positive", base, space.duration, told=True)
-        against = native.marked(negative, "negative", base, space.duration, told=False)
-        return io.NodeOutput(model, told, against, latent)
-
-    @classmethod
-    def validate_inputs(cls, adapter):
-        return True  # a folder that is absent is explained when it is loaded
-
-
-NODES = [StableAudioLoader, StableAudioSampler, ApplyStereoSync]
+NODES = [StableAudioLoader, StableAudioSampler]

@@ -170,10 +170,23 @@ def host_config() -> dict:
 
 
 def write_host_release(folder: Path) -> Path:
-    """A release's folder with :func:`host_config`, and a decoder that is quiet enough for files of 16 bits."""
+    """A release's folder with :func:`host_config`, and a decoder whose two channels can be told apart and led.
+
+    Half of the latents makes one channel and half the other, nearly in proportion, without biases that would drown them.
+    Latents come out of the transformer of a usual size.
+    """
     write_release(folder, config=host_config())
-    weights = load_file(folder / "model.safetensors")
-    weights["pretransform.model.decoder.layers.7.weight_g"] *= 0.002
+    weights, decoder = load_file(folder / "model.safetensors"), "pretransform.model.decoder."
+    for key, value in weights.items():
+        if key.startswith(decoder) and key.endswith("weight_v"):
+            out, entering = (size // 2 for size in value.shape[:2])
+            value[:out, entering:] = value[out:, :entering] = 0
+        elif key.startswith(decoder) and key.endswith("bias"):
+            value.zero_()
+        elif key.startswith(decoder) and key.endswith("alpha"):
+            value.fill_(-3.0)
+    weights[f"{decoder}layers.7.weight_g"] *= 0.01
+    weights["model.model.transformer.project_out.weight"] *= 0.1
     save_file(weights, folder / "model.safetensors")
     return folder
 

@@ -3,22 +3,24 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from tests.host.conftest import CHECKPOINT, RELEASE, run
+from tests.host.graph import Graph
 from tests.host.test_stable_audio import saved, texts
 
-TOLD = {"positive": 0, "negative": 1}
+
+def clip_of(graph, seconds=1.0):
+    return graph.add("StereoSyncLoadVideo", file="stereosync_walking.mp4", duration=seconds).video
 
 
 def scene(graph, seconds=1.0):
     """What an adapter hears: a thing that crosses the picture, a beat, a surface."""
-    clip = graph.add("StereoSyncLoadVideo", file="stereosync_walking.mp4", duration=seconds)
-    tracks = graph.add(
-        "StereoSyncTracksFromBoxes", video=clip.video, boxes=graph.add("TestMakeBoxes").BBOX, boxes_per_second=30
-    )
+    boxes, frame = graph.add("TestMakeBoxes").BBOX, {"frame_width": 96, "frame_height": 64, "boxes_per_second": 30}
+    tracks = graph.add("StereoSyncTracksFromBoxes", video=clip_of(graph, seconds), boxes=boxes, **frame)
     space = graph.add("StereoSyncSpatialConditioning", tracks=tracks)
     envelope = graph.add("StereoSyncEnvelopeCurve", curve="0.2 hit, 0.6 hit 0.5", seconds=seconds)
     timbre = graph.add("StereoSyncTimbre", model=graph.add("StereoSyncModelLoader"), surface="wood")
@@ -149,8 +151,6 @@ def test_guiders_of_the_host_take_the_model(host, graph):
 
 def memory_after(host, object_info, seed, surface):
     """What the host holds after a run of its own."""
-    from tests.host.graph import Graph
-
     graph = Graph(object_info)
     told = scene(graph)
     graph.prompt[told["timbre"].number]["inputs"]["surface"] = surface
@@ -168,8 +168,6 @@ def test_runs_in_a_row_hold_no_more_and_the_adapter_goes_when_the_host_asks(host
     assert second["adapters"] == [1]
     assert {"StableAudio1", "SpatialAdapter"} <= set(second["loaded"])
     host.request("/free", {"unload_models": True, "free_memory": True})
-    from tests.host.graph import Graph
-
     graph = Graph(object_info)
     looked = graph.add("TestMemory")
     left = run(host, graph).outputs[looked.number]
@@ -185,8 +183,6 @@ def refused(host, graph, **options):
 
 
 def test_errors_name_the_input_and_the_remedy(host, graph, object_info):
-    from tests.host.graph import Graph
-
     def told(fresh):
         return {"told": scene(fresh), "model": checkpoint_of(fresh).MODEL}
 
@@ -216,3 +212,53 @@ def test_errors_name_the_input_and_the_remedy(host, graph, object_info):
     config["adapter"]["base"]["fingerprint"] = "another"
     (folder / "config.json").write_text(json.dumps(config))
     assert "was trained over other weights than those of 'the MODEL'" in error(nothing, adapter="foreign")
+
+
+def balance(sound, part):
+    """Level of the right channel over the left, dB."""
+    left, right = (float((channel[part] ** 2).mean()) for channel in sound)
+    return 10 * np.log10(right / left)
+
+
+@pytest.mark.parametrize("adapter", ["none", "aligned"])
+def test_the_spatial_guider_leads_the_native_sampler_to_where_the_thing_is(host, graph, adapter):
+    checkpoint, told = checkpoint_of(graph), scene(graph)
+    if adapter == "none":
+        told = {"space": told["space"]}
+    apply = applied(graph, checkpoint.MODEL, told, adapter=adapter)
+    guider = graph.add("StereoSyncSpatialGuider", model=apply.model, vae=checkpoint.VAE, space=told["space"])
+    sampled = walked(graph, Swapped(apply, guider))
+    sound = saved(host, graph, graph.add("VAEDecodeAudio", samples=sampled.output, vae=checkpoint.VAE))
+    length = sound.shape[1] // 4
+    begin, end = balance(sound, slice(0, length)), balance(sound, slice(-length, None))
+    assert begin < -3
+    assert end > 3
+
+
+class Swapped:
+    """The outputs of Apply StereoSync with another MODEL."""
+
+    def __init__(self, apply, model):
+        self.model, self.positive, self.negative, self.latent = model, apply.positive, apply.negative, apply.latent
+
+
+def test_the_spatial_guider_says_what_it_lacks(host, graph, object_info):
+    def error(**change):
+        fresh = Graph(object_info)
+        checkpoint = checkpoint_of(fresh)
+        given = {"model": checkpoint.MODEL, "vae": checkpoint.VAE, "space": scene(fresh)["space"]}
+        given |= {name: make(fresh) for name, make in change.items()}
+        guider = fresh.add("StereoSyncSpatialGuider", **given)
+        told = {"space": given["space"]}
+        fresh.add("SaveLatent", samples=walked(fresh, Swapped(applied(fresh, checkpoint.MODEL, told), guider), steps=1).output)
+        result = run(host, fresh)
+        assert result.status == "error"
+        return result.error or ""
+
+    def without_boxes(fresh):
+        tracks = fresh.add("StereoSyncTracksFromBoxes", video=clip_of(fresh), boxes=fresh.add("TestMakeBoxes").BBOX)
+        return fresh.add("StereoSyncSpatialConditioning", tracks=tracks, use="nothing")
+
+    assert "The MODEL is not Stable Audio Open 1.0" in error(model=lambda fresh: fresh.add("TestOtherModel"))
+    assert "'vae' is not Stable Audio's" in error(vae=lambda fresh: fresh.add("TestOtherVae"))
+    assert "'space' holds no tracks" in error(space=without_boxes)

@@ -13,7 +13,7 @@ from ...errors import StereoSyncError
 from ..backbone import Backbone
 
 #: Latent frames a second of Stable Audio Open 1.0, which is the only release that ComfyUI knows.
-_LATENT_RATE = 44100 / 2048
+LATENT_RATE = 44100 / 2048
 _FOREIGN = (
     "The MODEL is not Stable Audio Open 1.0 ({why}); load stable_audio_open_1.0.safetensors with the native Load Checkpoint."
 )
@@ -25,7 +25,7 @@ class Borrowed:
 
     backbone: Backbone
     name: str
-    latent_rate: float = _LATENT_RATE
+    latent_rate: float = LATENT_RATE
 
     @property
     def objective(self) -> str:

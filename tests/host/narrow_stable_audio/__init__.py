@@ -10,6 +10,7 @@ import gc
 import json
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import comfy.ldm.audio.dit
 import comfy.ldm.audio.embedders
@@ -66,6 +67,19 @@ class OtherModel(Node):
         return (comfy.model_patcher.ModelPatcher(network, torch.device("cpu"), torch.device("cpu")),)
 
 
+class OtherVae(Node):
+    """A VAE that is not Stable Audio's."""
+
+    RETURN_TYPES = ("VAE",)
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {}}
+
+    def make(self):
+        return (SimpleNamespace(first_stage_model=torch.nn.Linear(2, 2)),)
+
+
 class Memory(Node):
     """Names of the networks that the host holds loaded, and how many adapters there are in all; looked at after ``after``."""
 
@@ -87,4 +101,4 @@ class Memory(Node):
         return {"ui": {"loaded": loaded, "adapters": [adapters]}}
 
 
-NODE_CLASS_MAPPINGS = {f"Test{node.__name__}": node for node in (OtherModel, Memory)}
+NODE_CLASS_MAPPINGS = {f"Test{node.__name__}": node for node in (OtherModel, OtherVae, Memory)}

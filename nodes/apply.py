@@ -139,13 +139,20 @@ class SpatialGuider(io.ComfyNode):
                 io.Int.Input(
                     "rounds", default=LEADING.rounds, min=1, max=50, tooltip="Corrections a step; each decodes the sound once."
                 ),
+                io.Int.Input(
+                    "every",
+                    default=LEADING.every,
+                    min=1,
+                    max=100,
+                    tooltip="Lead in every so many steps: a correction takes longer than the network itself.",
+                ),
             ],
             outputs=[io.Model.Output(display_name="model", tooltip="For any native sampler or guider.")],
         )
 
     @classmethod
-    def execute(cls, model, vae, space, strength, law, level, rounds, envelope=None) -> io.NodeOutput:
-        how = SpatialGuidance(strength=strength, law=law, level=level, rounds=rounds)
+    def execute(cls, model, vae, space, strength, law, level, rounds, every, envelope=None) -> io.NodeOutput:
+        how = SpatialGuidance(strength=strength, law=law, level=level, rounds=rounds, every=every)
         tracks, depth = space.told()
         if len(tracks) == 0:
             raise StereoSyncError(

@@ -59,7 +59,7 @@ def marked(conditioning: Sequence[Any], name: str, base: Borrowed, seconds: floa
     for tokens, _ in conditioning:
         if tokens is None or tokens.shape[-1] != width:
             raise StereoSyncError(
-                f"The input '{name}' is of another text encoder than Stable Audio's; encode it with t5_base.safetensors in "
+                f"The input '{name}' is of another text encoder than Stable Audio's; encode it with t5-base.safetensors in "
                 "CLIPLoader of type stable_audio."
             )
     with_length = {"seconds_start": 0.0, "seconds_total": seconds}
@@ -204,16 +204,25 @@ def led(model: Any, vae: Any, target: Callable[[int], StereoTarget], how: Spatia
     patched = model.clone()
     patched.set_additional_models(LEADING, [Whole(decoder, vae.device, vae.patcher.offload_device)])
     once: dict[int, tuple[Levels, StereoTarget]] = {}
+    asked = [0]
 
     def lead(arguments: dict[str, Any]) -> Tensor:
         sound, sigma = arguments["denoised"], arguments["sigma"].max()
         if not how.latest <= float(arguments["model"].model_sampling.timestep(sigma)) <= how.earliest:
+            return sound
+        asked[0] += 1
+        if (asked[0] - 1) % how.every:
             return sound
         frames = sound.shape[-1]
         if frames not in once:
             once[frames] = decoded_levels(decoder), target(frames)
         return corrected(sound, *once[frames], how)
 
+    def forget(_: Any) -> None:
+        """After each run: let go of what was made for it, and begin to count anew."""
+        once.clear()
+        asked[0] = 0
+
     patched.set_model_sampler_post_cfg_function(lead)
-    patched.add_callback_with_key(comfy.patcher_extension.CallbacksMP.ON_CLEANUP, LEADING, lambda _: once.clear())
+    patched.add_callback_with_key(comfy.patcher_extension.CallbacksMP.ON_CLEANUP, LEADING, forget)
     return patched

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 StableAudioModel = io.Custom("STEREOSYNC_STABLE_AUDIO")
 #: What is named to those who have nothing there.
-CHECKPOINT = "stable_audio_open_1.0.safetensors"
+CHECKPOINT = "stable-audio-open-1.0.safetensors"
 AUTO, NONE = "auto", "none"
 ADAPTER = "adapter.safetensors"
 #: Names of all samplers, the releases' own first.
@@ -135,7 +135,7 @@ class StableAudioSampler(io.ComfyNode):
                 StableAudioModel.Input("model", tooltip="From Stable Audio Loader."),
                 io.Conditioning.Input(
                     "positive",
-                    tooltip="What it is to sound like: CLIP Text Encode, with t5_base in CLIPLoader of type stable_audio.",
+                    tooltip="What it is to sound like: CLIP Text Encode, with t5-base in CLIPLoader of type stable_audio.",
                 ),
                 io.Conditioning.Input("negative", optional=True, tooltip="What it is not to sound like; may be left out."),
                 Space.Input(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path
@@ -20,8 +21,11 @@ from tests.small_model import FORMS, lively
 from tools.stable_audio_equality import reduced
 
 Shapes = Iterator[tuple[str, tuple[int, ...]]]
-#: What the test host's own Stable Audio is built with, see the pack beside it.
-HOST_SIZES = Path(__file__).parent / "host" / "narrow_stable_audio" / "sizes.json"
+#: A pack that makes a test host's own Stable Audio narrow, and the sizes of that.
+NARROW = Path(__file__).parent / "host" / "narrow_stable_audio"
+HOST_SIZES = NARROW / "sizes.json"
+#: Names in a test host's model folders.
+RELEASE, CHECKPOINT, TEXT_ENCODER = "stable-audio-open-1.0", "stable-audio-open-1.0.safetensors", "t5-base.safetensors"
 
 
 def transformer_shapes(config: dict) -> Shapes:
@@ -213,3 +217,16 @@ def write_text_encoder(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file({key: value.clone() for key, value in network.state_dict().items()}, path)
     return path
+
+
+def provide_stable_audio(models: Path) -> None:
+    """Stable Audio Open as users keep it, of the test host's sizes: one file for native nodes, the release's folder, and
+    two adapters over it, ``aligned`` and ``paper``."""
+    release = write_host_release(models / "stereosync" / RELEASE)
+    for form in ("aligned", "paper"):
+        write_adapter(models / "stereosync" / form, release, form)
+    checkpoint = models / "checkpoints" / CHECKPOINT
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(release / "model.safetensors", checkpoint)
+    shutil.copyfile(release / "model_config.json", checkpoint.with_name(f"{checkpoint.stem}_config.json"))
+    write_text_encoder(models / "text_encoders" / TEXT_ENCODER)

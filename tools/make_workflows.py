@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from dataclasses import asdict
 from typing import Any
 
 from tools.environment import ROOT, prepare
@@ -16,10 +17,11 @@ from tools.host import Host
 from tools.workflow import widgets_of
 from tools.workflow_compare_depth import COMPARE_DEPTH
 from tools.workflow_designs import ANY_AUDIO, FOOTSTEPS, Design, Node, Note
+from tools.workflow_stable_audio import NATIVE, STABLE_AUDIO, ZERO_SHOT
 from tools.workflow_stereosync import STEREOSYNC
 
 FOLDER = ROOT / "workflows"
-DESIGNS = [STEREOSYNC, FOOTSTEPS, ANY_AUDIO, COMPARE_DEPTH]
+DESIGNS = [STEREOSYNC, FOOTSTEPS, ANY_AUDIO, COMPARE_DEPTH, STABLE_AUDIO, NATIVE, ZERO_SHOT]
 FRONTEND = "1.32.9"
 VERSION = "0.1.0"
 NOTE_COLOURS = {"color": "#432", "bgcolor": "#653"}
@@ -85,7 +87,9 @@ def _node(node: Node, definition: Json, inputs: list[Json]) -> Json:
     ours = node.kind.startswith("StereoSync")
     pack = {"cnr_id": "stereosync", "ver": VERSION} if ours else {"cnr_id": "comfy-core", "ver": "0.3.75"}
     title = {"title": node.title} if node.title else {}
-    properties = {**pack, "Node name for S&R": node.kind}
+    properties: Json = {**pack, "Node name for S&R": node.kind}
+    if node.models:
+        properties["models"] = [asdict(model) for model in node.models]
     values = _values(node, definition)
     return {"type": node.kind, "mode": node.mode, **title, "inputs": inputs, "outputs": outputs, "properties": properties} | {
         "widgets_values": values

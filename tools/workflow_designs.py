@@ -14,6 +14,15 @@ CLIP = "stereosync_walking.mp4"
 
 
 @dataclass(frozen=True)
+class Model:
+    """A file that a node needs, for the dialog about missing models; ``directory`` is one of models/'s."""
+
+    name: str
+    url: str
+    directory: str
+
+
+@dataclass(frozen=True)
 class Node:
     key: str
     kind: str
@@ -23,6 +32,7 @@ class Node:
     values: dict[str, Any] = field(default_factory=dict)
     title: str | None = None
     mode: int = 0
+    models: tuple[Model, ...] = ()
 
 
 @dataclass(frozen=True)

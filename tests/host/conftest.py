@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,9 @@ import pytest
 from tests.clips import make_clip
 from tests.host.graph import Graph
 from tests.hosts import prepared_environment
-from tests.stable_audio_release import write_adapter, write_host_release, write_text_encoder
+from tests.stable_audio_release import NARROW, provide_stable_audio
 from tools.environment import Environment
 from tools.host import Host, Result
-
-RELEASE, CHECKPOINT, TEXT_ENCODER = "stable-audio-open-1.0", "stable_audio_open_1.0.safetensors", "t5_base.safetensors"
 
 
 @pytest.fixture(scope="session")
@@ -26,21 +23,10 @@ def environment() -> Environment:
 
 @pytest.fixture(scope="session")
 def host(environment: Environment) -> Iterator[Host]:
-    packs = [Path(__file__).parent / name for name in ("test_nodes", "narrow_stable_audio")]
+    packs = [Path(__file__).parent / "test_nodes", NARROW]
     with Host(environment, packs=packs, arguments=["--disable-api-nodes"]) as running:
         provide_stable_audio(running.base / "models")
         yield running
-
-
-def provide_stable_audio(models: Path) -> None:
-    """Stable Audio Open as users keep it, of the test host's sizes: one file for native nodes, the release's folder, and
-    two adapters over it, ``aligned`` and ``paper``."""
-    release = write_host_release(models / "stereosync" / RELEASE)
-    for form in ("aligned", "paper"):
-        write_adapter(models / "stereosync" / form, release, form)
-    (models / "checkpoints").mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(release / "model.safetensors", models / "checkpoints" / CHECKPOINT)
-    write_text_encoder(models / "text_encoders" / TEXT_ENCODER)
 
 
 @pytest.fixture(scope="session")

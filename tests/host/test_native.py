@@ -8,9 +8,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.host.conftest import CHECKPOINT, RELEASE, run
+from tests.host.conftest import run
 from tests.host.graph import Graph
 from tests.host.test_stable_audio import saved, texts
+from tests.stable_audio_release import CHECKPOINT, RELEASE
 
 
 def clip_of(graph, seconds=1.0):

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from tests.host.conftest import CHECKPOINT, RELEASE, TEXT_ENCODER, run
+from tests.host.conftest import run
+from tests.stable_audio_release import CHECKPOINT, RELEASE, TEXT_ENCODER
 from tools.check_demo import sound_of
 
 

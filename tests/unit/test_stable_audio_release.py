@@ -1,6 +1,7 @@
 """Loading Stable Audio Open: what people have on disk loads, and everything else gives one clear error."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -219,9 +220,16 @@ def test_other_families_of_models_are_told_apart(tmp_path, folder, weights):
     save_file(only, tmp_path / "vae.safetensors")
     with pytest.raises(StereoSyncError, match=r"no whole model.*it holds pretransform\.model"):
         load_stable_audio(tmp_path / "vae.safetensors")
-    # a size of which no config is known
-    with pytest.raises(StereoSyncError, match="width 128 with 3 blocks, which is neither"):
-        load_stable_audio(folder / "model.safetensors")
+
+
+def test_a_file_of_a_size_of_which_no_config_is_known_needs_its_own_beside_it(tmp_path, folder):
+    alone = tmp_path / "alone" / "mine.safetensors"
+    alone.parent.mkdir()
+    shutil.copyfile(folder / "model.safetensors", alone)
+    with pytest.raises(StereoSyncError, match=r"width 128 with 3 blocks, which is neither.*NAME_config\.json"):
+        load_stable_audio(alone)
+    shutil.copyfile(folder / "model_config.json", alone.with_name("mine_config.json"))
+    assert load_stable_audio(alone).name == "mine"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from ..backbone import Backbone
 #: Latent frames a second of Stable Audio Open 1.0, which is the only release that ComfyUI knows.
 LATENT_RATE = 44100 / 2048
 _FOREIGN = (
-    "The MODEL is not Stable Audio Open 1.0 ({why}); load stable_audio_open_1.0.safetensors with the native Load Checkpoint."
+    "The MODEL is not Stable Audio Open 1.0 ({why}); load stable-audio-open-1.0.safetensors with the native Load Checkpoint."
 )
 
 

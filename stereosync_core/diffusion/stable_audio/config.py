@@ -91,7 +91,7 @@ def recognise(shapes: Mapping[str, tuple[int, ...]], where: Path) -> dict[str, A
             return config
     raise StereoSyncError(
         f"Stable Audio: '{where}' holds a transformer of width {width} with {depth} blocks, which is neither Stable Audio Open "
-        "1.0 nor Small; give the folder that holds its model_config.json too."
+        "1.0 nor Small; give the folder that holds its model_config.json too, or put that beside the file as NAME_config.json."
     )
 
 

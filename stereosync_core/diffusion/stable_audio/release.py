@@ -56,7 +56,8 @@ class Release:
 def open_release(path: Path, config: Mapping[str, Any] | None = None) -> Release:
     """A release's folder, or one file of its weights.
 
-    :param path: a folder with ``model_config.json`` and ``model.safetensors``, or a ``.safetensors`` file with the same keys.
+    :param path: a folder with ``model_config.json`` and ``model.safetensors``, or a ``.safetensors`` file with the same keys;
+        beside a file ``NAME.safetensors`` of another size than the releases' its config, ``NAME_config.json``.
     :param config: of a file whose size is neither 1.0's nor Small's, in the form of ``model_config.json``.
     :raises StereoSyncError: names the file and what to do: nothing there, pickle, GGUF, eight-bit weights, half a download,
         another family of models.
@@ -68,6 +69,9 @@ def open_release(path: Path, config: Mapping[str, Any] | None = None) -> Release
             told = _config_of(path)
             config = read_object(told, "Stable Audio", "download it again")
         path = _weights_of(path)
+    elif config is None and (beside := path.with_name(f"{path.stem}_config.json")).is_file():
+        told = beside
+        config = read_object(told, "Stable Audio", "download it again")
     entries = _entries(path)
     if config is None:
         config = recognise({key: entry.shape for key, entry in entries.items()}, path)

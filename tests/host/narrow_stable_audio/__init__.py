@@ -101,4 +101,22 @@ class Memory(Node):
         return {"ui": {"loaded": loaded, "adapters": [adapters]}}
 
 
-NODE_CLASS_MAPPINGS = {f"Test{node.__name__}": node for node in (OtherModel, OtherVae, Memory)}
+class ShortOfMemory(Node):
+    """Where the layers of a network go that the pack hands to the host, when the device has room for a part of it alone."""
+
+    RETURN_TYPES = ()
+    OUTPUT_NODE = True
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"model": ("STEREOSYNC_STABLE_AUDIO",)}}
+
+    def make(self, model):
+        network = torch.nn.Sequential(*(torch.nn.Linear(64, 64) for _ in range(3)))
+        patcher = type(model)(network, load_device=torch.device("meta"), offload_device=torch.device("cpu"))
+        patcher.partially_load(torch.device("meta"), extra_memory=1000)
+        loaded = sorted({str(parameter.device) for parameter in network.parameters()})
+        return {"ui": {"loaded": loaded, "freed": [patcher.partially_unload(torch.device("cpu"), 1000)]}}
+
+
+NODE_CLASS_MAPPINGS = {f"Test{node.__name__}": node for node in (OtherModel, OtherVae, Memory, ShortOfMemory)}

@@ -77,7 +77,8 @@ class Embedded:
         grouped = attention.num_heads != attention.kv_heads
         heard = nn.functional.scaled_dot_product_attention(queries, keys, values, enable_gqa=grouped)
         heard = block.cross_attn_scale(attention.to_out(heard.transpose(1, 2).flatten(2)))
-        return hidden + heard if everyone else hidden.index_add(0, self.rows, heard)
+        # under autocast one may be wider than the other
+        return hidden + heard if everyone else hidden.index_add(0, self.rows, heard.to(hidden))
 
 
 def attended(blocks: nn.ModuleList, tokens: Tensor | None) -> Tensor | Attended | None:

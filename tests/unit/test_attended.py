@@ -98,3 +98,13 @@ def test_compiled_blocks_give_the_same():
     made.compile_blocks(backend=backend)
     assert (made(x, t, Attended(tokens)) - plain).abs().max() < 1e-5 * plain.abs().max()
     assert compiled
+
+
+@torch.no_grad()
+def test_under_autocast():
+    made = network()
+    x, t, tokens, _ = inputs()
+    tokens[1:] = 0
+    with torch.autocast("cpu", torch.bfloat16):
+        plain, kept = made(x, t, tokens), made(x, t, Attended(tokens))
+    assert (plain - kept).abs().max() < 0.05 * plain.abs().max()

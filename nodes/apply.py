@@ -67,6 +67,7 @@ class ApplyStereoSync(io.ComfyNode):
                 io.Conditioning.Output(display_name="negative", tooltip="Knows the clip's length."),
                 io.Latent.Output(display_name="latent", tooltip="Empty, as long as the clip: the sampler's latent_image."),
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -87,6 +88,12 @@ class ApplyStereoSync(io.ComfyNode):
                 return make_conditions(ear, replace(tracks, duration=count / ear.latent_rate), depth, envelope, timbre)[0]
 
             conditions(frames)  # what is wrong is told here and not by the sampler
+            if loaded.window and frames > loaded.window:
+                host.notice(
+                    f"Apply StereoSync: the adapter was trained on {loaded.window / base.latent_rate:.1f} s at a time, and "
+                    "native samplers take the clip as a whole; the Stable Audio Sampler goes by windows.",
+                    cls.hidden.unique_id,
+                )
             model = native.with_adapter(model, host.patched(loaded), conditions, envelope_scale)
         told = native.marked(positive, "positive", base, space.duration, told=True)
         against = native.marked(negative, "negative", base, space.duration, told=False)

@@ -20,7 +20,7 @@ def clip_of(graph, seconds=1.0):
 
 def scene(graph, seconds=1.0):
     """What an adapter hears: a thing that crosses the picture, a beat, a surface."""
-    boxes, frame = graph.add("TestMakeBoxes").BBOX, {"frame_width": 96, "frame_height": 64, "boxes_per_second": 30}
+    boxes, frame = graph.add("TestMakeBoxes").BBOX, {"frame_width": 96, "frame_height": 64, "boxes_per_second": 30 / seconds}
     tracks = graph.add("StereoSyncTracksFromBoxes", video=clip_of(graph, seconds), boxes=boxes, **frame)
     space = graph.add("StereoSyncSpatialConditioning", tracks=tracks)
     envelope = graph.add("StereoSyncEnvelopeCurve", curve="0.2 hit, 0.6 hit 0.5", seconds=seconds)
@@ -125,6 +125,14 @@ def test_the_native_sampler_decodes_to_sound_and_takes_a_batch_of_another_length
     sound = saved(host, graph, graph.add("VAEDecodeAudio", samples=sampled, vae=checkpoint.VAE))
     assert sound.shape == (2, 44 * 2048)
     assert abs(sound).max() > 1e-3
+
+
+def test_a_clip_longer_than_the_adapters_window_is_told_of(host, graph):
+    apply = applied(graph, checkpoint_of(graph).MODEL, scene(graph, seconds=3.0), adapter="aligned")
+    before = host.log.stat().st_size
+    (made,) = latents(host, graph, walked(graph, apply, steps=1).output)
+    assert made.shape[-1] == 65
+    assert "trained on 2.0 s at a time" in host.log.read_bytes()[before:].decode("utf-8", "replace")
 
 
 def test_guiders_of_the_host_take_the_model(host, graph):

@@ -56,7 +56,12 @@ def borrowed(weights: Mapping[str, Tensor], name: str) -> Borrowed:
     state = {key: weights[key].detach() for key in own}
     for key, value in backbone.dit.named_buffers():
         # a host drops the norms' shifts, which are zero, and may hold the angles in half precision, too coarse for them
-        state[key] = _angles(len(value)) if key.endswith("inv_freq") else torch.zeros(value.shape)
+        if not key.endswith("inv_freq"):
+            state[key] = torch.zeros(value.shape)
+        elif weights[key].dtype == torch.float32:
+            state[key] = weights[key].detach()
+        else:
+            state[key] = _angles(len(value))
     backbone.dit.load_state_dict(state, assign=True)
     backbone.requires_grad_(False).eval()
     return Borrowed(backbone, name)

@@ -71,12 +71,13 @@ def main() -> int:
     parser.add_argument("--clips", type=int, default=2, help="to learn from")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="bf16")
     parser.add_argument("--rooms", type=Path, help="folder of the splits (default: make-rooms' own)")
+    parser.add_argument("--base", type=Path, help="a release that is there, instead of one with random weights")
     parser.add_argument("--folder", type=Path, help="where everything is written; a temporary one when left out")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         scratch = Path(name)
         config = reduced(arguments.size) if arguments.narrow else release_config(arguments.size)
-        release = write_release(scratch / "release", config)
+        release = (arguments.base or write_release(scratch / "release", config)).resolve()
         rooms = (arguments.rooms or default_folder()).resolve()
         (scratch / "rooms").mkdir()  # so that latents of random weights are not kept among the rooms
         for split in ("train", "valid"):

@@ -43,6 +43,24 @@ def test_both_ways_make_sound_with_an_adapter(short):
     assert np.abs(saved(host, graph, own.audio)).max() > 1e-4
 
 
+def test_our_own_sampler_holds_no_more_after_a_second_run_and_lets_go_when_the_host_asks(host, object_info):
+    held = []
+    for seed, adapter in ((1, "aligned"), (2, "paper"), (3, "aligned")):
+        graph = Graph(object_info)
+        model = graph.add("StereoSyncStableAudioLoader", model=RELEASE, adapter=adapter)
+        positive, _ = texts(graph)
+        sampled = graph.add("StereoSyncStableAudioSampler", model=model, positive=positive, seed=seed, steps=2, **scene(graph))
+        looked = graph.add("TestMemory", after=sampled.latent)
+        held.append(run(host, graph).outputs[looked.number])
+    assert held[1] == held[2]
+    assert held[1]["adapters"] == [1]
+    assert held[1]["loaded"].count("StableAudio") == 1
+    host.request("/free", {"unload_models": True, "free_memory": True})
+    graph = Graph(object_info)
+    looked = graph.add("TestMemory")
+    assert run(host, graph).outputs[looked.number] == {"loaded": [], "adapters": [0]}
+
+
 def test_a_network_of_the_pack_is_on_the_device_whole_or_not_at_all(host, graph):
     looked = graph.add("TestShortOfMemory", model=graph.add("StereoSyncStableAudioLoader", model=RELEASE))
     assert run(host, graph).outputs[looked.number] == {"loaded": ["meta"], "freed": [0]}

@@ -28,7 +28,7 @@ class ModelLoader(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "model",
-                    options=[BUNDLED, *host.model_folders([KIND], "config.json")],
+                    options=[BUNDLED, *host.model_folders([KIND], "diffusion.safetensors")],
                     default=BUNDLED,
                     tooltip="bundled, or a folder in models/stereosync that you trained.",
                 )

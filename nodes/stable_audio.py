@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from comfy_api.latest import io
 
-from ..stereosync_core.conditioning.features import REFERENCE_LEVEL
+from ..stereosync_core.conditioning.features import REFERENCE_LEVEL, latent_count
+from ..stereosync_core.conditioning.target import stereo_target
 from ..stereosync_core.diffusion.generate import make_conditions
+from ..stereosync_core.diffusion.packed import pack
+from ..stereosync_core.diffusion.spatial_guidance import SpatialGuidance
 from ..stereosync_core.diffusion.stable_audio.release import CONFIG
 from ..stereosync_core.diffusion.stable_audio.samplers import SAMPLERS
 from ..stereosync_core.errors import StereoSyncError
@@ -81,6 +85,11 @@ def refuse_unheard(envelope, timbre, where: str) -> None:
         )
 
 
+def led(strength: float, model: StableAudio) -> SpatialGuidance:
+    """Guidance as often as it can be paid for: each step by a head that reads levels, every fifth through the decoder."""
+    return SpatialGuidance(strength) if model.levels is not None else SpatialGuidance(strength, rounds=2, every=5)
+
+
 class StableAudioLoader(io.ComfyNode):
     @classmethod
     def define_schema(cls):
@@ -115,6 +124,9 @@ class StableAudioLoader(io.ComfyNode):
         loaded = load_stable_audio(models().get(model, host.model_target("checkpoints", model)), dtype)
         if adapter != NONE:
             loaded.adapter = load_adapter(adapter_folder(adapter), loaded, dtype)
+            loaded.hear_levels(adapter_folder(adapter))
+        if dtype == torch.float32:
+            pack(loaded)
         return io.NodeOutput(host.patched(loaded))
 
     @classmethod
@@ -183,6 +195,16 @@ class StableAudioSampler(io.ComfyNode):
                     default=AUTO,
                     tooltip="auto: the model's own. 1.0 knows dpmpp_3m_sde and dpmpp_2m; Small all but dpmpp_3m_sde.",
                 ),
+                io.Float.Input(
+                    "spatial_guidance",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    optional=True,
+                    tooltip="Moves the sound this far towards where the boxes are while it is made, without an adapter: every "
+                    "fifth step, through the decoder, which takes time. 0: not.",
+                ),
             ],
             outputs=[
                 io.Audio.Output(display_name="audio", tooltip="Stereo at 44.1 kHz, exactly as long as the clip."),
@@ -202,23 +224,27 @@ class StableAudioSampler(io.ComfyNode):
         space_scale,
         envelope_scale,
         sampler,
+        spatial_guidance=0.0,
         negative=None,
         space=None,
         envelope=None,
         timbre=None,
     ) -> io.NodeOutput:
-        from ..stereosync_core.diffusion.stable_audio.generate import StableAudioSampling, decoded, sample_latents
+        from ..stereosync_core.diffusion.stable_audio.generate import Lead, StableAudioSampling, decoded, sample_latents
 
         options = StableAudioSampling(steps or None, None if sampler == AUTO else sampler, cfg or None, seed)
         loaded: StableAudio = host.placed(model, WORK)
         duration = seconds if space is None else space.duration
-        conditions, loudest = None, REFERENCE_LEVEL
+        tracks, depth = (Tracks((), duration), None) if space is None else space.told()
+        conditions, loudest, lead = None, REFERENCE_LEVEL, None
         if loaded.adapter is None:
             refuse_unheard(envelope, timbre, "Stable Audio Loader")
         else:
-            tracks, depth = (Tracks((), duration), None) if space is None else space.told()
             conditions, level = make_conditions(loaded, tracks, depth, envelope, timbre)
             loudest = loudest if envelope is None else level
+        if spatial_guidance:
+            frames = latent_count(duration, loaded.latent_rate)
+            lead = Lead(stereo_target(tracks, depth, frames, loaded.latent_rate), led(spatial_guidance, loaded))
         latents = sample_latents(
             loaded,
             host.tokens_of(positive, "positive"),
@@ -227,6 +253,7 @@ class StableAudioSampler(io.ComfyNode):
             conditions=conditions,
             space=space_scale or None,
             envelope=envelope_scale,
+            lead=lead,
             options=options,
             progress=host.progress(),
         )

@@ -12,7 +12,8 @@ import torch
 from ..conditioning.features import latent_count
 from ..conditioning.target import stereo_target
 from ..diffusion.generate import make_conditions
-from ..diffusion.loader import bundled_folder, load_envelope, load_levels, load_timbre
+from ..diffusion.loader import bundled_folder, load_envelope, load_timbre
+from ..diffusion.packed import pack
 from ..diffusion.spatial_guidance import SpatialGuidance
 from ..errors import StereoSyncError
 from .sound_sources import ClipConditions, Source, given
@@ -70,11 +71,11 @@ def stable_audio_source(arguments: argparse.Namespace) -> Source:
         model.adapter = load_adapter(arguments.adapter, model, dtype)
         timbre, reader = load_timbre(arguments.adapter), load_envelope(bundled_folder())
     if arguments.levels is not None:
-        model.levels = load_levels(arguments.levels)
-        if model.levels is None or model.levels.config["latents"] != model.autoencoder.latent_channels:
-            raise StereoSyncError(
-                f"--levels: '{arguments.levels}' has no part 'levels' for this model; give what `train levels` has written."
-            )
+        model.hear_levels(arguments.levels)
+        if model.levels is None:
+            raise StereoSyncError(f"--levels: '{arguments.levels}' has no part 'levels'; give what `train levels` has written.")
+    if dtype == torch.float32 and not arguments.compile:
+        pack(model)
     model.to(arguments.device or "cpu")
     if arguments.compile:
         model.backbone.compile_blocks()

@@ -170,8 +170,11 @@ def spatial_target(model: Model, tracks: Tracks, depth: DepthSequence | None, op
 def _led(model: Model, velocity: Velocity, target: StereoTarget, options: Sampling) -> Velocity:
     measure = decoded_levels(model.autoencoder) if model.levels is None else differentiable(model.levels)
 
+    with torch.inference_mode(False):  # for tensors that were made in that mode have no place in a gradient
+        mean, spread = (value.clone()[:, None] for value in (model.diffusion.mean, model.diffusion.spread))
+
     def levels(latents: Tensor) -> Tensor:
-        return measure(model.diffusion.restored(latents))
+        return measure(latents * spread + mean)
 
     how = SpatialGuidance(strength=options.spatial_guidance, law=options.law)
     return steered(velocity, levels, target, how, model.diffusion.objective)

@@ -271,3 +271,15 @@ def test_the_spatial_guider_says_what_it_lacks(host, graph, object_info):
     assert "The MODEL is not Stable Audio Open 1.0" in error(model=lambda fresh: fresh.add("TestOtherModel"))
     assert "'vae' is not Stable Audio's" in error(vae=lambda fresh: fresh.add("TestOtherVae"))
     assert "'space' holds no tracks" in error(space=without_boxes)
+
+
+def test_our_own_sampler_is_led_to_the_boxes_without_an_adapter(host, graph):
+    model = graph.add("StereoSyncStableAudioLoader", model=RELEASE)
+    positive, _ = texts(graph)
+    told = {"model": model, "positive": positive, "space": scene(graph)["space"], "steps": 2}
+    plain, led = (
+        saved(host, graph, graph.add("StereoSyncStableAudioSampler", **told, spatial_guidance=strength).audio)
+        for strength in (0.0, 0.5)
+    )
+    assert plain.shape == led.shape
+    assert np.abs(plain - led).max() > 1e-3

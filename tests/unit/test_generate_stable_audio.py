@@ -88,7 +88,9 @@ def test_a_release_without_an_adapter_is_led_to_the_boxes(command, tmp_path, cap
     wrong = LatentLevels(5, 16)
     save_part(tmp_path / "levels", "levels", wrong.to_config(), wrong.state_dict())
     assert main([*command, *text, "--spatial-guidance", "0.5", "--levels", str(tmp_path / "levels")]) == 1
-    assert "--levels" in capsys.readouterr().err
+    assert "reads 5 latents and this model has 4" in capsys.readouterr().err
+    assert main([*command, *text, "--spatial-guidance", "0.5", "--levels", str(tmp_path / "t5")]) == 1
+    assert "t5" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

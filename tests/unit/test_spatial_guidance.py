@@ -169,6 +169,23 @@ def test_the_bundled_model_without_its_conditions_is_led_after_the_walker(model)
     assert placement_correlation(led, 44100, tracks.tracks[0]) > placement_correlation(plain, 44100, tracks.tracks[0])
 
 
+@pytest.mark.parametrize("head", [True, False])
+def test_a_model_that_was_loaded_in_inference_mode_is_led_as_well(model, head):
+    """As ComfyUI runs its nodes."""
+    tracks, options = Tracks((walker(1, -0.8, 0.8, last=1.0),), 1.0), Sampling(steps=2, seed=1, spatial_guidance=1.0)
+    with torch.inference_mode():
+        other = load_model()
+        if not head:
+            other.levels = None
+        made = generate(other, tracks, spatial=False, options=options)
+    kept = model.levels
+    try:
+        model.levels = kept if head else None
+        assert np.abs(made - generate(model, tracks, spatial=False, options=options)).max() < 1e-3 * np.abs(made).max()
+    finally:
+        model.levels = kept
+
+
 @pytest.mark.parametrize(
     "options", [{"strength": -1}, {"strength": float("nan")}, {"law": "ears"}, {"rounds": 0}, {"earliest": 0.1, "latest": 0.5}]
 )

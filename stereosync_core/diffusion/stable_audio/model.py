@@ -15,6 +15,7 @@ from ...errors import StereoSyncError
 from ..backbone import Backbone
 from ..economy import Residuals, Reused
 from ..latent_levels import LatentLevels
+from ..loader import load_levels
 from ..model import Conditions
 from . import autoencoder as oobleck
 from . import conditioners
@@ -77,6 +78,19 @@ class StableAudio(nn.Module):
         """Device and dtype."""
         parameter = next(self.backbone.parameters())
         return parameter.device, parameter.dtype
+
+    def hear_levels(self, folder: Path) -> None:
+        """Take the reader of levels that ``train levels`` has written into a folder, if there is one; see :attr:`levels`.
+
+        :raises StereoSyncError: when it is of another autoencoder's latents.
+        """
+        levels = load_levels(folder)
+        if levels is not None and levels.config["latents"] != self.autoencoder.latent_channels:
+            raise StereoSyncError(
+                f"Stable Audio: the part 'levels' of '{folder}' reads {levels.config['latents']} latents and this model has "
+                f"{self.autoencoder.latent_channels}; train it over this model."
+            )
+        self.levels = levels
 
     def forward(
         self,

@@ -7,7 +7,7 @@ One form of numbers serves training, both forms of conditions and the sampler; w
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -65,6 +65,15 @@ class SceneFeatures:
     def without_space(self) -> SceneFeatures:
         """The same shapes with nothing in them: no tracks, no depth."""
         return SceneFeatures.combined(torch.zeros_like, self)
+
+    def only(self, cues: str) -> SceneFeatures:
+        """With nothing but ``boxes`` or ``depth`` in it; ``both`` leaves it as it is."""
+        nothing = self.without_space()
+        if cues == "boxes":
+            return replace(self, depth=nothing.depth, has_depth=nothing.has_depth)
+        if cues == "depth":
+            return replace(self, boxes=nothing.boxes, seen=nothing.seen)
+        return self
 
     @staticmethod
     def stack(clips: list[SceneFeatures]) -> SceneFeatures:

@@ -147,7 +147,7 @@ def sample_latents(
         lambda told: guided(
             network, told, cfg=options.cfg, space=options.space, envelope=options.envelope, economy=options.economy
         ),
-        conditions.to(device, dtype),
+        conditions.only(model.cues).to(device, dtype),
         window,
         overlap,
     )

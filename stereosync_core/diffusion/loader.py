@@ -62,6 +62,11 @@ class Model(nn.Module):
         return int(self.diffusion.config["window"])
 
     @property
+    def cues(self) -> str:
+        """What of a scene it was trained with: ``both``, ``boxes`` or ``depth``; it is told no more."""
+        return str(self.diffusion.config.get("cues", "both"))
+
+    @property
     def timbre_size(self) -> int:
         """Of the timbre's embedding."""
         return self.diffusion.timbre.in_features

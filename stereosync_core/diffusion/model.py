@@ -41,6 +41,10 @@ class Conditions:
         """Whether there is a track or a depth map at all."""
         return bool(self.scene.seen.any() or self.scene.has_depth.any())
 
+    def only(self, cues: str) -> Conditions:
+        """See :meth:`SceneFeatures.only`."""
+        return replace(self, scene=self.scene.only(cues))
+
     def without_space(self) -> Conditions:
         return replace(self, scene=self.scene.without_space())
 

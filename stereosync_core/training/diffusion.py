@@ -20,6 +20,7 @@ from ..diffusion.guidance import guided
 from ..diffusion.loader import load_autoencoder, load_timbre
 from ..diffusion.model import Conditions, StereoSync
 from ..diffusion.samplers import euler, schedule
+from ..errors import StereoSyncError
 from ..rendering.analysis import level_difference
 from .degrade import degrade, mirror, mirrored_envelope
 from .scenes import RATE, Codec, SceneBank, scene_bank
@@ -41,7 +42,9 @@ class DiffusionTask:
     mirrored = 0.5
 
     def __init__(self, config: dict[str, Any], rooms: Path, model: Path):
-        self.config, self.cues = config, config.get("cues", "both")
+        self.config, self.cues = config, config.get("cues", CUES[0])
+        if self.cues not in CUES:
+            raise StereoSyncError(f"Config: 'cues' is '{self.cues}'; it must be one of {', '.join(CUES)}.")
         self.autoencoder, self.timbre = self.parts(model)
         self.rate = RATE / self.autoencoder.downsampling
         cache = rooms / "latents"
@@ -103,17 +106,9 @@ class DiffusionTask:
         if self.config["model"]["control"].get("envelopes", 1) == 2:
             envelope = bank.windows("channel_envelopes", clips, starts, frames).flatten(1, 2)
         timbre = torch.from_numpy(bank.timbre[clips].astype(np.float32))
-        scene = self._cues(bank.scene(clips, starts, frames))
+        scene = bank.scene(clips, starts, frames).only(self.cues)
         conditions = Conditions(scene, envelope, torch.ones((len(clips), 1)), timbre)
         return bank.windows("latents", clips, starts, frames), conditions
-
-    def _cues(self, scene: SceneFeatures) -> SceneFeatures:
-        nothing = scene.without_space()
-        if self.cues == "boxes":
-            return replace(scene, depth=nothing.depth, has_depth=nothing.has_depth)
-        if self.cues == "depth":
-            return replace(scene, boxes=nothing.boxes, seen=nothing.seen)
-        return scene
 
     def _dropped(self, conditions: Conditions, generator: torch.Generator) -> Conditions:
         drop, count = self.config["drop"], len(conditions.envelope)
@@ -169,7 +164,8 @@ class DiffusionTask:
         return network.restored(euler(guided(network, conditions, cfg=1.5), noise, schedule(10)))
 
     def save(self, network: nn.Module, folder: Path) -> None:
-        save_part(folder, "diffusion", {**network.config, "window": self.config["frames"]}, network.state_dict())
+        more = {"window": self.config["frames"], "cues": self.cues}
+        save_part(folder, "diffusion", {**network.config, **more}, network.state_dict())
 
 
 def ownership_loss(claims: Tensor, owner: Tensor, conditions: Conditions) -> Tensor:

@@ -1,6 +1,7 @@
 """From a scene to sound: length, seeds, silence, long clips; and the command."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from stereosync_core.diffusion.loader import load_model
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.media.sound import read_sound
 from stereosync_core.media.video import probe
-from stereosync_core.scene import Envelope
+from stereosync_core.scene import DepthSequence, Envelope
 from tests.clips import make_clip
 from tests.small_model import FORMS, write_model
 from tests.unit.test_conditioning import crossing
@@ -115,3 +116,15 @@ def test_the_command_says_what_is_wrong(tmp_path, capsys):
     assert main(["generate", str(clip), "-o", out, "--model", model, "--timbre", "lava", "--no-depth", "--json"]) == 1
     assert "lava" in capsys.readouterr().err
     assert not (tmp_path / "out.wav").exists()
+
+
+@pytest.mark.parametrize(("cues", "heard"), [("boxes", [True, False]), ("depth", [False, True]), ("both", [True, True])])
+def test_a_model_is_told_no_more_than_it_was_trained_with(tmp_path, cues, heard):
+    model = load_model(write_model(tmp_path))
+    model.diffusion.config["cues"] = cues
+    maps = np.linspace(0, 1, 2 * 12 * 16, dtype=np.float32).reshape(2, 12, 16)
+    depth = DepthSequence(maps, np.array([0.0, 0.9]))
+    alone = replace(crossing(1.0), tracks=())
+    whole = generate(model, crossing(1.0), depth, options=FEW)
+    without = [generate(model, alone, depth, options=FEW), generate(model, crossing(1.0), None, options=FEW)]
+    assert [not np.array_equal(whole, one) for one in without] == heard

@@ -19,7 +19,7 @@ from .features import subframe_times
 
 #: Seconds in which a step's power falls to a third; and the power that stays between steps, for gaits err.
 _RING, _REST = 0.06, 0.02
-#: Seconds by which a gait's steps may come before what is heard.
+#: Seconds by which what is heard may come before a gait's steps.
 _EARLY = 0.04
 #: dB below its loudest moment at which the course of the level ends.
 _QUIETEST = -40.0

@@ -11,8 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import comfy.conds
 import comfy.model_management
 import comfy.model_patcher
+import comfy.patcher_extension
 import comfy.utils
 import folder_paths
 import torch
@@ -62,6 +64,21 @@ def placed(patcher: Any, memory: int = 0) -> Any:
     """The network of :func:`patched`, brought to the host's device with room for ``memory`` bytes of work."""
     comfy.model_management.load_models_gpu([patcher], memory_required=memory)
     return patcher.model
+
+
+def around_network(model: Any, key: str, wrapper: Callable[..., torch.Tensor]) -> None:
+    """Have ``wrapper(executor, x, t, ...)`` called in place of each call of a native MODEL's network."""
+    model.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.APPLY_MODEL, key, wrapper)
+
+
+def after_each_run(model: Any, key: str, callback: Callable[[Any], None]) -> None:
+    """Have ``callback(model)`` called when a native MODEL's sampling has ended."""
+    model.add_callback_with_key(comfy.patcher_extension.CallbacksMP.ON_CLEANUP, key, callback)
+
+
+def condition(value: torch.Tensor) -> Any:
+    """A value ``[1, ...]`` that goes with a native CONDITIONING into every call of the network."""
+    return comfy.conds.CONDRegular(value)
 
 
 def precision(choice: str) -> torch.dtype:

@@ -1,4 +1,4 @@
-"""The adapter, and guidance without one, on the host's own Stable Audio; beside host.py the only file that talks to its inside.
+"""The adapter, and guidance without one, on the host's own Stable Audio.
 
 The host's sampler goes on as ever. Before it asks the network, a wrapper asks the adapter, for the same batch, what is to be
 added to the hidden state; patches at the transformer's blocks add it. The native conditioning says which rows of the batch are
@@ -12,8 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-import comfy.conds
-import comfy.patcher_extension
 import torch
 from torch import Tensor, nn
 
@@ -26,7 +24,7 @@ from ..stereosync_core.diffusion.spatial_guidance import SpatialGuidance, correc
 from ..stereosync_core.diffusion.stable_audio.adapter import SpatialAdapter
 from ..stereosync_core.diffusion.stable_audio.borrowed import Borrowed, borrowed
 from ..stereosync_core.errors import StereoSyncError
-from .host import Whole
+from . import host
 
 #: Ours among wrappers, additional models, conditions and options of the host; the second is spatial guidance's.
 KEY, LEADING = "stereosync", "stereosync_guidance"
@@ -63,7 +61,7 @@ def marked(conditioning: Sequence[Any], name: str, base: Borrowed, seconds: floa
                 "CLIPLoader of type stable_audio."
             )
     with_length = {"seconds_start": 0.0, "seconds_total": seconds}
-    mark = comfy.conds.CONDRegular(torch.full((1, 1), float(told)))
+    mark = host.condition(torch.full((1, 1), float(told)))
     return [
         [tokens, {**more, **with_length, "model_conds": {**more.get("model_conds", {}), KEY: mark}}]
         for tokens, more in conditioning
@@ -94,8 +92,8 @@ def with_adapter(model: Any, adapter: Any, conditions: Callable[[int], Condition
     patched = model.clone()
     patched.set_additional_models(KEY, [adapter])
     speaker = _Speaker(adapter.model, conditions, scale)
-    patched.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.APPLY_MODEL, KEY, speaker.around)
-    patched.add_callback_with_key(comfy.patcher_extension.CallbacksMP.ON_CLEANUP, KEY, speaker.forget)
+    host.around_network(patched, KEY, speaker.around)
+    host.after_each_run(patched, KEY, speaker.forget)
     before = patched.model_options["transformer_options"].get("patches_replace", {}).get("dit", {})
     for n in range(len(patched.model.diffusion_model.transformer.layers)):
         patched.set_model_patch_replace(_told(n, before.get(("double_block", n))), "dit", "double_block", n)
@@ -202,7 +200,7 @@ def led(model: Any, vae: Any, target: Callable[[int], StereoTarget], how: Spatia
     base_of(model)
     decoder = _Decoder(vae)
     patched = model.clone()
-    patched.set_additional_models(LEADING, [Whole(decoder, vae.device, vae.patcher.offload_device)])
+    patched.set_additional_models(LEADING, [host.Whole(decoder, vae.device, vae.patcher.offload_device)])
     once: dict[int, tuple[Levels, StereoTarget]] = {}
     asked = [0]
 
@@ -224,5 +222,5 @@ def led(model: Any, vae: Any, target: Callable[[int], StereoTarget], how: Spatia
         asked[0] = 0
 
     patched.set_model_sampler_post_cfg_function(lead)
-    patched.add_callback_with_key(comfy.patcher_extension.CallbacksMP.ON_CLEANUP, LEADING, forget)
+    host.after_each_run(patched, LEADING, forget)
     return patched

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..stereosync_core.diffusion.generate import Sampling, decoded, make_conditions, sample_latents, spatial_target
+from ..stereosync_core.diffusion.generate import Sampling, decoded, make_conditions, sample_latents, spatial_lead
 from ..stereosync_core.diffusion.loader import load_model
 from ..stereosync_core.diffusion.samplers import SAMPLERS
 from . import host
@@ -14,6 +14,24 @@ CATEGORY = "StereoSync/model"
 KIND, BUNDLED = "stereosync", "bundled"
 host.provide_model_folder(KIND)
 DEFAULTS = Sampling()
+
+
+def seed_input() -> io.Input:
+    return io.Int.Input(
+        "seed", default=0, min=0, max=2**31 - 1, control_after_generate=True, tooltip="Another seed, another sound."
+    )
+
+
+def guidance_input(tooltip: str) -> io.Input:
+    return io.Float.Input(
+        "spatial_guidance",
+        default=DEFAULTS.spatial_guidance,
+        min=0.0,
+        max=1.0,
+        step=0.05,
+        optional=True,
+        tooltip=tooltip,
+    )
 
 
 class ModelLoader(io.ComfyNode):
@@ -63,9 +81,7 @@ class DitSampler(io.ComfyNode):
                 Space.Input("space", tooltip="From Spatial Conditioning: where things are."),
                 Envelope.Input("envelope", optional=True, tooltip="When it sounds, how loud; without it, as the model likes."),
                 Timbre.Input("timbre", optional=True, tooltip="What it sounds like; without it, as the model likes."),
-                io.Int.Input(
-                    "seed", default=0, min=0, max=2**31 - 1, control_after_generate=True, tooltip="Another seed, another sound."
-                ),
+                seed_input(),
                 io.Int.Input(
                     "steps", default=DEFAULTS.steps, min=1, max=200, tooltip="More steps are slower and, up to some 30, better."
                 ),
@@ -90,15 +106,9 @@ class DitSampler(io.ComfyNode):
                     default=DEFAULTS.sampler,
                     tooltip="euler: first order. heun: second order, two evaluations a step. dpmpp_2m: second order at one.",
                 ),
-                io.Float.Input(
-                    "spatial_guidance",
-                    default=DEFAULTS.spatial_guidance,
-                    min=0.0,
-                    max=1.0,
-                    step=0.05,
-                    optional=True,
-                    tooltip="Moves each step's sound this far towards where the boxes are, whatever the model has learned of "
-                    "places. 0: not; the bundled model has learned them. 1: for models that have not.",
+                guidance_input(
+                    "Moves each step's sound this far towards where the boxes are, whatever the model has learned of places. "
+                    "0: not; the bundled model has learned them. 1: for models that have not."
                 ),
             ],
             outputs=[
@@ -137,8 +147,8 @@ class DitSampler(io.ComfyNode):
         if envelope is not None and not envelope.values.any():
             host.notice("DiT Sampler: the envelope is silent from beginning to end, and so is the sound.", cls.hidden.unique_id)
         conditions, loudest = make_conditions(loaded, tracks, depth, envelope, timbre)
-        target = spatial_target(loaded, tracks, depth, options)
-        latents = sample_latents(loaded, conditions, options, host.progress(), target)
+        lead = spatial_lead(loaded, tracks, depth, options)
+        latents = sample_latents(loaded, conditions, options, host.progress(), lead)
         sound = decoded(loaded, latents, space.duration, loudest)
         return io.NodeOutput(host.audio_out(sound, loaded.sample_rate), {"samples": latents, "type": "audio"})
 

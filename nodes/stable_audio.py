@@ -12,14 +12,14 @@ from ..stereosync_core.conditioning.features import REFERENCE_LEVEL, latent_coun
 from ..stereosync_core.conditioning.target import stereo_target
 from ..stereosync_core.diffusion.generate import make_conditions
 from ..stereosync_core.diffusion.packed import pack
-from ..stereosync_core.diffusion.spatial_guidance import SpatialGuidance
+from ..stereosync_core.diffusion.spatial_guidance import Lead, SpatialGuidance
 from ..stereosync_core.diffusion.stable_audio.release import CONFIG
 from ..stereosync_core.diffusion.stable_audio.samplers import SAMPLERS
 from ..stereosync_core.errors import StereoSyncError
 from ..stereosync_core.scene import Tracks
 from . import host
 from .rollingdepth import precision_input
-from .sampling import CATEGORY, KIND
+from .sampling import CATEGORY, KIND, guidance_input, seed_input
 from .sockets import Envelope, Space, Timbre
 
 if TYPE_CHECKING:
@@ -165,9 +165,7 @@ class StableAudioSampler(io.ComfyNode):
                     step=0.1,
                     tooltip="How long the sound is where no space is connected.",
                 ),
-                io.Int.Input(
-                    "seed", default=0, min=0, max=2**31 - 1, control_after_generate=True, tooltip="Another seed, another sound."
-                ),
+                seed_input(),
                 io.Int.Input(
                     "steps", default=0, min=0, max=1000, tooltip="0: as the model was made for, 100 for 1.0, 8 for Small."
                 ),
@@ -195,15 +193,9 @@ class StableAudioSampler(io.ComfyNode):
                     default=AUTO,
                     tooltip="auto: the model's own. 1.0 knows dpmpp_3m_sde and dpmpp_2m; Small all but dpmpp_3m_sde.",
                 ),
-                io.Float.Input(
-                    "spatial_guidance",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.05,
-                    optional=True,
-                    tooltip="Moves the sound this far towards where the boxes are while it is made, without an adapter: every "
-                    "fifth step, through the decoder, which takes time. 0: not.",
+                guidance_input(
+                    "Moves the sound this far towards where the boxes are while it is made, without an adapter: every fifth "
+                    "step, through the decoder, which takes time. 0: not."
                 ),
             ],
             outputs=[
@@ -230,7 +222,7 @@ class StableAudioSampler(io.ComfyNode):
         envelope=None,
         timbre=None,
     ) -> io.NodeOutput:
-        from ..stereosync_core.diffusion.stable_audio.generate import Lead, StableAudioSampling, decoded, sample_latents
+        from ..stereosync_core.diffusion.stable_audio.generate import StableAudioSampling, decoded, sample_latents
 
         options = StableAudioSampling(steps or None, None if sampler == AUTO else sampler, cfg or None, seed)
         loaded: StableAudio = host.placed(model, WORK)

@@ -33,9 +33,9 @@ def child(size: str) -> dict[str, Any]:
     from ..conditioning.features import SUBFRAMES, latent_count
     from ..conditioning.target import StereoTarget
     from ..diffusion.latent_levels import LatentLevels, decoded_levels
-    from ..diffusion.spatial_guidance import SpatialGuidance
+    from ..diffusion.spatial_guidance import Lead, SpatialGuidance
     from ..diffusion.stable_audio.config import release_config, understood
-    from ..diffusion.stable_audio.generate import Lead, StableAudioSampling, sample_latents
+    from ..diffusion.stable_audio.generate import StableAudioSampling, sample_latents
     from ..diffusion.stable_audio.model import StableAudio
     from ..diffusion.stable_audio.precision import in_precision
 

@@ -14,7 +14,7 @@ from ..conditioning.target import stereo_target
 from ..diffusion.generate import make_conditions
 from ..diffusion.loader import bundled_folder, load_envelope, load_timbre
 from ..diffusion.packed import pack
-from ..diffusion.spatial_guidance import SpatialGuidance
+from ..diffusion.spatial_guidance import Lead, SpatialGuidance
 from ..errors import StereoSyncError
 from .sound_sources import ClipConditions, Source, given
 
@@ -51,7 +51,7 @@ def stable_audio_source(arguments: argparse.Namespace) -> Source:
     :raises StereoSyncError: for a prompt without its encoder, and for what only an adapter hears without one.
     """
     from ..diffusion.stable_audio.adapter import load_adapter
-    from ..diffusion.stable_audio.generate import Lead, StableAudioSampling, encoded, generate
+    from ..diffusion.stable_audio.generate import StableAudioSampling, encoded, generate
     from ..diffusion.stable_audio.model import load_stable_audio
     from ..diffusion.stable_audio.text import TextEncoder
 

@@ -20,17 +20,17 @@ from ..conditioning.features import (
     latent_count,
     scene_features,
 )
-from ..conditioning.target import StereoTarget, stereo_target
+from ..conditioning.target import stereo_target
 from ..errors import StereoSyncError
 from ..scene import DepthSequence, Envelope, Tracks
 from .decoding import decode
 from .economy import Economy
 from .guidance import guided, in_windows
-from .latent_levels import decoded_levels, differentiable
+from .latent_levels import reader
 from .loader import Model
 from .model import Conditions
 from .samplers import SAMPLERS, Velocity, schedule
-from .spatial_guidance import SpatialGuidance, steered
+from .spatial_guidance import Lead, SpatialGuidance, steered
 
 #: Loudest level of the envelope where none is given: that of a step some three metres away in the rooms.
 USUAL_LEVEL = 0.05
@@ -128,12 +128,12 @@ def sample_latents(
     conditions: Conditions,
     options: Sampling,
     progress: Callable[[int, int], None] | None = None,
-    target: StereoTarget | None = None,
+    lead: Lead | None = None,
 ) -> Tensor:
     """Latents ``[1, C, T]`` of the autoencoder's own scale, on the CPU; equal seeds give equal latents.
 
     :param progress: called after every step.
-    :param target: what spatial guidance leads to, see :func:`spatial_target`.
+    :param lead: spatial guidance, see :func:`spatial_lead`.
     """
     network = model.diffusion
     # latents stay in single precision, and so does what a condition says unless its own network was changed
@@ -151,8 +151,8 @@ def sample_latents(
         window,
         overlap,
     )
-    if target is not None:
-        velocity = _led(model, velocity, target, options)
+    if lead is not None:
+        velocity = _led(model, velocity, lead)
     arguments = {"objective": network.objective} if options.sampler == "dpmpp_2m" else {}
     made = SAMPLERS[options.sampler](velocity, noise, schedule(options.steps, options.shift), progress, **arguments)
     if not torch.isfinite(made).all():
@@ -160,24 +160,24 @@ def sample_latents(
     return network.restored(made).float().cpu()
 
 
-def spatial_target(model: Model, tracks: Tracks, depth: DepthSequence | None, options: Sampling) -> StereoTarget | None:
-    """What the spatial guidance of these options leads to; None where it is left out."""
-    if not options.spatial_guidance:
+def spatial_lead(model: Model, tracks: Tracks, depth: DepthSequence | None, options: Sampling) -> Lead | None:
+    """The spatial guidance of these options; None where it is left out."""
+    how = SpatialGuidance(strength=options.spatial_guidance, law=options.law)
+    if not how.strength:
         return None
-    return stereo_target(tracks, depth, latent_count(tracks.duration, model.latent_rate), model.latent_rate, law=options.law)
+    frames = latent_count(tracks.duration, model.latent_rate)
+    return Lead(stereo_target(tracks, depth, frames, model.latent_rate, law=how.law), how)
 
 
-def _led(model: Model, velocity: Velocity, target: StereoTarget, options: Sampling) -> Velocity:
-    measure = decoded_levels(model.autoencoder) if model.levels is None else differentiable(model.levels)
-
+def _led(model: Model, velocity: Velocity, lead: Lead) -> Velocity:
+    measure = reader(model.autoencoder, model.levels)
     with torch.inference_mode(False):  # for tensors that were made in that mode have no place in a gradient
         mean, spread = (value.clone()[:, None] for value in (model.diffusion.mean, model.diffusion.spread))
 
     def levels(latents: Tensor) -> Tensor:
         return measure(latents * spread + mean)
 
-    how = SpatialGuidance(strength=options.spatial_guidance, law=options.law)
-    return steered(velocity, levels, target, how, model.diffusion.objective)
+    return steered(velocity, levels, lead.target, lead.how, model.diffusion.objective)
 
 
 def generate(
@@ -199,8 +199,8 @@ def generate(
     conditions, loudest = make_conditions(model, tracks, depth, envelope, timbre, spatial=spatial)
     if loudest <= 0:
         logging.getLogger(__name__).warning("The envelope is silent from beginning to end, and so is the sound.")
-    target = spatial_target(model, tracks, depth, options)
-    return decoded(model, sample_latents(model, conditions, options, progress, target), tracks.duration, loudest)
+    lead = spatial_lead(model, tracks, depth, options)
+    return decoded(model, sample_latents(model, conditions, options, progress, lead), tracks.duration, loudest)
 
 
 def decoded(model: Model, latents: Tensor, duration: float, loudest: float) -> np.ndarray:

@@ -56,6 +56,11 @@ class LatentLevels(nn.Module):
         return dict(self.config)
 
 
+def reader(autoencoder: Decoder, head: LatentLevels | None) -> Levels:
+    """The head where there is one, else the way through the decoder; for use with gradients."""
+    return decoded_levels(autoencoder) if head is None else differentiable(head)
+
+
 def decoded_levels(autoencoder: Decoder) -> Levels:
     """The same through the decoder, whose sound is measured.
 

@@ -65,6 +65,17 @@ class SpatialGuidance:
             raise StereoSyncError(f"Spatial guidance: the law '{self.law}' is not known; choose {', '.join(laws())}.")
 
 
+@dataclass(frozen=True)
+class Lead:
+    """Spatial guidance of a clip.
+
+    :param target: what the scene asks for, :func:`..conditioning.target.stereo_target` for the sound's latent frames.
+    """
+
+    target: StereoTarget
+    how: SpatialGuidance
+
+
 def steered(velocity: Velocity, levels: Levels, target: StereoTarget, how: SpatialGuidance, objective: str) -> Velocity:
     """A velocity that leads where ``velocity`` does, but for the places of things.
 

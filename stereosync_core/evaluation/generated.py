@@ -17,7 +17,7 @@ from ..conditioning.features import ENVELOPE_WINDOW, REFERENCE_LEVEL, SUBFRAMES,
 from ..conditioning.motion import picture_motion
 from ..conditioning.video_envelope import envelope_from_video
 from ..diffusion.economy import FAST, Economy
-from ..diffusion.generate import Sampling, decode, decoded, make_conditions, sample_latents, spatial_target
+from ..diffusion.generate import Sampling, decode, decoded, make_conditions, sample_latents, spatial_lead
 from ..diffusion.loader import BUNDLED_PAPER, Model, bundled_folder, load_model
 from ..diffusion.stable_audio.precision import in_precision
 from ..errors import StereoSyncError
@@ -98,8 +98,8 @@ def _generator(
         told, loudest = make_conditions(model, clip.tracks, clip.depth, envelope, timbre, spatial=spatial)
         if by_channel:
             told = replace(told, envelope=_channel_envelopes(sound, loudest, told.envelope.shape[-1], model.latent_rate))
-        target = spatial_target(model, clip.tracks, clip.depth, sampling)
-        return decoded(model, sample_latents(model, told, sampling, target=target), clip.tracks.duration, loudest)
+        lead = spatial_lead(model, clip.tracks, clip.depth, sampling)
+        return decoded(model, sample_latents(model, told, sampling, lead=lead), clip.tracks.duration, loudest)
 
     return system
 

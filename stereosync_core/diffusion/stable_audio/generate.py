@@ -13,15 +13,14 @@ import torch
 from torch import Tensor
 
 from ...conditioning.features import REFERENCE_LEVEL, latent_count
-from ...conditioning.target import StereoTarget
 from ...errors import StereoSyncError
 from ..decoding import decode
 from ..economy import Economy
 from ..guidance import cut, faded, windows
-from ..latent_levels import decoded_levels, differentiable
+from ..latent_levels import reader
 from ..model import Conditions
 from ..samplers import Progress
-from ..spatial_guidance import SpatialGuidance, steered
+from ..spatial_guidance import Lead, steered
 from .guidance import guided
 from .model import StableAudio
 from .precision import WIDER, in_precision
@@ -59,17 +58,6 @@ class StableAudioSampling:
             raise StereoSyncError(f"Sampler: the scale 'cfg' is {self.cfg}; give a number up to 20.")
         if not 0 <= self.overlap <= 20:
             raise StereoSyncError(f"Sampler: overlap {self.overlap} must be in 0..20 seconds.")
-
-
-@dataclass(frozen=True)
-class Lead:
-    """Spatial guidance of a clip.
-
-    :param target: what the scene asks for, :func:`...conditioning.target.stereo_target` for the sound's latent frames.
-    """
-
-    target: StereoTarget
-    how: SpatialGuidance
 
 
 def encoded(text: str | Tensor | None, encoder: TextEncoder | None, tokens: int) -> Tensor:
@@ -182,8 +170,8 @@ def _walked(
     parts = None if conditions is None else Conditions.join([cut(conditions, start, window) for start in starts])
     velocity = faded(guided(model, told, cfg, parts, economy=options.economy, **scales), starts, window, overlap)
     if lead is not None:
-        measure = decoded_levels(model.autoencoder) if model.levels is None else differentiable(model.levels)
-        velocity = steered(velocity, measure, lead.target, lead.how, model.objective)
+        levels = reader(model.autoencoder, model.levels)
+        velocity = steered(velocity, levels, lead.target, lead.how, model.objective)
     generator = torch.Generator().manual_seed(options.seed % 2**63)
     noise = torch.randn((1, model.autoencoder.latent_channels, frames), generator=generator).to(model.place[0])
     arguments = {

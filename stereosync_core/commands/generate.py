@@ -11,6 +11,7 @@ from ..conditioning.envelope import envelope_of_sound
 from ..conditioning.features import ENVELOPE_WINDOW
 from ..conditioning.motion import motion_of_clip
 from ..conditioning.video_envelope import envelope_from_video
+from ..diffusion.economy import FAST
 from ..diffusion.generate import Sampling
 from ..diffusion.samplers import SAMPLERS
 from ..diffusion.stable_audio.samplers import SAMPLERS as RELEASE_SAMPLERS
@@ -58,6 +59,12 @@ def add(subparsers: Any) -> None:
         "--law",
         choices=list(laws()),
         help="of that guidance: how a place becomes a level difference (default: rooms; Stable Audio Open: pan)",
+    )
+    group.add_argument(
+        "--fast",
+        action="store_const",
+        const=FAST,
+        help="guidance in the middle of the way alone, and the control branch at every other step (docs/results.md)",
     )
     add_stable_audio_options(parser)
 

@@ -53,7 +53,7 @@ class Source:
 def own_source(arguments: argparse.Namespace) -> Source:
     """The model of ``--model``, or the bundled one, with the sampler's options."""
     names = ("steps", "sampler", "cfg", "seed", "spatial_guidance", "law")
-    options = Sampling(**given(arguments, *names, space="space_scale", envelope="envelope_scale"))
+    options = Sampling(**given(arguments, *names, space="space_scale", envelope="envelope_scale", economy="fast"))
     model = load_model(arguments.model)
 
     def make(told: ClipConditions, progress: Callable[[int, int], None]) -> np.ndarray:

@@ -55,7 +55,7 @@ def stable_audio_source(arguments: argparse.Namespace) -> Source:
     from ..diffusion.stable_audio.model import load_stable_audio
     from ..diffusion.stable_audio.text import TextEncoder
 
-    options = StableAudioSampling(**given(arguments, "steps", "sampler", "cfg", "seed"))
+    options = StableAudioSampling(**given(arguments, "steps", "sampler", "cfg", "seed", economy="fast"))
     if arguments.adapter is None:
         unheard = given(arguments, "envelope", "timbre", space_scale="space_scale", envelope_scale="envelope_scale")
         if unheard:

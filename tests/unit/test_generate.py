@@ -103,6 +103,10 @@ def test_the_command_writes_sound_and_video(tmp_path, capsys):
     led = read_sound(tmp_path / "led.wav", align_to_video=False)
     assert led is not None
     assert np.abs(led.samples - plain).max() > 1e-6
+    assert main([*shared, "-o", str(tmp_path / "fast.wav"), "--timbre", "gravel", "--fast"]) == 0
+    fast = read_sound(tmp_path / "fast.wav", align_to_video=False)
+    assert fast is not None
+    assert np.abs(fast.samples - plain).max() > 1e-6
     assert main([*shared, "-o", str(tmp_path / "no.wav"), "--spatial-guidance", "9"]) == 1
     assert "Spatial guidance" in capsys.readouterr().err
 

@@ -76,9 +76,11 @@ def test_a_text_is_enough_without_an_adapter(command, tmp_path, capsys):
     assert report["envelope"] is None
 
 
-def test_a_release_without_an_adapter_is_led_to_the_boxes(command, tmp_path, capsys):
+def test_a_release_without_an_adapter_is_quicker_or_led_to_the_boxes(command, tmp_path, capsys):
     text = ["--text", "steps", "--t5", str(write_t5(tmp_path / "t5"))]
     _, plain = made(command, capsys, *text)
+    _, fast = made(command, capsys, *text, "--fast")
+    assert np.abs(plain - fast).max() > 1e-6
     _, led = made(command, capsys, *text, "--spatial-guidance", "0.5", "--law", "rooms")
     assert np.abs(plain - led).max() > 1e-6
     head = LatentLevels(4, 16)

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 import torch
 from comfy_api.latest import io
 
-from ..stereosync_core.conditioning.features import latent_count
-from ..stereosync_core.conditioning.target import StereoTarget, stereo_target
-from ..stereosync_core.diffusion.generate import make_conditions
-from ..stereosync_core.diffusion.spatial_guidance import SpatialGuidance
-from ..stereosync_core.diffusion.stable_audio.borrowed import LATENT_RATE
+from stereosync_core.model.conditioning.features import latent_count
+from stereosync_core.model.conditioning.target import StereoTarget, stereo_target
+from stereosync_core.model.generate import make_conditions
+from stereosync_core.model.spatial_guidance import SpatialGuidance
+from stereosync_core.model.stable_audio.borrowed import LATENT_RATE
+
 from ..stereosync_core.errors import StereoSyncError
 from ..stereosync_core.metrics.localiser import laws
 from . import host, native
@@ -72,7 +73,7 @@ class ApplyStereoSync(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, positive, negative, space, adapter, envelope_scale, envelope=None, timbre=None) -> io.NodeOutput:
-        from ..stereosync_core.diffusion.stable_audio.adapter import load_adapter
+        from stereosync_core.model.stable_audio.adapter import load_adapter
 
         base = native.base_of(model)
         frames = latent_count(space.duration, base.latent_rate)

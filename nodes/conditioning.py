@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..stereosync_core.conditioning.curve import CURVE_HELP, envelope_of_curve
-from ..stereosync_core.conditioning.envelope import envelope_of_sound
-from ..stereosync_core.conditioning.features import ENVELOPE_WINDOW
-from ..stereosync_core.conditioning.motion import motion_of_clip
-from ..stereosync_core.conditioning.space import CUES, Scene
-from ..stereosync_core.conditioning.video_envelope import envelope_from_video
+from stereosync_core.model.conditioning.curve import CURVE_HELP, envelope_of_curve
+from stereosync_core.model.conditioning.envelope import envelope_of_sound
+from stereosync_core.model.conditioning.features import ENVELOPE_WINDOW
+from stereosync_core.model.conditioning.motion import motion_of_clip
+from stereosync_core.model.conditioning.space import CUES, Scene
+from stereosync_core.model.conditioning.video_envelope import envelope_from_video
+
 from ..stereosync_core.files import check_depth_fits
 from ..stereosync_core.rendering.surfaces import SURFACES
 from . import host

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..stereosync_core.conditioning.envelope import envelope_of_sound
+from stereosync_core.model.conditioning.envelope import envelope_of_sound
+
 from ..stereosync_core.errors import StereoSyncError
 from ..stereosync_core.files import check_depth_fits
 from ..stereosync_core.rendering.footsteps import SHOES

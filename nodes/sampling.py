@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..stereosync_core.diffusion.generate import Sampling, decoded, make_conditions, sample_latents, spatial_lead
-from ..stereosync_core.diffusion.loader import load_model
-from ..stereosync_core.diffusion.samplers import SAMPLERS
+from stereosync_core.model.generate import Sampling, decoded, make_conditions, sample_latents, spatial_lead
+from stereosync_core.model.loader import load_model
+from stereosync_core.model.samplers import SAMPLERS
+
 from . import host
 from .sockets import Envelope, Model, Space, Timbre
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import torch
 from comfy_api.latest import io
 
-from ..stereosync_core.conditioning.features import REFERENCE_LEVEL, latent_count
-from ..stereosync_core.conditioning.target import stereo_target
-from ..stereosync_core.diffusion.generate import make_conditions
-from ..stereosync_core.diffusion.packed import pack
-from ..stereosync_core.diffusion.spatial_guidance import Lead, SpatialGuidance
-from ..stereosync_core.diffusion.stable_audio.release import CONFIG
-from ..stereosync_core.diffusion.stable_audio.samplers import SAMPLERS
+from stereosync_core.model.conditioning.features import REFERENCE_LEVEL, latent_count
+from stereosync_core.model.conditioning.target import stereo_target
+from stereosync_core.model.generate import make_conditions
+from stereosync_core.model.packed import pack
+from stereosync_core.model.spatial_guidance import Lead, SpatialGuidance
+from stereosync_core.model.stable_audio.release import CONFIG
+from stereosync_core.model.stable_audio.samplers import SAMPLERS
+
 from ..stereosync_core.errors import StereoSyncError
 from ..stereosync_core.scene import Tracks
 from . import host
@@ -23,7 +24,7 @@ from .sampling import CATEGORY, KIND, guidance_input, seed_input
 from .sockets import Envelope, Space, Timbre
 
 if TYPE_CHECKING:
-    from ..stereosync_core.diffusion.stable_audio.model import StableAudio
+    from stereosync_core.model.stable_audio.model import StableAudio
 
 StableAudioModel = io.Custom("STEREOSYNC_STABLE_AUDIO")
 #: What is named to those who have nothing there.
@@ -117,8 +118,8 @@ class StableAudioLoader(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, adapter, precision) -> io.NodeOutput:
-        from ..stereosync_core.diffusion.stable_audio.adapter import load_adapter
-        from ..stereosync_core.diffusion.stable_audio.model import load_stable_audio
+        from stereosync_core.model.stable_audio.adapter import load_adapter
+        from stereosync_core.model.stable_audio.model import load_stable_audio
 
         dtype = host.precision(precision)
         loaded = load_stable_audio(models().get(model, host.model_target("checkpoints", model)), dtype)
@@ -222,7 +223,7 @@ class StableAudioSampler(io.ComfyNode):
         envelope=None,
         timbre=None,
     ) -> io.NodeOutput:
-        from ..stereosync_core.diffusion.stable_audio.generate import StableAudioSampling, decoded, sample_latents
+        from stereosync_core.model.stable_audio.generate import StableAudioSampling, decoded, sample_latents
 
         options = StableAudioSampling(steps or None, None if sampler == AUTO else sampler, cfg or None, seed)
         loaded: StableAudio = host.placed(model, WORK)

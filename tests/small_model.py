@@ -6,11 +6,11 @@ from pathlib import Path
 
 import torch
 
-from stereosync_core.conditioning.timbre import TimbreEncoder
-from stereosync_core.conditioning.video_envelope import VideoEnvelope
-from stereosync_core.diffusion.channel_autoencoder import ChannelAutoencoder, ChannelAutoencoderConfig
-from stereosync_core.diffusion.folder import save_part
-from stereosync_core.diffusion.model import StereoSync
+from stereosync_core.model.channel_autoencoder import ChannelAutoencoder, ChannelAutoencoderConfig
+from stereosync_core.model.conditioning.timbre import TimbreEncoder
+from stereosync_core.model.conditioning.video_envelope import VideoEnvelope
+from stereosync_core.model.folder import save_part
+from stereosync_core.model.model import StereoSync
 
 LATENT_RATE = 44100 / 2048
 FORMS = {"aligned": {"form": "aligned", "inner": 16}, "paper": {"form": "paper", "box_rate": 5.0, "inner": 4}}

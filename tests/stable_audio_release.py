@@ -12,13 +12,13 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from stereosync_core.diffusion.folder import read_model_config
-from stereosync_core.diffusion.loader import bundled_folder
-from stereosync_core.diffusion.stable_audio.adapter import SpatialAdapter, save_adapter
-from stereosync_core.diffusion.stable_audio.config import release_config
-from stereosync_core.diffusion.stable_audio.model import load_stable_audio
+from research.equality.stable_audio_equality import reduced
+from stereosync_core.model.folder import read_model_config
+from stereosync_core.model.loader import bundled_folder
+from stereosync_core.model.stable_audio.adapter import SpatialAdapter, save_adapter
+from stereosync_core.model.stable_audio.config import release_config
+from stereosync_core.model.stable_audio.model import load_stable_audio
 from tests.small_model import FORMS, lively
-from tools.stable_audio_equality import reduced
 
 Shapes = Iterator[tuple[str, tuple[int, ...]]]
 #: A pack that makes a test host's own Stable Audio narrow, and the sizes of that.

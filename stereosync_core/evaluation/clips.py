@@ -9,8 +9,9 @@ from typing import Protocol
 
 import numpy as np
 
-from ..data.rooms import RoomClip
-from ..data.walkers import TICS_PER_SECOND
+from research.rooms.rooms import RoomClip
+from research.rooms.walkers import TICS_PER_SECOND
+
 from ..errors import StereoSyncError
 from ..files import load_depth, load_tracks
 from ..media.sound import Sound, read_sound, resample, to_stereo
@@ -26,7 +27,7 @@ SOUND_ENDINGS = (".wav", ".flac", ".ogg", ".opus", ".m4a", ".mp3")
 
 
 class EvaluationClip(Protocol):
-    """What a system is given; :class:`~stereosync_core.data.rooms.RoomClip` is one.
+    """What a system is given; :class:`~research.rooms.rooms.RoomClip` is one.
 
     ``tracks`` are the boxes (true ones in rooms), ``depth`` the maps or None, ``sound`` float32 ``[2, N]`` at 44.1 kHz (the
     recording) or None, ``steps`` of each object where they are known, ``duration`` seconds.

@@ -12,15 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..conditioning.envelope import envelope_of_sound
-from ..conditioning.features import ENVELOPE_WINDOW, REFERENCE_LEVEL, SUBFRAMES, compress, subframe_times
-from ..conditioning.motion import picture_motion
-from ..conditioning.video_envelope import envelope_from_video
-from ..diffusion.economy import FAST, Economy
-from ..diffusion.generate import Sampling, decode, decoded, make_conditions, sample_latents, spatial_lead
-from ..diffusion.loader import BUNDLED_PAPER, Model, bundled_folder, load_model
-from ..diffusion.stable_audio.precision import in_precision
 from ..errors import StereoSyncError
+from ..model.conditioning.envelope import envelope_of_sound
+from ..model.conditioning.features import ENVELOPE_WINDOW, REFERENCE_LEVEL, SUBFRAMES, compress, subframe_times
+from ..model.conditioning.motion import picture_motion
+from ..model.conditioning.video_envelope import envelope_from_video
+from ..model.economy import FAST, Economy
+from ..model.generate import Sampling, decode, decoded, make_conditions, sample_latents, spatial_lead
+from ..model.loader import BUNDLED_PAPER, Model, bundled_folder, load_model
+from ..model.stable_audio.precision import in_precision
 from ..scene import Envelope
 from .clips import RATE, EvaluationClip, name_of
 from .systems import Options, System

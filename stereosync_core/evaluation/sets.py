@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ..data.rooms import RoomSet
-from ..data.shards import MANIFEST
+from research.rooms.rooms import RoomSet
+from research.rooms.shards import MANIFEST
+
 from ..errors import StereoSyncError
 from .adapters import FIELD_OF_VIEW, open_folder
 from .clips import EvaluationClip
@@ -42,7 +43,7 @@ def open_set(
     if count is not None and count < 1:
         raise StereoSyncError(f"Evaluate: {count} clips were asked for; give at least 1.")
     if name == "rooms":
-        from ..commands.make_rooms import default_folder
+        from research.cli.make_rooms import default_folder
 
         whole: Sequence[EvaluationClip] | RoomSet = RoomSet(default_folder() / split)
     elif (Path(name) / MANIFEST).is_file():

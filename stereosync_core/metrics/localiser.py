@@ -2,8 +2,8 @@
 
 Two localisers, both functions ``(stereo [2, N], rate) -> Heard``. :class:`LevelLocaliser` reads one broadband level difference
 off one curve. :class:`BandLocaliser` compares level and phase differences, band by band and weighted by energy, with what a
-law of placement would give at every azimuth. The curves are data: ``curves.json``, measured by ``tools/calibrate_localiser.py``
-on validation rooms (law ``rooms``) and on the pack's own renderer (laws ``pan`` and ``binaural``).
+law of placement would give at every azimuth. The curves are data: ``curves.json``, measured on
+validation rooms (law ``rooms``) and on the pack's own renderer (laws ``pan`` and ``binaural``).
 """
 
 from __future__ import annotations

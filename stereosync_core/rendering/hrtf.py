@@ -1,6 +1,6 @@
 """Head-related impulse responses of the KEMAR manikin in any direction and at any rate.
 
-The bundled set (``assets/kemar.safetensors``, made by ``tools/convert_hrtf.py``) holds minimum-phase responses and the
+The bundled set (``assets/kemar.safetensors``) holds minimum-phase responses and the
 interaural time difference apart: both change smoothly from direction to direction, so that mixing neighbours gives neither the
 comb filtering nor the jumps that mixing the measured responses would (Nam, Abel, Smith, "On the minimum-phase nature of
 head-related transfer functions", AES 125, 2008).

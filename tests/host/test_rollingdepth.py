@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stereosync_core.bench.rollingdepth_folder import TINY, write_folder
+from research.bench.rollingdepth_folder import TINY, write_folder
 from tests.clips import grain, make_clip
 from tests.depth_anything import write_depth_anything
 from tests.host.conftest import run

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from stereosync_core.diffusion.backbone import Backbone
+from stereosync_core.model.backbone import Backbone
 from tests.small_model import diffusion_config, lively
 
 KINDS = {

@@ -1,15 +1,15 @@
 """Stable Audio Open, loaded by us, gives stable-audio-tools' numbers; the same at full size is
-``python -m tools.stable_audio_equality --full``."""
+``python -m research.equality.stable_audio_equality --full``."""
 
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from stereosync_core.diffusion.stable_audio.config import RELEASES
-from stereosync_core.diffusion.stable_audio.model import load_stable_audio
+from research.equality.stable_audio_equality import BOUNDS, compare, reduced
+from stereosync_core.model.stable_audio.config import RELEASES
+from stereosync_core.model.stable_audio.model import load_stable_audio
 from tests.stable_audio_release import release_shapes
-from tools.stable_audio_equality import BOUNDS, compare, reduced
 from tools.stable_audio_reference import EXPECTED, installed, make
 
 

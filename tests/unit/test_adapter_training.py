@@ -8,14 +8,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from stereosync_core.__main__ import main
-from stereosync_core.data import generate as generating
-from stereosync_core.data.generate import generate
-from stereosync_core.diffusion.loader import bundled_folder, load_levels, load_timbre
-from stereosync_core.diffusion.stable_audio.adapter import load_adapter
-from stereosync_core.diffusion.stable_audio.model import load_stable_audio
-from stereosync_core.training.adapter import AdapterTask
-from stereosync_core.training.loop import CHECKPOINT, LoopSettings, curves, train
+from research.__main__ import main
+from research.rooms import generate as generating
+from research.rooms.generate import generate
+from research.training.adapter import AdapterTask
+from research.training.loop import CHECKPOINT, LoopSettings, curves, train
+from stereosync_core.model.loader import bundled_folder, load_levels, load_timbre
+from stereosync_core.model.stable_audio.adapter import load_adapter
+from stereosync_core.model.stable_audio.model import load_stable_audio
 from tests.small_model import write_clap
 from tests.stable_audio_release import write_release
 from tests.unit.test_rooms import pretended

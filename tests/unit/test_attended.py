@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from stereosync_core.diffusion.attended import Attended, attended
-from stereosync_core.diffusion.backbone import Backbone
+from stereosync_core.model.attended import Attended, attended
+from stereosync_core.model.backbone import Backbone
 
 COMMON = {"io_channels": 4, "embed_dim": 128, "depth": 2, "num_heads": 4, "cond_token_dim": 64, "project_cond_tokens": False}
 KINDS = {

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from stereosync_core.conditioning.curve import envelope_of_curve
-from stereosync_core.conditioning.features import compress, envelope_features, latent_count, scene_features
-from stereosync_core.conditioning.motion import picture_motion
-from stereosync_core.conditioning.space import Scene
-from stereosync_core.conditioning.timbre import TimbreEncoder, mel_filters
-from stereosync_core.conditioning.video_envelope import CLASSES, FULL_SCALE, from_classes, to_classes
 from stereosync_core.errors import StereoSyncError
+from stereosync_core.model.conditioning.curve import envelope_of_curve
+from stereosync_core.model.conditioning.features import compress, envelope_features, latent_count, scene_features
+from stereosync_core.model.conditioning.motion import picture_motion
+from stereosync_core.model.conditioning.space import Scene
+from stereosync_core.model.conditioning.timbre import TimbreEncoder, mel_filters
+from stereosync_core.model.conditioning.video_envelope import CLASSES, FULL_SCALE, from_classes, to_classes
 from stereosync_core.scene import DepthSequence, Envelope, Track, Tracks
 
 RATE = 44100 / 2048

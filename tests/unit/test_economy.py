@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from stereosync_core.diffusion.economy import Economy, Reused
-from stereosync_core.diffusion.guidance import guided
 from stereosync_core.errors import StereoSyncError
+from stereosync_core.model.economy import Economy, Reused
+from stereosync_core.model.guidance import guided
 from tests.small_model import diffusion
 from tests.unit.test_generative_model import conditions
 

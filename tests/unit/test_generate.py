@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from stereosync_core.__main__ import main
-from stereosync_core.diffusion.generate import Sampling, decode, generate
-from stereosync_core.diffusion.loader import load_model
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.media.sound import read_sound
 from stereosync_core.media.video import probe
+from stereosync_core.model.generate import Sampling, decode, generate
+from stereosync_core.model.loader import load_model
 from stereosync_core.scene import DepthSequence, Envelope
 from tests.clips import make_clip
 from tests.small_model import FORMS, write_model

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from stereosync_core.__main__ import main
-from stereosync_core.conditioning.timbre import TimbreEncoder
-from stereosync_core.diffusion.folder import save_part
-from stereosync_core.diffusion.latent_levels import LatentLevels
-from stereosync_core.diffusion.stable_audio.adapter import save_adapter
-from stereosync_core.diffusion.stable_audio.model import load_stable_audio
 from stereosync_core.media.sound import read_sound
 from stereosync_core.media.video import probe
+from stereosync_core.model.conditioning.timbre import TimbreEncoder
+from stereosync_core.model.folder import save_part
+from stereosync_core.model.latent_levels import LatentLevels
+from stereosync_core.model.stable_audio.adapter import save_adapter
+from stereosync_core.model.stable_audio.model import load_stable_audio
 from tests.clips import make_clip
 from tests.small_model import lively, write_model
 from tests.stable_audio_release import write_release

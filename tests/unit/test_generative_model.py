@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from stereosync_core.conditioning.features import SceneFeatures
-from stereosync_core.diffusion.guidance import guided, in_windows
-from stereosync_core.diffusion.model import Conditions, StereoSync
 from stereosync_core.errors import StereoSyncError
+from stereosync_core.model.conditioning.features import SceneFeatures
+from stereosync_core.model.guidance import guided, in_windows
+from stereosync_core.model.model import Conditions, StereoSync
 from tests.small_model import FORMS, diffusion, diffusion_config
 
 FRAMES = 24

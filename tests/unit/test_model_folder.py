@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from stereosync_core.diffusion.folder import set_base
-from stereosync_core.diffusion.loader import bundled_folder, load_model, part_folder
 from stereosync_core.errors import StereoSyncError
+from stereosync_core.model.folder import set_base
+from stereosync_core.model.loader import bundled_folder, load_model, part_folder
 from tests.small_model import write_clap, write_model
 
 

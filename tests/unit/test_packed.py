@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from stereosync_core.diffusion.packed import PackedLinear, pack, possible
+from stereosync_core.model.packed import PackedLinear, pack, possible
 
 pytestmark = pytest.mark.skipif(not possible(), reason="this build of torch has no packed layers")
 

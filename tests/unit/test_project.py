@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = [path for folder in ("nodes", "stereosync_core", "tools", "tests") for path in sorted((ROOT / folder).rglob("*.py"))]
+SOURCES = [
+    path
+    for folder in ("nodes", "stereosync_core", "research", "tools", "tests")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+]
 HOST_MODULES = {"comfy", "folder_paths", "server", "execution"}
 HOST_API = {"comfy_api"}
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from stereosync_core.bench.rollingdepth_folder import TINY, write_folder
+from research.bench.rollingdepth_folder import TINY, write_folder
 from stereosync_core.depth.rollingdepth.loader import LINK, load_model, save_empty_prompt
 from stereosync_core.errors import StereoSyncError
 

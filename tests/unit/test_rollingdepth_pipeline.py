@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from stereosync_core.bench.rollingdepth_folder import TINY, write_folder
+from research.bench.rollingdepth_folder import TINY, write_folder
 from stereosync_core.depth.batches import Batches
 from stereosync_core.depth.rollingdepth.alignment import AlignmentOptions
 from stereosync_core.depth.rollingdepth.denoising import denoise_snippets, draw_noise

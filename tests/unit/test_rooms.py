@@ -14,17 +14,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stereosync_core.data import generate as generating
-from stereosync_core.data import shards
-from stereosync_core.data.camera import bearing, screen_azimuth
-from stereosync_core.data.generate import generate
-from stereosync_core.data.mix import engine_gains, place_voices
-from stereosync_core.data.recipe import LEAD, SPLITS, make_plan, plan_archive
-from stereosync_core.data.record import Recording, missing_engine, record
-from stereosync_core.data.room import FLOORS, make_room, textmap
-from stereosync_core.data.rooms import RoomSet
-from stereosync_core.data.wad import Lump, dmx_sound, wad
-from stereosync_core.data.walkers import SPRITES, render_voice, single_steps, sound_lumps
+from research.rooms import generate as generating
+from research.rooms import shards
+from research.rooms.camera import bearing, screen_azimuth
+from research.rooms.generate import generate
+from research.rooms.mix import engine_gains, place_voices
+from research.rooms.recipe import LEAD, SPLITS, make_plan, plan_archive
+from research.rooms.record import Recording, missing_engine, record
+from research.rooms.room import FLOORS, make_room, textmap
+from research.rooms.rooms import RoomSet
+from research.rooms.wad import Lump, dmx_sound, wad
+from research.rooms.walkers import SPRITES, render_voice, single_steps, sound_lumps
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.media.video import probe
 from stereosync_core.rendering.analysis import level_difference, placement_correlation
@@ -248,7 +248,7 @@ def test_a_killed_process_leaves_nothing_that_hinders_the_next(tmp_path, no_engi
     code = (
         "import sys, time\n"
         "from pathlib import Path\n"
-        "from stereosync_core.data import generate as g\n"
+        "from research.rooms import generate as g\n"
         "from tests.unit.test_rooms import pretended\n"
         "def slow(plan):\n    time.sleep(0.3)\n    return pretended(plan)\n"
         "g.SHARD_CLIPS, g.engine.record, g.engine.missing_engine = 2, slow, lambda: None\n"

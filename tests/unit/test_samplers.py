@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from stereosync_core.diffusion.backbone import noised, sound_of
-from stereosync_core.diffusion.guidance import windows
-from stereosync_core.diffusion.samplers import SAMPLERS, dpmpp_2m, euler, heun, schedule
 from stereosync_core.errors import StereoSyncError
+from stereosync_core.model.backbone import noised, sound_of
+from stereosync_core.model.guidance import windows
+from stereosync_core.model.samplers import SAMPLERS, dpmpp_2m, euler, heun, schedule
 
 SPREAD = 0.5
 

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from stereosync_core.conditioning.features import SUBFRAMES, subframe_times
-from stereosync_core.conditioning.target import StereoTarget, stereo_target
-from stereosync_core.diffusion.backbone import sound_of
-from stereosync_core.diffusion.generate import Sampling, generate
-from stereosync_core.diffusion.latent_levels import LatentLevels, decoded_levels, differentiable, levels_of
-from stereosync_core.diffusion.loader import load_model
-from stereosync_core.diffusion.spatial_guidance import SpatialGuidance, corrected, steered
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.metrics.localiser import law_of
+from stereosync_core.model.backbone import sound_of
+from stereosync_core.model.conditioning.features import SUBFRAMES, subframe_times
+from stereosync_core.model.conditioning.target import StereoTarget, stereo_target
+from stereosync_core.model.generate import Sampling, generate
+from stereosync_core.model.latent_levels import LatentLevels, decoded_levels, differentiable, levels_of
+from stereosync_core.model.loader import load_model
+from stereosync_core.model.spatial_guidance import SpatialGuidance, corrected, steered
 from stereosync_core.rendering.analysis import placement_correlation
 from stereosync_core.scene import Envelope, Track, Tracks
 

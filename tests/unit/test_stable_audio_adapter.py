@@ -6,11 +6,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from stereosync_core.conditioning.features import SceneFeatures
-from stereosync_core.diffusion.model import Conditions
-from stereosync_core.diffusion.stable_audio.adapter import SpatialAdapter, identity, load_adapter, save_adapter
-from stereosync_core.diffusion.stable_audio.model import load_stable_audio
 from stereosync_core.errors import StereoSyncError
+from stereosync_core.model.conditioning.features import SceneFeatures
+from stereosync_core.model.model import Conditions
+from stereosync_core.model.stable_audio.adapter import SpatialAdapter, identity, load_adapter, save_adapter
+from stereosync_core.model.stable_audio.model import load_stable_audio
 from tests.small_model import lively
 from tests.stable_audio_release import write_release
 

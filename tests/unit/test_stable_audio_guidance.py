@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from stereosync_core.conditioning.features import SUBFRAMES
-from stereosync_core.conditioning.target import StereoTarget
-from stereosync_core.diffusion.latent_levels import LatentLevels, decoded_levels, levels_of
-from stereosync_core.diffusion.spatial_guidance import Lead, SpatialGuidance, corrected
-from stereosync_core.diffusion.stable_audio.generate import StableAudioSampling, sample_latents
-from stereosync_core.diffusion.stable_audio.model import StableAudio, load_stable_audio
+from stereosync_core.model.conditioning.features import SUBFRAMES
+from stereosync_core.model.conditioning.target import StereoTarget
+from stereosync_core.model.latent_levels import LatentLevels, decoded_levels, levels_of
+from stereosync_core.model.spatial_guidance import Lead, SpatialGuidance, corrected
+from stereosync_core.model.stable_audio.generate import StableAudioSampling, sample_latents
+from stereosync_core.model.stable_audio.model import StableAudio, load_stable_audio
 from tests.stable_audio_release import write_release
 
 FRAMES = 40

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from research.equality.stable_audio_equality import reduced
 from tests.stable_audio_release import write_release
-from tools.stable_audio_equality import reduced
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Loads a small release first, so that imports are done; then says by how much the peak of loading the other one is above what
@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MEASURE = """
 import sys, torch
 from pathlib import Path
-from stereosync_core.diffusion.stable_audio.model import load_stable_audio
+from stereosync_core.model.stable_audio.model import load_stable_audio
 
 def held(what):
     lines = Path("/proc/self/status").read_text().splitlines()

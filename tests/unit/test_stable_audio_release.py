@@ -7,12 +7,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from stereosync_core.diffusion.stable_audio.config import RELEASES, release_config
-from stereosync_core.diffusion.stable_audio.model import load_stable_audio
-from stereosync_core.diffusion.stable_audio.release import open_release
+from research.equality.stable_audio_equality import reduced
 from stereosync_core.errors import StereoSyncError
+from stereosync_core.model.stable_audio.config import RELEASES, release_config
+from stereosync_core.model.stable_audio.model import load_stable_audio
+from stereosync_core.model.stable_audio.release import open_release
 from tests.stable_audio_release import release_shapes, release_weights, sparse_header, write_release
-from tools.stable_audio_equality import reduced
 
 
 @pytest.fixture(scope="module")

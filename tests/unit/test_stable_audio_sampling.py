@@ -7,26 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from stereosync_core.diffusion.guidance import faded
-from stereosync_core.diffusion.stable_audio.conditioners import NumberConditioner
-from stereosync_core.diffusion.stable_audio.generate import (
-    StableAudioSampling,
-    encoded,
-    generate,
-    guided,
-    sample_latents,
-)
-from stereosync_core.diffusion.stable_audio.model import load_stable_audio
-from stereosync_core.diffusion.stable_audio.samplers import (
-    cosine_times,
-    dpmpp_3m_sde,
-    flow_times,
-    pingpong,
-    seeded_noise,
-    starting,
-)
-from stereosync_core.diffusion.stable_audio.text import TextEncoder
 from stereosync_core.errors import StereoSyncError
+from stereosync_core.model.guidance import faded
+from stereosync_core.model.stable_audio.conditioners import NumberConditioner
+from stereosync_core.model.stable_audio.generate import StableAudioSampling, encoded, generate, guided, sample_latents
+from stereosync_core.model.stable_audio.model import load_stable_audio
+from stereosync_core.model.stable_audio.samplers import cosine_times, dpmpp_3m_sde, flow_times, pingpong, seeded_noise, starting
+from stereosync_core.model.stable_audio.text import TextEncoder
 from tests.stable_audio_release import write_release
 
 TEXT = torch.randn(1, 12, 64, generator=torch.Generator().manual_seed(3))

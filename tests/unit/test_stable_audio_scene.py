@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from stereosync_core.diffusion.generate import make_conditions
-from stereosync_core.diffusion.stable_audio import generate as generation
-from stereosync_core.diffusion.stable_audio.adapter import SpatialAdapter
-from stereosync_core.diffusion.stable_audio.conditioners import Told
-from stereosync_core.diffusion.stable_audio.generate import StableAudioSampling, generate, sample_latents
-from stereosync_core.diffusion.stable_audio.guidance import guided
-from stereosync_core.diffusion.stable_audio.model import load_stable_audio
 from stereosync_core.errors import StereoSyncError
+from stereosync_core.model.generate import make_conditions
+from stereosync_core.model.stable_audio import generate as generation
+from stereosync_core.model.stable_audio.adapter import SpatialAdapter
+from stereosync_core.model.stable_audio.conditioners import Told
+from stereosync_core.model.stable_audio.generate import StableAudioSampling, generate, sample_latents
+from stereosync_core.model.stable_audio.guidance import guided
+from stereosync_core.model.stable_audio.model import load_stable_audio
 from stereosync_core.scene import Envelope
 from tests.stable_audio_release import write_release
 from tests.unit.test_conditioning import crossing

@@ -8,17 +8,17 @@ import pytest
 import torch
 from torch import nn
 
-from stereosync_core.conditioning.features import SceneFeatures
-from stereosync_core.diffusion.channel_autoencoder import ChannelAutoencoder, ChannelAutoencoderConfig
-from stereosync_core.diffusion.model import Conditions
+from research.training.degrade import degrade, mirror
+from research.training.diffusion import ownership_loss
+from research.training.loop import CHECKPOINT, LoopSettings, curves, train
+from research.training.losses import level_loss, likelihood_loss
+from research.training.scenes import owners
 from stereosync_core.errors import StereoSyncError
+from stereosync_core.model.channel_autoencoder import ChannelAutoencoder, ChannelAutoencoderConfig
+from stereosync_core.model.conditioning.features import SceneFeatures
+from stereosync_core.model.model import Conditions
 from stereosync_core.rendering.gait import Steps
 from stereosync_core.scene import Track, Tracks
-from stereosync_core.training.degrade import degrade, mirror
-from stereosync_core.training.diffusion import ownership_loss
-from stereosync_core.training.loop import CHECKPOINT, LoopSettings, curves, train
-from stereosync_core.training.losses import level_loss, likelihood_loss
-from stereosync_core.training.scenes import owners
 
 pytest.importorskip("accelerate", reason="training needs accelerate (requirements-train.txt)")
 

@@ -1,0 +1,19 @@
+"""``python -m research COMMAND``: what makes and measures the models."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from stereosync_core.cli import run_command
+
+from .cli import bench, make_rooms, train
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="research", description="Make training data, train models, measure them.")
+    return run_command(parser, (make_rooms, train, bench), argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""The StereoSync model: time of sampling and decoding the walking clip's length, and memory.
+
+Keys: ``sampling_ratio`` - seconds from noise to sound (default steps, guidance on) over the clip's seconds, median of three
+after one to warm up; ``decoding_ratio`` - the decoder's part of it; ``minute_ratio`` - the same for a minute, which goes
+through windows; ``peak_mib`` and ``peak_mib_minute`` - peak resident memory of the process after each.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .memory import peak_mib
+
+THREADS = 2
+
+
+def measure(quick: bool = False) -> dict[str, Any]:
+    """About a minute, in a process of its own; ``quick`` leaves out the minute-long clip."""
+    command = [sys.executable, "-m", "research.bench.generate", str(int(quick))]
+    root = Path(__file__).resolve().parents[2]
+    return json.loads(subprocess.run(command, cwd=root, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
+
+
+def child(quick: bool) -> dict[str, Any]:
+    """What is measured, in this process."""
+    import torch
+
+    from stereosync_core.assets import WALKING_CLIP, asset_path
+    from stereosync_core.media.video import probe
+    from stereosync_core.model.generate import Sampling, decode, generate
+    from stereosync_core.model.loader import load_model
+    from stereosync_core.scene import Envelope, Track, Tracks
+
+    torch.set_num_threads(THREADS)
+    model, length = load_model(), probe(asset_path(WALKING_CLIP)).duration
+
+    def run(seconds: float) -> float:
+        times = np.arange(0, seconds, 0.1)
+        left = 0.4 + 0.4 * np.sin(times)
+        boxes = np.stack([left, np.full_like(left, 0.2), left + 0.2, np.full_like(left, 0.9)], axis=1)
+        tracks = Tracks((Track(1, "person", times, boxes),), seconds)
+        began = time.perf_counter()
+        generate(model, tracks, envelope=Envelope(0.05 * np.abs(np.sin(6 * times)), times), options=Sampling())
+        return time.perf_counter() - began
+
+    run(length)
+    took = statistics.median(run(length) for _ in range(3))
+    figures = {"steps": Sampling().steps, "sampling_ratio": round(took / length, 3)}
+    latents = torch.randn((1, model.autoencoder.latent_channels, int(length * model.latent_rate)))
+    began = time.perf_counter()
+    decode(model.autoencoder, latents, round(length * model.sample_rate))
+    figures |= {"decoding_ratio": round((time.perf_counter() - began) / length, 3), "peak_mib": peak_mib()}
+    if not quick:
+        figures |= {"minute_ratio": round(run(60.0) / 60, 3), "peak_mib_minute": peak_mib()}
+    return figures
+
+
+if __name__ == "__main__":
+    print(json.dumps(child(sys.argv[1] == "1")))

@@ -1,0 +1,168 @@
+"""The main path: clip in, clip with placed footsteps out.
+
+Keys: ``walking_clip_ratio`` - time of the whole ``render`` of the bundled clip, in a warm process, over the clip's length;
+``peak_mib_1min`` and ``peak_mib_10min`` - peak resident memory of a process that takes a generated 1080p30 clip through decode,
+depth and tracking; ``mux_vs_ffmpeg`` - time of the muxer over that of ``ffmpeg -c:v copy`` with the same clip and sound.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from stereosync_core.assets import WALKING_CLIP, asset_path
+from stereosync_core.media.mux import mux
+from stereosync_core.media.sound import Sound, write_sound
+from stereosync_core.media.video import frames, probe
+
+REPEATS = 5
+
+
+def measure(quick: bool = False) -> dict[str, Any]:
+    """Run all of it; about ten minutes on two cores, most of them for the ten-minute clip, which ``quick`` leaves out."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        figures: dict[str, Any] = walking_clip(folder)
+        minute = folder / "minute.mp4"
+        make_clip(minute)
+        figures["peak_mib_1min"] = peak_memory(minute)
+        if not quick:
+            ten = folder / "ten.mp4"
+            repeat_clip(minute, ten, 10)
+            figures["peak_mib_10min"] = peak_memory(ten)
+            figures["peak_10min_vs_1min"] = round(figures["peak_mib_10min"] / figures["peak_mib_1min"], 3)
+        figures["mux_vs_ffmpeg"] = mux_against_ffmpeg(minute, folder)
+    return figures
+
+
+def walking_clip(folder: Path) -> dict[str, Any]:
+    """Time of ``render`` on the bundled clip over its length: the median of three runs after one to warm up."""
+    # imported here because the command line imports this module
+    from stereosync_core.__main__ import main
+
+    clip = asset_path(WALKING_CLIP)
+    length = probe(clip).duration
+    took = []
+    for turn in range(4):
+        began = time.perf_counter()
+        code = main(["render", str(clip), "-o", str(folder / "out.mp4"), "--surface", "grass", "--quiet"])
+        if code != 0:
+            raise RuntimeError(f"render ended with {code}")
+        if turn > 0:
+            took.append(time.perf_counter() - began)
+    return {"walking_clip_ratio": round(statistics.median(took) / length, 3), "walking_clip_seconds": round(length, 3)}
+
+
+def make_clip(path: Path, seconds: int = 60, width: int = 1920, height: int = 1080, rate: int = 30) -> None:
+    """A 1080p clip of ``seconds``: the bundled clip's frames at that size, to and fro, so that there is someone to track."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=rate, options={"preset": "ultrafast", "crf": "23", "g": "60"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        count = 0
+        while count < seconds * rate:
+            for _, image in frames(asset_path(WALKING_CLIP), size=(width, height)):
+                frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+                frame.pts, frame.time_base = count, Fraction(1, rate)
+                container.mux(stream.encode(frame))
+                count += 1
+                if count == seconds * rate:
+                    break
+        container.mux(stream.encode(None))
+
+
+def repeat_clip(source: Path, path: Path, times: int) -> None:
+    """The same packets ``times`` over."""
+    with av.open(str(path), "w") as output:
+        shift, stream = 0, None
+        for _ in range(times):
+            with av.open(str(source)) as container:
+                template = container.streams.video[0]
+                stream = stream or output.add_stream_from_template(template)
+                length = 0
+                for packet in container.demux(template):
+                    if packet.dts is None or packet.pts is None:
+                        continue
+                    length = max(length, packet.pts + (packet.duration or 0))
+                    packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+                    packet.stream = stream
+                    output.mux(packet)
+                shift += length
+
+
+ANALYSE = """
+import json, sys
+from pathlib import Path
+from stereosync_core.depth.small import estimate_depth
+from stereosync_core.tracking.small import track_video
+depth = estimate_depth(sys.argv[1])
+tracks = track_video(sys.argv[1], max_tracks=0)
+status = Path("/proc/self/status")
+if status.exists():  # Linux: getrusage would begin with the memory of the process that started this one
+    peak = int(status.read_text().split("VmHWM:")[1].split()[0]) / 1024
+else:
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 * 1024 if sys.platform == "darwin" else 1024)
+print(json.dumps({"mib": peak, "maps": len(depth.times), "tracks": len(tracks)}))
+"""
+
+
+def peak_memory(clip: Path) -> float:
+    """Peak resident memory in MiB of a fresh process that decodes, estimates depth and tracks."""
+    root = Path(__file__).resolve().parents[2]
+    output = subprocess.run(
+        [sys.executable, "-c", ANALYSE, str(clip)], cwd=root, check=True, capture_output=True, text=True
+    ).stdout
+    return round(json.loads(output)["mib"], 1)
+
+
+def mux_against_ffmpeg(clip: Path, folder: Path) -> float | None:
+    """Our muxer's time over ffmpeg's, both copying the picture and encoding the same sound to AAC; None without ffmpeg."""
+    ffmpeg = shutil.which("ffmpeg")
+    if ffmpeg is None:
+        return None
+    rate, length = 48000, probe(clip).duration
+    noise = np.random.default_rng(0).standard_normal((2, round(length * rate))).astype(np.float32) * 0.1
+    sound = Sound(noise, rate)
+    wave = folder / "sound.wav"
+    write_sound(wave, sound)
+    command = [
+        ffmpeg,
+        "-y",
+        "-loglevel",
+        "error",
+        "-i",
+        str(clip),
+        "-i",
+        str(wave),
+        "-map",
+        "0:v",
+        "-map",
+        "1:a",
+        "-c:v",
+        "copy",
+    ]
+    command += ["-c:a", "aac", "-b:a", "192k", "-movflags", "+faststart", str(folder / "theirs.mp4")]
+    ours, theirs = [], []
+    for _ in range(REPEATS):
+        ours.append(_timed(lambda: mux(clip, sound, folder / "ours.mp4", codec="aac")))
+        theirs.append(_timed(lambda: subprocess.run(command, check=True)))
+    return round(statistics.median(ours) / statistics.median(theirs), 3)
+
+
+def _timed(work: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began

@@ -1,0 +1,253 @@
+"""Sampling with Stable Audio Open 1.0 at full size on the CPU: stable-audio-tools' own loop, ComfyUI's sampler, and ours.
+
+All run in this one process on the same random weights, noise and conditions: text, seconds and the spatial tokens that the
+paper has (8 depth maps, 240 numbers of boxes and one embedding for 2 seconds), under guidance. Called by ``bench sampler``,
+which makes the packages of requirements-reference.txt visible.
+
+    python -m research bench sampler --json
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import copy
+import io
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from research.bench.memory import peak_mib
+from research.equality.stable_audio_equality import reduced
+from stereosync_core.model.economy import FAST, Economy
+from stereosync_core.model.packed import pack
+from stereosync_core.model.stable_audio.conditioners import Told
+from stereosync_core.model.stable_audio.config import release_config, understood
+from stereosync_core.model.stable_audio.guidance import guided
+from stereosync_core.model.stable_audio.model import StableAudio
+from stereosync_core.model.stable_audio.precision import in_precision
+from stereosync_core.model.stable_audio.samplers import cosine_times, dpmpp_3m_sde, starting
+from tools.environment import prepare
+from tools.stable_audio_reference import build
+
+CFG, SEED, TEXT = 7.0, 3, 128
+#: Seconds of sound -> steps that are timed, and rounds of which the median counts.
+LENGTHS = {2: (8, 3), 10: (3, 1)}
+
+
+class GivenNoise:
+    """Noise of a step, the same for every sampler: in place of the Brownian trees of both k-diffusions."""
+
+    def __init__(self, x: Tensor, *_: Any, **__: Any):
+        self.generator, self.shape = torch.Generator().manual_seed(SEED), x.shape
+
+    def __call__(self, *_: Any) -> Tensor:
+        return torch.randn(self.shape, generator=self.generator)
+
+
+class Conditions:
+    """What all are told of ``seconds`` of sound."""
+
+    def __init__(self, reference: Any, seconds: int):
+        generator = torch.Generator().manual_seed(SEED)
+        conditioners = reference.conditioner.conditioners
+        width = conditioners["seconds_total"].output_dim
+        spatial = seconds * (4 + 30 * 4) + 1
+        self.seconds = seconds
+        self.frames = seconds * 44100 // 2048
+        # spatial tokens stand behind the text's: attention knows no order
+        self.text = torch.randn((1, TEXT + spatial, width), generator=generator)
+        self.start = conditioners["seconds_start"]([0.0], device="cpu")[0]
+        self.total = conditioners["seconds_total"]([float(seconds)], device="cpu")[0]
+        times = torch.cat([self.start, self.total], dim=1)
+        self.globally = times.flatten(1)
+        self.told = Told(torch.cat([self.text, times], dim=1), self.globally)
+        # ComfyUI leads away from an empty text, but not from the seconds
+        self.against = Told(self.told.tokens, self.globally, torch.cat([torch.zeros_like(self.text), times], dim=1))
+        torch.manual_seed(SEED)
+        self.noise = torch.randn((1, reference.io_channels, self.frames))
+
+
+def reference_loop(reference: Any, told: Conditions, steps: int) -> Tensor:
+    """stable-audio-tools' generate_diffusion_cond, without its decoder."""
+    from stable_audio_tools.inference.generation import generate_diffusion_cond
+
+    tensors = {"prompt": (told.text, torch.ones(told.text.shape[:2]))}
+    for name, value in (("seconds_start", told.start), ("seconds_total", told.total)):
+        tensors[name] = (value, torch.ones((1, 1)))
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        return generate_diffusion_cond(
+            reference,
+            steps=steps,
+            cfg_scale=CFG,
+            conditioning_tensors=tensors,
+            sample_size=told.frames * 2048,
+            seed=SEED,
+            device="cpu",
+            sampler_type="dpmpp-3m-sde",
+            sigma_min=0.3,
+            sigma_max=500,
+            return_latents=True,
+        )
+
+
+def our_loop(model: StableAudio, conditions: Told, told: Conditions, steps: int, economy: Economy) -> Tensor:
+    """Our sampler, from the same noise."""
+    times, dtype = cosine_times(steps), model.place[1]
+    parts = (conditions.tokens, conditions.globally, conditions.against)
+    velocity = guided(model, Told(*(None if part is None else part.to(dtype) for part in parts)), CFG, economy=economy)
+    return dpmpp_3m_sde(velocity, starting(told.noise, times[0], "v"), times, noise=GivenNoise(told.noise))
+
+
+def host_loop(patcher: Any, told: Conditions, steps: int) -> Tensor:
+    """ComfyUI's own sampler, as its KSampler node runs it, with the same noise levels."""
+    import comfy.sample
+    import comfy.samplers
+
+    sigmas = torch.cat([torch.logspace(*(torch.tensor([500.0, 0.3]).log10().tolist()), steps), torch.zeros(1)])
+    positive, negative = (
+        [[text, {"seconds_start": 0.0, "seconds_total": float(told.seconds)}]]
+        for text in (told.text, torch.zeros_like(told.text))
+    )
+    sampler = comfy.samplers.ksampler("dpmpp_3m_sde")
+    with contextlib.redirect_stderr(io.StringIO()):
+        return comfy.sample.sample_custom(
+            patcher, told.noise, CFG, sampler, sigmas, positive, negative, torch.zeros_like(told.noise), disable_pbar=True
+        )
+
+
+def host_model(reference: Any, comfyui: Path) -> Any:
+    """The host's MODEL, loaded as its checkpoint loader does, with the reference's weights in place of copies."""
+    sys.path.insert(0, str(comfyui))
+    from comfy.cli_args import args
+
+    args.cpu = True
+    import comfy.k_diffusion.sampling
+    import comfy.sd
+
+    weights = reference.model.model.state_dict()
+    state = {f"model.model.{key}": value for key, value in weights.items()}
+    state |= {f"conditioner.{key}": value for key, value in reference.conditioner.state_dict().items()}
+    patcher = comfy.sd.load_state_dict_guess_config(state, output_vae=False, output_clip=False)[0]
+    for key, value in patcher.model.diffusion_model.named_parameters():
+        value.data = weights[key]
+    comfy.k_diffusion.sampling.BrownianTreeNoiseSampler = GivenNoise
+    return patcher
+
+
+def our_model(reference: Any, config: dict) -> StableAudio:
+    """Ours with the reference's weights, which are not copied; its autoencoder has none."""
+    with torch.device("meta"):
+        model = StableAudio(understood(config, Path("the release")), "the release")
+    model.backbone.dit.load_state_dict(reference.model.model.state_dict(), assign=True)
+    return model.eval().requires_grad_(False)
+
+
+def seconds_of(run: Callable[[], Tensor], rounds: int) -> tuple[float, Tensor]:
+    """Median time of a run, and what it made."""
+    times, made = [], torch.zeros(0)
+    for _ in range(rounds):
+        began = time.perf_counter()
+        made = run()
+        times.append(time.perf_counter() - began)
+    return statistics.median(times), made
+
+
+def gigamacs(run: Callable[[], Tensor]) -> float:
+    """Billions of multiply-adds of a run."""
+    with FlopCounterMode(display=False) as counter:
+        run()
+    return round(counter.get_total_flops() / 2e9, 1)
+
+
+def off(a: Tensor, b: Tensor) -> float:
+    return float((a - b).abs().max() / b.abs().max())
+
+
+@torch.no_grad()
+def measure(lengths: dict[int, tuple[int, int]], comfyui: Path, narrow: bool = False) -> dict[str, Any]:
+    """See the head of ``research/bench/sampler.py`` for the keys."""
+    import k_diffusion
+
+    k_diffusion.sampling.BrownianTreeNoiseSampler = GivenNoise
+    config = reduced("open_1_0") if narrow else release_config("open_1_0")
+    reference = build(config)
+    for name, value in reference.state_dict().items():
+        if name.endswith("norm.beta"):  # zero in the release, and the host has no place for them
+            value.zero_()
+    told = {seconds: Conditions(reference, seconds) for seconds in lengths}
+    ours = our_model(reference, config)
+    rows: dict[str, dict[str, float]] = {}
+    macs: dict[str, dict[str, float]] = {}
+    made: dict[str, dict[int, Tensor]] = {}
+
+    def run(name: str, sample: Callable[[Conditions, int], Tensor], counted: bool = False) -> None:
+        for seconds, (steps, rounds) in lengths.items():
+            took, sound = seconds_of(lambda s=seconds, n=steps: sample(told[s], n), rounds)
+            rows.setdefault(name, {})[f"{seconds}s"] = took / steps
+            made.setdefault(name, {})[seconds] = sound
+            if counted:
+                many, few = (gigamacs(lambda s=seconds, n=n: sample(told[s], n)) for n in (3, 2))
+                macs.setdefault(name, {})[f"{seconds}s"] = round(many - few, 1)
+
+    def exact(each: Conditions, steps: int) -> Tensor:
+        return our_loop(ours, each.told, each, steps, Economy())
+
+    our_loop(ours, told[2].told, told[2], 1, Economy())  # to warm up
+    run("stable_audio_tools", lambda each, steps: reference_loop(reference, each, steps), counted=True)
+    run("exact, layers not packed", exact, counted=True)
+    patcher = None if narrow else host_model(reference, comfyui)
+    if patcher is not None:
+        run("host", lambda each, steps: host_loop(patcher, each, steps), counted=True)
+    pack(ours)
+    our_loop(ours, told[2].told, told[2], 1, Economy())
+    run("exact", exact)
+    run("exact, as the host guides", lambda each, steps: our_loop(ours, each.against, each, steps, Economy()))
+    for layer in ours.modules():
+        layer.__dict__.pop("_kept", None)
+    half = copy.deepcopy(ours.backbone)
+    ours.backbone = half
+    in_precision(ours.backbone, torch.bfloat16)
+    our_loop(ours, told[2].told, told[2], 1, FAST)
+    run("fast", lambda each, steps: our_loop(ours, each.told, each, steps, FAST))
+
+    def over(name: str, other: str) -> dict[str, float]:
+        return {key: round(rows[name][key] / value, 2) for key, value in rows[other].items()}
+
+    figures: dict[str, Any] = {
+        "exact_vs_stable_audio_tools": over("stable_audio_tools", "exact"),
+        "unpacked_vs_stable_audio_tools": over("stable_audio_tools", "exact, layers not packed"),
+        "fast_vs_stable_audio_tools": over("stable_audio_tools", "fast"),
+        "max_difference": max(off(made["exact"][key], value) for key, value in made["stable_audio_tools"].items()),
+        "fast_difference": max(off(made["fast"][key], value) for key, value in made["stable_audio_tools"].items()),
+        "seconds_a_step": {name: {key: round(value, 3) for key, value in row.items()} for name, row in rows.items()},
+        "gigamacs_a_step": macs,
+        "peak_mib": peak_mib(),
+    }
+    if patcher is not None:
+        figures["exact_vs_host"] = over("host", "exact, as the host guides")
+        pairs = zip(made["exact, as the host guides"].values(), made["host"].values(), strict=True)
+        figures["max_difference_to_host"] = max(off(a, b) for a, b in pairs)
+    return figures
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser("sampler_bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--narrow", action="store_true", help="a small width, without the host: whether the bench itself works")
+    arguments = parser.parse_args()
+    torch.set_num_threads(2)
+    lengths = {2: (2, 1)} if arguments.narrow else LENGTHS
+    print(json.dumps(measure(lengths, prepare().comfyui, arguments.narrow)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,202 @@
+"""MASA: time of a 1080p frame by stage, its deformable convolution against torchvision's, and memory over a clip's length.
+
+Keys: ``embed_ms`` - the whole embedding step of one frame with boxes on all four levels, random weights, the best of several
+turns; ``prepare_ms`` to ``head_ms`` - its stages; ``embed_vs_torchvision`` - the released step (torchvision's deformable
+convolution, all levels, offsets and masks) over ours, turn and turn about; ``embed_vs_torchvision_one_level`` - the same with
+boxes on one level alone, as in most clips; ``embed_vs_operator`` - as the first, but with the operator exchanged and nothing
+else changed; ``max_difference`` - largest difference of the embeddings; ``detect_ms`` - the bundled detector; ``track_ms`` -
+association of 20 boxes; ``peak_mib_short`` and ``peak_mib_long`` - peak resident memory of a process that tracks a generated
+1080p clip of 10 s and of 60 s, 2 frames a second.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from stereosync_core.tracking.found import SmallFinder
+from stereosync_core.tracking.masa import adapter
+from stereosync_core.tracking.masa.loader import build_masa
+from stereosync_core.tracking.masa.model import LONG_SIDE, Masa, prepare
+from stereosync_core.tracking.masa.roi import roi_features
+from stereosync_core.tracking.masa.tracker import TaoTracker
+
+from .path import make_clip, repeat_clip
+
+THREADS = 2
+TURNS = 5
+
+
+def measure(quick: bool = False) -> dict[str, Any]:
+    """Run all of it, about three minutes on two cores; ``quick`` leaves out the long clip."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(min(THREADS, threads))
+    try:
+        figures = {"threads": torch.get_num_threads(), **embedding(), **others()}
+    finally:
+        torch.set_num_threads(threads)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        make_clip(folder / "short.mp4", seconds=10)
+        figures["peak_mib_short"] = peak_memory(folder / "short.mp4")
+        if not quick:
+            repeat_clip(folder / "short.mp4", folder / "long.mp4", 6)
+            figures["peak_mib_long"] = peak_memory(folder / "long.mp4")
+            figures["peak_long_vs_short"] = round(figures["peak_mib_long"] / figures["peak_mib_short"], 3)
+    return figures
+
+
+def random_model() -> Masa:
+    """The network with weights of the size that trained ones have."""
+    torch.manual_seed(0)
+    model = Masa()
+    for name, value in model.state_dict().items():
+        if value.dim() > 1 and "running" not in name:
+            value.normal_(0, value[0].numel() ** -0.5)
+    return build_masa(model.state_dict())
+
+
+@torch.inference_mode()
+def embedding() -> dict[str, Any]:
+    """The embedding step of one frame, by stage and against torchvision's operator."""
+    model = random_model()
+    frame = np.random.default_rng(0).integers(0, 255, (1080, 1920, 3), dtype=np.uint8)
+    boxes = np.array([[100, 100, 100 + side, 100 + side] for side in (60, 100, 250, 300, 600, 900)], dtype=np.float64)
+    pixels, scale = prepare(frame[None], LONG_SIDE)
+    pyramid, fusion = model.masa_adapter
+    stages = model.backbone(pixels)
+    levels = pyramid(stages)
+    rois = torch.cat([torch.zeros(len(boxes), 1), torch.from_numpy(boxes * np.array([*scale, *scale])).float()], dim=1)
+    fused = fusion(levels, range(4))
+    few = boxes[2:4]
+    took: dict[str, list[float]] = {name: [] for name in ("ours", "ours_few", "released", "released_few", "operator")}
+    for _ in range(TURNS):
+        took["ours"].append(timed(lambda: model.embed([frame], [boxes])))
+        took["ours_few"].append(timed(lambda: model.embed([frame], [few])))
+        with operator_of_torchvision():
+            took["operator"].append(timed(lambda: model.embed([frame], [boxes])))
+        with operator_of_torchvision(), all_maps():
+            took["released"].append(timed(lambda: released(model, frame, boxes)))
+            took["released_few"].append(timed(lambda: released(model, frame, few)))
+    least = {name: min(times) for name, times in took.items()}
+    with operator_of_torchvision(), all_maps():
+        reference = released(model, frame, boxes)
+    return {
+        "embed_ms": round(least["ours"], 1),
+        "embed_vs_torchvision": round(least["released"] / least["ours"], 2),
+        "embed_vs_torchvision_one_level": round(least["released_few"] / least["ours_few"], 2),
+        "embed_vs_operator": round(least["operator"] / least["ours"], 2),
+        "max_difference": float(np.abs(model.embed([frame], [boxes])[0] - reference).max()),
+        "prepare_ms": best(lambda: prepare(frame[None], LONG_SIDE)),
+        "backbone_ms": best(lambda: model.backbone(pixels)),
+        "pyramid_ms": best(lambda: pyramid(stages)),
+        "fusion_ms": best(lambda: fusion(levels, range(4))),
+        "head_ms": best(lambda: model.track_head(roi_features(fused[:4], rois))),
+        "embed_one_level_ms": round(least["ours_few"], 1),
+    }
+
+
+def released(model: Masa, frame: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """The embeddings, with every level computed as in the release."""
+    pixels, scale = prepare(frame[None], LONG_SIDE)
+    pyramid, fusion = model.masa_adapter
+    levels = pyramid(model.backbone(pixels))
+    for block in fusion.dyhead_blocks:
+        levels = block(levels, range(len(levels)))
+    rois = torch.from_numpy(boxes * np.array([*scale, *scale])).float()
+    return model.track_head(roi_features(levels[:4], torch.cat([torch.zeros(len(boxes), 1), rois], dim=1))).numpy()
+
+
+def others() -> dict[str, Any]:
+    """What else a frame takes."""
+    frame = np.random.default_rng(0).integers(0, 255, (1080, 1920, 3), dtype=np.uint8)
+    finder = SmallFinder("person")
+    rng = np.random.default_rng(1)
+    corner = rng.uniform(0, 800, (20, 2))
+    boxes, looks = np.concatenate([corner, corner + 90], axis=1), rng.standard_normal((20, 256)).astype(np.float32)
+    tracker, now = TaoTracker(), iter(np.arange(1000) / 10)
+    return {
+        "detect_ms": best(lambda: finder.find([0.0], [frame])),
+        "track_ms": best(lambda: tracker.update(next(now), boxes, None, ["a"] * 20, looks)),
+    }
+
+
+@contextmanager
+def all_maps() -> Iterator[None]:
+    """The network with all 81 channels of offsets and masks computed on every level, as in the release."""
+
+    def maps(block, x, sizes):
+        whole = block.spatial_conv_offset(x)
+        result = {}
+        for branch, (height, width) in sizes.items():
+            parts = [whole[:, start : start + count].flatten(1) for start, count in zip(branch, (18, 9), strict=True)]
+            offset, mask = (part[:, : part.shape[1] // (x.shape[2] * x.shape[3]) * height * width] for part in parts)
+            result[branch] = offset.view(-1, 18, height, width), mask.view(-1, 9, height, width)
+        return result
+
+    ours = adapter.FusionBlock.sampling_maps
+    adapter.FusionBlock.sampling_maps = maps  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        adapter.FusionBlock.sampling_maps = ours
+
+
+@contextmanager
+def operator_of_torchvision() -> Iterator[None]:
+    """The network with torchvision's deformable convolution in place of ours."""
+    from torchvision.ops import deform_conv2d
+
+    def operator(x, offset, mask, weight, stride=1):
+        x, offset, mask, weight = (value.contiguous() for value in (x, offset, mask, weight))
+        return deform_conv2d(x, offset, weight, stride=stride, padding=1, mask=mask)
+
+    ours = adapter.deformable_convolution
+    adapter.deformable_convolution = operator
+    try:
+        yield
+    finally:
+        adapter.deformable_convolution = ours
+
+
+def timed(work: Callable[[], Any]) -> float:
+    """Milliseconds that ``work`` takes."""
+    began = time.perf_counter()
+    work()
+    return (time.perf_counter() - began) * 1000
+
+
+def best(work: Callable[[], Any]) -> float:
+    """The least of several turns: others on the machine only ever add time."""
+    return round(min(timed(work) for _ in range(TURNS)), 1)
+
+
+TRACK = """
+import json, sys
+import torch
+torch.set_num_threads(2)
+from research.bench.memory import peak_mib
+from research.bench.tracking import random_model
+from stereosync_core.tracking.found import SmallFinder
+from stereosync_core.tracking.masa.clip import track_video
+tracks = track_video(sys.argv[1], random_model(), SmallFinder("person"), rate=2.0, long_side=512)
+print(json.dumps({"mib": peak_mib(), "tracks": len(tracks)}))
+"""
+
+
+def peak_memory(clip: Path) -> float:
+    """Peak resident memory in MiB of a fresh process that tracks a clip."""
+    root = Path(__file__).resolve().parents[2]
+    command = [sys.executable, "-c", TRACK, str(clip)]
+    output = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
+    return json.loads(output)["mib"]

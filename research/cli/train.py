@@ -1,0 +1,100 @@
+"""``train``: train a part of the bundled model on walking rooms; the same command goes on after a stop."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import time
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from stereosync_core.cli.sound_sources import is_release
+from stereosync_core.errors import StereoSyncError
+from stereosync_core.files import read_object
+from stereosync_core.model.folder import set_base
+
+from .make_rooms import default_folder
+
+CONFIGS = Path(__file__).resolve().parents[1] / "training" / "configs"
+#: Module and class of each part's task, beside the training loop.
+TASKS = {
+    "autoencoder": ("autoencoder", "AutoencoderTask"),
+    "diffusion": ("diffusion", "DiffusionTask"),
+    "adapter": ("adapter", "AdapterTask"),
+    "timbre": ("timbre", "TimbreTask"),
+    "envelope": ("envelope", "EnvelopeTask"),
+    "levels": ("levels", "LevelsTask"),
+}
+
+
+def add(subparsers: Any) -> None:
+    parser = subparsers.add_parser("train", help="train a part of the bundled model", description=__doc__)
+    parser.set_defaults(run=run)
+    parser.add_argument("part", choices=list(TASKS))
+    parser.add_argument("--config", type=Path, help="JSON; default: the bundled model's own")
+    parser.add_argument("--rooms", type=Path, metavar="DIR", help="folder of the splits (default: make-rooms' own)")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="the model's folder, with the parts trained before"
+    )
+    parser.add_argument(
+        "--base",
+        type=Path,
+        metavar="DIR",
+        help="another model's folder that lends the parts which --out has not; for an adapter, Stable Audio Open; for levels, "
+        "either",
+    )
+    parser.add_argument(
+        "--t5", type=Path, metavar="DIR", help="for an adapter: folder of T5 base, which reads the config's prompt"
+    )
+    parser.add_argument("--steps", type=int, help="instead of the config's")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.add_argument("--json", action="store_true", help="print what was done as JSON")
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    from ..training.loop import LoopSettings, curves, train
+
+    try:
+        import accelerate  # noqa: F401
+    except ImportError as error:
+        raise StereoSyncError("Training needs accelerate; run: pip install -r requirements-train.txt") from error
+    started = time.perf_counter()
+    path = arguments.config or CONFIGS / f"{arguments.part}.json"
+    config = read_object(path, "Config", "give a training's JSON file, such as those in research/training/configs")
+    if config.get("task") != arguments.part:
+        raise StereoSyncError(f"Config: '{path}' is for training '{config.get('task')}', not '{arguments.part}'.")
+    loop = dict(config.get("loop", {}))
+    if arguments.steps:
+        loop["steps"] = arguments.steps
+    try:
+        settings = LoopSettings(**loop)
+    except TypeError as error:
+        raise StereoSyncError(f"Config: 'loop' of '{path}' has wrong entries ({error}).") from error
+    module, name = TASKS[arguments.part]
+    kind = getattr(importlib.import_module(f"..training.{module}", __package__), name)
+    more = {}
+    if arguments.part == "adapter":
+        more = {"base": arguments.base, "t5": arguments.t5}
+    elif arguments.t5 is not None:
+        raise StereoSyncError(f"--t5 is for training an adapter, not '{arguments.part}'; leave it out.")
+    elif arguments.part == "levels" and is_release(arguments.base):
+        more = {"base": arguments.base}
+    elif arguments.base is not None:
+        set_base(arguments.out, arguments.base)
+    task = kind(config, arguments.rooms or default_folder(), arguments.out, **more)
+    folder = arguments.out / f"training-{path.stem}"
+    with tqdm(total=settings.steps, desc=arguments.part, unit="step", disable=arguments.quiet or arguments.json) as bar:
+
+        def progress(done: int, total: int, losses: dict[str, float]) -> None:
+            bar.update(done - bar.n)
+            bar.set_postfix({key: f"{value:.3f}" for key, value in losses.items()}, refresh=False)
+
+        try:
+            network = train(task, settings, folder, progress=progress)
+        except KeyboardInterrupt as error:
+            raise StereoSyncError("Training: stopped; the same command goes on from the last checkpoint.") from error
+    task.save(network, arguments.out)
+    last = (curves(folder) or [{}])[-1]
+    return {"out": str(arguments.out), "seconds": round(time.perf_counter() - started, 1)} | last

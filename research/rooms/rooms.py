@@ -1,0 +1,249 @@
+"""Reading walking rooms: clips with their truth."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from stereosync_core.errors import StereoSyncError
+from stereosync_core.media.mux import mux
+from stereosync_core.media.sound import Sound
+from stereosync_core.rendering.footsteps import render_footsteps
+from stereosync_core.rendering.gait import Steps
+from stereosync_core.scene import DepthSequence, Track, Tracks
+
+from .camera import bearing, screen_azimuth
+from .mix import engine_gains, place_voices
+from .record import DEPTH_EVERY, FRAME_EVERY, HEIGHT, WIDTH
+from .shards import MANIFEST, decode_sound, decode_video, read_manifest, sha256
+from .walkers import RATE, TICS_PER_SECOND
+
+#: Metres that one step of the stored depth stands for.
+DEPTH_STEP = 0.2265
+_NEAREST_DEPTH = 0.5  # metres; keeps the inverse finite
+
+
+@dataclass(frozen=True)
+class RoomClip:
+    """One clip. T tics of 1/35 s, W walkers, N = T * 1260 samples at 44.1 kHz.
+
+    :param times: seconds ``[T]`` that boxes, places and visibility stand for.
+    :param tracks: true boxes at all tics at which a walker is seen; track ``w + 1`` is walker w, who may have no track at all.
+    :param sound: float32 ``[2, N]``, the engine's own mix.
+    :param steps: of each walker, on screen or not.
+    :param azimuth: ``[W, T]`` in -1..1 of the frame; held at the edge beyond which a walker is.
+    :param bearing: radians ``[W, T]`` to the right of the camera's axis, -pi..pi.
+    :param distance: metres ``[W, T]``.
+    :param visible: bool ``[W, T]``.
+    :param metres: float32 ``[D, 60, 80]``, the depth maps' distances along the camera's axis; 28.8 = that far or farther.
+    :param camera: ``[T, 3]``: place in metres, and the angle in radians that it looks at.
+    :param places: metres ``[W, T, 2]``.
+    :param surface: what the floor sounds like.
+    :param camera_kind: ``fixed``, ``pan`` or ``follow``.
+    :param facts: everything else of the plan: seeds, shoes, weights, textures.
+    """
+
+    number: int
+    times: np.ndarray
+    tracks: Tracks
+    sound: np.ndarray
+    steps: tuple[Steps, ...]
+    azimuth: np.ndarray
+    bearing: np.ndarray
+    distance: np.ndarray
+    visible: np.ndarray
+    metres: np.ndarray
+    camera: np.ndarray
+    places: np.ndarray
+    surface: str
+    camera_kind: str
+    facts: dict[str, Any]
+    _video: bytes = field(repr=False)
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return len(self.times) / TICS_PER_SECOND
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Sound seed of each walker."""
+        return tuple(row["sound_seed"] for row in self.facts["walkers"])
+
+    @property
+    def steps_visible(self) -> tuple[np.ndarray, ...]:
+        """For each walker, bool ``[N]``: at which steps they are seen."""
+        tics = (np.rint(own.times * TICS_PER_SECOND).astype(int) for own in self.steps)
+        return tuple(seen[own] for seen, own in zip(self.visible, tics, strict=True))
+
+    @property
+    def all_visible(self) -> bool:
+        """Whether every walker is seen at every one of their steps: nothing sounds that is not in the picture."""
+        return all(bool(seen.all()) for seen in self.steps_visible)
+
+    @property
+    def depth(self) -> DepthSequence:
+        """Five maps a second of 60 x 80, 1 = near: inverse distance between the clip's 1st and 99th percentile, as Small Depth
+        gives it."""
+        inverse = 1.0 / np.maximum(self.metres, _NEAREST_DEPTH)
+        low, high = np.quantile(inverse, [0.01, 0.99])
+        maps = np.clip((inverse - low) / max(float(high - low), 1e-6), 0.0, 1.0)
+        return DepthSequence(maps, np.arange(len(maps)) * DEPTH_EVERY / TICS_PER_SECOND)
+
+    def frames(self) -> tuple[np.ndarray, np.ndarray]:
+        """Times in seconds ``[F]`` and frames uint8 ``[F, 240, 320, 3]``, 17.5 a second."""
+        frames = decode_video(self._video)
+        return np.arange(len(frames)) * FRAME_EVERY / TICS_PER_SECOND, frames
+
+    def voices(self, rate: int = RATE, only_visible: bool = False) -> np.ndarray:
+        """Each walker's dry voice float32 ``[W, round(duration * rate)]``, made anew; at 44.1 kHz what the engine was given.
+
+        :param only_visible: leave out the steps at which the walker is not seen.
+        """
+        voices = []
+        for own, seen, row in zip(self.steps, self.steps_visible, self.facts["walkers"], strict=True):
+            if only_visible:  # silenced rather than dropped: a step's sound depends on its number
+                own = Steps(own.times, own.strengths * seen, own.feet)
+            manner = {"shoe": row["shoe"], "weight": row["weight"], "seed": row["sound_seed"]}
+            voices.append(render_footsteps(own, row["surface"], self.duration, rate, **manner))
+        return np.concatenate(voices)
+
+    def full_mix(self, only_visible: bool = False) -> np.ndarray:
+        """The mix by our own renderer, float32 ``[2, N]``: places and levels as in :attr:`sound`, at full precision.
+
+        :param only_visible: without the steps of whom the picture does not show.
+        """
+        gains = np.stack([engine_gains(self.camera, place) for place in self.places])
+        return place_voices(self.voices(only_visible=only_visible), gains)
+
+    def as_video(self, path: Path, sound: np.ndarray | None = None) -> Path:
+        """Write the clip as a video (.mp4, .mkv) with the engine's mix, or with ``sound`` (float ``[2, M]`` at 44.1 kHz)."""
+        mux(io.BytesIO(self._video), Sound(self.sound if sound is None else sound, RATE), path)
+        return Path(path)
+
+
+class RoomSet:
+    """A folder of rooms: ``RoomSet(folder)[5]``, ``for clip in RoomSet(folder)``. Clips are read when asked for.
+
+    :param folder: of one split, with its manifest.
+    :raises StereoSyncError: when there are no rooms.
+    """
+
+    def __init__(self, folder: Path | str):
+        self.folder = Path(folder)
+        manifest = read_manifest(self.folder)
+        if manifest is None:
+            raise StereoSyncError(
+                f"Rooms: '{self.folder}' has no {MANIFEST}; give the folder of a split, or make rooms with "
+                "python -m research make-rooms."
+            )
+        self.manifest = manifest
+        self._shards = [(row["file"], row["clips"]) for row in manifest["shards"]]
+        self._starts = np.cumsum([0, *(count for _, count in self._shards)])
+        if not len(self):
+            raise StereoSyncError(f"Rooms: '{self.folder}' has no clips yet; let make-rooms finish a shard.")
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __getitem__(self, index: int) -> RoomClip:
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        index %= len(self)
+        shard = int(np.searchsorted(self._starts, index, side="right")) - 1
+        with self._opened(shard) as archive:
+            return _read(archive, _folders(archive)[index - int(self._starts[shard])])
+
+    def __iter__(self) -> Iterator[RoomClip]:
+        for shard in range(len(self._shards)):
+            with self._opened(shard) as archive:
+                for folder in _folders(archive):
+                    yield _read(archive, folder)
+
+    def _opened(self, shard: int) -> zipfile.ZipFile:
+        path = self.folder / self._shards[shard][0]
+        try:
+            return zipfile.ZipFile(path)
+        except (OSError, zipfile.BadZipFile) as error:
+            raise StereoSyncError(
+                f"Rooms: '{path}' cannot be read ({error}); run make-rooms again, it mends the set."
+            ) from error
+
+    def verify(self) -> None:
+        """:raises StereoSyncError: names the shards that differ from the manifest's checksums."""
+        paths = {row["file"]: row["sha256"] for row in self.manifest["shards"]}
+        bad = [
+            name for name, known in paths.items() if not (self.folder / name).exists() or sha256(self.folder / name) != known
+        ]
+        if bad:
+            raise StereoSyncError(
+                f"Rooms: {', '.join(bad)} in '{self.folder}' are damaged; run make-rooms again, it mends the set."
+            )
+
+
+def _folders(archive: zipfile.ZipFile) -> list[str]:
+    return sorted({name.split("/")[0] for name in archive.namelist()})
+
+
+def _read(archive: zipfile.ZipFile, folder: str) -> RoomClip:
+    try:
+        facts = json.loads(archive.read(f"{folder}/clip.json"))
+        video, sound = archive.read(f"{folder}/video.mp4"), decode_sound(archive.read(f"{folder}/sound.flac"))
+        with np.load(io.BytesIO(archive.read(f"{folder}/arrays.npz"))) as arrays:
+            boxes, places, camera, depth = (arrays[name] for name in ("boxes", "places", "camera", "depth"))
+        return _clip(facts, boxes, places.astype(np.float64), camera.astype(np.float64), depth, sound, video)
+    except (KeyError, ValueError, zipfile.BadZipFile, av.error.FFmpegError) as error:
+        raise StereoSyncError(
+            f"Rooms: clip {folder} in '{archive.filename}' is damaged ({error}); run make-rooms again, it mends the set."
+        ) from error
+
+
+def _clip(
+    facts: dict[str, Any],
+    boxes: np.ndarray,
+    places: np.ndarray,
+    camera: np.ndarray,
+    depth: np.ndarray,
+    sound: np.ndarray,
+    video: bytes,
+) -> RoomClip:
+    times = np.arange(facts["tics"]) / TICS_PER_SECOND
+    visible = np.isfinite(boxes[..., 0])
+    tracks = tuple(
+        Track(w + 1, "person", times[seen], own[seen].astype(np.float64))
+        for w, (own, seen) in enumerate(zip(boxes, visible, strict=True))
+        if seen.any()
+    )
+    sides = np.stack([bearing(camera[:, :2], camera[:, 2], place) for place in places])
+    return RoomClip(
+        number=facts["number"],
+        times=times,
+        # a walker who is hidden for longer than a tenth of a second is not in the picture
+        tracks=Tracks(tracks, duration=len(times) / TICS_PER_SECOND, max_gap=0.1, aspect=WIDTH / HEIGHT),
+        sound=sound.astype(np.float32) / 32768,
+        steps=tuple(
+            Steps(
+                np.array(row["step_tics"]) / TICS_PER_SECOND, np.array(row["strengths"]), np.arange(len(row["step_tics"])) % 2
+            )
+            for row in facts["walkers"]
+        ),
+        azimuth=screen_azimuth(sides),
+        bearing=sides,
+        distance=np.linalg.norm(places - camera[:, :2], axis=-1),
+        visible=visible,
+        metres=depth.astype(np.float32) * np.float32(DEPTH_STEP),
+        camera=camera,
+        places=places,
+        surface=facts["room"]["surface"],
+        camera_kind=facts["camera"],
+        facts=facts,
+        _video=video,
+    )

@@ -1,0 +1,194 @@
+"""Training of the diffusion model on latents of the rooms."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from stereosync_core.errors import StereoSyncError
+from stereosync_core.model.backbone import noised
+from stereosync_core.model.conditioning.clap import ClapTimbre
+from stereosync_core.model.conditioning.features import SceneFeatures
+from stereosync_core.model.conditioning.timbre import TimbreEncoder
+from stereosync_core.model.decoding import decode
+from stereosync_core.model.folder import save_part
+from stereosync_core.model.guidance import guided
+from stereosync_core.model.loader import load_autoencoder, load_timbre
+from stereosync_core.model.model import Conditions, StereoSync
+from stereosync_core.model.samplers import euler, schedule
+from stereosync_core.rendering.analysis import level_difference
+
+from .degrade import degrade, mirror, mirrored_envelope
+from .scenes import RATE, Codec, SceneBank, scene_bank
+
+CUES = ("both", "boxes", "depth")
+
+
+class DiffusionTask:
+    """Noise to latents under conditions, each of which is now and then left out.
+
+    :param config: ``model`` (see :class:`StereoSync`), ``batch`` windows of ``frames`` latent frames a step, ``train_clips``,
+        ``valid_clips``, ``drop`` (how often ``space``, ``timbre`` and ``envelope`` are left out), ``ownership`` (weight of
+        :func:`ownership_loss`), ``cues`` (``both``, ``boxes`` or ``depth``).
+    :param model: folder with the autoencoder and the timbre encoder.
+    """
+
+    name = "diffusion"
+    #: How often left and right change places.
+    mirrored = 0.5
+
+    def __init__(self, config: dict[str, Any], rooms: Path, model: Path):
+        self.config, self.cues = config, config.get("cues", CUES[0])
+        if self.cues not in CUES:
+            raise StereoSyncError(f"Config: 'cues' is '{self.cues}'; it must be one of {', '.join(CUES)}.")
+        self.autoencoder, self.timbre = self.parts(model)
+        self.rate = RATE / self.autoencoder.downsampling
+        cache = rooms / "latents"
+        self.bank = scene_bank(rooms / "train", config["train_clips"], self.autoencoder, self.timbre, cache)
+        self.held_out = scene_bank(rooms / "valid", config["valid_clips"], self.autoencoder, self.timbre, cache)
+
+    def parts(self, model: Path) -> tuple[Codec, TimbreEncoder | ClapTimbre]:
+        """The autoencoder and the timbre encoder, which are there before."""
+        return load_autoencoder(model), load_timbre(model)
+
+    def build(self) -> nn.Module:
+        network = StereoSync({**self.config["model"], "latent_rate": self.rate})
+        channels = self.bank.latents.astype(np.float32).transpose(1, 0, 2)
+        # left and right share their numbers, for they are exchanged in training
+        both = channels.reshape(2, len(channels) // 2, -1).transpose(1, 0, 2).reshape(len(channels) // 2, -1)
+        network.mean.copy_(torch.from_numpy(np.tile(both.mean(1), 2)))
+        network.spread.copy_(torch.from_numpy(np.tile(both.std(1), 2)).clamp(min=1e-3))
+        return network
+
+    def loss(self, network: nn.Module, generator: torch.Generator, device: torch.device) -> dict[str, Tensor]:
+        count, frames = self.config["batch"], self.config["frames"]
+        clips = torch.randint(len(self.bank), (count,), generator=generator).numpy()
+        starts = torch.randint(self.bank.latents.shape[-1] - frames + 1, (count,), generator=generator).numpy()
+        latents, conditions = self._batch(self.bank, clips, starts, frames)
+        turned = torch.rand(count, generator=generator) < self.mirrored
+        latents, scene = mirror(latents, conditions.scene, turned)
+        envelope = mirrored_envelope(conditions.envelope, turned)
+        conditions = self._dropped(replace(conditions, scene=degrade(scene, generator), envelope=envelope), generator)
+        model = self.asked(network, self.bank, starts, device, generator)
+        x0 = model.normalised(latents.to(device))
+        t = torch.sigmoid(torch.randn(count, generator=generator)).to(device)
+        noise = torch.randn(x0.shape, generator=generator).to(device)
+        x, velocity = noised(x0, noise, t, model.objective)
+        conditions = conditions.to(device)
+        spoken = model.spoken(conditions)
+        losses = {"velocity": (model(x, t, conditions, spoken=spoken) - velocity).square().mean()}
+        if spoken.claims is not None:
+            owner = self.bank.windows("owner", clips, starts, frames).to(device)
+            losses["ownership"] = self.config["ownership"] * ownership_loss(spoken.claims, owner, conditions)
+        return losses
+
+    def asked(
+        self,
+        network: nn.Module,
+        bank: SceneBank,
+        starts: np.ndarray,
+        device: torch.device,
+        generator: torch.Generator | None = None,
+    ) -> Any:
+        """What is asked for velocities of windows of ``bank`` that begin at the latent frames ``starts``; it understands what
+        :class:`StereoSync` does.
+
+        :param generator: in training, for what is left out of it at random.
+        """
+        return network
+
+    def _batch(self, bank: SceneBank, clips: np.ndarray, starts: np.ndarray, frames: int) -> tuple[Tensor, Conditions]:
+        envelope = bank.windows("envelope", clips, starts, frames)
+        if self.config["model"]["control"].get("envelopes", 1) == 2:
+            envelope = bank.windows("channel_envelopes", clips, starts, frames).flatten(1, 2)
+        timbre = torch.from_numpy(bank.timbre[clips].astype(np.float32))
+        scene = bank.scene(clips, starts, frames).only(self.cues)
+        conditions = Conditions(scene, envelope, torch.ones((len(clips), 1)), timbre)
+        return bank.windows("latents", clips, starts, frames), conditions
+
+    def _dropped(self, conditions: Conditions, generator: torch.Generator) -> Conditions:
+        drop, count = self.config["drop"], len(conditions.envelope)
+
+        def kept(name: str) -> Tensor:
+            return (torch.rand(count, generator=generator) >= drop[name]).float()
+
+        space, timbre, envelope = kept("space"), kept("timbre"), kept("envelope")
+        scene = conditions.scene
+        return Conditions(
+            SceneFeatures(
+                scene.boxes,
+                scene.seen * space[:, None, None, None],
+                scene.depth * space[:, None, None, None],
+                scene.has_depth * space[:, None],
+            ),
+            conditions.envelope * envelope[:, None, None],
+            conditions.has_envelope * envelope[:, None],
+            conditions.timbre * timbre[:, None],
+        )
+
+    @torch.no_grad()
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """The loss at fixed noise, with and without space; and, over generated windows with one track, the correlation of the
+        level difference with the azimuth."""
+        device = next(network.parameters()).device
+        count, frames = min(24, len(self.held_out)), self.config["frames"]
+        clips, starts = np.arange(count), np.zeros(count, dtype=int)
+        latents, conditions = self._batch(self.held_out, clips, starts, frames)
+        conditions = conditions.to(device)
+        model = self.asked(network, self.held_out, starts, device)
+        x0 = model.normalised(latents.to(device))
+        generator = torch.Generator().manual_seed(1)
+        t = ((torch.arange(count) + 0.5) / count).to(device)
+        noise = torch.randn(x0.shape, generator=generator).to(device)
+        x, velocity = noised(x0, noise, t, model.objective)
+        losses = [float((model(x, t, told) - velocity).square().mean()) for told in (conditions, conditions.without_space())]
+        figures = {"velocity": losses[0], "without_space": losses[1]}
+        claims = model.spoken(conditions).claims
+        if claims is not None:
+            owner = self.held_out.windows("owner", clips, starts, frames).to(device)
+            figures["ownership"] = float(ownership_loss(claims, owner, conditions))
+        one = np.flatnonzero(self.held_out.seen[:count].any(axis=(2, 3)).sum(1) == 1)[:8]
+        if len(one):
+            few = self._batch(self.held_out, one, starts[one], frames)[1]
+            made = self.made(network, few.to(device), noise[one])
+            sounds = [decode(self.autoencoder, latent[None], frames * self.autoencoder.downsampling) for latent in made]
+            figures["placement_r"] = _correlation(sounds, few.scene, self.rate)
+        return figures
+
+    def made(self, network: nn.Module, conditions: Conditions, noise: Tensor) -> Tensor:
+        """Latents ``[B, C, T]`` of held-out windows that begin with their clip, in a few steps."""
+        return network.restored(euler(guided(network, conditions, cfg=1.5), noise, schedule(10)))
+
+    def save(self, network: nn.Module, folder: Path) -> None:
+        more = {"window": self.config["frames"], "cues": self.cues}
+        save_part(folder, "diffusion", {**network.config, **more}, network.state_dict())
+
+
+def ownership_loss(claims: Tensor, owner: Tensor, conditions: Conditions) -> Tensor:
+    """Cross entropy of the claims ``[B, 1 + K, M]`` against whose steps ring, ``owner [B, 1 + K, SUBFRAMES, T]``, over moments
+    weighted by the envelope. A step of a track that is not told of is nobody's."""
+    seen = conditions.scene.seen.flatten(2, 3)
+    owner = owner.mT.flatten(2)
+    told = owner[:, 1:] * seen
+    target = torch.cat([owner.sum(1, keepdim=True) - told.sum(1, keepdim=True), told], dim=1)
+    weight = conditions.mono_envelope.mT.flatten(1) * target.sum(1)
+    return -((target * claims).sum(1) * weight).sum() / weight.sum().clamp(min=1e-6)
+
+
+def _correlation(sounds: list[np.ndarray], scene: SceneFeatures, latent_rate: float) -> float:
+    differences, places = [], []
+    seen, boxes = scene.seen.amax(-1).numpy(), scene.boxes.mean(-2).numpy()
+    for sound, own_seen, own in zip(sounds, seen, boxes, strict=True):
+        times, difference, _, sounding = level_difference(sound, RATE)
+        frame = np.minimum((times * latent_rate).astype(int), own.shape[1] - 1)
+        track = int(own_seen.sum(-1).argmax())
+        use = sounding & (own_seen[track, frame] > 0)
+        differences.append(difference[use])
+        places.append((own[track, frame, 0] + own[track, frame, 2] - 1)[use])
+    a, b = np.concatenate(differences), np.concatenate(places)
+    return float(np.corrcoef(a, b)[0, 1]) if len(a) > 2 and np.ptp(a) > 0 and np.ptp(b) > 0 else 0.0

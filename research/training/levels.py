@@ -1,0 +1,83 @@
+"""Training of the levels that are read off latents, on the decoder alone: what it makes of latents is what they are to tell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from stereosync_core.model.conditioning.features import SUBFRAMES
+from stereosync_core.model.folder import save_part
+from stereosync_core.model.latent_levels import LatentLevels, levels_of
+from stereosync_core.model.loader import bundled_folder, load_autoencoder, load_timbre
+from stereosync_core.model.stable_audio.model import load_stable_audio
+
+from .scenes import scene_bank
+
+#: Latent frames at either end of a window whose neighbours were cut off.
+_EDGE = 4
+
+
+class LevelsTask:
+    """Latents of the rooms, blends of two of them, and both under noise, to the levels of what the decoder makes of them.
+
+    Halfway down, a sampler's latents are none that an encoder gives, hence the blends and the noise.
+
+    :param config: ``width`` and ``groups`` of the network, ``batch`` windows of ``frames`` latent frames a step, ``noise``
+        (at most, over the latents' spread), ``train_clips``, ``valid_clips``.
+    :param model: folder with the autoencoder and the timbre encoder.
+    :param base: Stable Audio Open's folder or file, whose autoencoder takes that one's place.
+    """
+
+    name = "levels"
+
+    def __init__(self, config: dict[str, Any], rooms: Path, model: Path, *, base: Path | None = None):
+        self.config = config
+        if base is None:
+            self.autoencoder, timbre = load_autoencoder(model), load_timbre(model)
+        else:
+            # the timbre is not looked at, but it is of the latents' file
+            self.autoencoder, timbre = load_stable_audio(base).autoencoder, load_timbre(bundled_folder())
+        cache = rooms / "latents"
+        self.train = scene_bank(rooms / "train", config["train_clips"], self.autoencoder, timbre, cache).latents
+        self.held_out = scene_bank(rooms / "valid", config["valid_clips"], self.autoencoder, timbre, cache).latents
+        self.spread = torch.from_numpy(self.held_out.astype(np.float32).std((0, 2)))[:, None]
+
+    def build(self) -> nn.Module:
+        return LatentLevels(self.held_out.shape[1], self.config["width"], self.config["groups"])
+
+    def loss(self, network: nn.Module, generator: torch.Generator, device: torch.device) -> dict[str, Tensor]:
+        return {"decibels": self._error(network, self.train, generator, device)}
+
+    @torch.no_grad()
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        generator = torch.Generator().manual_seed(1)
+        return {"decibels": float(self._error(network, self.held_out, generator, torch.device("cpu")))}
+
+    def _error(self, network: nn.Module, clips: np.ndarray, generator: torch.Generator, device: torch.device) -> Tensor:
+        """Mean absolute error in dB."""
+        latents = self._latents(clips, generator).to(device)
+        with torch.no_grad():
+            true = levels_of(self.autoencoder.to(device).decode(latents), self.autoencoder.downsampling // SUBFRAMES)
+        inner = slice(_EDGE * SUBFRAMES, -_EDGE * SUBFRAMES)
+        return (network(latents) - true)[..., inner].abs().mean()
+
+    def _latents(self, clips: np.ndarray, generator: torch.Generator) -> Tensor:
+        count, frames = self.config["batch"], self.config["frames"]
+
+        def drawn() -> Tensor:
+            which = torch.randint(len(clips), (count,), generator=generator).tolist()
+            starts = torch.randint(clips.shape[-1] - frames + 1, (count,), generator=generator).tolist()
+            parts = [clips[clip, :, start : start + frames] for clip, start in zip(which, starts, strict=True)]
+            return torch.from_numpy(np.stack(parts).astype(np.float32))
+
+        share, amount, kind = torch.rand((3, count, 1, 1), generator=generator)
+        share = torch.where(kind < 0.5, torch.ones_like(share), share)
+        noise = torch.randn((count, clips.shape[1], frames), generator=generator) * self.spread
+        return share * drawn() + (1 - share) * drawn() + self.config["noise"] * amount**2 * noise
+
+    def save(self, network: LatentLevels, folder: Path) -> None:
+        save_part(folder, "levels", network.to_config(), network.state_dict())

@@ -1,0 +1,264 @@
+"""The training loop: the same for every part, exact after a kill.
+
+A step depends on the seed, its number and the weights alone: batches are drawn by a generator seeded with (seed, step), so a
+run that goes on from a checkpoint ends where an unbroken one does, to the last bit on the same machine.
+"""
+
+from __future__ import annotations
+
+import csv
+import ctypes
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from stereosync_core.errors import StereoSyncError
+from stereosync_core.media.output import replacing
+
+CHECKPOINT = "checkpoint.pt"
+CURVES = "curves.csv"
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+
+
+class Task(Protocol):
+    """What is trained."""
+
+    name: str
+
+    def build(self) -> nn.Module:
+        """The network, with its first weights drawn from torch's generator."""
+        ...
+
+    def loss(self, network: nn.Module, generator: torch.Generator, device: torch.device) -> dict[str, Tensor]:
+        """Losses of a batch drawn with ``generator`` (on the CPU); their sum is what falls."""
+        ...
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """Figures on held-out clips."""
+        ...
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """How to train.
+
+    :param steps: in all.
+    :param rate: of learning, reached after ``warmup`` steps and falling along a cosine to ``final`` of it.
+    :param ema: decay of the averaged weights that are kept in the end.
+    :param save_every: seconds between checkpoints.
+    :param validate_every: steps between validations; the last step always has one.
+    :param precision: ``no`` (single), ``bf16`` or ``fp16``: accelerate's mixed precision.
+    """
+
+    steps: int
+    rate: float = 1e-3
+    warmup: int = 100
+    final: float = 0.02
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 1e-3
+    clip: float = 1.0
+    ema: float = 0.995
+    seed: int = 0
+    save_every: float = 60.0
+    validate_every: int = 500
+    precision: str = "no"
+
+    def rate_at(self, step: int) -> float:
+        """Learning rate of a step."""
+        if step < self.warmup:
+            return self.rate * (step + 1) / self.warmup
+        part = (step - self.warmup) / max(self.steps - self.warmup, 1)
+        return self.rate * (self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * min(part, 1.0))))
+
+
+def train(
+    task: Task,
+    settings: LoopSettings,
+    folder: Path,
+    *,
+    progress: Callable[[int, int, dict[str, float]], None] | None = None,
+) -> nn.Module:
+    """Train, or go on with the training in ``folder``; return the network with its averaged weights.
+
+    Writes ``checkpoint.pt`` (weights, averages, optimizer, step), ``curves.csv`` and ``curves.png`` there.
+
+    :param progress: called after each step with steps done, steps in all, and losses; raising inside it ends the training at
+        the last checkpoint.
+    :raises StereoSyncError: when the folder's checkpoint is of another task or other settings, or losses stop being numbers.
+    """
+    from accelerate import Accelerator
+
+    keep_memory()
+    accelerator = Accelerator(mixed_precision=settings.precision)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(settings.seed)
+    network = task.build().to(accelerator.device)
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=settings.rate, betas=settings.betas, weight_decay=settings.weight_decay)
+    average = [parameter.detach().clone() for parameter in trained]
+    begin = _restore(folder, task, settings, network, average, optimizer)
+    prepared, optimizer = accelerator.prepare(network, optimizer)
+    saved, sums, count = time.monotonic(), {}, 0
+    for step in range(begin, settings.steps):
+        # the network's own draws (dropout, noise) come from the global generator: seeded anew so that a step stands for itself
+        torch.manual_seed(settings.seed * 1_000_003 + step)
+        generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
+        for group in optimizer.param_groups:
+            group["lr"] = settings.rate_at(step)
+        prepared.train()
+        with accelerator.autocast():
+            losses = task.loss(prepared, generator, accelerator.device)
+        total = torch.stack(list(losses.values())).sum()
+        if not torch.isfinite(total):
+            raise StereoSyncError(f"Training {task.name}: the loss is {float(total.detach())} at step {step}; lower the rate.")
+        accelerator.backward(total)
+        accelerator.clip_grad_norm_(trained, settings.clip)
+        optimizer.step()
+        optimizer.zero_grad()
+        decay = min(settings.ema, (step + 1) / (step + 10))
+        torch._foreach_lerp_(average, [parameter.detach() for parameter in trained], 1 - decay)
+        for name, value in losses.items():
+            sums[name] = sums.get(name, 0.0) + float(value.detach())
+        count += 1
+        last = step + 1 == settings.steps
+        if last or (step + 1) % settings.validate_every == 0:
+            with averaged(trained, average):
+                network.eval()
+                figures = task.validate(network)
+            _note(folder, step + 1, {name: value / count for name, value in sums.items()}, figures)
+            sums, count = {}, 0
+        if last or time.monotonic() - saved > settings.save_every:
+            _save(folder, task, settings, network, average, optimizer, step + 1)
+            saved = time.monotonic()
+        if progress is not None:
+            progress(step + 1, settings.steps, {name: float(value.detach()) for name, value in losses.items()})
+    for parameter, value in zip(trained, average, strict=True):
+        parameter.data.copy_(value)
+    return network.eval()
+
+
+def keep_memory() -> None:
+    """Have the C library keep freed memory instead of handing it back: a step's large tensors are then not paid for with page
+    faults anew each time (half of a step's time on a small machine). Only glibc knows how; elsewhere nothing happens."""
+    try:
+        library = ctypes.CDLL(None)
+        for parameter in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
+            library.mallopt(parameter, 2**31 - 1)
+    except (OSError, AttributeError, TypeError):
+        return
+
+
+class averaged:
+    """Inside, the parameters have their averaged values."""
+
+    def __init__(self, parameters: list[nn.Parameter], average: list[Tensor]):
+        self.parameters, self.average = parameters, average
+
+    def __enter__(self) -> None:
+        self.kept = [parameter.detach().clone() for parameter in self.parameters]
+        self._set(self.average)
+
+    def __exit__(self, *_: Any) -> None:
+        self._set(self.kept)
+
+    def _set(self, values: list[Tensor]) -> None:
+        for parameter, value in zip(self.parameters, values, strict=True):
+            parameter.data.copy_(value)
+
+
+def _save(folder, task, settings, network, average, optimizer, step: int) -> None:
+    state = {
+        "task": task.name,
+        "seed": settings.seed,
+        "steps": settings.steps,
+        "step": step,
+        "network": network.state_dict(),
+        "average": average,
+        "optimizer": optimizer.state_dict(),
+    }
+    with replacing(folder / CHECKPOINT) as temporary:
+        torch.save(state, temporary)
+
+
+def _restore(folder, task, settings, network, average, optimizer) -> int:
+    """Put a checkpoint's state where it belongs and return the step to go on with; 0 where there is none."""
+    path = folder / CHECKPOINT
+    if not path.exists():
+        (folder / CURVES).unlink(missing_ok=True)  # of steps that were lost before the first checkpoint
+        return 0
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise StereoSyncError(f"Training: '{path}' cannot be read ({error}); delete it to begin anew.") from error
+    other = [
+        key for key, value in (("task", task.name), ("seed", settings.seed), ("steps", settings.steps)) if state[key] != value
+    ]
+    if other:
+        raise StereoSyncError(
+            f"Training: '{folder}' holds another training ({', '.join(other)} differ); give another --out, or delete it."
+        )
+    try:
+        network.load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
+    except (RuntimeError, ValueError) as error:
+        raise StereoSyncError(f"Training: '{path}' is of a network of other sizes; give another --out. ({error})") from error
+    for value, kept in zip(average, state["average"], strict=True):
+        value.copy_(kept)
+    _forget_after(folder, state["step"])
+    return state["step"]
+
+
+def _forget_after(folder: Path, step: int) -> None:
+    """Rows of the curves that the steps to come will write again."""
+    rows = [row for row in curves(folder) if int(row["step"]) <= step]
+    _write_curves(folder, rows)
+
+
+def _note(folder: Path, step: int, losses: dict[str, float], figures: dict[str, float]) -> None:
+    row = {"step": step, **losses, **{f"valid {name}": value for name, value in figures.items()}}
+    _write_curves(folder, [*curves(folder), {key: str(value) for key, value in row.items()}])
+    draw_curves(folder)
+
+
+def curves(folder: Path) -> list[dict[str, str]]:
+    """Rows of ``curves.csv``."""
+    path = Path(folder) / CURVES
+    if not path.exists():
+        return []
+    with open(path, newline="", encoding="utf-8") as handle:
+        return list(csv.DictReader(handle))
+
+
+def _write_curves(folder: Path, rows: list[dict[str, str]]) -> None:
+    if not rows:
+        return
+    with replacing(folder / CURVES) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
+        writer = csv.DictWriter(handle, list(rows[-1]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def draw_curves(folder: Path) -> None:
+    """``curves.png``: every column over the steps."""
+    from matplotlib.figure import Figure
+
+    rows = curves(folder)
+    if not rows:
+        return
+    names = [name for name in rows[0] if name != "step"]
+    figure = Figure(figsize=(4 * min(3, len(names)), 2.6 * math.ceil(len(names) / 3)), layout="constrained")
+    steps = [int(row["step"]) for row in rows]
+    for n, name in enumerate(names):
+        axes = figure.add_subplot(math.ceil(len(names) / 3), min(3, len(names)), n + 1)
+        axes.plot(steps, [float(row[name]) for row in rows])
+        axes.set_title(name, fontsize=9)
+        axes.grid(alpha=0.3)
+    with replacing(folder / "curves.png") as temporary:
+        figure.savefig(temporary, dpi=90, format="png")

@@ -1,0 +1,198 @@
+"""Rooms as the diffusion model sees them: latents, conditions and timbre of every clip, computed once and kept."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from stereosync_core.media.output import replacing
+from stereosync_core.model.conditioning.clap import ClapTimbre
+from stereosync_core.model.conditioning.envelope import envelope_of_sound
+from stereosync_core.model.conditioning.features import (
+    DEPTH_GRID,
+    ENVELOPE_WINDOW,
+    REFERENCE_LEVEL,
+    SUBFRAMES,
+    SceneFeatures,
+    compress,
+    latent_count,
+    scene_features,
+    subframe_times,
+)
+from stereosync_core.model.conditioning.timbre import TimbreEncoder
+from stereosync_core.model.decoding import Decoder
+
+from ..rooms.rooms import RoomClip
+from .sounds import clip_rows, mutes_unseen, seen_sound
+
+#: More walkers than this are in no room.
+MOST_TRACKS = 3
+RATE = 44100
+#: Seconds in which a step falls to a third, and for which it is heard at most.
+_RINGING, _HEARD = 0.05, 0.3
+
+
+class Codec(Decoder, Protocol):
+    """What makes latents of sounds, and sounds of latents: the bundled autoencoder, and Stable Audio Open's."""
+
+    @property
+    def encoder(self) -> nn.Module: ...
+
+    def encode(self, sound: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class SceneBank:
+    """Arrays over clips; K = :data:`MOST_TRACKS`, T latent frames.
+
+    :param latents: float16 ``[clips, C, T]``, not normalised.
+    :param boxes: float16 ``[clips, K, T, SUBFRAMES, 4]``.
+    :param seen: bool ``[clips, K, T, SUBFRAMES]``.
+    :param depth: uint8 ``[clips, T, *DEPTH_GRID]``.
+    :param envelope: float16 ``[clips, SUBFRAMES, T]``, compressed.
+    :param channel_envelopes: float16 ``[clips, 2, SUBFRAMES, T]``, of left and right on the same scale.
+    :param owner: float16 ``[clips, 1 + K, SUBFRAMES, T]``: the part of what sounds at each moment that comes from a step of
+        somebody out of the picture, and of each track; zeros where nobody has stepped.
+    :param timbre: float16 ``[clips, E]``.
+    """
+
+    latents: np.ndarray
+    boxes: np.ndarray
+    seen: np.ndarray
+    depth: np.ndarray
+    envelope: np.ndarray
+    channel_envelopes: np.ndarray
+    owner: np.ndarray
+    timbre: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.latents)
+
+    def scene(self, clips: np.ndarray, starts: np.ndarray, length: int) -> SceneFeatures:
+        """Features of windows of ``length`` latent frames."""
+
+        def cut(array: np.ndarray, axis: int) -> Tensor:
+            parts = [
+                np.take(array[clip], range(start, start + length), axis) for clip, start in zip(clips, starts, strict=True)
+            ]
+            return torch.from_numpy(np.stack(parts).astype(np.float32))
+
+        return SceneFeatures(cut(self.boxes, 1), cut(self.seen, 1), cut(self.depth, 0) / 255, torch.ones((len(clips), 1)))
+
+    def windows(self, name: str, clips: np.ndarray, starts: np.ndarray, length: int) -> Tensor:
+        """The last axis of an array over the same windows."""
+        array = getattr(self, name)
+        parts = [array[clip][..., start : start + length] for clip, start in zip(clips, starts, strict=True)]
+        return torch.from_numpy(np.stack(parts).astype(np.float32))
+
+
+def scene_bank(
+    rooms: Path,
+    clips: int,
+    autoencoder: Codec,
+    timbre: TimbreEncoder | ClapTimbre,
+    cache: Path,
+    progress: Callable[[int, int], None] | None = None,
+) -> SceneBank:
+    """The first ``clips`` clips of a set; from ``cache`` where they are there.
+
+    Clips that are silent are left out. A step whose walker is not seen sounds in every other clip alone: conditions cannot
+    tell of it, and on a user's clip it is not asked for.
+
+    :param rooms: folder of a split.
+    :param autoencoder: on the processor it works in as many processes as there are cores; elsewhere in this one.
+    """
+    key = hashlib.sha256()
+    for network in (autoencoder.encoder, timbre):  # another decoder leaves latents as they are
+        for name, value in sorted(network.state_dict().items()):
+            key.update(name.encode() + value.detach().cpu().numpy().tobytes())
+    path = cache / f"scenes-{rooms.name}-{clips}-{key.hexdigest()[:10]}.npz"
+    names = list(SceneBank.__dataclass_fields__)
+    if not path.exists():
+        rows: list[tuple[np.ndarray, ...]] = []
+        latents = partial(_latents, autoencoder)
+        here = next(autoencoder.parameters()).device.type != "cpu"
+        row_of = partial(_row, encode=_as_it_is if here else latents, hop=autoencoder.downsampling, timbre=timbre)
+        for n, row in enumerate(clip_rows(rooms, clips, row_of)):
+            if row is not None:
+                rows.append((latents(row[0]), *row[1:]) if here else row)
+            if progress is not None:
+                progress(n + 1, clips)
+        cache.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            columns: dict[str, Any] = {
+                name: np.stack(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)
+            }
+            np.savez(temporary, **columns)
+    with np.load(path) as arrays:
+        return SceneBank(**{name: arrays[name] for name in names})
+
+
+@torch.inference_mode()
+def _latents(autoencoder: Codec, sound: np.ndarray) -> np.ndarray:
+    place = next(autoencoder.parameters()).device
+    return autoencoder.encode(torch.from_numpy(sound)[None].to(place))[0].cpu().numpy().astype(np.float16)
+
+
+def _as_it_is(sound: np.ndarray) -> np.ndarray:
+    return sound
+
+
+@torch.inference_mode()
+def _row(
+    clip: RoomClip, encode: Callable[[np.ndarray], np.ndarray], hop: int, timbre: TimbreEncoder | ClapTimbre
+) -> tuple[np.ndarray, ...] | None:
+    sound = seen_sound(clip)
+    rate = RATE / hop
+    frames = latent_count(clip.duration, rate)
+    envelope = envelope_of_sound(sound, RATE, window=ENVELOPE_WINDOW)
+    loudest = float(envelope.values.max())
+    if loudest < 1e-4:
+        return None
+    latents = encode(sound * np.float32(REFERENCE_LEVEL / loudest))
+    times = subframe_times(frames, rate)
+    heard = [envelope, *(envelope_of_sound(channel[None], RATE, window=ENVELOPE_WINDOW) for channel in sound)]
+    curves = np.stack([compress(torch.from_numpy(one.at(times) / loudest)).numpy() for one in heard])
+    curves = curves.reshape(3, frames, SUBFRAMES).transpose(0, 2, 1)
+    scene = scene_features(clip.tracks, clip.depth, frames, rate)
+    boxes = np.zeros((MOST_TRACKS, frames, SUBFRAMES, 4), np.float16)
+    seen = np.zeros((MOST_TRACKS, frames, SUBFRAMES), bool)
+    boxes[: len(scene.boxes)] = scene.boxes.numpy()
+    seen[: len(scene.seen)] = scene.seen.numpy() > 0
+    return (
+        latents,
+        boxes,
+        seen,
+        np.rint(scene.depth.numpy() * 255).astype(np.uint8).reshape(frames, *DEPTH_GRID),
+        curves[0].astype(np.float16),
+        curves[1:].astype(np.float16),
+        owners(clip, times).reshape(-1, frames, SUBFRAMES).transpose(0, 2, 1).astype(np.float16),
+        timbre.of_sound(sound, RATE).numpy().astype(np.float16),
+    )
+
+
+def owners(clip: RoomClip, times: np.ndarray) -> np.ndarray:
+    """The part that nobody in the picture and each track have in what sounds at each moment, ``[1 + MOST_TRACKS, M]``; zeros
+    where nobody has stepped. A step rings for some 50 ms and is heard by its distance."""
+    shares = np.zeros((1 + MOST_TRACKS, len(times)))
+    hidden = not mutes_unseen(clip)
+    row_of = {track.id - 1: n + 1 for n, track in enumerate(clip.tracks)}
+    for walker, (steps, seen) in enumerate(zip(clip.steps, clip.steps_visible, strict=True)):
+        for part, row in ((seen, row_of.get(walker, 0)), (~seen & hidden, 0)):
+            own = steps.times[part]
+            if not len(own):
+                continue
+            last = np.searchsorted(own, times, "right") - 1
+            since = np.where(last >= 0, times - own[np.maximum(last, 0)], np.inf)
+            near = np.interp(times, clip.times, clip.distance[walker]).clip(min=1.0)
+            shares[row] += np.exp(-np.minimum(since, 1.0) / _RINGING) / near * (since < _HEARD)
+    whole = shares.sum(0)
+    return np.where(whole > 0, shares / np.maximum(whole, 1e-9), 0.0)

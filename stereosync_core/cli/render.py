@@ -1,0 +1,101 @@
+"""``render``: footsteps, or a sound of your own, placed where the tracked things are, and put on the clip."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+import numpy as np
+
+from ..media.sound import require_sound
+from ..media.video import probe
+from ..model.conditioning.envelope import envelope_of_sound
+from ..rendering.footsteps import SHOES
+from ..rendering.spatialize import spatialize
+from ..rendering.surfaces import SURFACES
+from ..rendering.voices import TIMINGS, footstep_voices
+from ..scene import DISTANCE_CUES, Tracks
+from .output_options import add_output_options, check_output, clip_report, write_output
+from .scene_options import add_scene_options, progress_bar, scene_of
+
+
+def add(subparsers: Any) -> None:
+    parser = subparsers.add_parser("render", help="place footsteps, or a sound of your own, in a clip", description=__doc__)
+    parser.set_defaults(run=run)
+    parser.add_argument("video", help="the clip")
+    out = add_output_options(parser)
+    parser.add_argument("--sound", metavar="FILE", help="place this sound instead of footsteps")
+    add_scene_options(parser)
+    steps = parser.add_argument_group("footsteps")
+    steps.add_argument("--surface", choices=list(SURFACES), default="concrete")
+    steps.add_argument("--shoe", choices=list(SHOES), default="sneaker")
+    steps.add_argument("--weight", type=float, default=0.5, help="light 0 .. heavy 1")
+    steps.add_argument("--variation", type=float, default=0.5, help="from step to step, 0 .. 1")
+    steps.add_argument("--timing", choices=TIMINGS, default="gait")
+    steps.add_argument("--timing-sound", metavar="FILE", help="sound whose loud moments are the steps (--timing envelope)")
+    steps.add_argument("--cadence", type=float, default=1.8, help="steps a second (--timing cadence)")
+    steps.add_argument("--if-nothing", choices=["centre", "error"], default="centre", help="when nothing is tracked")
+    place = parser.add_argument_group("place")
+    place.add_argument("--mode", choices=["pan", "binaural"], default="pan")
+    place.add_argument("--width", type=float, default=1.0)
+    place.add_argument("--distance-from", choices=DISTANCE_CUES, default="both", help="depth, the boxes' height, or both")
+    place.add_argument("--distance", type=float, default=1.0, help="how much level follows distance, 0 = not")
+    place.add_argument("--room", type=float, default=0.2, help="0 open air .. 1 hall")
+    place.add_argument("--offscreen", choices=["fade", "hold", "mute"], default="fade")
+    out.add_argument("--rate", type=int, default=48000, choices=[44100, 48000], help="samples a second of the footsteps")
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    started = time.perf_counter()
+    check_output(arguments)
+    info = probe(arguments.video)
+    tracks, depth = scene_of(arguments.video, info, arguments)
+    voices, rate, steps = _voices(tracks, arguments)
+    with progress_bar("sound", arguments.quiet) as progress:
+        stereo = spatialize(
+            voices,
+            rate,
+            tracks,
+            duration=info.duration,
+            depth=depth,
+            mode=arguments.mode,
+            width=arguments.width,
+            distance_from=arguments.distance_from,
+            distance_amount=arguments.distance,
+            room=arguments.room,
+            offscreen=arguments.offscreen,
+            seed=arguments.seed,
+            progress=progress,
+        )
+    report = clip_report(stereo, rate, tracks, info, arguments) | {"steps": steps}
+    report |= write_output(stereo, rate, arguments)
+    report["seconds"] = round(time.perf_counter() - started, 3)
+    if not arguments.quiet:
+        print(arguments.output)
+    return report
+
+
+def _voices(tracks: Tracks, arguments: argparse.Namespace) -> tuple[np.ndarray, int, list[list[float]]]:
+    """The sounds to be placed, float32 ``[B, C, N]``, their rate, and the step times of each voice."""
+    if arguments.sound:
+        sound = require_sound(arguments.sound, "--sound")
+        return sound.samples[None], sound.rate, []
+    envelope = None
+    if arguments.timing_sound:
+        timing = require_sound(arguments.timing_sound, "--timing-sound")
+        envelope = envelope_of_sound(timing.samples, timing.rate)
+    voices, steps = footstep_voices(
+        tracks,
+        surface=arguments.surface,
+        rate=arguments.rate,
+        timing=arguments.timing,
+        envelope=envelope,
+        cadence=arguments.cadence,
+        shoe=arguments.shoe,
+        weight=arguments.weight,
+        variation=arguments.variation,
+        seed=arguments.seed,
+        if_nothing=arguments.if_nothing,
+    )
+    return voices, arguments.rate, [[round(float(moment), 4) for moment in own.times] for own in steps]

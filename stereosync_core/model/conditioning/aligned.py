@@ -1,0 +1,155 @@
+"""The ``aligned`` form of spatial conditions: cues tied to their latent frame.
+
+Each track's box and the depth under it become one vector a latent frame; a softmax over the tracks, which knows their gaits
+and hears the envelope, says whose moment it is; the sum is injected along the latent axis, into the blocks' inputs. Order and
+number of tracks do not matter.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ..control import zero
+from .features import DEPTH_GRID, MOMENT_VALUES, SUBFRAMES, SceneFeatures, Spoken, moment_features
+
+#: Octaves of the azimuth's Fourier features.
+_OCTAVES = 4
+_BOX_VALUES = SUBFRAMES * 6 + 2 * _OCTAVES + 6
+#: Claim of a track that is not seen.
+UNSEEN = -1e4
+
+
+class Mix(nn.Module):
+    """A residual block over time: each channel with its neighbours in time, then the channels with each other."""
+
+    def __init__(self, width: int, kernel: int = 7):
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.time = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=width)
+        self.inner = nn.Linear(width, 2 * width)
+        self.outer = nn.Linear(2 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mixed = self.time(self.norm(x).mT).mT
+        return x + self.outer(nn.functional.gelu(self.inner(mixed)))
+
+
+class Ownership(nn.Module):
+    """Whose moment it is: a claim of each track on each moment, out of its gait, of the others', and of the envelope.
+
+    A walker's box swings with the stride, and strides keep time, so that a beat of the envelope fits one track better than
+    another. The rooms know whose step it was, and training tells (:class:`..training.diffusion.DiffusionTask`).
+
+    :param width: of a track's vectors, and of either direction of the recurrent layer.
+    """
+
+    def __init__(self, width: int):
+        super().__init__()
+        convolutions: list[nn.Module] = []
+        for n, dilation in enumerate((1, 2, 4, 8)):
+            entering = width if n else MOMENT_VALUES + 1
+            convolutions += [nn.Conv1d(entering, width, 9, padding=4 * dilation, dilation=dilation), nn.GELU()]
+        self.track = nn.Sequential(*convolutions)
+        self.recurrent = nn.LSTM(2 * width, width, batch_first=True, bidirectional=True)
+        self.claim = nn.Linear(2 * width, 1)
+
+    def forward(self, moments: Tensor, envelope: Tensor) -> Tensor:
+        """Logarithms of the shares ``[B, 1 + K, M]`` of nobody and of each track in each moment.
+
+        :param moments: ``[B, K, M, MOMENT_VALUES]``, see :func:`moment_features`.
+        :param envelope: ``[B, SUBFRAMES, T]``.
+        """
+        batch, count = moments.shape[:2]
+        seen = moments[..., -1]
+        heard = envelope.mT.flatten(1)[:, None, :, None].expand(-1, count, -1, -1)
+        values = torch.cat([moments, heard], dim=-1)
+        own = self.track(values.flatten(0, 1).mT).mT.unflatten(0, (batch, count)) * seen[..., None]
+        others = own.sum(1, keepdim=True) - own
+        hidden = self.recurrent(torch.cat([own, others], dim=-1).flatten(0, 1))[0]
+        claims = self.claim(hidden)[..., 0].unflatten(0, (batch, count)).masked_fill(seen == 0, UNSEEN)
+        # nobody's claim is zero: where no track speaks up, the sound is nobody's
+        return torch.cat([torch.zeros_like(claims[:, :1]), claims], dim=1).log_softmax(1)
+
+
+class AlignedConditions(nn.Module):
+    """Scene features to residuals for the backbone's blocks.
+
+    :param width: of the backbone's hidden state.
+    :param blocks: how many blocks the backbone has; every ``every``-th is spoken to, the first one always.
+    :param inner: width of the tracks' vectors.
+    :param gait: width of :class:`Ownership`.
+    """
+
+    form = "aligned"
+
+    def __init__(self, width: int, blocks: int, inner: int = 128, every: int = 2, gait: int = 64):
+        super().__init__()
+        self.ownership = Ownership(gait)
+        self.track = nn.Sequential(nn.Linear(_BOX_VALUES + SUBFRAMES, inner), Mix(inner), Mix(inner))
+        self.owned = nn.Linear(SUBFRAMES * MOMENT_VALUES, inner, bias=False)
+        self.nobody = nn.Parameter(torch.zeros(inner))
+        self.maps = nn.Sequential(nn.Linear(DEPTH_GRID[0] * DEPTH_GRID[1] + 1, inner), nn.GELU(), nn.Linear(inner, inner))
+        self.mix = Mix(inner)
+        self.norm = nn.LayerNorm(inner)
+        self.into = nn.ModuleList(zero(nn.Linear(inner, width)) for _ in range(0, blocks, every))
+        self.every = every
+
+    def forward(self, scene: SceneFeatures, envelope: Tensor) -> Spoken:
+        """Residuals ``[B, T, width]``, no tokens, and the claims.
+
+        :param envelope: ``[B, SUBFRAMES, T]``; zeros where there is none.
+        """
+        batch, count, frames = scene.boxes.shape[:3]
+        maps = torch.cat([scene.depth.flatten(2), scene.has_depth[:, None].expand(-1, frames, -1)], dim=-1)
+        summed, claims = self.maps(maps), None
+        if count:
+            values = torch.cat([box_values(scene), envelope.mT[:, None].expand(-1, count, -1, -1)], dim=-1)
+            vectors = self.track(values.flatten(0, 1)).unflatten(0, (batch, count))
+            moments = moment_features(scene)
+            claims = self.ownership(moments, envelope)
+            shares = claims.exp()
+            # the owner's box at every moment, and the owner's vector at every latent frame
+            owned = (shares[:, 1:, :, None] * moments).sum(1)
+            shares = shares.unflatten(2, (frames, SUBFRAMES)).mean(-1)
+            summed = summed + (shares[:, 1:, :, None] * vectors).sum(1) + shares[:, 0, :, None] * self.nobody
+            summed = summed + self.owned(owned.unflatten(1, (frames, SUBFRAMES)).flatten(2))
+        else:
+            summed = summed + self.nobody
+        mixed = self.norm(self.mix(summed))
+        residuals: list[Tensor | None] = []
+        for into in self.into:
+            residuals += [into(mixed), *[None] * (self.every - 1)]
+        return Spoken(None, tuple(residuals), claims)
+
+
+def box_values(scene: SceneFeatures) -> Tensor:
+    """What a box says, ``[B, K, T, _BOX_VALUES]``: at every moment its place, size and whether it is seen; once a latent frame
+    the azimuth's Fourier features, elevation, extent and the depth under it."""
+    x0, y0, x1, y1 = scene.boxes.unbind(-1)  # [B, K, T, S]
+    seen = scene.seen
+    width, height = (x1 - x0).clamp(min=1e-3), (y1 - y0).clamp(min=1e-3)
+    moments = [x0 + x1 - 1, 1 - y0 - y1, y1 - 0.5, width.log(), height.log(), seen]
+    moments = [value * seen for value in moments[:-1]] + [seen]
+    some = seen.sum(-1).clamp(min=1)
+    azimuth = (moments[0].sum(-1) / some).clamp(-1.2, 1.2)
+    turns = [azimuth * (math.pi / 2 * 2**octave) for octave in range(_OCTAVES)]
+    nearness = depth_under(scene)
+    once = [value for turn in turns for value in (turn.sin(), turn.cos())]
+    logs = [moments[n].sum(-1) / some for n in (1, 2, 3, 4)]
+    present = (seen.sum(-1) > 0).to(azimuth.dtype)
+    frame = torch.stack([*once, azimuth, *logs, nearness], dim=-1) * present[..., None]
+    return torch.cat([torch.stack(moments, dim=-1).flatten(-2), frame], dim=-1)
+
+
+def depth_under(scene: SceneFeatures) -> Tensor:
+    """Nearness ``[B, K, T]`` at the middle of each box."""
+    batch, _, frames = scene.boxes.shape[:3]
+    boxes = scene.boxes.mean(3)
+    places = torch.stack([boxes[..., 0] + boxes[..., 2] - 1, boxes[..., 1] + boxes[..., 3] - 1], dim=-1)  # [B, K, T, 2]
+    maps = scene.depth.flatten(0, 1)[:, None]
+    grid = places.transpose(1, 2).flatten(0, 1)[:, :, None]
+    under = nn.functional.grid_sample(maps, grid, padding_mode="border", align_corners=False)[:, 0, :, 0]
+    return under.unflatten(0, (batch, frames)).transpose(1, 2) * scene.has_depth[:, :, None]

@@ -1,0 +1,170 @@
+"""The scene on the latents' clock: what the generative model is told of boxes, depth and loudness.
+
+One form of numbers serves training, both forms of conditions and the sampler; what the networks make of them stands in
+:mod:`.aligned` and :mod:`.paper`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...scene import DepthSequence, Envelope, Tracks
+
+if TYPE_CHECKING:
+    from ..attended import Attended
+
+#: Moments of a latent frame at which boxes and envelope are read: 86 a second at the usual 46 ms a latent.
+SUBFRAMES = 4
+#: Of a moment: five of the box's place and size, their five changes, and whether it is seen.
+MOMENT_VALUES = 11
+#: Rows and columns of the depth maps.
+DEPTH_GRID = (12, 16)
+#: Level of the loudest moment of the envelope in the sound that the autoencoder sees.
+REFERENCE_LEVEL = 0.15
+#: Window of the envelope's root mean square, seconds.
+ENVELOPE_WINDOW = 0.024
+#: The envelope is given in units of its own loudest moment, compressed so that -60 dB is heard.
+_ENVELOPE_KNEE = 1e-3
+
+
+@dataclass(frozen=True)
+class SceneFeatures:
+    """Conditions of one clip, or of a batch (then every tensor has B in front). K tracks, T latent frames.
+
+    :param boxes: ``[K, T, SUBFRAMES, 4]``, x0, y0, x1, y1 in 0..1 of the frame; anything where not seen.
+    :param seen: ``[K, T, SUBFRAMES]``, 1 = in the picture.
+    :param depth: ``[T, *DEPTH_GRID]``, 1 = near; zeros where there is none.
+    :param has_depth: ``[1]``, 1 = there is depth.
+    """
+
+    boxes: Tensor
+    seen: Tensor
+    depth: Tensor
+    has_depth: Tensor
+
+    def window(self, start: int, length: int) -> SceneFeatures:
+        """The latent frames from ``start`` on, of features without a batch."""
+        part = slice(start, start + length)
+        return SceneFeatures(self.boxes[:, part], self.seen[:, part], self.depth[part], self.has_depth)
+
+    @staticmethod
+    def combined(function: Callable[..., Tensor], *scenes: SceneFeatures) -> SceneFeatures:
+        """``function`` of each tensor of all scenes."""
+        return SceneFeatures(*(function(*(getattr(scene, field.name) for scene in scenes)) for field in fields(SceneFeatures)))
+
+    def to(self, *arguments) -> SceneFeatures:
+        """On another device or of another dtype."""
+        return SceneFeatures.combined(lambda value: value.to(*arguments), self)
+
+    def without_space(self) -> SceneFeatures:
+        """The same shapes with nothing in them: no tracks, no depth."""
+        return SceneFeatures.combined(torch.zeros_like, self)
+
+    def only(self, cues: str) -> SceneFeatures:
+        """With nothing but ``boxes`` or ``depth`` in it; ``both`` leaves it as it is."""
+        nothing = self.without_space()
+        if cues == "boxes":
+            return replace(self, depth=nothing.depth, has_depth=nothing.has_depth)
+        if cues == "depth":
+            return replace(self, boxes=nothing.boxes, seen=nothing.seen)
+        return self
+
+    @staticmethod
+    def stack(clips: list[SceneFeatures]) -> SceneFeatures:
+        """A batch; clips with fewer tracks are filled up with unseen ones."""
+        most = max(len(clip.boxes) for clip in clips)
+
+        def filled(value: Tensor) -> Tensor:
+            return torch.cat([value, value.new_zeros((most - len(value), *value.shape[1:]))])
+
+        return SceneFeatures(
+            torch.stack([filled(clip.boxes) for clip in clips]),
+            torch.stack([filled(clip.seen) for clip in clips]),
+            torch.stack([clip.depth for clip in clips]),
+            torch.stack([clip.has_depth for clip in clips]),
+        )
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """What a form of conditions has to say to the backbone; the same at every step of the sampler.
+
+    :param tokens: for cross-attention, ``[B, N, token_width]`` (or what is kept of them from step to step), or None.
+    :param residuals: for the inputs of the first blocks, ``[B, T, width]`` or None each.
+    :param claims: logarithms of the shares ``[B, 1 + K, M]`` that nobody and each track have in each moment; None where the
+        form knows none.
+    """
+
+    tokens: Tensor | Attended | None
+    residuals: tuple[Tensor | None, ...] = ()
+    claims: Tensor | None = None
+
+
+def latent_count(duration: float, latent_rate: float) -> int:
+    """Latent frames that cover ``duration`` seconds."""
+    return max(1, int(np.ceil(duration * latent_rate - 1e-6)))
+
+
+def subframe_times(frames: int, latent_rate: float) -> np.ndarray:
+    """Seconds ``[frames * SUBFRAMES]``, the middle of each part of each latent frame."""
+    return (np.arange(frames * SUBFRAMES) + 0.5) / (SUBFRAMES * latent_rate)
+
+
+def scene_features(tracks: Tracks, depth: DepthSequence | None, frames: int, latent_rate: float) -> SceneFeatures:
+    """Features of ``frames`` latent frames, ``latent_rate`` of them a second."""
+    times = subframe_times(frames, latent_rate)
+    boxes = np.zeros((len(tracks), frames, SUBFRAMES, 4), dtype=np.float32)
+    seen = np.zeros((len(tracks), frames, SUBFRAMES), dtype=np.float32)
+    for n, track in enumerate(tracks):
+        own, visible = track.at(times, tracks.max_gap)
+        boxes[n] = own.reshape(frames, SUBFRAMES, 4)
+        seen[n] = visible.reshape(frames, SUBFRAMES)
+    if depth is None:
+        maps = torch.zeros((frames, *DEPTH_GRID))
+    else:
+        maps = _on_grid(depth, (np.arange(frames) + 0.5) / latent_rate)
+    return SceneFeatures(torch.from_numpy(boxes), torch.from_numpy(seen), maps, torch.full((1,), float(depth is not None)))
+
+
+def _on_grid(depth: DepthSequence, times: np.ndarray) -> Tensor:
+    """Maps ``[T, *DEPTH_GRID]`` at ``times``; shrunk before they are repeated, for maps are few and latents many."""
+    small = torch.nn.functional.interpolate(
+        torch.from_numpy(np.array(depth.maps))[:, None], size=DEPTH_GRID, mode="bilinear", antialias=True, align_corners=False
+    )[:, 0]
+    return torch.from_numpy(DepthSequence(small.clamp(0, 1).numpy(), depth.times).at(times)).float()
+
+
+def moment_features(scene: SceneFeatures) -> Tensor:
+    """Boxes and how they move ``[B, K, M, MOMENT_VALUES]`` at the M moments of batched features; zeros where not seen."""
+    boxes, seen = scene.boxes.flatten(2, 3), scene.seen.flatten(2, 3)
+    x0, y0, x1, y1 = boxes.unbind(-1)
+    sizes = [(x1 - x0).clamp(min=1e-3).log(), (y1 - y0).clamp(min=1e-3).log()]
+    places = torch.stack([x0 + x1 - 1, y1 - 0.5, y0 - 0.5, *sizes], dim=-1)
+    both = torch.cat([seen[..., :1], seen[..., 1:] * seen[..., :-1]], dim=-1)
+    # steps show as small and quick changes; they get the size of the rest
+    changes = 40 * torch.diff(places, dim=2, prepend=places[:, :, :1]) * both[..., None]
+    return torch.cat([places * seen[..., None], changes.clamp(-3, 3), seen[..., None]], dim=-1)
+
+
+def envelope_features(envelope: Envelope, frames: int, latent_rate: float) -> tuple[Tensor, float]:
+    """The envelope ``[SUBFRAMES, T]`` compressed to 0..1, and its loudest level.
+
+    The loudest moment is 1, -60 dB of it is 0.13, silence 0; where all is silent the level is 0.
+    """
+    times = subframe_times(frames, latent_rate)
+    values = envelope.at(times)
+    loudest = float(envelope.values.max())
+    relative = torch.from_numpy(values / loudest if loudest > 0 else np.zeros_like(values)).float()
+    return compress(relative).unflatten(0, (frames, SUBFRAMES)).T.contiguous(), loudest
+
+
+def compress(relative: Tensor) -> Tensor:
+    """Levels in units of the loudest, 0..1, on a logarithmic scale that ends at -60 dB."""
+    scale = float(np.log1p(1 / _ENVELOPE_KNEE))
+    return torch.log1p(relative.clamp(0, 1) / _ENVELOPE_KNEE) / scale

@@ -1,0 +1,93 @@
+"""What a scene asks of a stereo sound: the level difference at every moment, and the course of the level.
+
+Nothing here is trained. Several walkers share a moment by what each would send: the power of a step that their gait says is
+ringing (:mod:`..rendering.gait`), over the square of their distance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...metrics.localiser import law_of
+from ...rendering.gait import steps_from_track
+from ...scene import DepthSequence, Envelope, Tracks
+from .features import subframe_times
+
+#: Seconds in which a step's power falls to a third; and the power that stays between steps, for gaits err.
+_RING, _REST = 0.06, 0.02
+#: Seconds by which what is heard may come before a gait's steps.
+_EARLY = 0.04
+#: dB below its loudest moment at which the course of the level ends.
+_QUIETEST = -40.0
+
+
+@dataclass(frozen=True)
+class StereoTarget:
+    """For M moments, ``SUBFRAMES`` of them a latent frame.
+
+    :param difference: level of the right channel over the left, dB ``[M]``.
+    :param weight: ``[M]``, 0 where nothing is seen, so that any difference will do.
+    :param level: course of the level of both channels, dB below its loudest ``[M]``, or None where it may be any.
+    """
+
+    difference: Tensor
+    weight: Tensor
+    level: Tensor | None = None
+
+    def to(self, *arguments) -> StereoTarget:
+        """On another device or of another dtype."""
+        level = None if self.level is None else self.level.to(*arguments)
+        return StereoTarget(self.difference.to(*arguments), self.weight.to(*arguments), level)
+
+
+def stereo_target(
+    tracks: Tracks,
+    depth: DepthSequence | None,
+    frames: int,
+    latent_rate: float,
+    *,
+    law: str = "pan",
+    envelope: Envelope | None = None,
+    level: bool = False,
+) -> StereoTarget:
+    """What the scene asks of ``frames`` latent frames.
+
+    :param law: how azimuth becomes a level difference (:func:`..metrics.localiser.laws`).
+    :param envelope: what ``level`` follows; the walkers' distance (6 dB a doubling) without.
+    :param level: whether the level's course is asked for at all.
+    :raises StereoSyncError: for a law that is not known.
+    """
+    times = subframe_times(frames, latent_rate)
+    curve = law_of(law)
+    left, right, near = np.zeros(len(times)), np.zeros(len(times)), np.zeros(len(times))
+    for track in tracks:
+        _, visible = track.at(times, tracks.max_gap)
+        place = np.interp(track.azimuth(times, tracks.max_gap), curve.azimuth, curve.broadband())
+        power = visible / np.maximum(tracks.distance(track, times, depth), 0.05) ** 2
+        near += power
+        if len(tracks) > 1:
+            steps = steps_from_track(track, tracks.duration, max_gap=tracks.max_gap, aspect=tracks.aspect)
+            power = power * _ringing(times, steps.times, steps.strengths)
+        share = 1 / (1 + 10 ** (-place / 10))  # of the power, on the right
+        left, right = left + power * (1 - share), right + power * share
+    seen = left + right > 0
+    difference = np.where(seen, 10 * np.log10(np.maximum(right, 1e-12) / np.maximum(left, 1e-12)), 0.0)
+    course = None
+    if level:
+        power = near if envelope is None else envelope.at(times) ** 2
+        course = 10 * np.log10(np.maximum(power / max(power.max(), 1e-12), 1e-12)).clip(_QUIETEST)
+    return StereoTarget(_float(difference), _float(seen), None if course is None else _float(course))
+
+
+def _ringing(times: np.ndarray, steps: np.ndarray, strengths: np.ndarray) -> np.ndarray:
+    """Power ``[M]`` of steps that begin at ``steps`` and die away; :data:`_REST` of it always."""
+    since = times[:, None] - steps + _EARLY
+    return _REST + (strengths**2 * np.where(since >= 0, np.exp(-np.maximum(since, 0.0) / _RING), 0.0)).sum(1)
+
+
+def _float(values: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.asarray(values, dtype=np.float32))

@@ -1,0 +1,186 @@
+"""What StereoSync's method adds to a frozen release: a folder of our own beside the release's.
+
+The paper (arXiv 2510.05828) trains a control branch and projections of the conditions over Stable Audio Open, and freezes the
+rest. Here that is a module that holds none of the release's weights, and a folder in the form of :mod:`..folder`:
+``config.json`` with the section ``adapter``, and ``adapter.safetensors`` with what was trained. Spatial tokens and timbre are
+attended to beside the text (:meth:`..backbone.Backbone.forward`), so that an adapter that has learned nothing leaves the
+release as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...errors import StereoSyncError
+from ..attended import Attended
+from ..backbone import Backbone
+from ..conditioning.features import Spoken
+from ..conditioning.paper import PaperConditions
+from ..control import zero
+from ..folder import load_into, read_model_config, read_weights, save_part
+from ..model import Conditions
+from ..spatial_control import SpatialControl
+from .precision import in_precision
+
+PART = "adapter"
+
+
+class Base(Protocol):
+    """What an adapter needs of a release: :class:`.model.StableAudio`, or :class:`.borrowed.Borrowed`."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def backbone(self) -> Backbone: ...
+
+    @property
+    def objective(self) -> str: ...
+
+    @property
+    def latent_rate(self) -> float: ...
+
+    @property
+    def place(self) -> tuple[torch.device, torch.dtype]: ...
+
+
+class SpatialAdapter(SpatialControl):
+    """Spatial conditions, control branch and timbre over a release.
+
+    :param base: whose first blocks the control branch is a copy of; nothing of it is kept.
+    :param config: what :meth:`SpatialControl.speak_to` takes; ``window`` (latent frames that it was trained on at a time; the
+        release's own when left out). ``base`` is written into it.
+    :ivar config: what ``config.json`` holds of it.
+    """
+
+    def __init__(self, base: Base, config: Mapping[str, Any]):
+        super().__init__()
+        self.config = {**config, "base": identity(base)}
+        self.speak_to(base.backbone, config, base.latent_rate)
+        zero(self.timbre)
+        if isinstance(self.space, PaperConditions):
+            zero(self.space.project)
+            zero(self.space.number.project)
+        self.requires_grad_(True)
+        in_precision(self, torch.float32)
+
+    @property
+    def window(self) -> int | None:
+        """Latent frames that it was trained on at a time; None where that is the release's own window."""
+        return self.config.get("window")
+
+    def spoken(self, conditions: Conditions) -> Spoken:
+        """Tokens ``[B, N, token width]`` to attend to beside the text's, and residuals of space: needed once a clip."""
+        # in the weights' own precision: half of it is too little for how a box moves
+        return super().spoken(conditions.to(self.timbre.weight))
+
+    def residuals(
+        self,
+        x: Tensor,
+        t: Tensor,
+        tokens: Tensor | Attended,
+        globally: Tensor,
+        conditions: Conditions,
+        spoken: Spoken,
+        scale: float = 1.0,
+    ) -> list[Tensor | None]:
+        """What is added to the inputs of the release's blocks at a step, by the block's number, in the precision of ``x``.
+
+        :param tokens: what the release is told by cross-attention, as ``globally`` the global condition.
+        :param spoken: what :meth:`spoken` gave for the same conditions.
+        :param scale: of the control branch, so of the envelope; 0 leaves it out.
+        """
+        like = self.control.enter.weight
+        told = {"tokens": tokens.to(like), "global_condition": globally.to(like)}
+        beside = None if spoken.tokens is None else spoken.tokens.to(like)
+        made = self.step_residuals(x.to(like), t.to(like), conditions.to(like), spoken, scale, **told, beside=beside)
+        return [None if residual is None else residual.to(x) for residual in made]
+
+
+def identity(base: Base) -> dict[str, Any]:
+    """What tells a release from others: ``width``, ``depth``, ``objective``, and ``fingerprint``.
+
+    The fingerprint is a digest of the transformer's shapes and of the signs of a few tensors, which are the same in every
+    precision.
+    """
+    digest = hashlib.sha256()
+    weights = dict(base.backbone.dit.named_parameters())
+    for name, value in sorted(weights.items()):
+        digest.update(f"{name} {tuple(value.shape)}".encode())
+    middle = len(base.backbone.blocks) // 2
+    looked_at = [
+        weights["transformer.project_in.weight"],
+        weights[f"transformer.layers.{middle}.self_attn.to_out.weight"],
+    ]
+    for value in looked_at:
+        digest.update(np.packbits(torch.signbit(value.detach()).cpu().numpy()).tobytes())
+    return {
+        "width": base.backbone.width,
+        "depth": len(base.backbone.blocks),
+        "objective": base.objective,
+        "fingerprint": digest.hexdigest()[:16],
+    }
+
+
+def load_adapter(folder: Path, base: Base, dtype: torch.dtype = torch.float32) -> SpatialAdapter:
+    """The adapter of a folder, frozen, where the release is.
+
+    :param base: the release that it was trained over.
+    :param dtype: of the control branch; what speaks once a clip stays in single precision.
+    :raises StereoSyncError: when the folder holds no adapter or half of one, the adapter is of another release, or config and
+        weights do not fit each other.
+    """
+    folder = Path(folder)
+    config = read_model_config(folder).get(PART)
+    if not isinstance(config, dict):
+        raise StereoSyncError(
+            f"Adapter: the config.json of '{folder}' tells of no adapter; give a folder that `train adapter` has written."
+        )
+    _check_base(folder, config.get("base"), base)
+    try:
+        adapter = SpatialAdapter(base, config)
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise StereoSyncError(
+            f"Adapter: the config.json of '{folder}' cannot be understood ({error!r}); copy the adapter's folder again."
+        ) from error
+    load_into(adapter, read_weights(folder, PART), folder, PART, dict(adapter.named_parameters()))
+    in_precision(adapter.control, dtype)
+    return adapter.requires_grad_(False).eval().to(base.place[0])
+
+
+def _check_base(folder: Path, trained_over: Any, base: Base) -> None:
+    own = identity(base)
+    if not isinstance(trained_over, dict):
+        trained_over = {}
+    sizes = [name for name in ("width", "depth", "objective") if trained_over.get(name) != own[name]]
+    if sizes:
+        wanted, there = (", ".join(f"{name} {facts.get(name)}" for name in sizes) for facts in (trained_over, own))
+        raise StereoSyncError(
+            f"Adapter: '{folder}' was trained over another model ({wanted}) than '{base.name}' ({there}); "
+            "load the release that it was trained over."
+        )
+    if trained_over.get("fingerprint") != own["fingerprint"]:
+        raise StereoSyncError(
+            f"Adapter: '{folder}' was trained over other weights than those of '{base.name}', although of the same size; "
+            "load the release that it was trained over, not one that was trained on."
+        )
+
+
+def save_adapter(folder: Path, adapter: SpatialAdapter, **config: Any) -> None:
+    """Write what was trained, in half precision, and the adapter's section of ``config.json``.
+
+    :param config: further entries of the section.
+    :raises StereoSyncError: when a weight is not finite in half precision.
+    """
+    weights = {name: value.detach().half() for name, value in adapter.named_parameters()}
+    wrong = [name for name, value in weights.items() if not torch.isfinite(value).all()]
+    if wrong:
+        raise StereoSyncError(f"Adapter: {wrong[0]} is not finite in half precision; train anew at a lower rate.")
+    save_part(folder, PART, {**adapter.config, **config}, weights)

@@ -14,7 +14,7 @@ from stereosync_core.model.spatial_guidance import SpatialGuidance
 from stereosync_core.model.stable_audio.borrowed import LATENT_RATE
 
 from ..stereosync_core.errors import StereoSyncError
-from ..stereosync_core.metrics.localiser import laws
+from ..stereosync_core.rendering.panning_laws import panning_laws
 from . import host, native
 from .sampling import CATEGORY
 from .sockets import Envelope, Space
@@ -131,7 +131,7 @@ class SpatialGuider(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "law",
-                    options=list(laws()),
+                    options=list(panning_laws()),
                     default=LEADING.law,
                     tooltip="How a place becomes a difference of level: pan as at a mixing desk; binaural for headphones; "
                     "rooms as in a game engine.",

@@ -1,4 +1,4 @@
-"""Make stereosync_core/metrics/curves.json: what azimuth does to level and delay under each law of placement.
+"""Make stereosync_core/rendering/panning_laws.json: what azimuth does to level and delay under each law of placement.
 
     python -m research.measurements.calibrate_localiser DIR/valid
 
@@ -18,8 +18,9 @@ import numpy as np
 
 from research.rooms.rooms import RoomSet
 from stereosync_core.evaluation.clips import truth_of
-from stereosync_core.metrics.localiser import CURVES, FLOOR, WINDOW
+from stereosync_core.metrics.localiser import FLOOR, WINDOW
 from stereosync_core.rendering.analysis import level_difference
+from stereosync_core.rendering.panning_laws import PANNING_LAWS
 from stereosync_core.rendering.spatialize import spatialize
 from stereosync_core.scene import Track, Tracks
 
@@ -98,7 +99,8 @@ def main() -> None:
     parser.add_argument("rooms", type=Path, help="the validation set")
     arguments = parser.parse_args()
     laws = {"rooms": rooms_law(arguments.rooms), "pan": renderer_law("pan"), "binaural": renderer_law("binaural")}
-    CURVES.write_text(json.dumps({"laws": laws}, indent=None).replace('"made_from"', '\n"made_from"') + "\n", encoding="utf-8")
+    text = json.dumps({"laws": laws}, indent=None).replace('"made_from"', '\n"made_from"')
+    PANNING_LAWS.write_text(text + "\n", encoding="utf-8")
     for name, law in laws.items():
         print(
             name, law["made_from"], "edge", [round(row[-1], 1) for row in law["level_db"]], "dB", law["delay"][-1] * 1e6, "us"

@@ -22,7 +22,8 @@ from ..evaluation.results import draw_comparison, table, write_results
 from ..evaluation.sets import open_set
 from ..evaluation.systems import SYSTEMS, Options, load_systems
 from ..metrics.embeddings import PictureEmbedding, audio_embedding
-from ..metrics.localiser import BandLocaliser, LevelLocaliser, Localiser, laws
+from ..metrics.localiser import BandLocaliser, LevelLocaliser, Localiser
+from ..rendering.panning_laws import panning_laws
 
 
 def add(subparsers: Any) -> None:
@@ -47,7 +48,7 @@ def add(subparsers: Any) -> None:
     hearing = parser.add_argument_group("hearing")
     hearing.add_argument("--localiser", choices=["level", "bands"], help="default: bands for clips, level for --set")
     hearing.add_argument(
-        "--law", choices=[*laws(), "auto"], help="how the sound was placed; default: auto for clips, rooms for --set"
+        "--law", choices=[*panning_laws(), "auto"], help="how the sound was placed; default: auto for clips, rooms for --set"
     )
     hearing.add_argument("--bands", type=int, default=16, help="of the bands localiser (default: 16)")
     own = parser.add_argument_group("clips of one's own")

@@ -9,7 +9,6 @@ from typing import Any
 
 from ..media.sound import require_sound
 from ..media.video import probe
-from ..metrics.localiser import laws
 from ..model.conditioning.envelope import envelope_of_sound
 from ..model.conditioning.features import ENVELOPE_WINDOW
 from ..model.conditioning.motion import motion_of_clip
@@ -18,6 +17,7 @@ from ..model.economy import FAST
 from ..model.generate import Sampling
 from ..model.samplers import SAMPLERS
 from ..model.stable_audio.samplers import SAMPLERS as RELEASE_SAMPLERS
+from ..rendering.panning_laws import panning_laws
 from ..rendering.surfaces import SURFACES
 from ..scene import Envelope, Tracks
 from .output_options import add_output_options, check_output, clip_report, write_output
@@ -57,7 +57,7 @@ def add(subparsers: Any) -> None:
     )
     group.add_argument(
         "--law",
-        choices=list(laws()),
+        choices=list(panning_laws()),
         help="of that guidance: how a place becomes a level difference (default: rooms; Stable Audio Open: pan)",
     )
     group.add_argument(

@@ -2,26 +2,22 @@
 
 Two localisers, both functions ``(stereo [2, N], rate) -> Heard``. :class:`LevelLocaliser` reads one broadband level difference
 off one curve. :class:`BandLocaliser` compares level and phase differences, band by band and weighted by energy, with what a
-law of placement would give at every azimuth. The curves are data: ``curves.json``, measured on
-validation rooms (law ``rooms``) and on the pack's own renderer (laws ``pan`` and ``binaural``).
+panning law (:mod:`..rendering.panning_laws`) would give at every azimuth.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 from scipy.special import logsumexp
 
 from ..errors import StereoSyncError
 from ..rendering.analysis import LEVEL_DIFFERENCE_LIMIT, level_difference
+from ..rendering.panning_laws import PanningLaw, panning_law, panning_laws
 from . import checks
 
-CURVES = Path(__file__).with_name("curves.json")
 #: Seconds of a window; windows overlap by half.
 WINDOW = 0.1
 #: dB below the loudest window down to which a window sounds.
@@ -57,55 +53,6 @@ Localiser = Callable[[np.ndarray, int], Heard]
 
 
 @dataclass(frozen=True)
-class Law:
-    """How a way of placing sound turns azimuth into differences between the channels.
-
-    :param azimuth: rising ``[A]``.
-    :param centres: Hz ``[F]`` at which the level differences are known.
-    :param level_db: right minus left ``[F, A]``.
-    :param delay: seconds ``[A]`` by which the left channel is late.
-    """
-
-    azimuth: np.ndarray
-    centres: np.ndarray
-    level_db: np.ndarray
-    delay: np.ndarray
-
-    def broadband(self) -> np.ndarray:
-        """Level difference ``[A]``, the mean over the bands."""
-        return self.level_db.mean(0)
-
-    def at(self, azimuth: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Level differences ``[len(centres), len(azimuth)]`` and delays ``[len(azimuth)]``."""
-        levels = np.stack([np.interp(azimuth, self.azimuth, row) for row in self.level_db])
-        by_band = np.stack([np.interp(np.log(centres), np.log(self.centres), column) for column in levels.T], 1)
-        return by_band, np.interp(azimuth, self.azimuth, self.delay)
-
-
-@lru_cache(maxsize=1)
-def laws() -> dict[str, Law]:
-    """The calibrated laws by name.
-
-    :raises StereoSyncError: when the file is missing or damaged.
-    """
-    try:
-        data = json.loads(CURVES.read_text(encoding="utf-8"))["laws"]
-        return {
-            name: Law(*(np.asarray(row[key], dtype=np.float64) for key in ("azimuth", "centres", "level_db", "delay")))
-            for name, row in data.items()
-        }
-    except (OSError, ValueError, KeyError) as error:
-        raise StereoSyncError(f"The bundled file {CURVES.name} cannot be read ({error}). Install the pack again.") from error
-
-
-def law_of(name: str) -> Law:
-    """:raises StereoSyncError: when there is no law of that name."""
-    if name not in laws():
-        raise StereoSyncError(f"Localiser: the law '{name}' is not known; choose {', '.join(laws())}.")
-    return laws()[name]
-
-
-@dataclass(frozen=True)
 class LevelLocaliser:
     """The plain localiser: one level difference a window, read off the law's broadband curve.
 
@@ -118,7 +65,7 @@ class LevelLocaliser:
         """:raises StereoSyncError: when the sound is not stereo, not finite, or shorter than a window."""
         stereo = checks.stereo(stereo)
         times, difference, level, sounding = level_difference(stereo, rate, WINDOW, FLOOR)
-        law = law_of(self.law)
+        law = panning_law(self.law)
         curve = np.maximum.accumulate(law.broadband())
         azimuth = np.interp(difference, curve + 1e-9 * np.arange(len(curve)), law.azimuth)
         slope = np.interp(azimuth, law.azimuth, np.gradient(curve, law.azimuth))
@@ -153,9 +100,9 @@ class BandLocaliser:
         times, _, level, sounding = level_difference(stereo, rate, WINDOW, FLOOR)
         use = np.flatnonzero(sounding)
         measured = _measure(stereo, rate, use, self.bands)
-        names = list(laws()) if self.law == "auto" else [self.law]
+        names = list(panning_laws()) if self.law == "auto" else [self.law]
         grid = np.linspace(-1.0, 1.0, 101)
-        scores = {name: self._score(measured, law_of(name), grid) for name in names}
+        scores = {name: self._score(measured, panning_law(name), grid) for name in names}
         # what the clip as a whole says for a law: the evidence of its windows, louder ones counting more
         loud = np.sqrt(measured.power.sum((1, 2)))
         fit = {name: float(loud @ logsumexp(score, axis=1)) for name, score in scores.items()}
@@ -167,7 +114,7 @@ class BandLocaliser:
         spread[use] = np.sqrt(np.maximum(likely @ grid**2 - azimuth[use] ** 2, 0.0) + (grid[1] - grid[0]) ** 2 / 12)
         return Heard(times, azimuth, spread, level, sounding), name
 
-    def _score(self, measured: _Bands, law: Law, grid: np.ndarray) -> np.ndarray:
+    def _score(self, measured: _Bands, law: PanningLaw, grid: np.ndarray) -> np.ndarray:
         """Log likelihood ``[W, A]`` of every azimuth in every window."""
         expected, delay = law.at(grid, measured.centres)
         limit = LEVEL_DIFFERENCE_LIMIT

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import StereoSyncError
-from ..metrics.localiser import laws
+from ..rendering.panning_laws import panning_laws
 from .backbone import angles, sound_of
 from .conditioning.target import StereoTarget
 from .latent_levels import Levels
@@ -61,8 +61,8 @@ class SpatialGuidance:
                 f"Spatial guidance: {self.rounds} rounds must be 1 to 50, every {self.every} steps 1 to 100, and the span from "
                 f"{self.earliest} to {self.latest} within 1 and 0, falling."
             )
-        if self.law not in laws():
-            raise StereoSyncError(f"Spatial guidance: the law '{self.law}' is not known; choose {', '.join(laws())}.")
+        if self.law not in panning_laws():
+            raise StereoSyncError(f"Spatial guidance: the law '{self.law}' is not known; choose {', '.join(panning_laws())}.")
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from stereosync_core.metrics.localiser import law_of
 from stereosync_core.metrics.truth import ObjectSteps, Truth
+from stereosync_core.rendering.panning_laws import panning_law
 from stereosync_core.scene import Track, Tracks
 
 RATE, DURATION = 44100, 4.0
@@ -27,7 +27,7 @@ def tracks(*of: Track) -> Tracks:
 
 def placed(azimuth, steps, *, gain=None, late: float = 0.0, seed: int = 0) -> np.ndarray:
     """Stereo float64 ``[2, N]``: a burst at each step, where ``azimuth(step)`` says under the law of the rooms."""
-    law = law_of("rooms")
+    law = panning_law("rooms")
     sound = np.zeros((2, round(DURATION * RATE)))
     generator = np.random.default_rng(seed)
     size = round(0.12 * RATE)

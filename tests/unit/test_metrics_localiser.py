@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from stereosync_core.errors import StereoSyncError
-from stereosync_core.metrics.localiser import BandLocaliser, Law, LevelLocaliser, law_of, laws
+from stereosync_core.metrics.localiser import BandLocaliser, LevelLocaliser
 from stereosync_core.rendering.panning import interaural_time_difference, pan_gains
+from stereosync_core.rendering.panning_laws import PanningLaw, panning_law, panning_laws
 from stereosync_core.rendering.spatialize import spatialize
 from stereosync_core.scene import Track, Tracks
 
@@ -39,7 +40,7 @@ def test_the_level_localiser_finds_what_the_renderer_panned(azimuth):
 @pytest.mark.parametrize("azimuth", [-0.7, 0.5])
 def test_the_law_is_found_by_what_the_clip_sounds_like(azimuth):
     assert BandLocaliser().with_law(rendered(azimuth), RATE)[1] == "pan"
-    law = law_of("rooms")
+    law = panning_law("rooms")
     ratio = 10 ** (np.interp(azimuth, law.azimuth, law.broadband()) / 20)
     noise = np.random.default_rng(2).standard_normal(RATE) * 0.1
     heard, name = BandLocaliser().with_law(np.stack([noise, noise * ratio]), RATE)
@@ -93,15 +94,15 @@ def test_too_many_bands_and_unknown_laws_are_refused():
 
 
 def test_the_curves_are_odd_and_rise():
-    for name, law in laws().items():
-        assert isinstance(law, Law)
+    for name, law in panning_laws().items():
+        assert isinstance(law, PanningLaw)
         for row in law.level_db if name != "binaural" else [law.broadband()]:
             assert np.abs(row + row[::-1]).max() < 0.01, name
         assert (np.diff(law.broadband()) >= 0).all(), name
 
 
 def test_the_pan_law_is_the_renderer_s_own():
-    law = law_of("pan")
+    law = panning_law("pan")
     left, right = pan_gains(law.azimuth)
     assert np.abs(law.broadband() - 20 * np.log10(right / left)).max() < 0.3
     assert np.abs(law.delay - interaural_time_difference(law.azimuth * np.pi / 2)).max() < 5e-6

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from stereosync_core.errors import StereoSyncError
-from stereosync_core.metrics.localiser import law_of
 from stereosync_core.model.backbone import sound_of
 from stereosync_core.model.conditioning.features import SUBFRAMES, subframe_times
 from stereosync_core.model.conditioning.target import StereoTarget, stereo_target
@@ -16,6 +15,7 @@ from stereosync_core.model.latent_levels import LatentLevels, decoded_levels, di
 from stereosync_core.model.loader import load_model
 from stereosync_core.model.spatial_guidance import SpatialGuidance, corrected, steered
 from stereosync_core.rendering.analysis import placement_correlation
+from stereosync_core.rendering.panning_laws import panning_law
 from stereosync_core.scene import Envelope, Track, Tracks
 
 RATE = 44100 / 2048
@@ -37,7 +37,7 @@ def asked(*walkers: Track, **options) -> StereoTarget:
 def test_one_walker_asks_for_the_laws_difference_while_seen():
     target = asked(walker(1, -0.8, 0.8, last=2.0), law="rooms")
     times = subframe_times(FRAMES, RATE)
-    law = law_of("rooms")
+    law = panning_law("rooms")
     early = times < 1.9
     wanted = np.interp(np.interp(times, [0, 2], [-0.8, 0.8]), law.azimuth, law.broadband())
     assert np.abs(target.difference.numpy() - wanted)[early].max() < 1.0

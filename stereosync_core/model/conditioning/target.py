@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...metrics.localiser import law_of
 from ...rendering.gait import steps_from_track
+from ...rendering.panning_laws import panning_law
 from ...scene import DepthSequence, Envelope, Tracks
 from .features import subframe_times
 
@@ -56,13 +56,13 @@ def stereo_target(
 ) -> StereoTarget:
     """What the scene asks of ``frames`` latent frames.
 
-    :param law: how azimuth becomes a level difference (:func:`..metrics.localiser.laws`).
+    :param law: how azimuth becomes a level difference (:mod:`..rendering.panning_laws`).
     :param envelope: what ``level`` follows; the walkers' distance (6 dB a doubling) without.
     :param level: whether the level's course is asked for at all.
     :raises StereoSyncError: for a law that is not known.
     """
     times = subframe_times(frames, latent_rate)
-    curve = law_of(law)
+    curve = panning_law(law)
     left, right, near = np.zeros(len(times)), np.zeros(len(times)), np.zeros(len(times))
     for track in tracks:
         _, visible = track.at(times, tracks.max_gap)

@@ -1,0 +1,67 @@
+"""Panning laws: how a way of placing sound turns azimuth into differences between the channels, measured band by band.
+
+``panning_laws.json`` holds three: ``pan`` (a mixing desk's) and ``binaural`` (headphones), measured on the pack's own renderer,
+and ``rooms`` (a game engine's), measured on validation rooms by ``research.measurements.calibrate_localiser``.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import StereoSyncError
+
+PANNING_LAWS = Path(__file__).with_name("panning_laws.json")
+
+
+@dataclass(frozen=True)
+class PanningLaw:
+    """Differences between the channels by azimuth.
+
+    :param azimuth: rising ``[A]``.
+    :param centres: Hz ``[F]`` at which the level differences are known.
+    :param level_db: right minus left ``[F, A]``.
+    :param delay: seconds ``[A]`` by which the left channel is late.
+    """
+
+    azimuth: np.ndarray
+    centres: np.ndarray
+    level_db: np.ndarray
+    delay: np.ndarray
+
+    def broadband(self) -> np.ndarray:
+        """Level difference ``[A]``, the mean over the bands."""
+        return self.level_db.mean(0)
+
+    def at(self, azimuth: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Level differences ``[len(centres), len(azimuth)]`` and delays ``[len(azimuth)]``."""
+        levels = np.stack([np.interp(azimuth, self.azimuth, row) for row in self.level_db])
+        by_band = np.stack([np.interp(np.log(centres), np.log(self.centres), column) for column in levels.T], 1)
+        return by_band, np.interp(azimuth, self.azimuth, self.delay)
+
+
+@cache
+def panning_laws() -> dict[str, PanningLaw]:
+    """The calibrated laws by name.
+
+    :raises StereoSyncError: when the file is missing or damaged.
+    """
+    try:
+        data = json.loads(PANNING_LAWS.read_text(encoding="utf-8"))["laws"]
+        columns = ("azimuth", "centres", "level_db", "delay")
+        return {name: PanningLaw(*(np.asarray(row[key], dtype=np.float64) for key in columns)) for name, row in data.items()}
+    except (OSError, ValueError, KeyError) as error:
+        raise StereoSyncError(
+            f"The bundled file {PANNING_LAWS.name} cannot be read ({error}). Install the pack again."
+        ) from error
+
+
+def panning_law(name: str) -> PanningLaw:
+    """:raises StereoSyncError: when there is no law of that name."""
+    if name not in panning_laws():
+        raise StereoSyncError(f"The panning law '{name}' is not known; choose {', '.join(panning_laws())}.")
+    return panning_laws()[name]

@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 import torch
 from comfy_api.latest import io
 
-from stereosync_core.model.conditioning.features import latent_count
-from stereosync_core.model.conditioning.target import StereoTarget, stereo_target
-from stereosync_core.model.generate import make_conditions
-from stereosync_core.model.spatial_guidance import SpatialGuidance
-from stereosync_core.model.stable_audio.borrowed import LATENT_RATE
-
 from ..stereosync_core.errors import StereoSyncError
+from ..stereosync_core.model.conditioning.features import latent_count
+from ..stereosync_core.model.conditioning.target import StereoTarget, stereo_target
+from ..stereosync_core.model.generate import make_conditions
+from ..stereosync_core.model.spatial_guidance import SpatialGuidance
+from ..stereosync_core.model.stable_audio.borrowed import LATENT_RATE
 from ..stereosync_core.rendering.panning_laws import panning_laws
 from . import host, native
 from .sampling import CATEGORY

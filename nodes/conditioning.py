@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from stereosync_core.model.conditioning.curve import CURVE_HELP, envelope_of_curve
-from stereosync_core.model.conditioning.envelope import envelope_of_sound
-from stereosync_core.model.conditioning.features import ENVELOPE_WINDOW
-from stereosync_core.model.conditioning.motion import motion_of_clip
-from stereosync_core.model.conditioning.space import CUES, Scene
-from stereosync_core.model.conditioning.video_envelope import envelope_from_video
-
 from ..stereosync_core.files import check_depth_fits
+from ..stereosync_core.media.envelope import envelope_of_sound
+from ..stereosync_core.model.conditioning.curve import CURVE_HELP, envelope_of_curve
+from ..stereosync_core.model.conditioning.features import ENVELOPE_WINDOW
+from ..stereosync_core.model.conditioning.motion import motion_of_clip
+from ..stereosync_core.model.conditioning.space import CUES, Scene
+from ..stereosync_core.model.conditioning.video_envelope import envelope_from_video
 from ..stereosync_core.rendering.surfaces import SURFACES
-from . import host
+from . import convert, host
 from .sockets import Depth, Envelope, Model, Space, Timbre, Tracks
 
 CATEGORY = "StereoSync/conditioning"
@@ -86,7 +85,7 @@ class EnvelopeFromAudio(io.ComfyNode):
 
     @classmethod
     def execute(cls, audio) -> io.NodeOutput:
-        sound = host.sound_of(audio)
+        sound = convert.sound_of(audio)
         return io.NodeOutput(envelope_of_sound(sound.samples, sound.rate, window=ENVELOPE_WINDOW))
 
 
@@ -148,7 +147,7 @@ class TimbreNode(io.ComfyNode):
         encoder = host.placed(model).timbre
         if reference is None:
             return io.NodeOutput(encoder.of_surface(surface).cpu())
-        sound = host.sound_of(reference, "reference")
+        sound = convert.sound_of(reference, "reference")
         return io.NodeOutput(encoder.of_sound(sound.samples, sound.rate).cpu())
 
 

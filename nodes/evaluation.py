@@ -13,7 +13,7 @@ from ..stereosync_core.evaluation.report import alignment_report
 from ..stereosync_core.files import check_depth_fits, check_tracks_fit
 from ..stereosync_core.media.video import probe
 from ..stereosync_core.metrics.checks import LENGTH_TOLERANCE
-from . import host
+from . import convert, host
 from .sockets import Depth, Tracks
 
 CATEGORY = "StereoSync/evaluation"
@@ -66,7 +66,7 @@ class AlignmentReport(io.ComfyNode):
 
 def _of_clip(audio, name: str, duration: float):
     """Stereo at 44.1 kHz, float32 ``[2, N]``, as long as the clip."""
-    sound = host.sound_of(audio, name)
+    sound = convert.sound_of(audio, name)
     if abs(sound.duration - duration) > max(LENGTH_TOLERANCE, 0.02 * duration):
         raise StereoSyncError(
             f"The input '{name}' lasts {sound.duration:.2f} s, but the clip {duration:.2f} s; give the sound of this clip."

@@ -15,16 +15,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stereosync_core.model.backbone import add_residual
-from stereosync_core.model.conditioning.features import SceneFeatures, Spoken
-from stereosync_core.model.conditioning.target import StereoTarget
-from stereosync_core.model.latent_levels import Levels, decoded_levels
-from stereosync_core.model.model import Conditions
-from stereosync_core.model.spatial_guidance import SpatialGuidance, corrected
-from stereosync_core.model.stable_audio.adapter import SpatialAdapter
-from stereosync_core.model.stable_audio.borrowed import Borrowed, borrowed
-
 from ..stereosync_core.errors import StereoSyncError
+from ..stereosync_core.model.backbone import add_residual
+from ..stereosync_core.model.conditioning.features import SceneFeatures, Spoken
+from ..stereosync_core.model.conditioning.target import StereoTarget
+from ..stereosync_core.model.latent_levels import Levels, decoded_levels
+from ..stereosync_core.model.model import Conditions
+from ..stereosync_core.model.spatial_guidance import SpatialGuidance, corrected
+from ..stereosync_core.model.stable_audio.adapter import SpatialAdapter
+from ..stereosync_core.model.stable_audio.borrowed import Borrowed, borrowed
 from . import host
 
 #: Ours among wrappers, additional models, conditions and options of the host; the second is spatial guidance's.

@@ -12,7 +12,7 @@ from ..stereosync_core.media.sound import to_stereo
 from ..stereosync_core.media.video import probe
 from ..stereosync_core.preview.overlay import overlay_frames, write_preview
 from ..stereosync_core.preview.plot import plot_scene
-from . import host
+from . import convert, host
 from .sockets import Depth, Tracks
 
 CATEGORY = "StereoSync/preview"
@@ -105,7 +105,7 @@ class ScenePlot(io.ComfyNode):
     def execute(cls, tracks, audio=None, depth=None) -> io.NodeOutput:
         sound, rate = None, 48000
         if audio is not None:
-            heard = host.sound_of(audio)
+            heard = convert.sound_of(audio)
             sound, rate = to_stereo(heard.samples), heard.rate
         if depth is not None:
             check_depth_fits(depth, tracks.duration)

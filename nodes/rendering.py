@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from stereosync_core.model.conditioning.envelope import envelope_of_sound
-
 from ..stereosync_core.errors import StereoSyncError
 from ..stereosync_core.files import check_depth_fits
+from ..stereosync_core.media.envelope import envelope_of_sound
 from ..stereosync_core.rendering.footsteps import SHOES
 from ..stereosync_core.rendering.spatialize import spatialize
 from ..stereosync_core.rendering.surfaces import SURFACES
 from ..stereosync_core.rendering.voices import NOTHING_TRACKED, TIMINGS, footstep_voices
 from ..stereosync_core.scene import DISTANCE_CUES
-from . import host
+from . import convert, host
 from .sockets import Depth, Tracks
 
 CATEGORY = "StereoSync/sound"
@@ -86,7 +85,7 @@ class Footsteps(io.ComfyNode):
     ) -> io.NodeOutput:
         envelope = None
         if timing == "envelope" and timing_sound is not None:
-            sound = host.sound_of(timing_sound, "timing_sound")
+            sound = convert.sound_of(timing_sound, "timing_sound")
             envelope = envelope_of_sound(sound.samples, sound.rate)
         voices, _ = footstep_voices(
             tracks,
@@ -103,7 +102,7 @@ class Footsteps(io.ComfyNode):
         )
         if len(tracks) == 0:
             host.notice(NOTHING_TRACKED, cls.hidden.unique_id)
-        return io.NodeOutput(host.audio_out(voices, int(sample_rate)))
+        return io.NodeOutput(convert.audio_out(voices, int(sample_rate)))
 
 
 class SpatializeAudio(io.ComfyNode):
@@ -192,7 +191,7 @@ class SpatializeAudio(io.ComfyNode):
         seed,
         depth=None,
     ) -> io.NodeOutput:
-        voices, rate = host.waveform_of(audio)
+        voices, rate = convert.waveform_of(audio)
         if voices.shape[1] > 2:
             raise StereoSyncError(
                 f"The input 'audio' has {voices.shape[1]} channels; only mono and stereo can be placed. Mix it to stereo."
@@ -219,7 +218,7 @@ class SpatializeAudio(io.ComfyNode):
             seed=seed,
             progress=host.progress(),
         )
-        return io.NodeOutput(host.audio_out(stereo, rate))
+        return io.NodeOutput(convert.audio_out(stereo, rate))
 
 
 NODES = [Footsteps, SpatializeAudio]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from stereosync_core.model.generate import Sampling, decoded, make_conditions, sample_latents, spatial_lead
-from stereosync_core.model.loader import load_model
-from stereosync_core.model.samplers import SAMPLERS
-
-from . import host
+from ..stereosync_core.model.generate import Sampling, decoded, make_conditions, sample_latents, spatial_lead
+from ..stereosync_core.model.loader import load_model
+from ..stereosync_core.model.samplers import SAMPLERS
+from . import convert, host
 from .sockets import Envelope, Model, Space, Timbre
 
 CATEGORY = "StereoSync/model"
@@ -151,7 +150,7 @@ class DitSampler(io.ComfyNode):
         lead = spatial_lead(loaded, tracks, depth, options)
         latents = sample_latents(loaded, conditions, options, host.progress(), lead)
         sound = decoded(loaded, latents, space.duration, loudest)
-        return io.NodeOutput(host.audio_out(sound, loaded.sample_rate), {"samples": latents, "type": "audio"})
+        return io.NodeOutput(convert.audio_out(sound, loaded.sample_rate), {"samples": latents, "type": "audio"})
 
 
 NODES = [ModelLoader, DitSampler]

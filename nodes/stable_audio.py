@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING
 import torch
 from comfy_api.latest import io
 
-from stereosync_core.model.conditioning.features import REFERENCE_LEVEL, latent_count
-from stereosync_core.model.conditioning.target import stereo_target
-from stereosync_core.model.generate import make_conditions
-from stereosync_core.model.packed import pack
-from stereosync_core.model.spatial_guidance import Lead, SpatialGuidance
-from stereosync_core.model.stable_audio.release import CONFIG
-from stereosync_core.model.stable_audio.samplers import SAMPLERS
-
 from ..stereosync_core.errors import StereoSyncError
+from ..stereosync_core.model.conditioning.features import REFERENCE_LEVEL, latent_count
+from ..stereosync_core.model.conditioning.target import stereo_target
+from ..stereosync_core.model.generate import make_conditions
+from ..stereosync_core.model.packed import pack
+from ..stereosync_core.model.spatial_guidance import Lead, SpatialGuidance
+from ..stereosync_core.model.stable_audio.release import CONFIG
+from ..stereosync_core.model.stable_audio.samplers import SAMPLERS
 from ..stereosync_core.scene import Tracks
-from . import host
+from . import convert, host
 from .rollingdepth import precision_input
 from .sampling import CATEGORY, KIND, guidance_input, seed_input
 from .sockets import Envelope, Space, Timbre
@@ -240,9 +239,9 @@ class StableAudioSampler(io.ComfyNode):
             lead = Lead(stereo_target(tracks, depth, frames, loaded.latent_rate), led(spatial_guidance, loaded))
         latents = sample_latents(
             loaded,
-            host.tokens_of(positive, "positive"),
+            convert.tokens_of(positive, "positive"),
             duration,
-            against=None if negative is None else host.tokens_of(negative, "negative"),
+            against=None if negative is None else convert.tokens_of(negative, "negative"),
             conditions=conditions,
             space=space_scale or None,
             envelope=envelope_scale,
@@ -251,7 +250,7 @@ class StableAudioSampler(io.ComfyNode):
             progress=host.progress(),
         )
         sound = decoded(loaded, latents, duration, loudest)
-        return io.NodeOutput(host.audio_out(sound, loaded.sample_rate), {"samples": latents, "type": "audio"})
+        return io.NodeOutput(convert.audio_out(sound, loaded.sample_rate), {"samples": latents, "type": "audio"})
 
 
 NODES = [StableAudioLoader, StableAudioSampler]

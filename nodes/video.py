@@ -12,7 +12,7 @@ from ..stereosync_core.media.mux import mux
 from ..stereosync_core.media.sound import read_sound
 from ..stereosync_core.media.trim import trim
 from ..stereosync_core.media.video import probe
-from . import host
+from . import convert, host
 
 CATEGORY = "StereoSync/video"
 CONTAINERS = {"mp4": ".mp4", "mkv": ".mkv", "mov": ".mov", "webm": ".webm"}
@@ -63,7 +63,7 @@ class LoadVideo(io.ComfyNode):
             path = str(trim(path, start, duration, host.temp_path(".mp4")))
             info = probe(path)
         sound = read_sound(path, duration=info.duration)
-        return io.NodeOutput(VideoFromFile(path), None if sound is None else host.audio_out(sound.samples, sound.rate))
+        return io.NodeOutput(VideoFromFile(path), None if sound is None else convert.audio_out(sound.samples, sound.rate))
 
     @classmethod
     def fingerprint_inputs(cls, file, start, duration):
@@ -146,7 +146,7 @@ class SoundOntoVideo(io.ComfyNode):
         path, subfolder = host.output_path(filename_prefix, suffix, info.width, info.height)
         mux(
             source,
-            host.sound_of(audio),
+            convert.sound_of(audio),
             path,
             codec=codec,
             keep_original=original_sound,

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from stereosync_core.media.envelope import envelope_of_sound
 from stereosync_core.media.output import replacing
 from stereosync_core.model.conditioning.clap import ClapTimbre
-from stereosync_core.model.conditioning.envelope import envelope_of_sound
 from stereosync_core.model.conditioning.features import (
     DEPTH_GRID,
     ENVELOPE_WINDOW,

@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ..media.envelope import envelope_of_sound
 from ..media.sound import require_sound
 from ..media.video import probe
-from ..model.conditioning.envelope import envelope_of_sound
 from ..model.conditioning.features import ENVELOPE_WINDOW
 from ..model.conditioning.motion import motion_of_clip
 from ..model.conditioning.video_envelope import envelope_from_video

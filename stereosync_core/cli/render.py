@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ..media.envelope import envelope_of_sound
 from ..media.sound import require_sound
 from ..media.video import probe
-from ..model.conditioning.envelope import envelope_of_sound
 from ..rendering.footsteps import SHOES
 from ..rendering.spatialize import spatialize
 from ..rendering.surfaces import SURFACES

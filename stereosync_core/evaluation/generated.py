@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import StereoSyncError
-from ..model.conditioning.envelope import envelope_of_sound
+from ..media.envelope import envelope_of_sound
 from ..model.conditioning.features import ENVELOPE_WINDOW, REFERENCE_LEVEL, SUBFRAMES, compress, subframe_times
 from ..model.conditioning.motion import picture_motion
 from ..model.conditioning.video_envelope import envelope_from_video

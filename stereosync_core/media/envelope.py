@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...scene import Envelope
+from ..scene import Envelope
 
 
 def envelope_of_sound(samples: np.ndarray, rate: int, *, window: float = 0.03, hop: float = 0.005) -> Envelope:

@@ -1,0 +1,58 @@
+"""Native AUDIO and CONDITIONING as the core takes them, and back; clear errors for what does not fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ..stereosync_core.errors import StereoSyncError
+from ..stereosync_core.media.sound import Sound
+
+
+def sound_of(audio: Any, name: str = "audio", row: int = 0) -> Sound:
+    """One entry of a native AUDIO mapping as a Sound; clear errors for what is not one."""
+    waveform, rate = waveform_of(audio, name)
+    return Sound(waveform[row].numpy(), rate)
+
+
+def waveform_of(audio: Any, name: str = "audio") -> tuple[torch.Tensor, int]:
+    """Waveform float32 ``[B, C, T]`` on the CPU and rate of a native AUDIO mapping, checked."""
+    if audio is None:
+        raise StereoSyncError(
+            f"The input '{name}' carries no sound: the clip it comes from has no audio track. Connect a sound."
+        )
+    try:
+        waveform, rate = audio["waveform"], int(audio["sample_rate"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise StereoSyncError(
+            f"The input '{name}' is not a native AUDIO (waveform and sample_rate); got {type(audio)}."
+        ) from error
+    if waveform.dim() != 3 or 0 in waveform.shape:
+        raise StereoSyncError(
+            f"The input '{name}' is empty or malformed: its waveform has shape {list(waveform.shape)}, expected "
+            "[batch, channels, samples]. Check the node that made it."
+        )
+    waveform = waveform.detach().float().cpu()
+    if not torch.isfinite(waveform).all():
+        raise StereoSyncError(
+            f"The input '{name}' contains NaN or infinite samples, so the model that made it broke down. Make the sound "
+            "again, in a higher precision or with another seed."
+        )
+    return waveform, rate
+
+
+def tokens_of(conditioning: Any, name: str) -> torch.Tensor:
+    """Tokens float32 ``[1, N, D]`` on the CPU of a native CONDITIONING of one text."""
+    if len(conditioning) != 1 or conditioning[0][0] is None:
+        raise StereoSyncError(
+            f"The input '{name}' holds {len(conditioning)} texts; give one text, from CLIP Text Encode, and combine what it is "
+            "to say in its words."
+        )
+    return conditioning[0][0].detach().float().cpu()
+
+
+def audio_out(samples: Any, rate: int) -> dict[str, Any]:
+    """Native AUDIO from samples ``[C, T]`` or ``[B, C, T]``."""
+    waveform = torch.as_tensor(samples, dtype=torch.float32)
+    return {"waveform": waveform if waveform.dim() == 3 else waveform[None], "sample_rate": int(rate)}

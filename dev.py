@@ -2,7 +2,7 @@
 """Everyday commands of StereoSync. Needs nothing but Python 3.10 or newer; sets up what is missing by itself.
 
 python3 dev.py demo     run the main workflow in a real ComfyUI and check the video it makes
-python3 dev.py test     run every check: ruff, pyright, unit, host and browser tests
+python3 dev.py test     run every check: ruff, pyright, unit, host and browser tests (--fast: what takes two minutes)
 python3 dev.py serve    open ComfyUI with this pack in the browser
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 
-if sys.version_info < (3, 10):  # noqa: UP036 - said here because an older Python would only show a syntax error further on
+if sys.version_info < (3, 10):  # noqa: UP036 - checked here because an older Python would only show a syntax error further on
     sys.exit(f"StereoSync needs Python 3.10 or newer; this is {sys.version.split()[0]}. Try python3.12 dev.py demo")
 
 import argparse
@@ -23,7 +23,6 @@ import subprocess
 import webbrowser
 from pathlib import Path
 
-from tools import stable_audio_reference as reference
 from tools.environment import ROOT, Environment, find_chromium, install_debian, prepare, say
 from tools.host import Host, HostError, follow
 from tools.workflow import to_prompt
@@ -47,7 +46,7 @@ def demo(environment: Environment, _: argparse.Namespace) -> int:
         number = next(key for key, node in prompt.items() if node["class_type"] == RESULT_NODE)
         video = host.path_of(result.outputs[number]["images"][0])
     say("checking the result")
-    checked = subprocess.run([str(environment.python), "-m", "tools.check_demo", str(CLIP), str(video)], cwd=ROOT)
+    checked = subprocess.run([str(environment.python), "-m", "tests.demo_check", str(CLIP), str(video)], cwd=ROOT)
     print(video, flush=True)
     return checked.returncode
 
@@ -57,23 +56,21 @@ def test(environment: Environment, arguments: argparse.Namespace) -> int:
     python = str(environment.python)
     os.environ["STEREOSYNC_COMFYUI"] = str(environment.comfyui)
     os.environ.setdefault("PYRIGHT_PYTHON_IGNORE_WARNINGS", "1")
+    chosen = arguments.rest + (["-m", "unit and not slow"] if arguments.fast else [])
     codes = []
-    if not reference.installed(environment.python):
-        say("installing what stable-audio-tools' own code needs, in a folder that only the comparison with it sees")
-        try:
-            reference.install(environment.python)
-        except subprocess.CalledProcessError:
-            say("that is not offered here; the comparison will be skipped")
-    if not arguments.rest:
+    if not arguments.fast:
+        subprocess.call([python, "-m", "research.equality.reference_packages"], cwd=ROOT)
+    if not chosen:
         if find_chromium(install=True) is None:
             say("no Chromium-like browser was found: the browser tests will fail; install chromium")
         if ctypes.util.find_library("openal") is None:
             install_debian("libopenal1")  # the game engine behind the walking rooms
+    if not arguments.rest:
         for name, command in {"ruff": ["ruff", "check", "."], "pyright": ["pyright"]}.items():
             say(name)
             codes.append(subprocess.call([python, "-m", *command], cwd=ROOT))
     say("pytest")
-    codes.append(subprocess.call([python, "-m", "pytest", *arguments.rest], cwd=ROOT))
+    codes.append(subprocess.call([python, "-m", "pytest", *chosen], cwd=ROOT))
     return max(map(abs, codes))
 
 
@@ -101,6 +98,8 @@ def main() -> int:
         added = commands.add_parser(command.__name__, help=command.__doc__, description=command.__doc__, allow_abbrev=False)
         added.set_defaults(command=command, rest=[])
         added.add_argument("--comfyui", type=Path, metavar="PATH", help="a ComfyUI folder of your own, used in place of 0.3.75")
+        if command is test:
+            added.add_argument("--fast", action="store_true", help="ruff, pyright and the unit tests of two minutes alone")
         if command is serve:
             added.add_argument("--port", type=int, default=8188)
             added.add_argument("--no-browser", action="store_true", help="do not open the browser")

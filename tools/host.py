@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 from tools.environment import ROOT, Environment
-from tools.events import Events
 
 PACK = "StereoSync"
 FOLDERS = ["custom_nodes", "input", "output", "temp", "user/default", "models"]
@@ -219,9 +218,6 @@ class Host:
         """Every node's inputs and outputs, by node id."""
         return json.loads(self.request("/object_info"))
 
-    def events(self, timeout: float = 300.0) -> Events:
-        return Events(self.port, self.client, timeout)
-
     def queue(self, prompt: dict[str, Any]) -> str:
         """Queues an API prompt and returns its id; raises HostError with the host's words where it is refused."""
         try:
@@ -230,15 +226,17 @@ class Host:
             raise HostError(refusal(json.loads(error.read()))) from None
         return json.loads(answer)["prompt_id"]
 
-    def wait(self, prompt_id: str, timeout: float = 300.0) -> Result:
-        """Waits until a prompt has ended, in whatever way."""
-        end = time.monotonic() + timeout
-        while time.monotonic() < end:
+    def wait(self, prompt_id: str, timeout: float = 300.0, progress: Callable[[float], None] | None = None) -> Result:
+        """Waits until a prompt has ended, in whatever way; ``progress`` gets the seconds so far, at every look."""
+        start = time.monotonic()
+        while (elapsed := time.monotonic() - start) < timeout:
             self._check_alive()
             entry = json.loads(self.request(f"/history/{prompt_id}")).get(prompt_id)
             if entry is not None:
                 status = entry["status"]
                 return Result(status["status_str"], entry["outputs"], [tuple(item) for item in status["messages"]])
+            if progress is not None:
+                progress(elapsed)
             time.sleep(0.1)
         raise HostError(f"The prompt did not end within {timeout:.0f} s.\n{self.log_tail()}")
 
@@ -266,18 +264,17 @@ class Host:
 
 
 def follow(host: Host, prompt: dict[str, Any], say: Callable[[str], None]) -> Result:
-    """Queues a prompt and tells in plain lines which node runs; returns when it has ended."""
-    ends = {"execution_success", "execution_error", "execution_interrupted"}
-    with host.events() as events:
-        prompt_id = host.queue(prompt)
-        for kind, data in events:
-            if data.get("prompt_id") != prompt_id:
-                continue
-            if kind in ends:
-                break
-            if kind == "executing" and data.get("node"):
-                say(f"  {prompt[data['node']]['_meta']['title']}")
-    return host.wait(prompt_id)
+    """Queues a prompt and prints the nodes that it runs, then how long it has run; returns when it has ended."""
+    say("  " + " > ".join(node["_meta"]["title"] for node in prompt.values()))
+    due = every = 5.0
+
+    def progress(elapsed: float) -> None:
+        nonlocal due
+        if elapsed >= due:
+            say(f"  {elapsed:.0f} s")
+            due += every
+
+    return host.wait(host.queue(prompt), timeout=1800.0, progress=progress)
 
 
 def refusal(answer: dict[str, Any]) -> str:

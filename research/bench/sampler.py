@@ -13,28 +13,23 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
+from research.equality.reference_packages import ROOT, install, installed, reference_folder
 from stereosync_core.errors import StereoSyncError
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def measure(quick: bool = False) -> dict[str, Any]:
     """Some ten minutes and 16 GB, in a process of its own; ``quick``: a narrow model without the host.
 
-    :raises StereoSyncError: where the pack is not a clone with its tools, or the reference's packages cannot be installed.
+    :raises StereoSyncError: where the reference's packages cannot be installed.
     """
-    if not (ROOT / "tools" / "sampler_bench.py").is_file():
-        raise StereoSyncError("Bench: the tools are not here; run this in a clone of the repository.")
-    code = "from tools.stable_audio_reference import install, installed, reference_folder; installed() or install(); "
-    found = subprocess.run(
-        [sys.executable, "-c", code + "print(reference_folder())"], cwd=ROOT, check=False, capture_output=True, text=True
-    )
-    if found.returncode:
-        raise StereoSyncError(f"Bench: the packages of requirements-reference.txt cannot be installed ({found.stderr[-500:]})")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([found.stdout.strip().splitlines()[-1], str(ROOT)])}
+    try:
+        if not installed():
+            install()
+    except subprocess.CalledProcessError as error:
+        raise StereoSyncError("Bench: the packages of requirements-reference.txt cannot be installed.") from error
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(reference_folder()), str(ROOT)])}
     command = [sys.executable, "-m", "research.bench.stable_audio_sampler", *(["--narrow"] if quick else [])]
     done = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1])

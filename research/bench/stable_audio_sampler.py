@@ -14,6 +14,7 @@ import contextlib
 import copy
 import io
 import json
+import os
 import statistics
 import sys
 import time
@@ -27,6 +28,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from research.bench.memory import peak_mib
 from research.equality.stable_audio_equality import reduced
+from research.equality.stable_audio_reference import build
 from stereosync_core.model.economy import FAST, Economy
 from stereosync_core.model.packed import pack
 from stereosync_core.model.stable_audio.conditioners import Told
@@ -35,8 +37,6 @@ from stereosync_core.model.stable_audio.guidance import guided
 from stereosync_core.model.stable_audio.model import StableAudio
 from stereosync_core.model.stable_audio.precision import in_precision
 from stereosync_core.model.stable_audio.samplers import cosine_times, dpmpp_3m_sde, starting
-from tools.environment import prepare
-from tools.stable_audio_reference import build
 
 CFG, SEED, TEXT = 7.0, 3, 128
 #: Seconds of sound -> steps that are timed, and rounds of which the median counts.
@@ -245,7 +245,9 @@ def main() -> int:
     arguments = parser.parse_args()
     torch.set_num_threads(2)
     lengths = {2: (2, 1)} if arguments.narrow else LENGTHS
-    print(json.dumps(measure(lengths, prepare().comfyui, arguments.narrow)))
+    # the host that dev.py prepared lies beside the environment of this Python
+    comfyui = Path(os.environ.get("STEREOSYNC_COMFYUI") or Path(sys.prefix).resolve().parent / "ComfyUI")
+    print(json.dumps(measure(lengths, comfyui, arguments.narrow)))
     return 0
 
 

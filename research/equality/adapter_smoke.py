@@ -24,9 +24,9 @@ from safetensors import safe_open
 from research.cli.make_rooms import default_folder
 from research.cli.train import CONFIGS
 from research.equality.stable_audio_equality import reduced
+from research.equality.stable_audio_reference import write
 from stereosync_core.model.stable_audio.config import RELEASES, release_config
 from tests.stable_audio_release import release_weights
-from tools.stable_audio_reference import write
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -17,12 +17,13 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
+from research.equality.reference_packages import install, installed
+from research.equality.stable_audio_reference import CFG, EXPECTED, PINGPONG_STEPS, SEED, STEPS, make
 from stereosync_core.model.backbone import sound_of
 from stereosync_core.model.stable_audio.config import RELEASES, release_config
 from stereosync_core.model.stable_audio.generate import guided
 from stereosync_core.model.stable_audio.model import load_stable_audio
 from stereosync_core.model.stable_audio.samplers import cosine_times, dpmpp_3m_sde, flow_times, pingpong, seeded_noise, starting
-from tools.stable_audio_reference import CFG, EXPECTED, PINGPONG_STEPS, SEED, STEPS, install, installed, make
 
 #: Largest difference allowed, over the reference's largest value.
 BOUNDS = {

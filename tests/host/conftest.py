@@ -23,7 +23,7 @@ def environment() -> Environment:
 
 @pytest.fixture(scope="session")
 def host(environment: Environment) -> Iterator[Host]:
-    packs = [Path(__file__).parent / "test_nodes", NARROW]
+    packs = [Path(__file__).parent / "node_pack", NARROW]
     with Host(environment, packs=packs, arguments=["--disable-api-nodes"]) as running:
         provide_stable_audio(running.base / "models")
         yield running

@@ -8,8 +8,8 @@ import torch
 from stereosync_core.tracking.masa.model import Masa
 from tests.clips import make_clip
 from tests.host.conftest import files_in, run
+from tests.host.events import queue_and_stop_in
 from tests.host.graph import Graph
-from tests.host.test_interrupt import queue_and_stop_in
 from tests.host.test_unusual_input import balance, produced
 
 QUICK = {"embedding_size": 256, "rate": 4.0}

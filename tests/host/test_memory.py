@@ -23,7 +23,7 @@ MODES = [
 def short(request, environment):
     """A host of its own, and the precision that it computes in."""
     kind, *arguments = request.param
-    packs = [Path(__file__).parent / "test_nodes", NARROW]
+    packs = [Path(__file__).parent / "node_pack", NARROW]
     with Host(environment, packs=packs, arguments=["--disable-api-nodes", *arguments]) as running:
         provide_stable_audio(running.base / "models")
         yield running, kind

@@ -1,5 +1,7 @@
 """Downloaded depth models in a real ComfyUI, with tiny ones of random weights."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -7,10 +9,9 @@ from research.bench.rollingdepth_folder import TINY, write_folder
 from tests.clips import grain, make_clip
 from tests.depth_anything import write_depth_anything
 from tests.host.conftest import run
-from tests.host.test_interrupt import queue_and_stop_in
-from tools.make_workflows import build
+from tests.host.events import queue_and_stop_in
+from tools.environment import ROOT
 from tools.workflow import to_prompt
-from tools.workflow_compare_depth import COMPARE_DEPTH
 
 SIZES = {"plain": (96, 64), "odd": (90, 70)}
 
@@ -123,7 +124,7 @@ def test_an_absent_depth_anything_tells_where_it_goes(host, graph, small_clip):
 
 def test_the_workflow_with_three_estimators(host, object_info):
     """As it is opened, and with all its nodes switched on."""
-    saved = build(COMPARE_DEPTH, object_info)
+    saved = json.loads((ROOT / "workflows" / "compare_depth.json").read_text(encoding="utf-8"))
     result = run(host, to_prompt(saved, object_info))
     assert result.status == "success", result.error
     for node in saved["nodes"]:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from tests.demo_check import sound_of
 from tests.host.conftest import run
-from tools.check_demo import sound_of
 
 
 def sampled(graph, clip, **inputs):

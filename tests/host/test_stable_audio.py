@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from tests.demo_check import sound_of
 from tests.host.conftest import run
 from tests.stable_audio_release import CHECKPOINT, RELEASE, TEXT_ENCODER
-from tools.check_demo import sound_of
 
 
 def texts(graph):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from tests.clips import make_clip
+from tests.demo_check import same_video, sound_of, video_seconds
 from tests.host.conftest import run
 from tests.host.graph import Graph
-from tools.check_demo import same_video, sound_of, video_seconds
 
 
 def produced(host, graph: Graph, node):

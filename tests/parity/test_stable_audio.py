@@ -6,11 +6,12 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from research.equality.reference_packages import installed
 from research.equality.stable_audio_equality import BOUNDS, compare, reduced
+from research.equality.stable_audio_reference import EXPECTED, make
 from stereosync_core.model.stable_audio.config import RELEASES
 from stereosync_core.model.stable_audio.model import load_stable_audio
 from tests.stable_audio_release import release_shapes
-from tools.stable_audio_reference import EXPECTED, installed, make
 
 
 @pytest.fixture(scope="module", params=RELEASES)

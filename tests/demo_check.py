@@ -1,6 +1,6 @@
 """Checks the video that the demo made. Run by ``dev.py demo`` in the environment's Python:
 
-python -m tools.check_demo SOURCE PRODUCED
+python -m tests.demo_check SOURCE PRODUCED
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Numbers of stable-audio-tools' own code for a model with random weights, in a process of its own.
 
-    python -m tools.stable_audio_reference CONFIG FOLDER [--frames 43]
+    python -m research.equality.stable_audio_reference CONFIG FOLDER [--frames 43]
 
 builds the model of a ``model_config.json`` with stable-audio-tools, fills it with seeded random weights, and writes into FOLDER
 the release's two files and ``expected.safetensors``: inputs, and what the reference makes of them. What the reference needs
-beside the environment is in a folder that this process alone sees; see :func:`install`.
+beside the environment is in a folder that this process alone sees; see reference_packages.py.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-REQUIREMENTS = ROOT / "requirements-reference.txt"
+from .reference_packages import ROOT, reference_folder
+
 EXPECTED = "expected.safetensors"
 #: Steps of the trajectories, and their guidance scale.
 STEPS, PINGPONG_STEPS, CFG = 10, 8, 7.0
@@ -27,31 +27,13 @@ SEED = 5
 DECODED = 16
 
 
-def reference_folder(python: Path = Path(sys.executable)) -> Path:
-    """Where the reference's packages are, beside the environment that ``python`` belongs to."""
-    return Path(python).parent.resolve().parent.parent / "reference"
-
-
-def installed(python: Path = Path(sys.executable)) -> bool:
-    """Whether they are there, as requirements-reference.txt wants them."""
-    note = reference_folder(python) / REQUIREMENTS.name
-    return note.is_file() and note.read_bytes() == REQUIREMENTS.read_bytes()
-
-
-def install(python: Path = Path(sys.executable)) -> None:
-    """Put them there; about 60 MB."""
-    folder = reference_folder(python)
-    command = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-deps", "--upgrade"]
-    subprocess.run([*command, "--target", str(folder), "-r", str(REQUIREMENTS)], check=True)
-    (folder / REQUIREMENTS.name).write_bytes(REQUIREMENTS.read_bytes())
-
-
 def make(config: dict, folder: Path, frames: int = 43) -> Path:
     """Have the reference write into ``folder``; see the head of this file."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model_config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(reference_folder()), str(ROOT)])}
-    command = [sys.executable, "-m", "tools.stable_audio_reference", folder / "model_config.json", folder, "--frames", frames]
+    command = [sys.executable, "-m", "research.equality.stable_audio_reference"]
+    command += [folder / "model_config.json", folder, "--frames", frames]
     done = subprocess.run([str(part) for part in command], cwd=ROOT, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"the reference failed: {done.stderr[-3000:]}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..stereosync_core.files import check_depth_fits
 from ..stereosync_core.media.envelope import envelope_of_sound
 from ..stereosync_core.model.conditioning.curve import CURVE_HELP, envelope_of_curve
 from ..stereosync_core.model.conditioning.features import ENVELOPE_WINDOW
@@ -12,6 +11,7 @@ from ..stereosync_core.model.conditioning.motion import motion_of_clip
 from ..stereosync_core.model.conditioning.space import CUES, Scene
 from ..stereosync_core.model.conditioning.video_envelope import envelope_from_video
 from ..stereosync_core.rendering.surfaces import SURFACES
+from ..stereosync_core.scene import check_depth_fits
 from . import convert, host
 from .sockets import Depth, Envelope, Model, Space, Timbre, Tracks
 

@@ -10,9 +10,9 @@ from comfy_api.latest import io, ui
 from ..stereosync_core.errors import StereoSyncError
 from ..stereosync_core.evaluation.clips import RATE, stereo_44100
 from ..stereosync_core.evaluation.report import alignment_report
-from ..stereosync_core.files import check_depth_fits, check_tracks_fit
 from ..stereosync_core.media.video import probe
 from ..stereosync_core.metrics.checks import LENGTH_TOLERANCE
+from ..stereosync_core.scene import check_depth_fits, check_tracks_fit
 from . import convert, host
 from .sockets import Depth, Tracks
 

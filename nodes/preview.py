@@ -7,11 +7,11 @@ import torch
 from comfy_api.input_impl import VideoFromFile
 from comfy_api.latest import io, ui
 
-from ..stereosync_core.files import check_depth_fits, check_tracks_fit
 from ..stereosync_core.media.sound import to_stereo
 from ..stereosync_core.media.video import probe
 from ..stereosync_core.preview.overlay import overlay_frames, write_preview
 from ..stereosync_core.preview.plot import plot_scene
+from ..stereosync_core.scene import check_depth_fits, check_tracks_fit
 from . import convert, host
 from .sockets import Depth, Tracks
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..stereosync_core.errors import StereoSyncError
-from ..stereosync_core.files import check_depth_fits
 from ..stereosync_core.media.envelope import envelope_of_sound
 from ..stereosync_core.rendering.footsteps import SHOES
 from ..stereosync_core.rendering.spatialize import spatialize
 from ..stereosync_core.rendering.surfaces import SURFACES
 from ..stereosync_core.rendering.voices import NOTHING_TRACKED, TIMINGS, footstep_voices
-from ..stereosync_core.scene import DISTANCE_CUES
+from ..stereosync_core.scene import DISTANCE_CUES, check_depth_fits
 from . import convert, host
 from .sockets import Depth, Tracks
 

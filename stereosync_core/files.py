@@ -16,7 +16,7 @@ import numpy as np
 
 from .errors import StereoSyncError
 from .media.output import replacing
-from .scene import DepthSequence, Track, Tracks
+from .scene import DepthSequence, Track, Tracks, check_depth_fits, check_tracks_fit
 
 
 def read_object(path: Path, what: str, remedy: str) -> dict[str, Any]:
@@ -109,23 +109,3 @@ def load_depth(path: Path, duration: float) -> DepthSequence:
         raise StereoSyncError(f"Depth file {path}: {error}") from error
     check_depth_fits(depth, duration)
     return depth
-
-
-def check_tracks_fit(tracks: Tracks, duration: float) -> None:
-    """Raise where tracks belong to a clip of another length."""
-    last = max((track.end for track in tracks), default=0.0)
-    if last > duration + 0.25 or abs(tracks.duration - duration) > max(0.25, 0.02 * duration):
-        raise StereoSyncError(
-            f"Tracks: they are for a clip of {max(tracks.duration, last):.2f} s, but this clip lasts {duration:.2f} s; track "
-            "the same clip (after trimming, not before)."
-        )
-
-
-def check_depth_fits(depth: DepthSequence, duration: float) -> None:
-    """Raise where depth belongs to a clip of another length. A single map holds for a whole clip."""
-    spacing = float(np.median(np.diff(depth.times))) if len(depth.times) > 1 else duration
-    if depth.end > duration + 0.25 or depth.end < duration - max(1.0, 3 * spacing):
-        raise StereoSyncError(
-            f"Depth: it reaches to {depth.end:.2f} s, but this clip lasts {duration:.2f} s; estimate depth on the same clip "
-            "(after trimming, not before)."
-        )

@@ -317,3 +317,23 @@ class Envelope:
     def resample(self, times: Sequence[float] | np.ndarray) -> Envelope:
         """The same envelope on other times."""
         return Envelope(self.at(times), np.asarray(times, dtype=np.float64))
+
+
+def check_tracks_fit(tracks: Tracks, duration: float) -> None:
+    """Raise where tracks belong to a clip of another length."""
+    last = max((track.end for track in tracks), default=0.0)
+    if last > duration + 0.25 or abs(tracks.duration - duration) > max(0.25, 0.02 * duration):
+        raise StereoSyncError(
+            f"Tracks: they are for a clip of {max(tracks.duration, last):.2f} s, but this clip lasts {duration:.2f} s; track "
+            "the same clip (after trimming, not before)."
+        )
+
+
+def check_depth_fits(depth: DepthSequence, duration: float) -> None:
+    """Raise where depth belongs to a clip of another length. A single map holds for a whole clip."""
+    spacing = float(np.median(np.diff(depth.times))) if len(depth.times) > 1 else duration
+    if depth.end > duration + 0.25 or depth.end < duration - max(1.0, 3 * spacing):
+        raise StereoSyncError(
+            f"Depth: it reaches to {depth.end:.2f} s, but this clip lasts {duration:.2f} s; estimate depth on the same clip "
+            "(after trimming, not before)."
+        )

@@ -21,7 +21,7 @@ from stereosync_core.evaluation.clips import truth_of
 from stereosync_core.metrics.localiser import FLOOR, WINDOW
 from stereosync_core.rendering.analysis import level_difference
 from stereosync_core.rendering.panning_laws import PANNING_LAWS
-from stereosync_core.rendering.spatialize import spatialize
+from stereosync_core.rendering.spatialize import SpatializeSettings, spatialize
 from stereosync_core.scene import Track, Tracks
 
 RATE = 44100
@@ -69,9 +69,8 @@ def renderer_law(mode: str) -> dict:
     for at in grid:
         box = np.array([[(at + 1) / 2 - 0.02, 0.3, (at + 1) / 2 + 0.02, 0.7]])
         tracks = Tracks((Track(1, "noise", np.array([0.0, 1.0]), np.repeat(box, 2, 0)),), duration=1.0, max_gap=2.0)
-        heard = spatialize(noise, RATE, tracks, duration=1.0, mode=mode, room=0.0, distance_amount=0.0, air=False).astype(
-            np.float64
-        )
+        settings = SpatializeSettings(mode, room=0.0, distance_amount=0.0, air=False)
+        heard = spatialize(noise, RATE, tracks, settings, duration=1.0).astype(np.float64)
         spectra = np.fft.rfft(heard)
         frequencies = np.fft.rfftfreq(heard.shape[1], 1 / RATE)
         bands = [(frequencies >= c * 2**-0.25) & (frequencies < c * 2**0.25) for c in CENTRES]

@@ -12,7 +12,7 @@ from ..media.envelope import envelope_of_sound
 from ..media.sound import require_sound
 from ..media.video import probe
 from ..rendering.footsteps import SHOES
-from ..rendering.spatialize import spatialize
+from ..rendering.spatialize import SpatializeSettings, spatialize
 from ..rendering.surfaces import SURFACES
 from ..rendering.voices import TIMINGS, footstep_voices
 from ..scene import DISTANCE_CUES, Tracks
@@ -51,20 +51,23 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     check_output(arguments)
     info = probe(arguments.video)
     tracks, depth = scene_of(arguments.video, info, arguments)
+    settings = SpatializeSettings(
+        mode=arguments.mode,
+        width=arguments.width,
+        distance_from=arguments.distance_from,
+        distance_amount=arguments.distance,
+        room=arguments.room,
+        offscreen=arguments.offscreen,
+    )
     voices, rate, steps = _voices(tracks, arguments)
     with progress_bar("sound", arguments.quiet) as progress:
         stereo = spatialize(
             voices,
             rate,
             tracks,
+            settings,
             duration=info.duration,
             depth=depth,
-            mode=arguments.mode,
-            width=arguments.width,
-            distance_from=arguments.distance_from,
-            distance_amount=arguments.distance,
-            room=arguments.room,
-            offscreen=arguments.offscreen,
             seed=arguments.seed,
             progress=progress,
         )

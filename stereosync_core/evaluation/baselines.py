@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 
 from ..errors import StereoSyncError
-from ..rendering.spatialize import spatialize
+from ..rendering.spatialize import SpatializeSettings, spatialize
 from .clips import RATE, EvaluationClip, name_of
 from .systems import Options, System
 
@@ -75,16 +75,14 @@ def renderer(_: Options) -> System:
     def system(clip: EvaluationClip) -> np.ndarray:
         voices = getattr(clip, "voices", None)
         if voices is None:
-            return spatialize(
-                _recording(clip).mean(0)[None, None], RATE, clip.tracks, duration=clip.duration, depth=clip.depth, room=0.0
-            )
+            mix = _recording(clip).mean(0)[None, None]
+            return spatialize(mix, RATE, clip.tracks, SpatializeSettings(room=0.0), duration=clip.duration, depth=clip.depth)
         dry = voices(only_visible=True)
         # A walker who is never seen has no track: voices go by the tracks' ids.
         chosen = [track.id - 1 for track in clip.tracks]
         if not chosen:
             return np.zeros((2, round(clip.duration * RATE)), np.float32)
-        return spatialize(
-            dry[chosen][:, None], RATE, clip.tracks, duration=clip.duration, depth=clip.depth, distance_from="boxes", room=0.0
-        )
+        settings = SpatializeSettings(distance_from="boxes", room=0.0)
+        return spatialize(dry[chosen][:, None], RATE, clip.tracks, settings, duration=clip.duration, depth=clip.depth)
 
     return system

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import StereoSyncError
-from ..scene import DepthSequence, Tracks
+from ..scene import DISTANCE_CUES, DepthSequence, Track, Tracks, check_depth_fits
 from .hrtf import time_differences
 from .panning import MovingDelay, filter_binaural, interaural_time_difference, pan_gains
 from .propagation import AIR_CORNER, LowPass, air_gain, distance_gain
@@ -20,7 +20,6 @@ log = logging.getLogger(__name__)
 
 MODES = ("pan", "binaural")
 OFFSCREEN = ("fade", "hold", "mute")
-ASSIGN = ("each", "first", "all")
 
 _BLOCK = 0.5  # seconds rendered at a time: what bounds the memory beyond input and output
 _HOPS = 32  # crossfades of head-related responses in a block
@@ -29,21 +28,34 @@ _VERTICAL = 9 / 16  # height of the frame over its width, for the angle of eleva
 
 
 @dataclass(frozen=True)
-class Placement:
-    """How sound is placed; see :func:`spatialize` for what each does."""
+class SpatializeSettings:
+    """How voices are placed.
+
+    :param mode: ``pan`` for loudspeakers and headphones alike (level and time difference, the frame's edges are hard left and
+        right), ``binaural`` for headphones (responses of the KEMAR manikin; the frame's edges are at half the field of view).
+    :param width: 0..1, how far out the places spread.
+    :param field_of_view: horizontal, in degrees; binaural only.
+    :param itd: whether the sound reaches the far ear later (up to 0.66 ms).
+    :param distance_from: with depth given, ``both``, ``boxes`` or ``depth``, as :meth:`Tracks.distance` has it.
+    :param distance_amount: exponent of the inverse distance law, 0 = distance changes nothing, 1 = physical.
+    :param air: whether distance takes treble away.
+    :param room: 0 = dry .. 1 = a hall; first reflections and tail.
+    :param offscreen: ``fade`` out in 150 ms when the object leaves, ``mute`` at once, or ``hold`` the last place.
+    :raises StereoSyncError: for a value that is not known or out of range.
+    """
 
     mode: str = "pan"
     width: float = 1.0
     field_of_view: float = 60.0
     itd: bool = True
+    distance_from: str = "both"
     distance_amount: float = 1.0
     air: bool = True
     room: float = 0.2
     offscreen: str = "fade"
-    assign: str = "each"
 
     def __post_init__(self):
-        for name, allowed in (("mode", MODES), ("offscreen", OFFSCREEN), ("assign", ASSIGN)):
+        for name, allowed in (("mode", MODES), ("offscreen", OFFSCREEN), ("distance_from", DISTANCE_CUES)):
             if getattr(self, name) not in allowed:
                 raise StereoSyncError(f"Spatialize: {name} is {getattr(self, name)!r}; choose one of {', '.join(allowed)}.")
         ranges = {"width": (0.0, 1.0), "field_of_view": (1.0, 180.0), "distance_amount": (0.0, 2.0), "room": (0.0, 1.0)}
@@ -56,72 +68,52 @@ def spatialize(
     voices: np.ndarray,
     rate: int,
     tracks: Tracks | None,
+    settings: SpatializeSettings | None = None,
     *,
     duration: float,
     depth: DepthSequence | None = None,
-    mode: str = "pan",
-    width: float = 1.0,
-    field_of_view: float = 60.0,
-    itd: bool = True,
-    distance_from: str = "both",
-    distance_amount: float = 1.0,
-    air: bool = True,
-    room: float = 0.2,
-    offscreen: str = "fade",
-    assign: str = "each",
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
     """Stereo sound of voices that move with tracked objects.
 
-    A placed voice is folded to mono: an image of its own would fight with the place it is given. Voices left without a track
-    stay in the middle, dry, and keep their stereo. Silence gives silence. The output never clips: if its peak would
-    exceed 1, one static gain brings the whole down to 1, and the log says so.
+    Voice b goes along track b, a single voice along the most prominent track. A placed voice is folded to mono: an image of its
+    own would fight with the place it is given. Voices left without a track stay in the middle, dry, and keep their stereo.
+    Silence gives silence. The output never clips: if its peak would exceed 1, one static gain brings the whole down to 1, and
+    the log has a line on it.
 
     :param voices: float32 ``[B, C, N]``, one or two channels; cut or padded with silence to ``duration``.
     :param rate: sampling rate in Hz, 8000 to 192000.
     :param tracks: where things are; none at all leaves every voice in the middle, with a warning in the log.
     :param duration: seconds of the output, the video's length.
     :param depth: distance comes from it where given, else from the height of the boxes.
-    :param distance_from: with depth given, ``both``, ``boxes`` or ``depth``, as :meth:`Tracks.distance` has it.
-    :param mode: ``pan`` for loudspeakers and headphones alike (level and time difference, the frame's edges are hard left and
-        right), ``binaural`` for headphones (responses of the KEMAR manikin; the frame's edges are at half the field of view).
-    :param width: 0..1, how far out the places spread.
-    :param field_of_view: horizontal, in degrees; binaural only.
-    :param itd: whether the farther ear hears later (up to 0.66 ms).
-    :param distance_amount: exponent of the inverse distance law, 0 = distance changes nothing, 1 = physical.
-    :param air: whether distance takes treble away.
-    :param room: 0 = dry .. 1 = a hall; first reflections and tail.
-    :param offscreen: ``fade`` out in 150 ms when the object leaves, ``mute`` at once, or ``hold`` the last place.
-    :param assign: ``each``: voice b goes along track b, a single voice along the most prominent track; ``first``: the first
-        voice goes along the most prominent track and the others stay in the middle; ``all``: every voice sounds from every
-        track, at equal total power.
     :param seed: of the room's tail.
     :param progress: called as ``progress(done, total)`` after each block; what it raises ends the work.
     :return: float32 ``[2, round(duration * rate)]``.
-    :raises StereoSyncError: for inputs of wrong shape, out of range, or with NaN.
+    :raises StereoSyncError: for inputs of wrong shape, out of range, or with NaN, and for depth of another clip.
     """
-    placement = Placement(mode, width, field_of_view, itd, distance_amount, air, room, offscreen, assign)
+    settings = settings or SpatializeSettings()
     voices = _checked(voices, rate, duration)
+    if depth is not None:
+        check_depth_fits(depth, duration)
     total = round(duration * rate)
     output = np.zeros((2, total), dtype=np.float32)
-    placed, centred = _assigned(len(voices), tracks, assign)
+    placed = _assigned(len(voices), tracks)
     if not placed:
         log.warning("Spatialize: there are no tracks, so the sound stays in the middle.")
-    for voice in centred:
-        known = min(total, voices.shape[2])
-        output[:, :known] += np.float32(_CENTRE) * voices[voice, :, :known]
+    for voice in voices[len(placed) :, :, :total]:
+        output[:, : voice.shape[1]] += np.float32(_CENTRE) * voice
 
-    tail = LateTail(room, rate, seed) if room > 0 else None
+    tail = LateTail(settings.room, rate, seed) if settings.room > 0 else None
     block = max(round(_BLOCK * rate / _HOPS), 1) * _HOPS
     blocks = -(-total // block)
-    for n, (voice, index, gain) in enumerate(placed):
+    for n, (voice, track) in enumerate(zip(voices, placed, strict=False)):
         assert tracks is not None
-        trajectory = follow(tracks, tracks.tracks[index], duration, depth, offscreen, distance_from)
-        source = _Source(voices[voice], trajectory, rate, placement, tail)
-        for k, (start, sound) in enumerate(source.blocks(total, block)):
+        trajectory = follow(tracks, track, duration, depth, settings.offscreen, settings.distance_from)
+        moving = _MovingVoice(voice, trajectory, rate, settings, tail)
+        for k, (start, sound) in enumerate(moving.blocks(total, block)):
             stop = min(start + sound.shape[1], total)
-            output[:, start:stop] += np.float32(gain) * sound[:, : stop - start]
+            output[:, start:stop] += sound[:, : stop - start]
             if progress is not None:
                 progress(n * blocks + k + 1, len(placed) * blocks)
 
@@ -148,44 +140,39 @@ def _checked(voices: np.ndarray, rate: int, duration: float) -> np.ndarray:
     return voices
 
 
-def _assigned(count: int, tracks: Tracks | None, assign: str) -> tuple[list[tuple[int, int, float]], list[int]]:
-    """Placed voices as (voice, index of the track, gain), and the voices that stay in the middle."""
-    if tracks is None or len(tracks) == 0:
-        return [], list(range(count))
-    if assign == "all":
-        gain = 1 / np.sqrt(len(tracks))
-        return [(voice, index, gain) for voice in range(count) for index in range(len(tracks))], []
-    if assign == "first" or count == 1:
-        prominent = int(np.argmax([track.prominence for track in tracks]))
-        return [(0, prominent, 1.0)], list(range(1, count))
-    pairs = min(count, len(tracks))
-    return [(voice, voice, 1.0) for voice in range(pairs)], list(range(pairs, count))
+def _assigned(count: int, tracks: Tracks | None) -> list[Track]:
+    """The tracks of the first voices; the others stay in the middle."""
+    if tracks is None or count > 1:
+        return list(tracks or ())[:count]
+    return list(tracks.most_prominent(1))
 
 
-class _Source:
+class _MovingVoice:
     """One voice on its way, rendered block by block."""
 
-    def __init__(self, voice: np.ndarray, trajectory: Trajectory, rate: int, placement: Placement, tail: LateTail | None):
-        self.voice, self.trajectory, self.rate, self.placement, self.tail = voice, trajectory, rate, placement, tail
+    def __init__(
+        self, voice: np.ndarray, trajectory: Trajectory, rate: int, settings: SpatializeSettings, tail: LateTail | None
+    ):
+        self.voice, self.trajectory, self.rate, self.settings, self.tail = voice, trajectory, rate, settings, tail
         self.air = LowPass(AIR_CORNER, rate)
         self.walls = LowPass(WALL_CORNER, rate)
-        pan = trajectory.azimuth * placement.width
-        if placement.mode == "pan":
+        pan = trajectory.azimuth * settings.width
+        if settings.mode == "pan":
             self.angle = pan * np.pi / 4
             lag = interaural_time_difference(pan * np.pi / 2)
         else:
-            half = placement.field_of_view / 2
+            half = settings.field_of_view / 2
             self.degrees = pan * half
             self.rise = trajectory.elevation * half * _VERTICAL
             self.angle = np.deg2rad(self.degrees)
             lag = time_differences(self.degrees, self.rise, rate)
         # Everything below is on the trajectory's grid; a block interpolates it to its samples.
-        self.lag = lag * rate / 2 if placement.itd else np.zeros(len(trajectory))
+        self.lag = lag * rate / 2 if settings.itd else np.zeros(len(trajectory))
         # the tail of a binaural sound is placed like the sound, as far as a gain can do what a head does
-        self.sides = pan_gains(pan if placement.mode == "pan" else np.sin(self.angle))
-        self.near = distance_gain(trajectory.distance, placement.distance_amount)
-        self.treble = air_gain(trajectory.distance, placement.distance_amount)
-        images = early_reflections(self.angle, trajectory.distance, placement.room) if placement.room > 0 else []
+        self.sides = pan_gains(pan if settings.mode == "pan" else np.sin(self.angle))
+        self.near = distance_gain(trajectory.distance, settings.distance_amount)
+        self.treble = air_gain(trajectory.distance, settings.distance_amount)
+        images = early_reflections(self.angle, trajectory.distance, settings.room) if settings.room > 0 else []
         self.images = [
             (image.delay * rate, *(image.gain * side for side in pan_gains(image.azimuth)))  # delay in samples, left, right
             for image in images
@@ -230,10 +217,10 @@ class _Source:
         sides = np.stack([at(side) for side in self.sides]).astype(np.float32)
 
         direct = ears * at(self.near).astype(np.float32)
-        if self.placement.air:
+        if self.settings.air:
             bass = self.air(direct)
             direct = bass + (direct - bass) * at(self.treble).astype(np.float32)
-        if self.placement.mode == "pan":
+        if self.settings.mode == "pan":
             layers = [direct * sides]
         else:
             hop = block // _HOPS

@@ -8,7 +8,7 @@ from stereosync_core.errors import StereoSyncError
 from stereosync_core.metrics.localiser import BandLocaliser, LevelLocaliser
 from stereosync_core.rendering.panning import interaural_time_difference, pan_gains
 from stereosync_core.rendering.panning_laws import PanningLaw, panning_law, panning_laws
-from stereosync_core.rendering.spatialize import spatialize
+from stereosync_core.rendering.spatialize import SpatializeSettings, spatialize
 from stereosync_core.scene import Track, Tracks
 
 RATE = 44100
@@ -19,7 +19,8 @@ def rendered(azimuth: float, mode: str = "pan", **options) -> np.ndarray:
     noise = np.random.default_rng(1).standard_normal((1, 1, RATE)).astype(np.float32) * 0.1
     box = np.array([[(azimuth + 1) / 2 - 0.02, 0.3, (azimuth + 1) / 2 + 0.02, 0.7]])
     tracks = Tracks((Track(1, "noise", [0.0, 1.0], np.repeat(box, 2, 0)),), duration=1.0, max_gap=2.0)
-    return spatialize(noise, RATE, tracks, duration=1.0, mode=mode, room=0.0, distance_amount=0.0, air=False, **options)
+    settings = SpatializeSettings(mode, room=0.0, distance_amount=0.0, air=False, **options)
+    return spatialize(noise, RATE, tracks, settings, duration=1.0)
 
 
 def mean_azimuth(heard) -> float:

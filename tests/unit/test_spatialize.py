@@ -15,12 +15,18 @@ from stereosync_core.rendering.footsteps import render_footsteps
 from stereosync_core.rendering.gait import steps_from_cadence
 from stereosync_core.rendering.panning import MovingDelay, interaural_time_difference, pan_gains
 from stereosync_core.rendering.propagation import air_gain, distance_gain
-from stereosync_core.rendering.spatialize import spatialize
+from stereosync_core.rendering.spatialize import SpatializeSettings
+from stereosync_core.rendering.spatialize import spatialize as render
 from stereosync_core.scene import DepthSequence, Track, Tracks
 
 RATE = 48000
 Way = float | Callable[[np.ndarray], np.ndarray]
 DRY = {"room": 0.0, "air": False, "distance_amount": 0.0}
+
+
+def spatialize(voices, rate, tracks, *, duration, depth=None, seed=0, progress=None, **settings):
+    chosen = SpatializeSettings(**settings)
+    return render(voices, rate, tracks, chosen, duration=duration, depth=depth, seed=seed, progress=progress)
 
 
 def track(azimuth: Way, seconds: float, id: int = 0, height: Way = 0.5, fps: float = 30.0) -> Track:
@@ -224,18 +230,9 @@ def test_two_voices_go_along_two_tracks_and_swap_sides():
     assert side(4000, end) < -6
 
 
-def test_one_voice_goes_along_the_most_prominent_track_or_along_all():
+def test_one_voice_goes_along_the_most_prominent_track():
     both = scene(track(-0.8, 1, 0, height=0.2), track(0.8, 1, 1, height=0.7), seconds=1)
     assert np.diff(decibels(spatialize(noise(1), RATE, both, duration=1.0)))[0] > 8
-    everywhere = spatialize(noise(1), RATE, both, duration=1.0, assign="all", **DRY)
-    assert abs(np.diff(decibels(everywhere))[0]) < 1
-
-
-def test_first_places_one_voice_and_leaves_the_others_in_the_middle():
-    place = scene(track(-0.9, 1, 0), track(-0.9, 1, 1, height=0.4), seconds=1)
-    quiet = np.concatenate([0 * noise(1), noise(1)])
-    out = spatialize(quiet, RATE, place, duration=1.0, assign="first")
-    np.testing.assert_array_equal(out[0], out[1])
 
 
 def test_voices_beyond_the_tracks_stay_in_the_middle_and_keep_their_stereo():
@@ -360,7 +357,8 @@ def test_progress_is_told_and_can_stop_the_work():
         ({"duration": float("nan")}, "duration"),
         ({"mode": "quad"}, "mode.*binaural"),
         ({"offscreen": "vanish"}, "offscreen.*hold"),
-        ({"assign": "last"}, "assign.*each"),
+        ({"distance_from": "sonar"}, "distance_from.*boxes"),
+        ({"depth": DepthSequence(np.zeros((2, 4, 4)), [0.0, 9.0])}, "Depth: .* 9.00 s"),
         ({"width": 1.5}, "width"),
         ({"room": float("nan")}, "room"),
         ({"field_of_view": 0.0}, "field_of_view"),

@@ -1,4 +1,4 @@
-"""Fixtures of released code's numbers, which are not part of the project: ``STEREOSYNC_FIXTURES`` tells where they are."""
+"""Numbers of released code: small ones in ``fixtures/`` for everybody, larger ones in the folders of ``STEREOSYNC_FIXTURES``."""
 
 from __future__ import annotations
 
@@ -7,19 +7,28 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-#: Beside the checkout, where the project's own people have them.
-BESIDE = ROOT.parent / "shared" / "fixtures"
+#: Kept in the repository; made by ``research/equality/*_fixtures.py``.
+SMALL = Path(__file__).parent / "fixtures"
 
 
-def fixture_root() -> Path:
-    return Path(os.environ.get("STEREOSYNC_FIXTURES") or BESIDE)
+def fixture_folders(topic: str) -> list[Path]:
+    """The folders that hold a topic's fixtures; the small one is the last."""
+    roots = [Path(root) for root in os.environ.get("STEREOSYNC_FIXTURES", "").split(os.pathsep) if root]
+    return [root / topic for root in (*roots, SMALL) if (root / topic).is_dir()]
 
 
-def fixture_files(folder: str, pattern: str) -> list:
+def fixture_files(topic: str, pattern: str) -> list:
     """Parameters for the files found; one that skips with a word where there are none."""
-    files = sorted((fixture_root() / folder).glob(pattern))
+    files = [path for folder in reversed(fixture_folders(topic)) for path in sorted(folder.glob(pattern))]
     if not files:
-        reason = f"no {folder}/{pattern} in {fixture_root()}; set STEREOSYNC_FIXTURES"
+        reason = f"no {topic}/{pattern}; set STEREOSYNC_FIXTURES to the folder of the large fixtures"
         return [pytest.param(None, marks=pytest.mark.skip(reason=reason), id="absent")]
-    return [pytest.param(path, id=path.stem) for path in files]
+    return [pytest.param(path, id=f"small-{path.stem}" if SMALL in path.parents else path.stem) for path in files]
+
+
+def fixture_path(topic: str, name: str) -> Path:
+    """A file or folder that cases have in common; skips where it is absent."""
+    for folder in fixture_folders(topic):
+        if (folder / name).exists():
+            return folder / name
+    pytest.skip(f"no {topic}/{name}; set STEREOSYNC_FIXTURES to the folder of the large fixtures")

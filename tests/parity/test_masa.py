@@ -20,18 +20,17 @@ from stereosync_core.tracking.masa.model import LONG_SIDE, prepare
 from stereosync_core.tracking.masa.postprocess import remove_giants, smooth
 from stereosync_core.tracking.masa.roi import roi_align, roi_align_in_torch, roi_features
 from stereosync_core.tracking.masa.tracker import TaoSettings, TaoTracker
-from tests.parity.conftest import BESIDE, fixture_root
+from tests.parity.conftest import fixture_folders
 
-FOLDER = fixture_root() / "masa"
+if not fixture_folders("masa"):
+    pytest.skip("no MASA fixtures; set STEREOSYNC_FIXTURES", allow_module_level=True)
+FOLDER = fixture_folders("masa")[0]
 
 
 def shared(name):
-    """A file that cases have in common: from the folder of the cases, or else the one beside the checkout."""
-    return FOLDER / name if (FOLDER / name).is_file() else BESIDE / "masa" / name
+    """A file that cases have in common."""
+    return next(folder / name for folder in fixture_folders("masa") if (folder / name).is_file())
 
-
-if not (FOLDER.is_dir() and shared("keys.json").is_file()):
-    pytest.skip(f"no MASA fixtures in {FOLDER}; set STEREOSYNC_FIXTURES", allow_module_level=True)
 
 #: Largest absolute difference to the recorded stages, from the recorded input of the network.
 TOLERANCE = 5e-5

@@ -31,7 +31,7 @@ from stereosync_core.depth.rollingdepth.presets import Settings
 from stereosync_core.depth.rollingdepth.refinement import refine, refine_timesteps
 from stereosync_core.depth.rollingdepth.snippets import Snippets, effective_dilation, plan_refinement, plan_snippets
 
-from .conftest import BESIDE, fixture_files, fixture_root
+from .conftest import fixture_files, fixture_path
 
 CASES = fixture_files("rollingdepth", "case_*.json")
 ALIGNER = fixture_files("rollingdepth", "aligner_unit.npz")
@@ -114,8 +114,7 @@ def refined(case: Case) -> Case:
 
 @cache
 def networks() -> RollingDepthModel:
-    folder = fixture_root() / "rollingdepth" / "model"
-    return load_model(folder if folder.is_dir() else BESIDE / "rollingdepth" / "model")
+    return load_model(fixture_path("rollingdepth", "model"))
 
 
 @pytest.fixture

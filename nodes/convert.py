@@ -1,4 +1,4 @@
-"""Native AUDIO and CONDITIONING as the core takes them, and back; clear errors for what does not fit."""
+"""Native AUDIO, IMAGE and CONDITIONING as the core takes them, and back; clear errors for what does not fit."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 
 from ..stereosync_core.errors import StereoSyncError
 from ..stereosync_core.media.sound import Sound
+from ..stereosync_core.scene import DepthSequence
 
 
 def sound_of(audio: Any, name: str = "audio", row: int = 0) -> Sound:
@@ -56,3 +57,8 @@ def audio_out(samples: Any, rate: int) -> dict[str, Any]:
     """Native AUDIO from samples ``[C, T]`` or ``[B, C, T]``."""
     waveform = torch.as_tensor(samples, dtype=torch.float32)
     return {"waveform": waveform if waveform.dim() == 3 else waveform[None], "sample_rate": int(rate)}
+
+
+def depth_images(depth: DepthSequence) -> torch.Tensor:
+    """Native IMAGE of depth, bright = near; the three channels are one memory."""
+    return torch.from_numpy(depth.maps.copy())[..., None].expand(-1, -1, -1, 3)

@@ -1,38 +1,40 @@
-"""Depth of a clip, from the bundled estimator or from another pack's pictures."""
+"""Depth of a clip frame by frame, from the bundled network, from transformers, or from another pack's pictures."""
 
 from __future__ import annotations
 
 from comfy_api.latest import io
 
 from ..stereosync_core.depth.adapt import depth_from_images
-from ..stereosync_core.depth.small import estimate_depth, load_network
+from ..stereosync_core.depth.fastdepth import estimate_with_fastdepth, load_fastdepth
+from ..stereosync_core.depth.stabilize import stabilize_depth
+from ..stereosync_core.depth.transformers_depth import estimate_with_transformers, load_frame_estimator
 from ..stereosync_core.media.video import frame_times, probe
 from ..stereosync_core.timing import entry_times
 from . import host
+from .convert import depth_images
+from .inputs import depth_rate_input, entry_rate_input, model_folder, model_folder_input, precision_input
 from .sockets import Depth
 
 CATEGORY = "StereoSync/depth"
+FrameDepthModel = io.Custom("STEREOSYNC_FRAME_DEPTH")
+#: Where Depth Anything and its like are looked for, and the model that is named to those who have none.
+KINDS, PART, NAME = ["depthanything"], "config.json", "Depth-Anything-V2-Small-hf"
+for _kind in KINDS:
+    host.provide_model_folder(_kind)
 
 
-class SmallDepth(io.ComfyNode):
+class FastDepth(io.ComfyNode):
     @classmethod
     def define_schema(cls):
         return io.Schema(
             node_id="StereoSyncSmallDepth",
-            display_name="Small Depth",
+            display_name="Depth (FastDepth)",
             category=CATEGORY,
             description="How near things are, from one bundled small network (FastDepth, indoor-trained). Runs anywhere, needs "
             "no download. Swap it for any other depth node through Depth from Images.",
             inputs=[
                 io.Video.Input("video", tooltip="The clip."),
-                io.Float.Input(
-                    "rate",
-                    default=4.0,
-                    min=0.5,
-                    max=60.0,
-                    step=0.5,
-                    tooltip="Depth maps a second; between them depth is interpolated.",
-                ),
+                depth_rate_input(),
                 io.Int.Input("map_size", default=160, min=32, max=1024, step=8, tooltip="Pixels of a map's long side."),
             ],
             outputs=[Depth.Output(display_name="depth")],
@@ -40,9 +42,10 @@ class SmallDepth(io.ComfyNode):
 
     @classmethod
     def execute(cls, video, rate, map_size) -> io.NodeOutput:
-        network = host.on_device("fastdepth", load_network)
+        network = host.on_device("fastdepth", load_fastdepth)
         source = host.source_of(video)
-        return io.NodeOutput(estimate_depth(source, rate=rate, long_side=map_size, network=network, progress=host.progress()))
+        depth = estimate_with_fastdepth(source, network, rate=rate, long_side=map_size, progress=host.progress())
+        return io.NodeOutput(depth)
 
 
 class DepthFromImages(io.ComfyNode):
@@ -59,14 +62,7 @@ class DepthFromImages(io.ComfyNode):
                 io.Combo.Input(
                     "near_is", options=["bright", "dark"], default="bright", tooltip="Whether near things are bright or dark."
                 ),
-                io.Float.Input(
-                    "images_per_second",
-                    default=0.0,
-                    min=0.0,
-                    max=240.0,
-                    step=0.5,
-                    tooltip="0: one picture for each frame of the clip. Otherwise the rate that the pictures were made at.",
-                ),
+                entry_rate_input("images"),
             ],
             outputs=[Depth.Output(display_name="depth")],
         )
@@ -75,7 +71,100 @@ class DepthFromImages(io.ComfyNode):
     def execute(cls, images, video, near_is, images_per_second) -> io.NodeOutput:
         source = host.source_of(video)
         times = entry_times(len(images), frame_times(source), probe(source).duration, images_per_second, "Depth images")
-        return io.NodeOutput(depth_from_images(images.cpu().numpy(), times, near_is_bright=near_is == "bright"))
+        return io.NodeOutput(depth_from_images(images.cpu().numpy(), times, polarity=near_is))
 
 
-NODES = [SmallDepth, DepthFromImages]
+class DepthAnythingLoader(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        tooltip = "Folder in models/depthanything, in the layout of Hugging Face's transformers."
+        return io.Schema(
+            node_id="StereoSyncDepthAnythingLoader",
+            display_name="Depth Anything Loader",
+            category=CATEGORY,
+            description="Loads Depth Anything V2, or another single-frame depth model that transformers knows, from a folder "
+            "that you download yourself. V2 Small is under Apache-2.0; larger ones forbid commercial use.",
+            inputs=[model_folder_input(KINDS, PART, NAME, tooltip), precision_input()],
+            outputs=[FrameDepthModel.Output(display_name="model")],
+        )
+
+    @classmethod
+    def execute(cls, model, precision) -> io.NodeOutput:
+        estimator = load_frame_estimator(model_folder(KINDS, PART, model), host.precision(precision))
+        return io.NodeOutput(host.patched(estimator))
+
+    @classmethod
+    def validate_inputs(cls, model):
+        return True
+
+
+class DepthAnything(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="StereoSyncDepthAnything",
+            display_name="Depth Anything",
+            category=CATEGORY,
+            description="Depth of each frame by itself, quick and sharp, and a preview of it. It flickers from frame to frame: "
+            "connect Stabilize Depth behind it.",
+            inputs=[
+                io.Video.Input("video", tooltip="The clip."),
+                FrameDepthModel.Input("model", tooltip="From Depth Anything Loader."),
+                depth_rate_input(),
+                io.Int.Input("map_size", default=518, min=32, max=2048, step=2, tooltip="Pixels of a map's long side."),
+                io.Int.Input(
+                    "batch",
+                    default=4,
+                    min=1,
+                    max=64,
+                    tooltip="Frames at once; halved when memory runs out.",
+                ),
+            ],
+            outputs=[Depth.Output(display_name="depth"), io.Image.Output(display_name="preview")],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(cls, video, model, rate, map_size, batch) -> io.NodeOutput:
+        node = cls.hidden.unique_id
+        depth = estimate_with_transformers(
+            host.source_of(video),
+            host.placed(model),
+            rate=rate,
+            long_side=map_size,
+            batch=batch,
+            notice=lambda text: host.notice(text, node),
+            progress=host.progress(),
+        )
+        return io.NodeOutput(depth, depth_images(depth))
+
+
+class StabilizeDepth(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="StereoSyncSteadyDepth",
+            display_name="Stabilize Depth",
+            category=CATEGORY,
+            description="Takes the flicker out of depth that was estimated frame by frame (Depth Anything, FastDepth, other "
+            "packs' pictures): RollingDepth's co-alignment finds one scale and shift for each map with which neighbours agree.",
+            inputs=[
+                Depth.Input("depth", tooltip="Depth of a clip."),
+                io.Int.Input(
+                    "window",
+                    default=5,
+                    min=2,
+                    max=15,
+                    tooltip="How many maps in a row are brought to agree. More is steadier; few suit a moving camera.",
+                ),
+            ],
+            outputs=[Depth.Output(display_name="depth"), io.Image.Output(display_name="preview")],
+        )
+
+    @classmethod
+    def execute(cls, depth, window) -> io.NodeOutput:
+        stable = stabilize_depth(depth, window=window, progress=host.progress())
+        return io.NodeOutput(stable, depth_images(stable))
+
+
+NODES = [FastDepth, DepthFromImages, DepthAnythingLoader, DepthAnything, StabilizeDepth]

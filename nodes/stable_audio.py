@@ -18,7 +18,7 @@ from ..stereosync_core.model.stable_audio.release import CONFIG
 from ..stereosync_core.model.stable_audio.samplers import SAMPLERS
 from ..stereosync_core.scene import Tracks
 from . import convert, host
-from .rollingdepth import precision_input
+from .inputs import precision_input
 from .sampling import CATEGORY, KIND, guidance_input, seed_input
 from .sockets import Envelope, Space, Timbre
 

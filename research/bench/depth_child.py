@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from stereosync_core.depth.batches import Batches
+from stereosync_core.batches import Batches
 from stereosync_core.depth.rollingdepth.alignment import (
     FAST_ALIGNMENT,
     RELEASED_ALIGNMENT,
@@ -21,10 +21,10 @@ from stereosync_core.depth.rollingdepth.alignment import (
     co_align,
 )
 from stereosync_core.depth.rollingdepth.denoising import denoise_snippets, draw_noise
-from stereosync_core.depth.rollingdepth.loader import load_model
+from stereosync_core.depth.rollingdepth.loader import load_rollingdepth
 from stereosync_core.depth.rollingdepth.merging import normalize
 from stereosync_core.depth.rollingdepth.model import RollingDepthModel, prepare_frame
-from stereosync_core.depth.rollingdepth.pipeline import estimate, estimate_depth
+from stereosync_core.depth.rollingdepth.pipeline import estimate, estimate_with_rollingdepth
 from stereosync_core.depth.rollingdepth.presets import Settings
 from stereosync_core.depth.rollingdepth.refinement import refine
 from stereosync_core.depth.rollingdepth.snippets import Snippets, plan_refinement, plan_snippets
@@ -50,17 +50,17 @@ def imports() -> dict[str, Any]:
 
 def clip(folder: str, path: str, count: str) -> dict[str, Any]:
     """Time and memory for the first frames of a clip, streamed."""
-    model = load_model(folder)
+    model = load_rollingdepth(folder)
     warm_up(model)
     rate = 10.0
-    seconds, depth = timed(lambda: estimate_depth(path, model, SETTINGS["fast"], rate=rate))
+    seconds, depth = timed(lambda: estimate_with_rollingdepth(path, model, SETTINGS["fast"], rate=rate))
     # the clip is up to a second longer, so that its rate is a whole number
     return {"seconds": seconds * int(count) / len(depth.times), "mib": peak_mib()}
 
 
 def compare(folder: str, settings: str, height: str, width: str) -> dict[str, Any]:
     """Seconds of ours and of the released order of work on the same pictures."""
-    model, chosen, shape = load_model(folder), SETTINGS[settings], (int(height), int(width))
+    model, chosen, shape = load_rollingdepth(folder), SETTINGS[settings], (int(height), int(width))
     warm_up(model)
     noise = np.random.default_rng(0).integers(0, 255, (FRAMES, *shape, 3), dtype=np.uint8)
     images = [prepare_frame(torch.from_numpy(image), 0) for image in noise]
@@ -154,7 +154,7 @@ def full_size(folder: str, dtype: str, width: str, height: str) -> dict[str, Any
     """Loads a folder of the released size and runs one snippet through it."""
     precision = getattr(torch, dtype)
     before = peak_mib()
-    loading, model = timed(lambda: load_model(Path(folder), precision))
+    loading, model = timed(lambda: load_rollingdepth(Path(folder), precision))
     loaded = peak_mib()
     image = torch.zeros(3, int(height), int(width))
     latents = model.encode(image[None]).expand(3, -1, -1, -1)

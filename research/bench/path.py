@@ -104,7 +104,7 @@ def repeat_clip(source: Path, path: Path, times: int) -> None:
 ANALYSE = """
 import json, sys
 from pathlib import Path
-from stereosync_core.depth.small import estimate_depth
+from stereosync_core.depth.estimators import estimate_depth
 from stereosync_core.tracking.small import track_video
 depth = estimate_depth(sys.argv[1])
 tracks = track_video(sys.argv[1], max_tracks=0)

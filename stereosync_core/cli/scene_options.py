@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ..depth.small import estimate_depth
+from ..depth.estimators import ESTIMATORS, estimate_depth
 from ..errors import StereoSyncError
 from ..files import load_depth, load_tracks, save_depth, save_tracks
 from ..media.video import VideoInfo
@@ -27,6 +27,8 @@ def add_scene_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--classes", default="person", help="what to follow: COCO names, or all (default: person)")
     group.add_argument("--threshold", type=float, default=0.35, help="score that begins a track (default: 0.35)")
     group.add_argument("--track-rate", type=float, default=10.0, help="frames a second looked at (default: 10)")
+    group.add_argument("--depth-estimator", choices=list(ESTIMATORS), default="fastdepth", help="default: %(default)s")
+    group.add_argument("--depth-model", type=Path, metavar="FOLDER", help="weights of an estimator that is not bundled")
     group.add_argument("--depth-rate", type=float, default=4.0, help="depth maps a second (default: 4)")
     group.add_argument("--max-tracks", type=int, default=1, help="most prominent tracks kept, 0 = all (default: 1)")
     group.add_argument("--quiet", action="store_true", help="no progress bars")
@@ -52,7 +54,9 @@ def scene_of(clip: str, info: VideoInfo, arguments: argparse.Namespace) -> tuple
         depth = load_depth(arguments.depth, info.duration)
     elif not arguments.no_depth:
         with progress_bar("depth", arguments.quiet) as progress:
-            depth = estimate_depth(clip, rate=arguments.depth_rate, progress=progress)
+            depth = estimate_depth(
+                clip, arguments.depth_estimator, arguments.depth_model, rate=arguments.depth_rate, progress=progress
+            )
     if arguments.tracks:
         tracks = load_tracks(arguments.tracks, info.duration, info.width / info.height)
     else:

@@ -8,12 +8,12 @@ from ..errors import StereoSyncError
 from ..scene import DepthSequence
 
 
-def depth_from_images(images: np.ndarray, times: np.ndarray, *, near_is_bright: bool = True) -> DepthSequence:
+def depth_from_images(images: np.ndarray, times: np.ndarray, *, polarity: str = "bright") -> DepthSequence:
     """Depth from pictures of it.
 
     :param images: float ``[T, H, W]`` or ``[T, H, W, C]``; colour is averaged; any range, stretched to 0..1 over the clip.
     :param times: seconds of each picture.
-    :param near_is_bright: most estimators draw near bright; turn off for those that draw distance.
+    :param polarity: ``bright`` where near is bright, as with most estimators; ``dark`` for those that draw distance.
     """
     images = np.asarray(images, dtype=np.float32)
     if images.ndim == 4:
@@ -31,4 +31,4 @@ def depth_from_images(images: np.ndarray, times: np.ndarray, *, near_is_bright: 
         raise StereoSyncError("Depth images: they contain NaN or infinite values; repair them before giving them here.")
     low, high = float(images.min()), float(images.max())
     maps = (images - low) / max(high - low, 1e-6)
-    return DepthSequence(maps if near_is_bright else 1.0 - maps, np.asarray(times, dtype=np.float64))
+    return DepthSequence(1.0 - maps if polarity == "dark" else maps, np.asarray(times, dtype=np.float64))

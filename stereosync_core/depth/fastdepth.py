@@ -6,9 +6,22 @@ are those of the pruned release. Batch norms are folded into the convolutions of
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+from ..assets import load_weights
+from ..media.video import Source
+from ..scene import DepthSequence
+from .frame_by_frame import NEAREST, estimate_frame_by_frame
+
+#: The size FastDepth was trained at.
+INPUT = 224
+#: Bytes that a clip's maps may take; beyond, they get smaller, so that memory does not grow with the clip.
+MAPS_BYTES = 48 * 2**20
 
 #: (output channels, stride) of the encoder's depthwise-separable blocks.
 ENCODER = [
@@ -66,3 +79,44 @@ class FastDepth(nn.Module):
             if index in SKIPS:
                 x = x + features[SKIPS[index]]
         return F.relu(self.head(x))
+
+    def inverse_depth(self, images: list[np.ndarray]) -> torch.Tensor:
+        """Inverse distance ``[B, H, W]``, larger = nearer, of uint8 RGB pictures ``[H, W, 3]``."""
+        from kornia.utils import image_list_to_tensor
+
+        weight = self.stem.weight
+        metres = self(image_list_to_tensor(images).to(weight.device, weight.dtype) / 255.0)[:, 0]
+        return 1.0 / metres.float().clamp(min=NEAREST)
+
+
+def load_fastdepth() -> FastDepth:
+    """The bundled weights on the CPU in single precision."""
+    network = FastDepth()
+    network.load_state_dict({key: value.float() for key, value in load_weights("fastdepth.safetensors").items()})
+    return network.eval()
+
+
+def estimate_with_fastdepth(
+    source: Source,
+    network: FastDepth | None = None,
+    *,
+    rate: float = 4.0,
+    long_side: int = 160,
+    progress: Callable[[float, float], None] | None = None,
+) -> DepthSequence:
+    """Relative depth of a clip by the bundled network, see :func:`.frame_by_frame.estimate_frame_by_frame`.
+
+    :param network: on the device of choice; the bundled weights on the CPU when left out.
+    :param long_side: pixels of a map's long side, which the network resolves little more than; maps of very long clips (over
+        three minutes at four a second) are made smaller, so that all together take no more than :data:`MAPS_BYTES`.
+    """
+    network = network if network is not None else load_fastdepth()
+    return estimate_frame_by_frame(
+        source,
+        network.inverse_depth,
+        rate=rate,
+        long_side=long_side,
+        most_bytes=MAPS_BYTES,
+        size=(INPUT, INPUT),
+        progress=progress,
+    )

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from stereosync_core.depth.batches import Batches
+from stereosync_core.batches import Batches
 from stereosync_core.depth.rollingdepth.alignment import (
     RELEASED_ALIGNMENT,
     AlignmentOptions,
@@ -23,7 +23,7 @@ from stereosync_core.depth.rollingdepth.alignment import (
     co_align,
 )
 from stereosync_core.depth.rollingdepth.denoising import denoise_snippets, draw_noise
-from stereosync_core.depth.rollingdepth.loader import load_model
+from stereosync_core.depth.rollingdepth.loader import load_rollingdepth
 from stereosync_core.depth.rollingdepth.merging import SnippetMaps, merge, normalize
 from stereosync_core.depth.rollingdepth.model import RollingDepthModel, prepare_frame
 from stereosync_core.depth.rollingdepth.pipeline import estimate
@@ -114,7 +114,7 @@ def refined(case: Case) -> Case:
 
 @cache
 def networks() -> RollingDepthModel:
-    return load_model(fixture_path("rollingdepth", "model"))
+    return load_rollingdepth(fixture_path("rollingdepth", "model"))
 
 
 @pytest.fixture

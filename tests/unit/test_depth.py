@@ -4,11 +4,16 @@ import numpy as np
 import pytest
 import torch
 
+from research.bench.rollingdepth_folder import TINY, write_folder
 from stereosync_core.assets import WALKING_CLIP, asset_path
 from stereosync_core.depth.adapt import depth_from_images
-from stereosync_core.depth.small import estimate_depth, load_network, stretch
+from stereosync_core.depth.estimators import ESTIMATORS, estimate_depth
+from stereosync_core.depth.fastdepth import estimate_with_fastdepth, load_fastdepth
+from stereosync_core.depth.frame_by_frame import stretch
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.timing import entry_times
+from tests.clips import grain, make_clip
+from tests.depth_anything import write_depth_anything
 
 #: Every 56th value of the packaged ONNX graph's output (onnxruntime) for the picture below.
 ORIGINAL = [
@@ -23,13 +28,13 @@ def test_the_bundled_network_equals_the_packaged_one():
     y, x = np.meshgrid(np.linspace(0, 1, 224), np.linspace(0, 1, 224), indexing="ij")
     picture = np.stack([x, y, (np.sin(20 * x) * np.cos(13 * y) + 1) / 2])[None].astype(np.float32)
     with torch.inference_mode():
-        metres = load_network()(torch.from_numpy(picture))[0, 0].numpy()
+        metres = load_fastdepth()(torch.from_numpy(picture))[0, 0].numpy()
     # the bundled weights are half precision
     assert np.allclose(metres[::56, ::56], ORIGINAL, atol=0.01)
 
 
 def test_the_sample_clips_depth_is_relative_nearness_at_the_asked_rate_and_size():
-    depth = estimate_depth(asset_path(WALKING_CLIP), rate=2.0, long_side=96)
+    depth = estimate_with_fastdepth(asset_path(WALKING_CLIP), rate=2.0, long_side=96)
     assert depth.maps.shape[1:] == (54, 96)
     assert np.allclose(np.diff(depth.times), 0.5)
     assert depth.maps.min() == 0.0
@@ -39,8 +44,8 @@ def test_the_sample_clips_depth_is_relative_nearness_at_the_asked_rate_and_size(
 
 
 def test_maps_of_a_long_clip_get_smaller_instead_of_more_memory(monkeypatch):
-    monkeypatch.setattr("stereosync_core.depth.small.MAPS_BYTES", 60_000)
-    depth = estimate_depth(asset_path(WALKING_CLIP), rate=2.0)
+    monkeypatch.setattr("stereosync_core.depth.fastdepth.MAPS_BYTES", 60_000)
+    depth = estimate_with_fastdepth(asset_path(WALKING_CLIP), rate=2.0)
     assert 40_000 < depth.maps.nbytes < 66_000
 
 
@@ -55,7 +60,7 @@ def test_pictures_of_depth_bright_or_dark_where_near():
     images = np.linspace(0, 1, 12).reshape(3, 2, 2)
     times = np.array([0.0, 0.5, 1.0])
     assert depth_from_images(images, times).maps[2, 1, 1] == 1.0
-    assert depth_from_images(images, times, near_is_bright=False).maps[2, 1, 1] == 0.0
+    assert depth_from_images(images, times, polarity="dark").maps[2, 1, 1] == 0.0
     assert depth_from_images(np.repeat(images[..., None], 3, axis=-1), times).maps.shape == (3, 2, 2)
     assert len(depth_from_images(images[:1], times).times) == 1, "a single picture holds for the clip"
 
@@ -81,4 +86,41 @@ def test_entries_without_times_get_the_frames_times_or_those_of_their_rate():
 @pytest.mark.parametrize("rate", [0.0, -1.0, 1000.0])
 def test_a_rate_out_of_range_is_named(rate):
     with pytest.raises(StereoSyncError, match="Depth rate"):
-        estimate_depth(asset_path(WALKING_CLIP), rate=rate)
+        estimate_with_fastdepth(asset_path(WALKING_CLIP), rate=rate)
+
+
+#: Each estimator's weights: bundled, or written small and random.
+WEIGHTS = {
+    "fastdepth": None,
+    "depth-anything": write_depth_anything,
+    "rollingdepth": lambda folder: write_folder(folder, TINY),
+}
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_every_estimator_keeps_to_the_interface(tmp_path, name):
+    """A clip in; maps 0..1 with their times out; progress up to the whole, and an exception in it ends the work."""
+    folder = WEIGHTS[name] and WEIGHTS[name](tmp_path / name)
+    clip = make_clip(tmp_path / "clip.mp4", count=6, size=(128, 32), paint=grain)
+    progress: list[float] = []
+    depth = estimate_depth(clip, name, folder, rate=10, progress=lambda done, total: progress.append(done / total))
+    assert depth.maps.dtype == np.float32
+    assert (depth.maps.min(), depth.maps.max()) == (0.0, 1.0)
+    assert depth.times == pytest.approx(np.arange(2) / 10)
+    assert progress == sorted(progress)
+    assert progress[-1] == pytest.approx(1.0)
+
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        estimate_depth(clip, name, folder, rate=10, progress=stop)
+    with pytest.raises(StereoSyncError, match="240"):
+        estimate_depth(clip, name, folder, rate=1000)
+
+
+def test_an_estimator_that_is_not_there_or_lacks_its_weights_is_named():
+    with pytest.raises(StereoSyncError, match="choose from fastdepth"):
+        estimate_depth("clip.mp4", "midas")
+    with pytest.raises(StereoSyncError, match="huggingface"):
+        estimate_depth("clip.mp4", "rollingdepth")

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from stereosync_core.depth.flicker import steady
 from stereosync_core.depth.rollingdepth.alignment import (
     FAST_ALIGNMENT,
     RELEASED_ALIGNMENT,
@@ -13,6 +12,7 @@ from stereosync_core.depth.rollingdepth.alignment import (
     co_align,
 )
 from stereosync_core.depth.rollingdepth.snippets import Snippets
+from stereosync_core.depth.stabilize import stabilize_depth
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.scene import DepthSequence
 
@@ -151,19 +151,19 @@ def flicker(maps: np.ndarray, truth: np.ndarray) -> float:
 
 def test_flicker_is_taken_out_and_detail_stays():
     truth, depth = flickering()
-    steadied = steady(depth)
+    stable = stabilize_depth(depth)
     assert flicker(depth.maps, truth) > 0.05
-    assert flicker(steadied.maps, truth) < 0.003
-    assert np.corrcoef(steadied.maps.ravel(), truth.ravel())[0, 1] > 0.99
-    assert np.array_equal(steadied.times, depth.times)
+    assert flicker(stable.maps, truth) < 0.003
+    assert np.corrcoef(stable.maps.ravel(), truth.ravel())[0, 1] > 0.99
+    assert np.array_equal(stable.times, depth.times)
 
 
-def test_short_and_odd_clips_can_be_steadied():
+def test_short_and_odd_clips_can_be_stable():
     one = DepthSequence(np.zeros((1, 20, 20)), np.zeros(1))
-    assert steady(one) is one
+    assert stabilize_depth(one) is one
     two = DepthSequence(np.random.default_rng(0).random((2, 20, 33)), np.arange(2.0))
-    assert steady(two).maps.shape == (2, 20, 33)
+    assert stabilize_depth(two).maps.shape == (2, 20, 33)
     with pytest.raises(StereoSyncError, match="window of 1"):
-        steady(two, window=1)
+        stabilize_depth(two, window=1)
     with pytest.raises(StereoSyncError, match="too small"):
-        steady(DepthSequence(np.zeros((2, 3, 3)), np.arange(2.0)))
+        stabilize_depth(DepthSequence(np.zeros((2, 3, 3)), np.arange(2.0)))

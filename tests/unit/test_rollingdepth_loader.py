@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from research.bench.rollingdepth_folder import TINY, write_folder
-from stereosync_core.depth.rollingdepth.loader import LINK, load_model, save_empty_prompt
+from stereosync_core.depth.rollingdepth.loader import LINK, load_rollingdepth, save_empty_prompt
 from stereosync_core.errors import StereoSyncError
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -28,7 +28,7 @@ def folder(good, tmp_path):
 
 def one_error(folder, *words, dtype=torch.float32):
     with pytest.raises(StereoSyncError) as caught:
-        load_model(folder, dtype)
+        load_rollingdepth(folder, dtype)
     assert not [word for word in words if word not in str(caught.value)], caught.value
 
 
@@ -37,7 +37,7 @@ def edit(path, **changes):
 
 
 def test_a_good_folder(folder):
-    model = load_model(folder)
+    model = load_rollingdepth(folder)
     assert model.dtype == torch.float32
     assert model.text.shape == (1, 2, TINY.text)
     assert not any(parameter.requires_grad or parameter.is_meta for parameter in model.parameters())
@@ -103,7 +103,7 @@ def test_files_of_mixed_precision_become_one(folder):
     tensors = load_file(path)
     save_file({name: value.half() if "conv" in name else value for name, value in tensors.items()}, path)
     for dtype in (torch.float32, torch.bfloat16):
-        assert {parameter.dtype for parameter in load_model(folder, dtype).parameters()} == {dtype}
+        assert {parameter.dtype for parameter in load_rollingdepth(folder, dtype).parameters()} == {dtype}
 
 
 def test_half_precision_files(folder):
@@ -111,13 +111,13 @@ def test_half_precision_files(folder):
         path = folder / part / WEIGHTS
         save_file({name: value.half() for name, value in load_file(path).items()}, path.with_suffix(".tmp"))
         path.with_suffix(".tmp").rename(path.with_name("diffusion_pytorch_model.fp16.safetensors"))
-    half = load_model(folder, torch.float16)
+    half = load_rollingdepth(folder, torch.float16)
     (folder / "unet" / WEIGHTS).unlink()
-    assert torch.equal(load_model(folder).unet.conv_in.weight, half.unet.conv_in.weight.float()), "all that is there"
+    assert torch.equal(load_rollingdepth(folder).unet.conv_in.weight, half.unet.conv_in.weight.float()), "all that is there"
 
 
 def test_the_autoencoders_attention_under_its_old_names(folder):
-    before = load_model(folder).vae.decode(torch.ones(1, 4, 4, 4)).sample
+    before = load_rollingdepth(folder).vae.decode(torch.ones(1, 4, 4, 4)).sample
     path = folder / "vae" / WEIGHTS
     names = {".to_q.": ".query.", ".to_k.": ".key.", ".to_v.": ".value.", ".to_out.0.": ".proj_attn."}
     tensors = {}
@@ -127,7 +127,7 @@ def test_the_autoencoders_attention_under_its_old_names(folder):
         tensors[name] = value
     assert any(".query." in name for name in tensors)
     save_file(tensors, path)
-    assert torch.equal(load_model(folder).vae.decode(torch.ones(1, 4, 4, 4)).sample, before)
+    assert torch.equal(load_rollingdepth(folder).vae.decode(torch.ones(1, 4, 4, 4)).sample, before)
 
 
 @pytest.fixture
@@ -150,11 +150,11 @@ def with_encoder(folder):
 
 
 def test_the_empty_prompt_comes_from_the_text_encoder_or_from_what_was_saved(with_encoder):
-    computed = load_model(with_encoder).text
+    computed = load_rollingdepth(with_encoder).text
     assert computed.shape == (1, 2, 32)
     assert save_empty_prompt(with_encoder).name == "empty_prompt.safetensors"
     shutil.rmtree(with_encoder / "text_encoder")
-    assert torch.equal(load_model(with_encoder).text, computed)
+    assert torch.equal(load_rollingdepth(with_encoder).text, computed)
 
 
 def test_a_tokenizer_without_its_end_token(with_encoder):

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from research.bench.rollingdepth_folder import TINY, write_folder
-from stereosync_core.depth.batches import Batches
+from stereosync_core.batches import Batches
 from stereosync_core.depth.rollingdepth.alignment import AlignmentOptions
 from stereosync_core.depth.rollingdepth.denoising import denoise_snippets, draw_noise
-from stereosync_core.depth.rollingdepth.loader import load_model
+from stereosync_core.depth.rollingdepth.loader import load_rollingdepth
 from stereosync_core.depth.rollingdepth.merging import SnippetMaps, normalize
 from stereosync_core.depth.rollingdepth.model import RollingDepthModel, prepare_frame, processing_size
-from stereosync_core.depth.rollingdepth.pipeline import Resources, estimate, estimate_depth
+from stereosync_core.depth.rollingdepth.pipeline import Resources, estimate, estimate_with_rollingdepth
 from stereosync_core.depth.rollingdepth.presets import PRESETS, Settings
 from stereosync_core.depth.rollingdepth.snippets import Snippets
 from stereosync_core.errors import StereoSyncError
@@ -33,11 +33,11 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def model(folder) -> RollingDepthModel:
-    return load_model(folder)
+    return load_rollingdepth(folder)
 
 
 def depth_of(path, model, settings=FAST, **options):
-    return estimate_depth(path, model, settings, alignment=QUICK, **({"rate": 0} | options))
+    return estimate_with_rollingdepth(path, model, settings, alignment=QUICK, **({"rate": 0} | options))
 
 
 @pytest.mark.parametrize("settings", [FAST, REFINED, replace(REFINED, cap_dilations=False)], ids=["fast", "full", "uncapped"])
@@ -96,7 +96,7 @@ def test_the_same_depth_everywhere_is_no_division_by_zero():
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision(folder, tmp_path, model, dtype):
     clip = make_clip(tmp_path / "clip.mp4", count=6, paint=grain)
-    half = depth_of(clip, load_model(folder, dtype), REFINED).maps
+    half = depth_of(clip, load_rollingdepth(folder, dtype), REFINED).maps
     assert np.corrcoef(half.ravel(), depth_of(clip, model, REFINED).maps.ravel())[0, 1] > 0.9
 
 
@@ -157,7 +157,7 @@ def test_other_errors_are_not_taken_for_lack_of_memory():
 
 
 def test_a_model_that_gives_nan_is_named(folder, tmp_path):
-    broken = load_model(folder)
+    broken = load_rollingdepth(folder)
     with torch.no_grad():
         broken.unet.conv_out.bias.fill_(float("nan"))
     with pytest.raises(StereoSyncError, match="NaN"):

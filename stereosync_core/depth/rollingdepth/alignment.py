@@ -184,7 +184,9 @@ def co_align(
         denominator = variance.sqrt().div_((1 - beta2 ** (iteration + 1)) ** 0.5).add_(_EPSILON)
         parameters.addcdiv_(mean, denominator, value=-options.rate / (1 - beta1 ** (iteration + 1)))
         if progress is not None and iteration % 20 == 0:
-            progress(iteration, iterations)
+            progress(iteration, options.iterations)
+    if progress is not None:
+        progress(options.iterations, options.iterations)
     scales, shifts = parameters.split(1)
     return list(zip(scales[0].split(counts), shifts[0].split(counts), strict=True))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
-from ..batches import Batches
+from ...batches import Batches
 from .model import RollingDepthModel
 from .snippets import Snippets
 

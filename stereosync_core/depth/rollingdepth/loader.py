@@ -28,7 +28,7 @@ _TEXT_WEIGHTS = "model"
 _OLD_NAMES = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}
 
 
-def load_model(folder: str | Path, dtype: torch.dtype = torch.float32) -> RollingDepthModel:
+def load_rollingdepth(folder: str | Path, dtype: torch.dtype = torch.float32) -> RollingDepthModel:
     """The networks of a checkpoint folder, on the CPU.
 
     :param folder: with the sub-folders of the release; files named ``*.fp16.safetensors`` are taken where they alone are there,

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ...batches import Batches, batched
 from ...errors import StereoSyncError
 from ...media.video import Source, frame_times, frames, probe
 from ...scene import DepthSequence
-from ..batches import Batches
 from .alignment import RELEASED_ALIGNMENT, AlignmentOptions, co_align
 from .denoising import denoise_snippets, draw_noise
 from .merging import SnippetMaps, merge, normalize
@@ -52,9 +52,9 @@ class Resources:
 DEFAULT_RESOURCES = Resources()
 
 
-def estimate_depth(
+def estimate_with_rollingdepth(
     source: Source,
-    model: RollingDepthModel,
+    network: RollingDepthModel,
     settings: Settings = PRESETS["fast"],
     *,
     rate: float = 4.0,
@@ -90,10 +90,10 @@ def estimate_depth(
     maps = torch.empty((len(times), height, width), dtype=torch.float32)
     inner = maps[:, : height // FACTOR * FACTOR, : width // FACTOR * FACTOR]
     images = (
-        prepare_frame(torch.from_numpy(image).to(model.compute_device), settings.resolution)
+        prepare_frame(torch.from_numpy(image).to(network.compute_device), settings.resolution)
         for _, image in frames(source, times=times)
     )
-    estimate(images, inner, model, settings, seed, alignment=alignment, resources=resources, progress=progress)
+    estimate(images, inner, network, settings, seed, alignment=alignment, resources=resources, progress=progress)
     with torch.inference_mode():
         normalize(inner, 0.0, 1.0)
         maps[:, inner.shape[1] :, :] = maps[:, inner.shape[1] - 1 : inner.shape[1], :]
@@ -187,7 +187,7 @@ def _encode_frames(
 ) -> torch.Tensor:
     """Latents ``[N, 4, h, w]`` of frames that come one by one; a batch of them is held."""
     latents: list[torch.Tensor] = []
-    for batch in _gathered(images, batches):
+    for batch in map(torch.stack, batched(images, batches.size)):
         latents.extend(result for _, result in batches.run(lambda part, batch=batch: model.encode(batch[part]), len(batch)))
         progress(sum(map(len, latents)), frame_count)
     result = torch.cat(latents)
@@ -196,17 +196,6 @@ def _encode_frames(
             f"RollingDepth: {len(result)} frames came where {frame_count} were expected; the clip is damaged."
         )
     return result
-
-
-def _gathered(images: Iterable[torch.Tensor], batches: Batches) -> Iterator[torch.Tensor]:
-    waiting: list[torch.Tensor] = []
-    for image in images:
-        waiting.append(image)
-        if len(waiting) >= batches.size:
-            yield torch.stack(waiting)
-            waiting.clear()
-    if waiting:
-        yield torch.stack(waiting)
 
 
 def _encode_depth(depth: torch.Tensor, model: RollingDepthModel, batches: Batches, progress: Progress) -> torch.Tensor:

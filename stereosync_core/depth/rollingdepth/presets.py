@@ -1,8 +1,9 @@
-"""What the release calls presets, and settings of one's own."""
+"""The release's presets, and how a clip is cut into snippets by other settings."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from ...errors import StereoSyncError
 
@@ -73,3 +74,26 @@ PRESETS = {
     "full": Settings(1024, (1, 10, 25), refine_steps=10),
     "paper": Settings(768, (1, 10, 25), cap_dilations=False, refine_steps=10),
 }
+
+
+def customized(settings: Settings, resolution: int = 0, dilations: str = "", refine_steps: int = -1) -> Settings:
+    """Settings with changes of one's own.
+
+    :param resolution: 0 keeps the settings' own.
+    :param dilations: whole numbers separated by commas or spaces; empty keeps the settings' own.
+    :param refine_steps: -1 keeps the settings' own.
+    :raises StereoSyncError: the settings make no sense.
+    """
+    changes: dict[str, Any] = {}
+    if resolution:
+        changes["resolution"] = resolution
+    if dilations.strip():
+        try:
+            changes["dilations"] = tuple(int(part) for part in dilations.replace(",", " ").split())
+        except ValueError as error:
+            raise StereoSyncError(
+                f"RollingDepth: dilations '{dilations}' are not whole numbers; write for example 1, 10, 25."
+            ) from error
+    if refine_steps >= 0:
+        changes["refine_steps"] = refine_steps
+    return replace(settings, **changes)

@@ -1,4 +1,4 @@
-"""Depth that was estimated frame by frame, made steady: RollingDepth's co-alignment, with each map as its own snippet.
+"""Depth that was estimated frame by frame without its flicker: RollingDepth's co-alignment, with each map as its own snippet.
 
 An estimator that sees one frame at a time gives every frame a scale and a shift of its own, and the clip flickers. Frames that
 follow each other show nearly the same things, so each map is taken as a snippet that stands for itself and for the frames just
@@ -15,16 +15,16 @@ import torch
 
 from ..errors import StereoSyncError
 from ..scene import DepthSequence
+from .frame_by_frame import stretch
 from .rollingdepth.alignment import AlignmentOptions, alignment_points, co_align
 from .rollingdepth.snippets import Snippets
-from .small import stretch
 
 #: Unlike snippets, which begin near each other, single maps may need a true shift; and where far is exactly 0, as in maps
 #: that were stretched, inverses are only worth comparing well above it.
 OPTIONS = AlignmentOptions(factor=4, shift_weight=1.0, floor=0.1, plateau=0.002)
 
 
-def steady(
+def stabilize_depth(
     depth: DepthSequence,
     *,
     window: int = 5,
@@ -37,7 +37,7 @@ def steady(
     :param progress: called with iterations done and in all; raising inside it stops the work.
     """
     if not 2 <= window <= 15:
-        raise StereoSyncError(f"Steady depth: a window of {window} frames is outside 2..15; 5 is usual.")
+        raise StereoSyncError(f"Stabilize depth: a window of {window} frames is outside 2..15; 5 is usual.")
     count = len(depth.times)
     if count == 1:
         return depth
@@ -47,9 +47,9 @@ def steady(
     maps = torch.from_numpy(np.array(depth.maps))
     points = alignment_points(maps, options)
     if 0 in points.shape:
-        raise StereoSyncError(f"Steady depth: maps of {maps.shape[2]} x {maps.shape[1]} are too small; make them larger.")
+        raise StereoSyncError(f"Stabilize depth: maps of {maps.shape[2]} x {maps.shape[1]} are too small; make them larger.")
     values = points[:, None].expand(-1, length, -1, -1)
     scales, shifts = co_align([values], [snippets], options, progress=progress)[0]
-    steadied = maps.mul_(scales[:, None, None]).add_(shifts[:, None, None]).numpy()
-    stretch(steadied)
-    return DepthSequence(steadied, depth.times)
+    stable = maps.mul_(scales[:, None, None]).add_(shifts[:, None, None]).numpy()
+    stretch(stable)
+    return DepthSequence(stable, depth.times)

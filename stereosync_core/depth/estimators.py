@@ -1,0 +1,78 @@
+"""Depth estimators by name: what is in :data:`ESTIMATORS` can be chosen on the command line and is tested like the others.
+
+A new one is a file or folder here with two functions, and a line in :data:`ESTIMATORS`. One that works frame by frame writes
+the second with :func:`.frame_by_frame.estimate_frame_by_frame`. Its node, if it wants one, is in ``nodes/``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import torch
+
+from ..errors import StereoSyncError
+from ..media.video import Source
+from ..scene import DepthSequence
+from . import transformers_depth
+from .fastdepth import estimate_with_fastdepth, load_fastdepth
+from .rollingdepth import loader
+from .rollingdepth.pipeline import estimate_with_rollingdepth
+from .transformers_depth import estimate_with_transformers, load_frame_estimator
+
+
+class EstimateDepth(Protocol):
+    """Relative depth of a clip, 1 = near, ``rate`` maps a second; options of its own are keywords with defaults.
+
+    ``progress`` is called with the part done and the whole; raising inside it stops the work.
+    """
+
+    def __call__(
+        self, source: Source, network: Any, *, rate: float = 4.0, progress: Callable[[float, float], None] | None = None
+    ) -> DepthSequence: ...
+
+
+class Estimator(NamedTuple):
+    """An entry of :data:`ESTIMATORS`.
+
+    :param load: the network on the CPU, in single precision, of a folder; of nothing where it is bundled.
+    :param estimate: depth with that network.
+    :param link: where the folder comes from; empty where the network is bundled.
+    """
+
+    load: Callable[..., torch.nn.Module]
+    estimate: EstimateDepth
+    link: str = ""
+
+
+ESTIMATORS = {
+    "fastdepth": Estimator(load_fastdepth, estimate_with_fastdepth),
+    "depth-anything": Estimator(load_frame_estimator, estimate_with_transformers, transformers_depth.LINK),
+    "rollingdepth": Estimator(loader.load_rollingdepth, estimate_with_rollingdepth, loader.LINK),
+}
+
+
+def estimate_depth(
+    source: Source,
+    estimator: str = "fastdepth",
+    folder: str | Path | None = None,
+    *,
+    rate: float = 4.0,
+    device: torch.device | str = "cpu",
+    progress: Callable[[float, float], None] | None = None,
+) -> DepthSequence:
+    """Relative depth of a clip, 1 = near.
+
+    :param estimator: a name in :data:`ESTIMATORS`.
+    :param folder: its weights; not for those that are bundled.
+    :param rate: maps a second; the paper takes 4.
+    :param progress: called with the part done and the whole; raising inside it stops the work.
+    """
+    if estimator not in ESTIMATORS:
+        raise StereoSyncError(f"Depth estimator '{estimator}' does not exist; choose from {', '.join(ESTIMATORS)}.")
+    load, estimate, link = ESTIMATORS[estimator]
+    if link and folder is None:
+        raise StereoSyncError(f"Depth estimator '{estimator}' needs a folder with its weights; download {link}")
+    network = load(folder) if link else load()
+    return estimate(source, network.to(device), rate=rate, progress=progress)

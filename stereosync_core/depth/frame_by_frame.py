@@ -1,0 +1,77 @@
+"""What single-frame estimators share: a streamed clip in, relative depth out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from ..batches import Batches, batched
+from ..errors import StereoSyncError
+from ..media.video import Source, frames, probe
+from ..scene import DepthSequence
+
+#: Metres below which a distance is not trusted; keeps the inverse finite.
+NEAREST = 0.1
+
+
+def estimate_frame_by_frame(
+    source: Source,
+    inverse_depth: Callable[[list[np.ndarray]], torch.Tensor],
+    *,
+    rate: float = 4.0,
+    long_side: int = 518,
+    most_bytes: float = float("inf"),
+    size: tuple[int, int] | None = None,
+    batch: int = 4,
+    notice: Callable[[str], None] | None = None,
+    progress: Callable[[float, float], None] | None = None,
+) -> DepthSequence:
+    """Relative depth of a clip, 1 = near: the clip's 1st and 99th percentile of inverse depth become 0 and 1.
+
+    So what is near has resolution, and the scale, which one camera cannot know, is gone.
+
+    :param inverse_depth: a network: float ``[B, h, w]`` of any size, larger = nearer, of uint8 RGB pictures ``[H, W, 3]``.
+    :param rate: maps a second; the paper takes 4.
+    :param long_side: pixels of a map's long side.
+    :param most_bytes: what the maps may take; those of longer clips are smaller.
+    :param size: width and height that the pictures are scaled to while they are decoded; the clip's own when left out.
+    :param batch: pictures at once; halved when memory runs out, with a line of text to ``notice``.
+    :param progress: called with maps done and in all; raising inside it stops the work.
+    """
+    if not 0.1 <= rate <= 240:
+        raise StereoSyncError(f"Depth rate: {rate} maps a second is outside 0.1..240; 4 is what the paper takes.")
+    info = probe(source)
+    times = np.arange(max(1, int(np.ceil(info.duration * rate - 1e-6)))) / rate
+    scale = min(long_side / max(info.width, info.height), (most_bytes / (4 * len(times) * info.width * info.height)) ** 0.5)
+    shape = (max(8, round(info.height * scale)), max(8, round(info.width * scale)))
+
+    @torch.inference_mode()
+    def work(images: list[np.ndarray]) -> np.ndarray:
+        maps = inverse_depth(images)[:, None].float()
+        return F.interpolate(maps, size=shape, mode="bilinear", align_corners=False, antialias=True)[:, 0].cpu().numpy()
+
+    # Filled as frames come: stacking a list at the end would hold every map twice.
+    maps = np.empty((len(times), *shape), dtype=np.float32)
+    batches, done = Batches(batch, "frames", notice), 0
+    for images in batched((image for _, image in frames(source, times=times, size=size)), batch):
+        for part, found in batches.run(lambda part, images=images: work(images[part]), len(images)):
+            maps[done + part.start : done + part.stop] = found
+        done += len(images)
+        if progress is not None:
+            progress(done, len(times))
+    if not np.isfinite(maps.sum()):
+        raise StereoSyncError("Depth estimator: it gave NaN or infinite depth; choose fp32 in the loader.")
+    stretch(maps)
+    return DepthSequence(maps, times)
+
+
+def stretch(maps: np.ndarray) -> None:
+    """Bring maps ``[T, H, W]`` to 0..1 in place: the clip's 1st percentile to 0, its 99th to 1."""
+    sample = maps[:, ::4, ::4]
+    low, high = np.quantile(sample, [0.01, 0.99])
+    maps -= low
+    maps /= max(float(high - low), 1e-6)
+    np.clip(maps, 0.0, 1.0, out=maps)

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .depth.small import estimate_depth as estimate_depth
+    from .depth.estimators import estimate_depth as estimate_depth
     from .errors import StereoSyncError as StereoSyncError
     from .files import load_depth as load_depth
     from .files import load_tracks as load_tracks
@@ -45,7 +45,7 @@ _PUBLIC = {
     "StereoSyncError": "errors",
     "Track": "scene",
     "Tracks": "scene",
-    "estimate_depth": "depth.small",
+    "estimate_depth": "depth.estimators",
     "footstep_voices": "rendering.voices",
     "frames": "media.video",
     "load_depth": "files",

@@ -91,7 +91,7 @@ class RoomClip:
 
     @property
     def depth(self) -> DepthSequence:
-        """Five maps a second of 60 x 80, 1 = near: inverse distance between the clip's 1st and 99th percentile, as Small Depth
+        """Five maps a second of 60 x 80, 1 = near: inverse distance between the clip's 1st and 99th percentile, as FastDepth
         gives it."""
         inverse = 1.0 / np.maximum(self.metres, _NEAREST_DEPTH)
         low, high = np.quantile(inverse, [0.01, 0.99])

@@ -1,0 +1,53 @@
+"""The programs in examples/ run as their heads describe, on two seconds of the sample clip."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stereosync_core import assets, read_sound, trim
+from tests.clips import noise, sound_file
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS = 2.0
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    return trim(assets.FOLDER / "stereosync_walking.mp4", 2.0, SECONDS, tmp_path_factory.mktemp("examples") / "clip.mp4")
+
+
+@pytest.fixture(scope="module")
+def placed(clip):
+    """A clip with a sound that example place_sound.py put at the walker, and what the program printed."""
+    sound, result = sound_file(clip.with_name("noise.wav"), noise(SECONDS, channels=1)), clip.with_name("placed.mp4")
+    return result, run("place_sound.py", clip, sound, result)
+
+
+def run(name, *arguments):
+    """An example's output, run as a user runs it, but with this checkout's library."""
+    command = [sys.executable, ROOT / "examples" / name, *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([str(part) for part in command], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_a_sound_is_placed_along_a_track(placed):
+    result, printed = placed
+    assert "aac" in printed
+    made = read_sound(result)
+    assert made is not None
+    assert made.channels == 2
+    assert made.duration == pytest.approx(SECONDS, abs=0.05)
+    assert abs(made.samples[0] - made.samples[1]).max() > 0.01
+
+
+@pytest.mark.slow
+def test_a_clip_is_measured(placed, tmp_path):
+    printed = run("measure.py", placed[0], tmp_path / "figure.png")
+    assert "placement: " in printed
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")

@@ -12,29 +12,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .scene import DepthSequence as DepthSequence
-    from .scene import Envelope as Envelope
-    from .media.sound import Sound as Sound
-    from .rendering.spatialize import SpatializeSettings as SpatializeSettings
-    from .errors import StereoSyncError as StereoSyncError
-    from .scene import Track as Track
-    from .scene import Tracks as Tracks
-    from .evaluation.report import alignment_report as alignment_report
     from .depth.estimators import estimate_depth as estimate_depth
-    from .rendering.voices import footstep_voices as footstep_voices
-    from .media.video import frames as frames
+    from .errors import StereoSyncError as StereoSyncError
+    from .evaluation.report import alignment_report as alignment_report
     from .files import load_depth as load_depth
     from .files import load_tracks as load_tracks
-    from .media.mux import mux as mux
-    from .media.video import probe as probe
-    from .media.sound import read_sound as read_sound
     from .files import save_depth as save_depth
     from .files import save_tracks as save_tracks
-    from .rendering.spatialize import spatialize as spatialize
+    from .media.mux import mux as mux
+    from .media.sound import Sound as Sound
+    from .media.sound import read_sound as read_sound
     from .media.sound import to_stereo as to_stereo
-    from .tracking.small import track_video as track_video
-    from .media.trim import trim as trim
     from .media.sound import write_sound as write_sound
+    from .media.trim import trim as trim
+    from .media.video import frames as frames
+    from .media.video import probe as probe
+    from .rendering.spatialize import SpatializeSettings as SpatializeSettings
+    from .rendering.spatialize import spatialize as spatialize
+    from .rendering.voices import footstep_voices as footstep_voices
+    from .scene import DepthSequence as DepthSequence
+    from .scene import Envelope as Envelope
+    from .scene import Track as Track
+    from .scene import Tracks as Tracks
+    from .tracking.small import track_video as track_video
 
 __version__ = "0.1.0"
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..stereosync_core.errors import StereoSyncError
-from ..stereosync_core.media.envelope import envelope_of_sound
 from ..stereosync_core.rendering.footsteps import SHOES
-from ..stereosync_core.rendering.spatialize import spatialize
+from ..stereosync_core.rendering.spatialize import MODES, OFFSCREEN, SpatializeSettings, spatialize
 from ..stereosync_core.rendering.surfaces import SURFACES
 from ..stereosync_core.rendering.voices import NOTHING_TRACKED, TIMINGS, footstep_voices
-from ..stereosync_core.scene import DISTANCE_CUES, check_depth_fits
+from ..stereosync_core.scene import DISTANCE_CUES
 from . import convert, host
 from .sockets import Depth, Tracks
 
@@ -82,25 +80,22 @@ class Footsteps(io.ComfyNode):
         if_nothing_tracked,
         timing_sound=None,
     ) -> io.NodeOutput:
-        envelope = None
-        if timing == "envelope" and timing_sound is not None:
-            sound = convert.sound_of(timing_sound, "timing_sound")
-            envelope = envelope_of_sound(sound.samples, sound.rate)
+        if len(tracks) == 0:
+            host.notice(NOTHING_TRACKED, cls.hidden.unique_id)
+        uses_sound = timing == "envelope" and timing_sound is not None
         voices, _ = footstep_voices(
             tracks,
             surface=surface,
             rate=int(sample_rate),
             timing=timing,
-            envelope=envelope,
+            timing_sound=convert.sound_of(timing_sound, "timing_sound") if uses_sound else None,
             cadence=cadence,
             shoe=shoe,
             weight=weight,
             variation=variation,
             seed=seed,
-            if_nothing=if_nothing_tracked,
+            fallback=if_nothing_tracked,
         )
-        if len(tracks) == 0:
-            host.notice(NOTHING_TRACKED, cls.hidden.unique_id)
         return io.NodeOutput(convert.audio_out(voices, int(sample_rate)))
 
 
@@ -119,7 +114,7 @@ class SpatializeAudio(io.ComfyNode):
                 Depth.Input("depth", optional=True, tooltip="Distance from depth maps; without it, from the boxes' height."),
                 io.Combo.Input(
                     "mode",
-                    options=["pan", "binaural"],
+                    options=list(MODES),
                     default="pan",
                     tooltip="pan: for loudspeakers and headphones. binaural: measured head responses, for headphones only.",
                 ),
@@ -163,7 +158,7 @@ class SpatializeAudio(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "offscreen",
-                    options=["fade", "hold", "mute"],
+                    options=list(OFFSCREEN),
                     default="fade",
                     tooltip="A thing that leaves the picture: fades out, goes on sounding at the edge, or is cut.",
                 ),
@@ -191,20 +186,9 @@ class SpatializeAudio(io.ComfyNode):
         depth=None,
     ) -> io.NodeOutput:
         voices, rate = convert.waveform_of(audio)
-        if voices.shape[1] > 2:
-            raise StereoSyncError(
-                f"The input 'audio' has {voices.shape[1]} channels; only mono and stereo can be placed. Mix it to stereo."
-            )
-        if depth is not None:
-            check_depth_fits(depth, tracks.duration)
         if len(tracks) == 0:
             host.notice("Spatialize Audio: nothing is tracked, so the sound stays in the middle.", cls.hidden.unique_id)
-        stereo = spatialize(
-            voices.numpy(),
-            rate,
-            tracks,
-            duration=tracks.duration,
-            depth=depth,
+        settings = SpatializeSettings(
             mode=mode,
             width=width,
             field_of_view=field_of_view,
@@ -214,6 +198,14 @@ class SpatializeAudio(io.ComfyNode):
             air=air,
             room=room,
             offscreen=offscreen,
+        )
+        stereo = spatialize(
+            voices.numpy(),
+            rate,
+            tracks,
+            settings,
+            duration=tracks.duration,
+            depth=depth,
             seed=seed,
             progress=host.progress(),
         )

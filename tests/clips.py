@@ -6,6 +6,7 @@ from a picture which frame it is, whatever the codec did to it.
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import av
 import numpy as np
+
+from stereosync_core.media.source import Source, find_video, opened, source_name
 
 CELL = 8
 
@@ -272,3 +275,16 @@ def with_cover(sound: Path) -> Path:
     size = bytes((len(frame) >> shift) & 0x7F for shift in (21, 14, 7, 0))
     sound.write_bytes(b"ID3\3\0\0" + size + frame + sound.read_bytes())
     return sound
+
+
+def video_packet_digest(source: Source) -> str:
+    """SHA-256, as hex, of the payloads of all video packets in order: equal digests are the same pictures, bit for bit.
+
+    :raises StereoSyncError: the source cannot be read.
+    """
+    digest = hashlib.sha256()
+    with opened(source) as container:
+        for packet in container.demux(find_video(container, source_name(source))):
+            if packet.size:
+                digest.update(memoryview(packet))
+    return digest.hexdigest()

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..media.envelope import envelope_of_sound
 from ..media.sound import require_sound
 from ..media.video import probe
 from ..rendering.footsteps import SHOES
-from ..rendering.spatialize import SpatializeSettings, spatialize
+from ..rendering.spatialize import MODES, OFFSCREEN, SpatializeSettings, spatialize
 from ..rendering.surfaces import SURFACES
 from ..rendering.voices import TIMINGS, footstep_voices
 from ..scene import DISTANCE_CUES, Tracks
@@ -37,12 +36,12 @@ def add(subparsers: Any) -> None:
     steps.add_argument("--cadence", type=float, default=1.8, help="steps a second (--timing cadence)")
     steps.add_argument("--if-nothing", choices=["centre", "error"], default="centre", help="when nothing is tracked")
     place = parser.add_argument_group("place")
-    place.add_argument("--mode", choices=["pan", "binaural"], default="pan")
+    place.add_argument("--mode", choices=MODES, default="pan")
     place.add_argument("--width", type=float, default=1.0)
     place.add_argument("--distance-from", choices=DISTANCE_CUES, default="both", help="depth, the boxes' height, or both")
     place.add_argument("--distance", type=float, default=1.0, help="how much level follows distance, 0 = not")
     place.add_argument("--room", type=float, default=0.2, help="0 open air .. 1 hall")
-    place.add_argument("--offscreen", choices=["fade", "hold", "mute"], default="fade")
+    place.add_argument("--offscreen", choices=OFFSCREEN, default="fade")
     out.add_argument("--rate", type=int, default=48000, choices=[44100, 48000], help="samples a second of the footsteps")
 
 
@@ -84,21 +83,17 @@ def _voices(tracks: Tracks, arguments: argparse.Namespace) -> tuple[np.ndarray, 
     if arguments.sound:
         sound = require_sound(arguments.sound, "--sound")
         return sound.samples[None], sound.rate, []
-    envelope = None
-    if arguments.timing_sound:
-        timing = require_sound(arguments.timing_sound, "--timing-sound")
-        envelope = envelope_of_sound(timing.samples, timing.rate)
     voices, steps = footstep_voices(
         tracks,
         surface=arguments.surface,
         rate=arguments.rate,
         timing=arguments.timing,
-        envelope=envelope,
+        timing_sound=require_sound(arguments.timing_sound, "--timing-sound") if arguments.timing_sound else None,
         cadence=arguments.cadence,
         shoe=arguments.shoe,
         weight=arguments.weight,
         variation=arguments.variation,
         seed=arguments.seed,
-        if_nothing=arguments.if_nothing,
+        fallback=arguments.if_nothing,
     )
     return voices, arguments.rate, [[round(float(moment), 4) for moment in own.times] for own in steps]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,13 +16,10 @@ from ..errors import StereoSyncError
 from .containers import AUTO_CODEC, MOV_FAMILY, container_options, copy_stream, tags_of, write_header
 from .encode import CODECS, LAYOUTS, SoundCodec, SoundTrack
 from .loudness import to_loudness
-from .output import replacing, safe_output_path, written
+from .output import replacing, written
 from .sound import Sound, fit_length, read_sound, resample, to_stereo
-from .source import Source, find_video, opened, source_name
-from .timeline import Timeline
-from .video import timeline_of
-
-__all__ = ["MuxReport", "mux", "safe_output_path", "video_packet_digest"]
+from .source import Clip, Source, as_clip, find_video, opened, source_name
+from .timeline import Timeline, timeline_of
 
 #: Seconds of sound that are encoded ahead of the picture, so that players find both close together.
 _LEAD = 0.5
@@ -94,20 +90,21 @@ def mux(
         raise StereoSyncError(f"Mux: the gain of the clip's own sound is {original_gain_db} dB; give a number such as 0 or -6.")
     if sound.channels not in LAYOUTS:
         raise StereoSyncError(f"Mux: sound with {sound.channels} channels fits into no container, 8 do; mix it to stereo.")
-    timeline = timeline_of(video)
+    clip = as_clip(video)
+    timeline = timeline_of(clip)
     rate = kind.rate_for(sound.rate)
     length = max(1, round(float(timeline.duration) * rate))
     sound, gain, notes = resample(sound, rate), 0.0, []
     sound = Sound(fit_length(sound.samples, length, rate), rate)
     if keep_original == "mix":
-        sound, gain = _mixed(sound, read_sound(video), original_gain_db)
+        sound, gain = _mixed(sound, read_sound(clip), original_gain_db)
     before = after = None
     if loudness is not None:
         levelled = to_loudness(sound, loudness)
         sound, before, after, gain = levelled.sound, levelled.before, levelled.after, gain + levelled.gain_db
         notes += [levelled.reason] if levelled.reason else []
     with replacing(path) as temporary:
-        packets = _write(video, timeline, sound, kind, temporary, metadata or {}, progress)
+        packets = _write(clip, timeline, sound, kind, temporary, metadata or {}, progress)
     return MuxReport(path, float(timeline.duration), sound.length, rate, kind_name, packets, before, after, gain, tuple(notes))
 
 
@@ -135,7 +132,7 @@ def _mixed(sound: Sound, original: Sound | None, gain_db: float) -> tuple[Sound,
 
 
 def _write(
-    video: Source,
+    video: Clip,
     timeline: Timeline,
     sound: Sound,
     kind: SoundCodec,
@@ -227,16 +224,3 @@ def _copied_subtitles(new: OutputContainer, old: InputContainer) -> dict[int, av
         copy.metadata.update(stream.metadata)
         copies[stream.index] = copy
     return copies
-
-
-def video_packet_digest(source: Source) -> str:
-    """SHA-256, as hex, of the payloads of all video packets in order: equal digests are the same pictures, bit for bit.
-
-    :raises StereoSyncError: as :func:`~stereosync_core.media.video.probe`.
-    """
-    digest = hashlib.sha256()
-    with opened(source) as container:
-        for packet in container.demux(find_video(container, source_name(source))):
-            if packet.size:
-                digest.update(memoryview(packet))
-    return digest.hexdigest()

@@ -16,8 +16,8 @@ from scipy.signal import resample_poly
 from ..errors import StereoSyncError
 from .encode import CODECS, LAYOUTS, SoundTrack
 from .output import replacing, written
-from .source import Source, find_audio, find_video, moving_pictures, opened, source_name
-from .timeline import read_timeline
+from .source import Source, find_audio, moving_pictures, opened, source_name
+from .timeline import timeline_of
 
 #: Jumps in a file's sound times below this are rounding (a Matroska tick is a millisecond) and not gaps.
 _GAP = 0.005
@@ -91,10 +91,11 @@ def read_sound(source: Source, *, align_to_video: bool = True, duration: float |
     with opened(source) as container:
         if find_audio(container, name) is None:
             return None
-        if align_to_video and moving_pictures(container):
-            timeline = read_timeline(container, find_video(container, name), name)
-            start = timeline.start * timeline.tick
-            duration = float(timeline.duration) if duration is None else duration
+        align_to_video = align_to_video and bool(moving_pictures(container))
+    if align_to_video:
+        timeline = timeline_of(source)
+        start = timeline.start * timeline.tick
+        duration = float(timeline.duration) if duration is None else duration
     pieces, rate = _Pieces(), 0
     for rate, at, samples in sound_blocks(source, start):
         if duration is not None and at >= round(duration * rate):

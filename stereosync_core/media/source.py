@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import av
 from av.container import InputContainer
@@ -15,14 +15,30 @@ from av.stream import Disposition
 from ..errors import StereoSyncError
 
 #: A path, or a seekable binary stream such as BytesIO, which is always read from its beginning.
-Source: TypeAlias = str | os.PathLike[str] | BinaryIO
+Medium: TypeAlias = str | os.PathLike[str] | BinaryIO
+
+
+class Clip:
+    """A path or stream that several functions are to read: the times of its frames are read once and kept with it."""
+
+    def __init__(self, source: Medium):
+        self.source = source
+        self.timeline: Any = None  # set by :func:`~.timeline.timeline_of`
+
+
+Source: TypeAlias = Medium | Clip
 
 #: Frame threads each hold a decoded picture; four keep a 4K clip below half a gigabyte.
 _THREADS = min(4, os.cpu_count() or 1)
 
 
+def as_clip(source: Source) -> Clip:
+    return source if isinstance(source, Clip) else Clip(source)
+
+
 def source_name(source: Source) -> str:
     """How messages call a source: its path, or 'the clip' for a stream."""
+    source = as_clip(source).source
     return f"'{os.fspath(source)}'" if isinstance(source, (str, os.PathLike)) else "the clip"
 
 
@@ -33,14 +49,14 @@ def opened(source: Source) -> Iterator[InputContainer]:
     :raises StereoSyncError: the source is missing, a folder, empty, cut short, or no media file.
     """
     name = source_name(source)
-    container = _open(source, name)
+    container = _open(as_clip(source).source, name)
     try:
         yield container
     finally:
         container.close()
 
 
-def _open(source: Source, name: str) -> InputContainer:
+def _open(source: Medium, name: str) -> InputContainer:
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
         if path.is_dir():
@@ -73,7 +89,7 @@ def _open(source: Source, name: str) -> InputContainer:
     return container
 
 
-def _missing_bytes(source: Source) -> int:
+def _missing_bytes(source: Medium) -> int:
     """How many bytes an MP4/MOV file lacks at its end, by the sizes that its outermost boxes tell.
 
     libav plays such a file up to where it breaks off and says nothing. A file in fragments is made to be readable at any
@@ -93,7 +109,7 @@ def _missing_bytes(source: Source) -> int:
     return max(0, place - end)
 
 
-def _why_not_media(source: Source, name: str) -> str:
+def _why_not_media(source: Medium, name: str) -> str:
     """Says what a file is that libav cannot open."""
     if isinstance(source, (str, os.PathLike)):
         with open(source, "rb") as file:

@@ -11,7 +11,7 @@ import numpy as np
 from av.container import InputContainer
 
 from ..errors import StereoSyncError
-from .source import codec_name
+from .source import Clip, Source, codec_name, find_video, opened, source_name
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,21 @@ class Timeline:
         """Indices ``[N]`` into :attr:`times` of the frames that are on screen at ``times``; the ends are held."""
         found = np.searchsorted(self.times, np.asarray(times) + self.tolerance, side="right") - 1
         return np.clip(found, 0, len(self.times) - 1)
+
+
+def timeline_of(source: Source) -> Timeline:
+    """The clip's timeline; of a :class:`~.source.Clip` it is read only once.
+
+    :raises StereoSyncError: as :func:`~.video.probe`.
+    """
+    if isinstance(source, Clip) and source.timeline is not None:
+        return source.timeline
+    name = source_name(source)
+    with opened(source) as container:
+        timeline = read_timeline(container, find_video(container, name), name)
+    if isinstance(source, Clip):
+        source.timeline = timeline
+    return timeline
 
 
 def read_timeline(container: InputContainer, stream: av.VideoStream, name: str) -> Timeline:

@@ -19,8 +19,8 @@ from .encode import CODECS, LAYOUTS, SoundTrack
 from .output import replacing, written
 from .sound import sound_blocks, to_stereo
 from .source import Source, codec_name, find_audio, find_video, opened, source_name
-from .timeline import Timeline
-from .video import decoded, orientation, timeline_of
+from .timeline import Timeline, timeline_of
+from .video import decoded, orientation
 
 _BT709, _LIMITED = 1, 1
 _CONTAINERS = (".mp4", ".m4v", ".mov")

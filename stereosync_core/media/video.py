@@ -14,7 +14,7 @@ from av.video.reformatter import VideoReformatter
 
 from ..errors import StereoSyncError
 from .source import Source, codec_name, find_video, opened, source_name
-from .timeline import Timeline, read_timeline
+from .timeline import Timeline, timeline_of
 
 #: Matrix coefficients by their number in H.273, as swscale numbers them. Clips without a tag count as BT.601, which is
 #: libav's rule and therefore what the host's own nodes show.
@@ -99,16 +99,6 @@ def frame_times(source: Source) -> np.ndarray:
     :raises StereoSyncError: as :func:`probe`.
     """
     return timeline_of(source).times.copy()
-
-
-def timeline_of(source: Source) -> Timeline:
-    """The clip's :class:`Timeline`.
-
-    :raises StereoSyncError: as :func:`probe`.
-    """
-    name = source_name(source)
-    with opened(source) as container:
-        return read_timeline(container, find_video(container, name), name)
 
 
 def frames(

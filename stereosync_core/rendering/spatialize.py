@@ -126,9 +126,11 @@ def spatialize(
 
 def _checked(voices: np.ndarray, rate: int, duration: float) -> np.ndarray:
     voices = np.asarray(voices, dtype=np.float32)
-    if voices.ndim != 3 or 0 in voices.shape or voices.shape[1] > 2:
+    if voices.ndim != 3 or 0 in voices.shape:
+        raise StereoSyncError(f"Spatialize: the audio must be [voices, channels, samples] and not empty; got {voices.shape}.")
+    if voices.shape[1] > 2:
         raise StereoSyncError(
-            f"Spatialize: voices must be [voices, channels, samples], one or two channels, not empty; got {voices.shape}."
+            f"Spatialize: the audio has {voices.shape[1]} channels; only mono and stereo can be placed. Mix it to stereo."
         )
     # min and max see NaN as well, without a temporary array of the sound's size
     if not (np.isfinite(voices.min()) and np.isfinite(voices.max())):

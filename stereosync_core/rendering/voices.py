@@ -7,7 +7,9 @@ import logging
 import numpy as np
 
 from ..errors import StereoSyncError
-from ..scene import Envelope, Tracks
+from ..media.envelope import envelope_of_sound
+from ..media.sound import Sound
+from ..scene import Tracks
 from .footsteps import render_footsteps
 from .gait import Steps, steps_from_cadence, steps_from_envelope, steps_from_track
 
@@ -20,21 +22,22 @@ NOTHING_TRACKED = (
 
 
 def step_times(
-    tracks: Tracks, *, timing: str = "gait", envelope: Envelope | None = None, cadence: float = 1.8, seed: int = 0
+    tracks: Tracks, *, timing: str = "gait", timing_sound: Sound | None = None, cadence: float = 1.8, seed: int = 0
 ) -> list[Steps]:
     """Steps of every track.
 
-    :param timing: ``gait`` - when the walker's box says so; ``envelope`` - at the peaks of ``envelope``; ``cadence`` - so many
-        steps a second.
-    :param envelope: loudness over time; needed for that timing only.
+    :param timing: ``gait`` - from the motion of the walker's box; ``envelope`` - at the peaks of the loudness of
+        ``timing_sound``; ``cadence`` - so many steps a second.
+    :param timing_sound: needed for ``envelope`` only.
     """
     if timing not in TIMINGS:
         raise StereoSyncError(f"Step timing: '{timing}' is not known; choose {', '.join(TIMINGS)}.")
     if timing == "envelope":
-        if envelope is None:
+        if timing_sound is None:
             raise StereoSyncError(
                 "Step timing: 'envelope' needs a sound to take the loudness from; connect one, or choose gait."
             )
+        envelope = envelope_of_sound(timing_sound.samples, timing_sound.rate)
         return [steps_from_envelope(envelope)] * max(1, len(tracks))
     if timing == "cadence" or len(tracks) == 0:
         # Two walkers in one step would sound like a machine: each gets an own start and an own variation.
@@ -53,25 +56,25 @@ def footstep_voices(
     surface: str = "concrete",
     rate: int = 48000,
     timing: str = "gait",
-    envelope: Envelope | None = None,
+    timing_sound: Sound | None = None,
     cadence: float = 1.8,
     shoe: str = "sneaker",
     weight: float = 0.5,
     variation: float = 0.5,
     seed: int = 0,
-    if_nothing: str = "centre",
+    fallback: str = "centre",
 ) -> tuple[np.ndarray, list[Steps]]:
     """A mono voice for each track.
 
     :param surface: one of :data:`surfaces.SURFACES`.
-    :param if_nothing: where nothing is tracked: ``centre`` makes one voice at the cadence, ``error`` stops.
+    :param fallback: where nothing is tracked: ``centre`` makes one voice at the cadence, ``error`` stops.
     :returns: float32 ``[B, 1, N]``, ``N = round(duration * rate)``, and the steps of each voice.
     """
     if len(tracks) == 0:
-        if if_nothing == "error":
+        if fallback == "error":
             raise StereoSyncError(NOTHING_TRACKED)
         logger.warning("%s One voice in the middle walks at %.2g steps a second instead.", NOTHING_TRACKED, cadence)
-    steps = step_times(tracks, timing=timing, envelope=envelope, cadence=cadence, seed=seed)
+    steps = step_times(tracks, timing=timing, timing_sound=timing_sound, cadence=cadence, seed=seed)
     voices = [
         render_footsteps(
             own, surface, tracks.duration, rate, shoe=shoe, weight=weight, variation=variation, seed=seed + 1000 * place

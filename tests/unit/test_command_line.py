@@ -8,9 +8,9 @@ import pytest
 
 from stereosync_core.__main__ import main
 from stereosync_core.assets import WALKING_CLIP, asset_path
-from stereosync_core.media.mux import video_packet_digest
 from stereosync_core.media.sound import read_sound
 from stereosync_core.media.video import probe
+from tests.clips import video_packet_digest
 
 CLIP = str(asset_path(WALKING_CLIP))
 

@@ -12,7 +12,7 @@ import pytest
 
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.media.loudness import integrated_loudness
-from stereosync_core.media.mux import mux, video_packet_digest
+from stereosync_core.media.mux import mux
 from stereosync_core.media.sound import Sound, read_sound
 from stereosync_core.media.video import frame_times, frames, probe
 from tests import clips
@@ -72,7 +72,7 @@ class TestPictures:
     def test_stay_as_they_are(self, tmp_path, clip, name):
         source = clips.make_clip(tmp_path / "in.mp4", **clip)
         report = mux(source, click_sound(), tmp_path / name)
-        assert video_packet_digest(report.path) == video_packet_digest(source)
+        assert clips.video_packet_digest(report.path) == clips.video_packet_digest(source)
         assert frame_times(report.path) == pytest.approx(frame_times(source), abs=6e-4)
         assert probe(report.path).start == 0
         assert report.video_packets == probe(source).frame_count == probe(report.path).frame_count
@@ -80,7 +80,7 @@ class TestPictures:
     def test_stay_as_they_are_in_webm(self, tmp_path):
         source = clips.make_clip(tmp_path / "in.webm", codec="libvpx-vp9")
         report = mux(source, click_sound(), tmp_path / "out.webm")
-        assert video_packet_digest(report.path) == video_packet_digest(source)
+        assert clips.video_packet_digest(report.path) == clips.video_packet_digest(source)
         assert report.codec == "opus"
         assert max(map(abs, offsets(report.path))) <= 2
 
@@ -249,13 +249,13 @@ class TestWriting:
         assert texts == [b"one", b"two"]
         with av.open(str(dropped)) as container:
             assert not container.streams.subtitles
-        assert video_packet_digest(kept) == video_packet_digest(dropped) == video_packet_digest(source)
+        assert clips.video_packet_digest(kept) == clips.video_packet_digest(dropped) == clips.video_packet_digest(source)
 
     def test_may_replace_the_clip_itself(self, tmp_path):
         path = clips.make_clip(tmp_path / "a.mp4", bframes=2)
-        before = video_packet_digest(path)
+        before = clips.video_packet_digest(path)
         mux(path, click_sound(), path)
-        assert video_packet_digest(path) == before
+        assert clips.video_packet_digest(path) == before
         assert max(map(abs, offsets(path))) <= 1
         assert list(tmp_path.iterdir()) == [path]
 
@@ -263,7 +263,7 @@ class TestWriting:
         source = clips.make_clip(tmp_path / "in.mkv", sound=clips.noise(1.0))
         stream = io.BytesIO(source.read_bytes())
         report = mux(stream, click_sound(), tmp_path / "out.mp4", keep_original="mix")
-        assert video_packet_digest(report.path) == video_packet_digest(source)
+        assert clips.video_packet_digest(report.path) == clips.video_packet_digest(source)
 
     def test_tells_its_progress(self, tmp_path):
         told = []

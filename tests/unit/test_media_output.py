@@ -11,7 +11,8 @@ import pytest
 from av.container import OutputContainer
 
 from stereosync_core.errors import StereoSyncError
-from stereosync_core.media.mux import mux, safe_output_path
+from stereosync_core.media.mux import mux
+from stereosync_core.media.output import safe_output_path
 from stereosync_core.media.sound import Sound
 from tests import clips
 

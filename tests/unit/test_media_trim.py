@@ -13,8 +13,9 @@ import pytest
 
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.media.sound import read_sound
+from stereosync_core.media.timeline import timeline_of
 from stereosync_core.media.trim import trim
-from stereosync_core.media.video import frame_times, frames, probe, timeline_of
+from stereosync_core.media.video import frame_times, frames, probe
 from tests import clips
 
 VFR = [0, 0.1, 0.15, 0.4, 0.45, 1.0]

@@ -347,7 +347,7 @@ def test_progress_is_told_and_can_stop_the_work():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"voices": np.zeros((2, 100), np.float32)}, "voices"),
+        ({"voices": np.zeros((2, 100), np.float32)}, "voices, channels"),
         ({"voices": np.zeros((1, 3, 100), np.float32)}, "channels"),
         ({"voices": np.zeros((1, 1, 0), np.float32)}, "empty"),
         ({"voices": np.full((1, 1, 100), np.nan, np.float32)}, "NaN"),

@@ -8,10 +8,11 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..stereosync_core.errors import StereoSyncError
-from ..stereosync_core.evaluation.clips import RATE, stereo_44100
-from ..stereosync_core.evaluation.report import alignment_report
 from ..stereosync_core.media.video import probe
 from ..stereosync_core.metrics.checks import LENGTH_TOLERANCE
+from ..stereosync_core.metrics.clips import RATE, stereo_44100
+from ..stereosync_core.preview.report import alignment_report
+from ..stereosync_core.rendering.panning_laws import panning_laws
 from ..stereosync_core.scene import check_depth_fits, check_tracks_fit
 from . import convert, host
 from .sockets import Depth, Tracks
@@ -39,7 +40,7 @@ class AlignmentReport(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "law",
-                    options=["auto", "rooms", "pan", "binaural"],
+                    options=["auto", *panning_laws()],
                     default="auto",
                     tooltip="How the sound was placed. auto: what fits the clip best. rooms: a game engine's stereo. pan, "
                     "binaural: Spatialize Audio's modes.",

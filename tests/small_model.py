@@ -52,14 +52,11 @@ def diffusion(form: str = "aligned", **backbone) -> StereoSync:
     return network
 
 
-def write_model(folder: Path, form: str = "aligned", envelopes: int = 1) -> Path:
-    """A model's folder.
-
-    :param envelopes: that it hears: of the mono mix, or one of each channel.
-    """
+def write_model(folder: Path, form: str = "aligned") -> Path:
+    """A model's folder."""
     torch.manual_seed(0)
     autoencoder = ChannelAutoencoder(ChannelAutoencoderConfig(width=16, expansion=2, latent=4))
-    network = StereoSync({**diffusion_config(form), "control": {"blocks": 1, "envelopes": envelopes}})
+    network = StereoSync(diffusion_config(form))
     for part, module, config in (
         ("autoencoder", autoencoder, autoencoder.to_config()),
         ("diffusion", network, network.config),

@@ -19,6 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from research.cache import cache_folder
+
 ROOT = Path(__file__).resolve().parent.parent
 TORCH = ["torch==2.14.1", "torchvision==0.29.1"]
 TORCHAUDIO = "torchaudio==2.11.0"
@@ -38,17 +40,6 @@ class Environment:
     folder: Path
     python: Path
     comfyui: Path
-
-
-def cache_folder() -> Path:
-    """The user's cache folder for this project; ``STEREOSYNC_CACHE`` overrides it."""
-    if os.environ.get("STEREOSYNC_CACHE"):
-        return Path(os.environ["STEREOSYNC_CACHE"])
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "stereosync"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "stereosync"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stereosync"
 
 
 def say(text: str) -> None:

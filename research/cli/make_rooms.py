@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from stereosync_core.errors import StereoSyncError
 
+from ..cache import default_rooms
 from ..rooms.generate import generate
 from ..rooms.recipe import SPLITS
 
@@ -35,7 +36,7 @@ def add(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     started = time.perf_counter()
-    out = arguments.out or default_folder()
+    out = arguments.out or default_rooms()
     hours = 6.0 if arguments.hours is None else arguments.hours
     if not (math.isfinite(hours) and hours > 0 and math.isfinite(arguments.seconds) and arguments.seconds > 0):
         raise StereoSyncError(f"Rooms: {hours} hours of clips of {arguments.seconds} seconds; both must be above zero.")
@@ -68,15 +69,3 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "bytes": sum(row["bytes"] for row in manifest["shards"]),
         "seconds": round(time.perf_counter() - started, 2),
     }
-
-
-def default_folder() -> Path:
-    """The user's cache folder of this project, as the development tools have it.
-
-    :raises StereoSyncError: outside a checkout, where there are no such tools.
-    """
-    try:
-        from tools.environment import cache_folder
-    except ImportError as error:
-        raise StereoSyncError("Rooms: say where to with --out DIR; there is no default outside a checkout.") from error
-    return cache_folder() / "rooms"

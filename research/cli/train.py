@@ -15,7 +15,7 @@ from stereosync_core.errors import StereoSyncError
 from stereosync_core.files import read_object
 from stereosync_core.model.folder import set_base
 
-from .make_rooms import default_folder
+from ..cache import default_rooms
 
 CONFIGS = Path(__file__).resolve().parents[1] / "training" / "configs"
 #: Module and class of each part's task, beside the training loop.
@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         more = {"base": arguments.base}
     elif arguments.base is not None:
         set_base(arguments.out, arguments.base)
-    task = kind(config, arguments.rooms or default_folder(), arguments.out, **more)
+    task = kind(config, arguments.rooms or default_rooms(), arguments.out, **more)
     folder = arguments.out / f"training-{path.stem}"
     with tqdm(total=settings.steps, desc=arguments.part, unit="step", disable=arguments.quiet or arguments.json) as bar:
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from research.cli.make_rooms import default_folder
+from research.cache import default_rooms
 from research.cli.train import CONFIGS
 from research.equality.stable_audio_equality import reduced
 from research.equality.stable_audio_reference import write
@@ -78,7 +78,7 @@ def main() -> int:
         scratch = Path(name)
         config = reduced(arguments.size) if arguments.narrow else release_config(arguments.size)
         release = (arguments.base or write_release(scratch / "release", config)).resolve()
-        rooms = (arguments.rooms or default_folder()).resolve()
+        rooms = (arguments.rooms or default_rooms()).resolve()
         (scratch / "rooms").mkdir()  # so that latents of random weights are not kept among the rooms
         for split in ("train", "valid"):
             (scratch / "rooms" / split).symlink_to(rooms / split)

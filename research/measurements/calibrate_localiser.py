@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 
 from research.rooms.rooms import RoomSet
-from stereosync_core.evaluation.clips import truth_of
 from stereosync_core.metrics.localiser import FLOOR, WINDOW
 from stereosync_core.rendering.analysis import level_difference
 from stereosync_core.rendering.panning_laws import PANNING_LAWS
@@ -43,7 +42,7 @@ def rooms_law(folder: Path) -> dict:
     azimuths, differences = [], []
     for clip in RoomSet(folder):
         times, difference, _, sounding = level_difference(clip.sound, RATE, WINDOW, FLOOR)
-        truth = truth_of(clip)
+        truth = clip.truth()
         owner = np.where(sounding, truth.owner(times), 0)
         azimuth = truth.azimuth(owner, times)
         azimuths.append(azimuth[owner > 0])

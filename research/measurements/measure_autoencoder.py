@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from research.cli.make_rooms import default_folder
+from research.cache import default_rooms
 from research.measurements.plot_footsteps import FOLDER, RECORDINGS
 from research.rooms.rooms import RoomSet
 from research.training.autoencoder import round_trip
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=200)
     arguments = parser.parse_args()
     network = load_autoencoder(arguments.model or bundled_folder())
-    rooms = RoomSet(default_folder() / "test")
+    rooms = RoomSet(default_rooms() / "test")
     sets: dict[str, Iterable[np.ndarray]] = {
         f"test rooms ({arguments.clips})": (rooms[n].sound for n in range(arguments.clips))
     }

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from research.evaluation.systems import load_systems
 from research.rooms.rooms import RoomSet
-from stereosync_core.evaluation.clips import RATE, truth_of
-from stereosync_core.evaluation.systems import load_systems
+from stereosync_core.metrics.clips import RATE
 from stereosync_core.metrics.localiser import BandLocaliser, LevelLocaliser
 
 #: dB below the loudest window of the clip.
@@ -36,7 +36,7 @@ def main() -> None:
     told: dict[str, list[bool]] = {"rooms": [], "pan": []}
     for number in tqdm(range(min(arguments.clips, len(rooms)))):
         clip = rooms[number]
-        truth = truth_of(clip)
+        truth = clip.truth()
         for law, sound in (("rooms", made["recordings"](clip)), ("pan", made["renderer"](clip))):
             told[law].append(BandLocaliser().with_law(sound, RATE)[1] == law)
             for name, localiser in {

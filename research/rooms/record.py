@@ -19,12 +19,10 @@ from stereosync_core.errors import StereoSyncError
 from . import camera as cameras
 from .recipe import LEAD, Plan, plan_archive
 from .room import UNITS_PER_METRE
-from .walkers import RATE, TICS_PER_SECOND
 
 WIDTH, HEIGHT = 320, 240
 #: Every so many tics a frame and a depth map are kept: 17.5 and 5 a second.
 FRAME_EVERY, DEPTH_EVERY = 2, 7
-DEPTH_SIZE = (60, 80)
 #: Effects volume. At this one, three walkers next to the camera stay out of the mixer's limiter.
 VOLUME = 0.8
 #: Smallest box that counts as seen, in pixels.
@@ -33,7 +31,6 @@ SMALLEST_HEIGHT, SMALLEST_WIDTH = 8, 3
 BODY_HEIGHT, BODY_WIDTH, TALL, SHOWN = 66.0, 36.0, 1.2, 0.6
 #: Units by which the engine's places may differ from the plan's.
 _TOLERANCE = 0.5
-_SAMPLES = RATE // TICS_PER_SECOND
 
 
 @dataclass(frozen=True)

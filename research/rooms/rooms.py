@@ -16,6 +16,7 @@ import numpy as np
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.media.mux import mux
 from stereosync_core.media.sound import Sound
+from stereosync_core.metrics.truth import ObjectSteps, Truth
 from stereosync_core.rendering.footsteps import render_footsteps
 from stereosync_core.rendering.gait import Steps
 from stereosync_core.scene import DepthSequence, Track, Tracks
@@ -23,7 +24,7 @@ from stereosync_core.scene import DepthSequence, Track, Tracks
 from .camera import bearing, screen_azimuth
 from .mix import engine_gains, place_voices
 from .record import DEPTH_EVERY, FRAME_EVERY, HEIGHT, WIDTH
-from .shards import MANIFEST, decode_sound, decode_video, read_manifest, sha256
+from .shards import MANIFEST, decode_sound, decode_video, read_manifest
 from .walkers import RATE, TICS_PER_SECOND
 
 #: Metres that one step of the stored depth stands for.
@@ -72,6 +73,19 @@ class RoomClip:
     def duration(self) -> float:
         """Seconds."""
         return len(self.times) / TICS_PER_SECOND
+
+    @property
+    def name(self) -> str:
+        """Of the clip among all splits."""
+        return f"{self.facts['split']}-{self.number:06d}"
+
+    def truth(self) -> Truth:
+        """Boxes and steps as the metrics want them."""
+        objects = []
+        for number, (own, seen) in enumerate(zip(self.steps, self.steps_visible, strict=True)):
+            tics = np.clip(np.rint(own.times * TICS_PER_SECOND).astype(int), 0, self.distance.shape[1] - 1)
+            objects.append(ObjectSteps(number + 1, own.times, seen, self.distance[number, tics]))
+        return Truth(self.tracks, tuple(objects))
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -176,17 +190,6 @@ class RoomSet:
             raise StereoSyncError(
                 f"Rooms: '{path}' cannot be read ({error}); run make-rooms again, it mends the set."
             ) from error
-
-    def verify(self) -> None:
-        """:raises StereoSyncError: names the shards that differ from the manifest's checksums."""
-        paths = {row["file"]: row["sha256"] for row in self.manifest["shards"]}
-        bad = [
-            name for name, known in paths.items() if not (self.folder / name).exists() or sha256(self.folder / name) != known
-        ]
-        if bad:
-            raise StereoSyncError(
-                f"Rooms: {', '.join(bad)} in '{self.folder}' are damaged; run make-rooms again, it mends the set."
-            )
 
 
 def _folders(archive: zipfile.ZipFile) -> list[str]:

@@ -25,26 +25,13 @@ LARGEST = 9.457798957824707
 WIDTHS = (64, 128, 256, 512)
 
 
-def mel_filters(rate: int = RATE, size: int = SIZE, bands: int = MELS) -> np.ndarray:
-    """Triangles ``[bands, size // 2 + 1]`` evenly spread on the mel scale of HTK (2595 log10(1 + f / 700)) from 0 to half the
-    rate, each with the sum 1."""
-    top = 2595 * np.log10(1 + rate / 2 / 700)
-    edges = 700 * (10 ** (np.linspace(0.0, top, bands + 2) / 2595) - 1)
-    frequency = np.fft.rfftfreq(size, 1 / rate)
-    rise = (frequency - edges[:-2, None]) / np.diff(edges)[:-1, None]
-    fall = (edges[2:, None] - frequency) / np.diff(edges)[1:, None]
-    filters = np.maximum(np.minimum(rise, fall), 0.0)
-    total = filters.sum(1, keepdims=True)
-    # The lowest triangles are narrower than a bin: one that falls between two bins takes the nearest.
-    nearest = np.abs(frequency[None] - edges[1:-1, None]).argmin(1)
-    lonely = np.flatnonzero(total[:, 0] <= 0)
-    filters[lonely, nearest[lonely]] = 1.0
-    return filters / filters.sum(1, keepdims=True)
-
-
 @lru_cache(maxsize=1)
-def _filters() -> torch.Tensor:
-    return torch.from_numpy(mel_filters()).float()
+def mel_filters() -> torch.Tensor:
+    """Triangles ``[96, 1025]`` evenly spread on HTK's mel scale from 0 to half the rate, each with the sum 1."""
+    from torchaudio.functional import melscale_fbanks
+
+    filters = melscale_fbanks(SIZE // 2 + 1, 0.0, RATE / 2, MELS, RATE, mel_scale="htk").T
+    return filters / filters.sum(1, keepdim=True)
 
 
 def spectrogram(mono: np.ndarray) -> torch.Tensor:
@@ -54,7 +41,7 @@ def spectrogram(mono: np.ndarray) -> torch.Tensor:
     spectrum = torch.stft(
         signal, SIZE, HOP, window=torch.hann_window(SIZE), center=True, pad_mode="constant", return_complex=True
     )
-    mel = _filters() @ spectrum.abs().square()
+    mel = mel_filters() @ spectrum.abs().square()
     return (torch.log10(1e4 * mel + 1.0) / LARGEST).T
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
+from scipy.stats import spearmanr
 
 from . import checks
 from .truth import Truth
@@ -50,8 +50,8 @@ def step_levels(sound: np.ndarray, rate: int, truth: Truth) -> list[StepLevels]:
         others = np.sort(np.concatenate([np.zeros(0), *(other.times for other in truth.objects or () if other is not one)]))
         free = np.searchsorted(others, one.times - ALONE) == np.searchsorted(others, one.times + ALONE)
         whole = one.times + STEP <= len(power) / rate
-        heard = energy(one.times - _EARLY, one.times + STEP)
-        use = free & whole & one.visible & (heard > max(silence, 1e-14)) & (one.distance > 0)
+        loudness = energy(one.times - _EARLY, one.times + STEP)
+        use = free & whole & one.visible & (loudness > max(silence, 1e-14)) & (one.distance > 0)
         at = one.times[use]
         direct = energy(at + DIRECT[0] - _EARLY, at + DIRECT[1])
         room = energy(at + ROOM[0], at + ROOM[1])
@@ -59,7 +59,7 @@ def step_levels(sound: np.ndarray, rate: int, truth: Truth) -> list[StepLevels]:
             StepLevels(
                 one.id,
                 np.log2(one.distance[use]),
-                10 * np.log10(heard[use]),
+                10 * np.log10(loudness[use]),
                 10 * np.log10(np.maximum(direct, 1e-14) / np.maximum(room, 1e-14)),
             )
         )
@@ -106,10 +106,9 @@ def distance_score(objects: Sequence[StepLevels], least: int = 3, span: float = 
 
 
 def _rank_correlation(first: np.ndarray, second: np.ndarray) -> float | None:
-    """Spearman's."""
     if min(np.ptp(first), np.ptp(second)) < 1e-9:
         return None
-    return float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])
+    return float(spearmanr(first, second)[0])  # type: ignore[arg-type]
 
 
 def _slope(x: np.ndarray, y: np.ndarray) -> float | None:

@@ -14,6 +14,9 @@ import numpy as np
 
 from ..errors import StereoSyncError
 
+#: Fewest clips (or windows, each for itself) of a set from which a distance is extrapolated.
+LEAST_GROUPS = 16
+
 
 def _checked(windows: np.ndarray, name: str) -> np.ndarray:
     windows = np.asarray(windows, dtype=np.float64)
@@ -30,23 +33,6 @@ def _checked(windows: np.ndarray, name: str) -> np.ndarray:
     return windows
 
 
-def frechet_gaussians(mean1: np.ndarray, cov1: np.ndarray, mean2: np.ndarray, cov2: np.ndarray) -> float:
-    """Of two Gaussians with means ``[D]`` and covariances ``[D, D]``.
-
-    The trace of (S1 S2)^1/2 is the sum of the singular values of S1^1/2 S2^1/2: no square root of a matrix that is not
-    symmetric has to be taken, and a covariance of lower rank does no harm.
-    """
-    apart = np.asarray(mean1, np.float64) - np.asarray(mean2, np.float64)
-    together = np.linalg.svd(_root(cov1) @ _root(cov2), compute_uv=False).sum()
-    return float(apart @ apart + np.trace(cov1) + np.trace(cov2) - 2 * together)
-
-
-def _root(covariance: np.ndarray) -> np.ndarray:
-    """Symmetric square root of a positive semidefinite matrix."""
-    values, vectors = np.linalg.eigh(np.asarray(covariance, dtype=np.float64))
-    return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
-
-
 def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
     """Of two sets of windows ``[N, D]`` and ``[M, D]``.
 
@@ -59,8 +45,8 @@ def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
         )
     apart = first.mean(0) - second.mean(0)
     deviations = [(one - one.mean(0)) / np.sqrt(len(one) - 1) for one in (first, second)]
-    # With D x N factors A of the covariances, the singular values of S1^1/2 S2^1/2 are those of A1' A2: a matrix of the
-    # number of windows, where that is smaller than the number of features.
+    # The trace of (S1 S2)^1/2 is the sum of the singular values of S1^1/2 S2^1/2, which are those of A1' A2 for any factors A
+    # of the covariances: no root of a matrix that is not symmetric, and no more rows than there are windows.
     factors = [_factor(one) for one in deviations]
     together = np.linalg.svd(factors[0] @ factors[1].T, compute_uv=False).sum()
     return float(apart @ apart + sum(np.square(one).sum() for one in deviations) - 2 * together)
@@ -110,15 +96,15 @@ def frechet_infinite(
         else [np.unique(g, return_inverse=True)[1] for g in groups]
     )
     counts = [int(one.max()) + 1 for one in labels]
-    if min(counts) < 16:
+    if min(counts) < LEAST_GROUPS:
         raise StereoSyncError(
             f"Frechet distance: {counts[0]} and {counts[1]} clips or windows are too few to extrapolate from; give at "
-            "least 16 of each."
+            f"least {LEAST_GROUPS} of each."
         )
     generator = np.random.default_rng(seed)
     biased = frechet_distance(first, second)
     points = [(1.0 / len(first) + 1.0 / len(second), biased)]
-    told = [(len(first), biased)]
+    averages = [(len(first), biased)]
     for part in np.linspace(0.5, 1.0, sizes, endpoint=False):
         taken = []
         for _ in range(draws):
@@ -129,10 +115,10 @@ def frechet_infinite(
                 subset.append(windows[kept[own]])
             taken.append((1.0 / len(subset[0]) + 1.0 / len(subset[1]), frechet_distance(*subset), len(subset[0])))
         points += [row[:2] for row in taken]
-        told.append((taken[0][2], float(np.mean([row[1] for row in taken]))))
+        averages.append((taken[0][2], float(np.mean([row[1] for row in taken]))))
     x, y = np.array(points).T
     _, value = np.polyfit(x, y, 1)
-    return FrechetInfinite(float(value), biased, (len(first), len(second)), tuple(sorted(told)))
+    return FrechetInfinite(float(value), biased, (len(first), len(second)), tuple(sorted(averages)))
 
 
 def joint(audio: np.ndarray, audio_times: np.ndarray, video: np.ndarray, video_times: np.ndarray) -> np.ndarray:

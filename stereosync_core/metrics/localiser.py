@@ -1,8 +1,9 @@
-"""Where a stereo sound is heard: azimuth over time, with its uncertainty, from level and phase differences. Nothing is trained.
+"""Localisation: the azimuth of a stereo sound over time, with its uncertainty, from level and phase differences. Nothing is
+trained.
 
-Two localisers, both functions ``(stereo [2, N], rate) -> Heard``. :class:`LevelLocaliser` reads one broadband level difference
-off one curve. :class:`BandLocaliser` compares level and phase differences, band by band and weighted by energy, with what a
-panning law (:mod:`..rendering.panning_laws`) would give at every azimuth.
+Two localisers, both functions ``(stereo [2, N], rate) -> Localisation``. :class:`LevelLocaliser` reads one broadband level
+difference off one curve. :class:`BandLocaliser` compares level and phase differences, band by band and weighted by energy, with
+what a panning law (:mod:`..rendering.panning_laws`) would give at every azimuth.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ _INDEPENDENT = 8.0
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What was heard in windows of a tenth of a second, all ``[W]``.
+class Localisation:
+    """Where sound comes from in windows of a tenth of a second, all ``[W]``.
 
     :param times: seconds of the windows' centres: 0.05, 0.1, 0.15 ...
     :param azimuth: -1 (left edge of the frame) .. 1 (right edge); meaningless where nothing sounds.
@@ -49,7 +50,7 @@ class Heard:
     sounding: np.ndarray
 
 
-Localiser = Callable[[np.ndarray, int], Heard]
+Localiser = Callable[[np.ndarray, int], Localisation]
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class LevelLocaliser:
 
     law: str = "rooms"
 
-    def __call__(self, stereo: np.ndarray, rate: int) -> Heard:
+    def __call__(self, stereo: np.ndarray, rate: int) -> Localisation:
         """:raises StereoSyncError: when the sound is not stereo, not finite, or shorter than a window."""
         stereo = checks.stereo(stereo)
         times, difference, level, sounding = level_difference(stereo, rate, WINDOW, FLOOR)
@@ -69,7 +70,7 @@ class LevelLocaliser:
         curve = np.maximum.accumulate(law.broadband())
         azimuth = np.interp(difference, curve + 1e-9 * np.arange(len(curve)), law.azimuth)
         slope = np.interp(azimuth, law.azimuth, np.gradient(curve, law.azimuth))
-        return Heard(times, azimuth, np.minimum(_LEVEL_SPREAD / np.maximum(slope, 1.0), 1.0), level, sounding)
+        return Localisation(times, azimuth, np.minimum(_LEVEL_SPREAD / np.maximum(slope, 1.0), 1.0), level, sounding)
 
 
 @dataclass(frozen=True)
@@ -83,19 +84,17 @@ class BandLocaliser:
 
     :param law: name of a law, or ``auto``: the one that explains the clip as a whole best.
     :param bands: how many, evenly spread on the ERB scale (Glasberg and Moore 1990).
-    :param phase: whether phases count, or levels alone.
     """
 
     law: str = "auto"
     bands: int = 16
-    phase: bool = True
 
-    def __call__(self, stereo: np.ndarray, rate: int) -> Heard:
+    def __call__(self, stereo: np.ndarray, rate: int) -> Localisation:
         """:raises StereoSyncError: when the sound is not stereo, not finite, or shorter than a window."""
         return self.with_law(stereo, rate)[0]
 
-    def with_law(self, stereo: np.ndarray, rate: int) -> tuple[Heard, str]:
-        """What was heard, and the name of the law it was read by."""
+    def with_law(self, stereo: np.ndarray, rate: int) -> tuple[Localisation, str]:
+        """The localisation, and the name of the panning law that it was read by."""
         stereo = checks.stereo(stereo)
         times, _, level, sounding = level_difference(stereo, rate, WINDOW, FLOOR)
         use = np.flatnonzero(sounding)
@@ -112,7 +111,7 @@ class BandLocaliser:
         azimuth, spread = np.zeros(len(times)), np.full(len(times), 3**-0.5)
         azimuth[use] = likely @ grid
         spread[use] = np.sqrt(np.maximum(likely @ grid**2 - azimuth[use] ** 2, 0.0) + (grid[1] - grid[0]) ** 2 / 12)
-        return Heard(times, azimuth, spread, level, sounding), name
+        return Localisation(times, azimuth, spread, level, sounding), name
 
     def _score(self, measured: _Bands, law: PanningLaw, grid: np.ndarray) -> np.ndarray:
         """Log likelihood ``[W, A]`` of every azimuth in every window."""
@@ -125,7 +124,7 @@ class BandLocaliser:
         miss = (level[:, :, None] - np.clip(expected, -limit, limit)[None]) / _LEVEL_SPREAD
         # a band that something else masks may miss by any amount and must not outvote the others
         score = -np.einsum("wb,wba->wa", weight, np.minimum(miss**2 / 2, 8.0))
-        if self.phase and measured.cross.shape[1]:
+        if measured.cross.shape[1]:
             turn = np.exp(2j * np.pi * measured.frequencies[:, None] * delay[None])
             # Low bands are often a small part of a noisy sound's energy, yet their phases are as sure: weighed apart.
             low = np.unique(measured.low_band)

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .localiser import Heard
+from .localiser import Localisation
 from .truth import Truth
 
 
 @dataclass(frozen=True)
-class Errors:
+class AzimuthErrors:
     """Sums over windows, so that clips can be pooled.
 
     :param windows: how many counted.
@@ -30,8 +30,8 @@ class Errors:
     error: float = 0.0
     centre: float = 0.0
 
-    def __add__(self, other: Errors) -> Errors:
-        return Errors(self.windows + other.windows, self.error + other.error, self.centre + other.centre)
+    def __add__(self, other: AzimuthErrors) -> AzimuthErrors:
+        return AzimuthErrors(self.windows + other.windows, self.error + other.error, self.centre + other.centre)
 
     @property
     def score(self) -> float | None:
@@ -45,27 +45,27 @@ class Errors:
 
 
 @dataclass(frozen=True)
-class Placement:
+class PlacementErrors:
     """Placement in one clip: errors of each object by its track's id."""
 
-    objects: dict[int, Errors]
+    objects: dict[int, AzimuthErrors]
 
     @property
-    def clip(self) -> Errors:
-        return sum(self.objects.values(), Errors())
+    def clip(self) -> AzimuthErrors:
+        return sum(self.objects.values(), AzimuthErrors())
 
 
-def placement(heard: Heard, truth: Truth) -> Placement:
+def placement_errors(localisation: Localisation, truth: Truth) -> PlacementErrors:
     """Errors of every object of a clip; an object that no window belongs to has zero windows and no score."""
-    owner = np.where(heard.sounding, truth.owner(heard.times), 0)
-    true = truth.azimuth(owner, heard.times)
+    owner = np.where(localisation.sounding, truth.owner(localisation.times), 0)
+    true = truth.azimuth(owner, localisation.times)
     objects = {}
     for track in truth.tracks:
         own = owner == track.id
-        objects[track.id] = Errors(
-            int(own.sum()), float(np.abs(heard.azimuth[own] - true[own]).sum()), float(np.abs(true[own]).sum())
+        objects[track.id] = AzimuthErrors(
+            int(own.sum()), float(np.abs(localisation.azimuth[own] - true[own]).sum()), float(np.abs(true[own]).sum())
         )
-    return Placement(objects)
+    return PlacementErrors(objects)
 
 
 @dataclass(frozen=True)
@@ -79,13 +79,13 @@ class Pooled:
     clips: int
 
 
-def pooled(clips: Sequence[Placement], *, resamples: int = 1000, seed: int = 0) -> Pooled:
+def pooled(clips: Sequence[PlacementErrors], *, resamples: int = 1000, seed: int = 0) -> Pooled:
     """Placement over all windows of all clips. The interval is from a percentile bootstrap over clips (Efron 1979): windows of
     one clip are not independent."""
     rows = np.array([(one.clip.windows, one.clip.error, one.clip.centre) for one in clips], dtype=np.float64).reshape(-1, 3)
     used = rows[rows[:, 0] > 0]
     windows, error, centre = used.sum(0) if len(used) else np.zeros(3)
-    score = Errors(int(windows), float(error), float(centre)).score
+    score = AzimuthErrors(int(windows), float(error), float(centre)).score
     if score is None or len(used) < 2:
         return Pooled(score, None, None, int(windows), len(used))
     drawn = np.random.default_rng(seed).integers(0, len(used), (resamples, len(used)))

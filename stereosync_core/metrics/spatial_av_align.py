@@ -2,22 +2,23 @@
 
 Audio events, ten a second, have a horizontal position 0..256; people's boxes, four a second, lie on a frame 256 pixels wide. An
 event is a hit when a box within one video frame before or after overlaps the 80 pixels around it; the score is
-hits / (hits + misses) over all clips: recall alone. It never asks whether a person who should sound does, and since 80 pixels
-are a third of the frame and boxes have a width, sound that stays in the middle hits often. Therefore beside it:
+hits / (hits + misses) over all clips: the part of the events that hit a box. It leaves out people who should sound and do not,
+and since 80 pixels are a third of the frame and boxes have a width, sound that stays in the middle hits often. Beside it:
 
-* **precision**: of the boxes that should sound, the part with an event at their place within one video frame.
+* **box recall**: of the boxes that should sound, the part with an event at their place within one video frame (key
+  ``spatial_av_align_precision`` in reports).
 * **corrected**: (score - score of the centre) / (1 - score of the centre), the events moved to the middle for the second: 0 is
   what a mono sound gets, and what is worse than that is negative.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 
-from .localiser import Heard
+from .localiser import Localisation
 from .truth import Truth, near_steps
 
 EVENT_RATE, VIDEO_RATE = 10, 4
@@ -34,10 +35,6 @@ class Boxes:
 
     sides: list[np.ndarray]
     should_sound: list[np.ndarray]
-
-
-#: What finds the boxes of a clip; :func:`boxes_of` takes them from tracks.
-Detector = Callable[[Truth, float], Boxes]
 
 
 def boxes_of(truth: Truth, duration: float) -> Boxes:
@@ -90,16 +87,16 @@ class Counts:
         return _part(self.hits, self.misses) if self.boxes else None
 
     @property
-    def precision(self) -> float | None:
+    def box_recall(self) -> float | None:
         """None without boxes that should sound."""
         return _part(self.found, self.unheard)
 
     @property
     def f1(self) -> float | None:
-        """Harmonic mean of score and precision."""
-        if self.score is None or self.precision is None:
+        """Harmonic mean of score and box recall."""
+        if self.score is None or self.box_recall is None:
             return None
-        return 2 * self.score * self.precision / max(self.score + self.precision, 1e-12)
+        return 2 * self.score * self.box_recall / max(self.score + self.box_recall, 1e-12)
 
     @property
     def centre(self) -> float | None:
@@ -118,11 +115,11 @@ def _part(those: int, others: int) -> float | None:
     return those / (those + others) if those + others else None
 
 
-def events_of(heard: Heard) -> tuple[np.ndarray, np.ndarray]:
+def events_of(localisation: Localisation) -> tuple[np.ndarray, np.ndarray]:
     """Times in seconds ``[E]`` and positions 0..256 ``[E]`` of the events: the windows that sound, ten a second."""
-    tenth = np.arange(len(heard.times)) % 2 == 0  # windows overlap by half: every other one is a tenth of a second
-    use = heard.sounding & tenth
-    return heard.times[use], (heard.azimuth[use] + 1) / 2 * FRAME
+    tenth = np.arange(len(localisation.times)) % 2 == 0  # windows overlap by half: every other one is a tenth of a second
+    use = localisation.sounding & tenth
+    return localisation.times[use], (localisation.azimuth[use] + 1) / 2 * FRAME
 
 
 def align(times: np.ndarray, positions: np.ndarray, boxes: Boxes) -> Counts:
@@ -141,9 +138,9 @@ def align(times: np.ndarray, positions: np.ndarray, boxes: Boxes) -> Counts:
     return Counts(**counts, misses=len(at) - counts["hits"], unheard=int(should.sum()) - counts["found"], boxes=len(flat))
 
 
-def spatial_av_align(heard: Heard, truth: Truth, duration: float, detector: Detector = boxes_of) -> Counts:
-    """Counts of one clip from what a localiser heard and a detector sees."""
-    return align(*events_of(heard), detector(truth, duration))
+def spatial_av_align(localisation: Localisation, truth: Truth, duration: float) -> Counts:
+    """Counts of one clip."""
+    return align(*events_of(localisation), boxes_of(truth, duration))
 
 
 def total(clips: Sequence[Counts]) -> Counts:

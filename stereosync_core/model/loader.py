@@ -20,8 +20,6 @@ from .packed import pack
 
 #: Folder of the bundled model among the assets.
 BUNDLED = "walking-rooms"
-#: The same with the paper's form of conditions, for comparison.
-BUNDLED_PAPER = "walking-rooms-paper"
 SAMPLE_RATE = 44100
 
 
@@ -77,9 +75,9 @@ class Model(nn.Module):
         return parameter.device, parameter.dtype
 
 
-def bundled_folder(name: str = BUNDLED) -> Path:
-    """Folder of a bundled model."""
-    return asset_path(f"{name}/config.json").parent
+def bundled_folder() -> Path:
+    """Folder of the bundled model."""
+    return asset_path(f"{BUNDLED}/config.json").parent
 
 
 def load_model(folder: Path | None = None) -> Model:

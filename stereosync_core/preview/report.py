@@ -1,4 +1,4 @@
-"""The figure of the Alignment Report: where an object is and where it is heard, how loud, when, and the scores."""
+"""The figure of the Alignment Report: where an object is and where its sound comes from, how loud, when, and the scores."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from ..metrics.localiser import Heard
+from ..metrics.clip_metrics import measure_clip
+from ..metrics.localiser import BandLocaliser, Localisation
+from ..metrics.timing import onsets as find_onsets
 from ..metrics.truth import Truth
-from ..scene import DepthSequence
+from ..scene import DepthSequence, Tracks
 from .overlay import COLOURS
 from .plot import DPI
 
 SCORES = {
     "placement": "placement",
     "spatial_av_align": "Spatial AV-Align",
-    "spatial_av_align_precision": "  precision",
+    "spatial_av_align_precision": "  box recall",
     "spatial_av_align_corrected": "  corrected",
     "azimuth_error": "azimuth error",
     "distance_correlation": "distance",
@@ -26,8 +28,35 @@ SCORES = {
 }
 
 
+def alignment_report(
+    stereo: np.ndarray,
+    rate: int,
+    tracks: Tracks,
+    *,
+    depth: DepthSequence | None = None,
+    reference: np.ndarray | None = None,
+    law: str = "auto",
+) -> tuple[dict[str, Any], np.ndarray]:
+    """Scores of a sound for a clip, and the figure uint8 RGB ``[H, W, 3]``.
+
+    :param stereo: ``[2, N]``, as long as the clip.
+    :param reference: ``[C, N]`` at 44.1 kHz, with ``rate`` the same: the true sound, for timing.
+    :param law: the panning law that the sound was placed by, or ``auto``.
+    :raises StereoSyncError: for sound that is not stereo, not finite, or not as long as the reference.
+    """
+    truth = Truth(tracks)
+    localiser = BandLocaliser(law)
+    localisation, found_law = localiser.with_law(stereo, rate)
+    metrics = measure_clip(
+        stereo, rate, truth, tracks.duration, depth=depth, reference=reference, localiser=lambda *_: localisation
+    )
+    report = {**metrics.row(), "law": found_law, "rows": metrics.object_rows()}
+    del report["clip"]
+    return report, plot_report(localisation, find_onsets(stereo, rate), truth, report, depth=depth)
+
+
 def plot_report(
-    heard: Heard,
+    localisation: Localisation,
     onsets: np.ndarray,
     truth: Truth,
     scores: Mapping[str, Any],
@@ -38,7 +67,7 @@ def plot_report(
 ) -> np.ndarray:
     """A figure as uint8 RGB ``[height, width, 3]``.
 
-    :param onsets: seconds at which something was heard to begin.
+    :param onsets: seconds at which something begins to sound.
     :param scores: names as in a clip's row; what is None is shown as a dash.
     """
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, layout="constrained")
@@ -48,32 +77,32 @@ def plot_report(
     far, told = figure.add_subplot(grid[2, 0]), figure.add_subplot(grid[2, 1])
     tracks = truth.tracks
     times = np.arange(0.0, tracks.duration, 0.02)
-    owner = np.where(heard.sounding, truth.owner(heard.times), 0)
+    owner = np.where(localisation.sounding, truth.owner(localisation.times), 0)
     for number, track in enumerate(tracks):
         colour = np.array(COLOURS[number % len(COLOURS)]) / 255
         _, seen = track.at(times, tracks.max_gap)
         name = f"{track.label} {track.id}"
         place.plot(times, np.where(seen, track.azimuth(times, tracks.max_gap), np.nan), color=colour, linewidth=2.5, label=name)
         own = owner == track.id
-        distance = tracks.distance(track, heard.times[own], depth) if own.any() else np.zeros(0)
-        far.semilogx(distance, heard.level_db[own], ".", color=colour, label=name)
-    use = heard.sounding
-    spread = np.minimum(heard.uncertainty[use], 1.0)
+        distance = tracks.distance(track, localisation.times[own], depth) if own.any() else np.zeros(0)
+        far.semilogx(distance, localisation.level_db[own], ".", color=colour, label=name)
+    use = localisation.sounding
+    spread = np.minimum(localisation.uncertainty[use], 1.0)
     place.errorbar(
-        heard.times[use],
-        heard.azimuth[use],
+        localisation.times[use],
+        localisation.azimuth[use],
         spread,
         fmt="o",
         color="black",
         markersize=3,
         elinewidth=0.7,
         alpha=0.7,
-        label="heard",
+        label="sound",
     )
     place.set(ylabel="azimuth", ylim=(-1.05, 1.05), yticks=[-1, 0, 1], yticklabels=["left", "centre", "right"])
     place.legend(loc="upper right", fontsize=8)
-    level.plot(heard.times, np.maximum(heard.level_db, -80), color="black", linewidth=1, label="level")
-    level.vlines(onsets, -80, 0, color="tab:red", linewidth=0.8, label="onsets heard")
+    level.plot(localisation.times, np.maximum(localisation.level_db, -80), color="black", linewidth=1, label="level")
+    level.vlines(onsets, -80, 0, color="tab:red", linewidth=0.8, label="onsets found")
     if truth.step_times is not None:
         level.vlines(truth.step_times[0], -80, 0, color="tab:green", linewidth=0.8, linestyle=":", label="steps")
     level.set(ylabel="level (dBFS)", ylim=(-81, 0), xlabel="seconds")

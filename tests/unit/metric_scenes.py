@@ -26,7 +26,7 @@ def tracks(*of: Track) -> Tracks:
 
 
 def placed(azimuth, steps, *, gain=None, late: float = 0.0, seed: int = 0) -> np.ndarray:
-    """Stereo float64 ``[2, N]``: a burst at each step, where ``azimuth(step)`` says under the law of the rooms."""
+    """Stereo float64 ``[2, N]``: a burst at each step, at ``azimuth(step)``, by the panning law ``rooms``."""
     law = panning_law("rooms")
     sound = np.zeros((2, round(DURATION * RATE)))
     generator = np.random.default_rng(seed)
@@ -46,13 +46,13 @@ STEPS = np.arange(0.2, 3.8, 0.45)
 
 
 def walk(start: float = -0.8, stop: float = 0.8, number: int = 1, steps: np.ndarray = STEPS, distance=None):
-    """A truth of one walker, and the function that tells their azimuth."""
+    """A truth of one walker, and the function that gives their azimuth."""
     far = np.ones(len(steps)) if distance is None else distance
     truth = Truth(tracks(track(number, start, stop)), (ObjectSteps(number, steps, np.ones(len(steps), bool), far),))
     return truth, lambda time: start + (stop - start) * time / DURATION
 
 
-def told(value: float | None) -> float:
+def defined(value: float | None) -> float:
     """A score that must be there."""
     assert value is not None
     return value

@@ -7,19 +7,20 @@ import json
 import numpy as np
 import pytest
 
+from research.__main__ import main as research
+from research.evaluation import compare, systems
+from research.evaluation.public_sets import open_folder, read_metadata
+from research.evaluation.results import BEGIN, END, table, write_results
+from research.evaluation.systems import NO_SPATIAL, Options, load_systems
 from stereosync_core.__main__ import main
 from stereosync_core.errors import StereoSyncError
-from stereosync_core.evaluation import compare, systems
-from stereosync_core.evaluation.adapters import open_folder, read_metadata
-from stereosync_core.evaluation.clips import FolderClip, truth_of
-from stereosync_core.evaluation.ledger import Ledger
-from stereosync_core.evaluation.measure import Measures, measure
-from stereosync_core.evaluation.report import alignment_report
-from stereosync_core.evaluation.results import BEGIN, END, table, write_results
-from stereosync_core.evaluation.systems import NO_SPATIAL, Options, load_systems
 from stereosync_core.files import save_tracks
 from stereosync_core.media.sound import Sound, write_sound
+from stereosync_core.metrics.clip_metrics import ClipMetrics, measure_clip
+from stereosync_core.metrics.clips import FolderClip
+from stereosync_core.metrics.journal import ResumeJournal
 from stereosync_core.metrics.localiser import LevelLocaliser
+from stereosync_core.preview.report import alignment_report
 from stereosync_core.scene import Tracks
 from tests.clips import make_clip
 from tests.unit.metric_scenes import DURATION, RATE, STEPS, placed, track, tracks, walk
@@ -46,8 +47,8 @@ def folder(tmp_path_factory):
     return path
 
 
-def run(capsys, *arguments) -> dict:
-    assert main(["evaluate", *map(str, arguments), "--json", "--quiet"]) == 0
+def run(capsys, *arguments, command=main) -> dict:
+    assert command(["evaluate", *map(str, arguments), "--json", "--quiet"]) == 0
     return json.loads(capsys.readouterr().out)
 
 
@@ -83,11 +84,11 @@ def test_a_table_is_written_and_a_stopped_run_goes_on(folder, tmp_path, capsys, 
     lines = (tmp_path / "scores.jsonl").read_text().splitlines()
     assert len(lines) == 3, "settings and two clips"
     (tmp_path / "scores.jsonl").write_text("\n".join(lines[:2]) + "\n" + lines[2][:40])  # cut off in the middle of a line
-    from stereosync_core.evaluation import folder as folders
+    from stereosync_core.metrics import own_clips
 
     measured = []
-    whole = folders.measure_file
-    monkeypatch.setattr(folders, "measure_file", lambda path, job: measured.append(path.stem) or whole(path, job))
+    whole = own_clips.measure_file
+    monkeypatch.setattr(own_clips, "measure_file", lambda path, job: measured.append(path.stem) or whole(path, job))
     again = run(capsys, folder / "left.mp4", folder / "across.mp4", "--workers", 1, "--csv", table_file)
     assert measured == ["across"]
     assert again["placement"] == pytest.approx(first["placement"])
@@ -138,7 +139,9 @@ def test_what_cannot_be_measured_is_one_clear_error(folder, tmp_path, capsys):
     save_tracks(tmp_path / "mute.tracks.json", truth.tracks)
     assert "has no sound" in fails(capsys, tmp_path / "mute.mp4", "--workers", 1)
     assert "does not exist" in fails(capsys, tmp_path / "nowhere.mp4")
-    assert "not both" in fails(capsys, folder, "--set", folder)
+    with pytest.raises(SystemExit):
+        main(["evaluate", "--set", str(folder)])
+    assert "--set" in capsys.readouterr().err
     assert "auto needs" in fails(capsys, folder, "--localiser", "level", "--law", "auto")
     (tmp_path / "empty").mkdir()
     assert "no clip in" in fails(capsys, tmp_path / "empty")
@@ -224,13 +227,13 @@ def test_a_comparison_goes_on_where_it_was_stopped(clips, tmp_path):
         return clip.sound
 
     with pytest.raises(KeyboardInterrupt):
-        compare.run_systems(clips[:4], {"mine": system}, ledger=Ledger(tmp_path / "run.jsonl", {"a": 1}))
-    results = compare.run_systems(clips[:4], {"mine": system}, ledger=Ledger(tmp_path / "run.jsonl", {"a": 1}))
+        compare.run_systems(clips[:4], {"mine": system}, journal=ResumeJournal(tmp_path / "run.jsonl", {"a": 1}))
+    results = compare.run_systems(clips[:4], {"mine": system}, journal=ResumeJournal(tmp_path / "run.jsonl", {"a": 1}))
     assert made == ["clip00", "clip01", "clip02", "clip02", "clip03"]
     assert len(results["mine"]) == 4
     (tmp_path / "no.jsonl").write_text("a shopping list\n")
     with pytest.raises(StereoSyncError, match="not a file of an earlier evaluation"):
-        Ledger(tmp_path / "no.jsonl", {})
+        ResumeJournal(tmp_path / "no.jsonl", {})
 
 
 @pytest.mark.parametrize(
@@ -247,7 +250,7 @@ def test_a_system_that_makes_no_usable_sound_is_named(clips, sound, words):
 
 
 def test_systems_are_imported_when_they_are_asked_for(monkeypatch):
-    monkeypatch.setitem(systems.SYSTEMS, "mine", "stereosync_core.evaluation.baselines:centre")
+    monkeypatch.setitem(systems.SYSTEMS, "mine", "research.evaluation.baselines:centre")
     monkeypatch.setitem(systems.SYSTEMS, "broken", "no.such.module:factory")
     assert list(load_systems(["mine"], Options(seed=3))) == ["mine"]
     with pytest.raises(StereoSyncError, match="nothing not known"):
@@ -256,9 +259,9 @@ def test_systems_are_imported_when_they_are_asked_for(monkeypatch):
         load_systems(["mine", "mine"])
 
 
-def test_measures_are_the_same_after_they_were_stored(clips):
-    one = measure(clips[0].sound, RATE, truth_of(clips[0]), DURATION, reference=clips[0].sound, own=LevelLocaliser("pan"))
-    assert Measures.of_record(json.loads(json.dumps(one.record()))).row() == one.row()
+def test_metrics_are_the_same_after_they_were_stored(clips):
+    one = measure_clip(clips[0].sound, RATE, clips[0].truth(), DURATION, reference=clips[0].sound, own=LevelLocaliser("pan"))
+    assert ClipMetrics.of_record(json.loads(json.dumps(one.record()))).row() == one.row()
     assert one.own_law is not None
 
 
@@ -284,7 +287,7 @@ def test_the_page_gets_table_and_figure_between_its_markers(compared, tmp_path):
         write_results(page, rows, results, report)
 
 
-def test_what_cannot_be_told_is_a_dash_in_the_table(compared):
+def test_what_is_not_defined_is_a_dash_in_the_table(compared):
     row = dict.fromkeys(compared[0][0]) | {"system": "mute"}
     assert "| mute | - (- to -) | - |" in table([row])
 
@@ -306,10 +309,10 @@ def test_a_folder_laid_out_as_savgbench_is_read_with_its_metadata(tmp_path, caps
     )
     clips = open_folder(tmp_path)
     assert len(clips) == 1
-    truth = truth_of(clips[0])
+    truth = clips[0].truth()
     assert truth.tracks.tracks[0].azimuth(1.0)[0] == pytest.approx(azimuth, abs=1e-6)
     assert truth.step_times is None, "frames in which something goes on are no onsets"
-    report = run(capsys, "--set", tmp_path, "--systems", "recordings,centre,mirrored", "--embedding", "none")
+    report = run(capsys, "--set", tmp_path, "--systems", "recordings,centre,mirrored", "--embedding", "none", command=research)
     scores = [row["placement"] for row in report["systems"]]
     assert scores == pytest.approx([1.0, 0.0, -1.0], abs=0.1)
 

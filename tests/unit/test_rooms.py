@@ -185,10 +185,16 @@ def test_gains_follow_place_and_distance():
 # shards and sets
 
 
+def damaged(folder) -> list[str]:
+    """Shards that differ from the manifest's checksums."""
+    shards_of = RoomSet(folder).manifest["shards"]
+    return [row["file"] for row in shards_of if shards.sha256(folder / row["file"]) != row["sha256"]]
+
+
 def test_a_set_gives_back_what_was_written(tmp_path, no_engine):
     generate(tmp_path, "train", 4, 3, seconds=2.0)
     rooms = RoomSet(tmp_path / "train")
-    rooms.verify()
+    assert not damaged(tmp_path / "train")
     assert len(rooms) == 3
     assert [clip.number for clip in rooms] == [0, 1, 2]
     clip, plan = rooms[-1], make_plan("train", 4, 2, 2.0)
@@ -229,10 +235,9 @@ def test_a_stopped_run_goes_on_and_ends_in_the_same_bytes(tmp_path, no_engine):
     # a shard that the manifest does not know yet, and one that was cut short on the disk
     shards.write_shard(folder / "rooms-00001.zip", [(p, pretended(p)) for p in (make_plan("test", 0, n, 1.0) for n in (2, 3))])
     (folder / "rooms-00000.zip").write_bytes((folder / "rooms-00000.zip").read_bytes()[:5000])
-    with pytest.raises(StereoSyncError, match=r"rooms-00000\.zip"):
-        RoomSet(folder).verify()
+    assert damaged(folder) == ["rooms-00000.zip"]
     assert generate(tmp_path / "b", "test", 0, 5, seconds=1.0) == whole
-    RoomSet(folder).verify()
+    assert not damaged(folder)
 
 
 def test_more_clips_are_added_to_a_set_and_another_set_is_not_overwritten(tmp_path, no_engine):

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import StereoSyncError
-from ...metrics.embeddings import ClapEmbedding
 from ...rendering.surfaces import SURFACES
+from ..clap_embedding import ClapEmbedding
 from .timbre import check_audible
 
 #: What is asked of CLAP's text side for a surface.

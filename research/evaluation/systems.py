@@ -3,7 +3,7 @@
 To add one, add a line to :data:`SYSTEMS`: a name, and ``module:factory``. The factory is imported when the system is asked for,
 takes :class:`Options` and returns ``(clip) -> stereo float32 [2, N] at 44.1 kHz``, as long as the clip (up to a quarter of a
 second is cut or continued with silence). It may read ``clip.sound``, the recording, where the system is given it by design (its
-loudness envelope, its timbre); see :class:`~stereosync_core.evaluation.clips.EvaluationClip`.
+loudness envelope, its timbre); see :class:`EvaluationClip`.
 """
 
 from __future__ import annotations
@@ -12,32 +12,58 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
-from ..errors import StereoSyncError
-from .clips import EvaluationClip
+from stereosync_core.errors import StereoSyncError
+from stereosync_core.metrics.truth import Truth
+from stereosync_core.scene import DepthSequence, Tracks
+
+
+class EvaluationClip(Protocol):
+    """What a system is given; a walking room and a clip of files are one.
+
+    ``name`` is the clip's own in its set, ``tracks`` are the boxes (true ones in rooms), ``depth`` the maps or None, ``sound``
+    float32 ``[2, N]`` at 44.1 kHz (the recording) or None, ``duration`` seconds.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def tracks(self) -> Tracks: ...
+    @property
+    def depth(self) -> DepthSequence | None: ...
+    @property
+    def sound(self) -> np.ndarray | None: ...
+    @property
+    def duration(self) -> float: ...
+    def truth(self) -> Truth: ...
+    def frames(self) -> tuple[np.ndarray, np.ndarray]:
+        """Times in seconds ``[F]`` and frames uint8 ``[F, H, W, 3]``."""
+        ...
+
 
 System = Callable[[EvaluationClip], np.ndarray]
 
 #: Name -> ``module:factory``, in the order of the tables.
 SYSTEMS: dict[str, str] = {
-    "recordings": "stereosync_core.evaluation.baselines:recordings",
-    "autoencoder": "stereosync_core.evaluation.generated:autoencoder",
-    "aligned": "stereosync_core.evaluation.generated:aligned",
-    "video-envelope": "stereosync_core.evaluation.generated:video_envelope",
-    "paper": "stereosync_core.evaluation.generated:paper",
-    "no-spatial": "stereosync_core.evaluation.generated:no_spatial",
-    "spatial-guidance": "stereosync_core.evaluation.generated:spatial_guidance",
-    "fast": "stereosync_core.evaluation.generated:fast",
-    "renderer": "stereosync_core.evaluation.baselines:renderer",
-    "centre": "stereosync_core.evaluation.baselines:centre",
-    "mirrored": "stereosync_core.evaluation.baselines:mirrored",
-    "shifted": "stereosync_core.evaluation.baselines:shifted",
-    "noise": "stereosync_core.evaluation.baselines:noise",
+    "recordings": "research.evaluation.baselines:recordings",
+    "autoencoder": "research.evaluation.generated:autoencoder",
+    "aligned": "research.evaluation.generated:aligned",
+    "video-envelope": "research.evaluation.generated:video_envelope",
+    "paper": "research.evaluation.generated:paper",
+    "no-spatial": "research.evaluation.generated:no_spatial",
+    "spatial-guidance": "research.evaluation.generated:spatial_guidance",
+    "fast": "research.evaluation.generated:fast",
+    "renderer": "research.evaluation.baselines:renderer",
+    "centre": "research.evaluation.baselines:centre",
+    "mirrored": "research.evaluation.baselines:mirrored",
+    "shifted": "research.evaluation.baselines:shifted",
+    "noise": "research.evaluation.baselines:noise",
 }
-#: The law of :mod:`~stereosync_core.metrics.localiser` that a system places by, where that is not the recordings'. Its
-#: placement is then told twice: by the ears that all are compared with, and by its own law, without what the laws differ by.
+#: The panning law that a system places by, where that is not the recordings'. Its placement is then measured twice: by the
+#: law that all are compared by, and by its own, without what the laws differ by.
 OWN_LAWS = {"renderer": "pan"}
 #: The system without spatial conditions: the other end, beside the recordings, of the scale of gap closure.
 NO_SPATIAL = "no-spatial"

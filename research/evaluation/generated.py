@@ -4,26 +4,28 @@ paper's is, unless their name says otherwise; where things are they know from bo
 from __future__ import annotations
 
 import zlib
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from ..errors import StereoSyncError
-from ..media.envelope import envelope_of_sound
-from ..model.conditioning.features import ENVELOPE_WINDOW, REFERENCE_LEVEL, SUBFRAMES, compress, subframe_times
-from ..model.conditioning.motion import picture_motion
-from ..model.conditioning.video_envelope import envelope_from_video
-from ..model.economy import FAST, Economy
-from ..model.generate import Sampling, decode, decoded, make_conditions, sample_latents, spatial_lead
-from ..model.loader import BUNDLED_PAPER, Model, bundled_folder, load_model
-from ..model.stable_audio.precision import in_precision
-from ..scene import Envelope
-from .clips import RATE, EvaluationClip, name_of
-from .systems import Options, System
+from stereosync_core.errors import StereoSyncError
+from stereosync_core.metrics.clips import RATE
+from stereosync_core.media.envelope import envelope_of_sound
+from stereosync_core.model.conditioning.features import ENVELOPE_WINDOW, REFERENCE_LEVEL
+from stereosync_core.model.conditioning.motion import picture_motion
+from stereosync_core.model.conditioning.video_envelope import envelope_from_video
+from stereosync_core.model.economy import FAST, Economy
+from stereosync_core.model.generate import Sampling, decode, decoded, make_conditions, sample_latents, spatial_lead
+from stereosync_core.model.loader import Model, load_model
+from stereosync_core.model.stable_audio.precision import in_precision
+from stereosync_core.scene import Envelope
+
+from .systems import EvaluationClip, Options, System
+
+#: The bundled model with the paper's form of conditions.
+PAPER = Path(__file__).resolve().parents[1] / "weights" / "walking-rooms-paper"
 
 
 def autoencoder(options: Options) -> System:
@@ -49,7 +51,7 @@ def aligned(options: Options) -> System:
 def paper(options: Options) -> System:
     """The model whose spatial conditions are the paper's flat list of tokens, trained on the same rooms for as many steps;
     from the folder ``paper`` beside a model of one's own."""
-    folder = bundled_folder(BUNDLED_PAPER) if options.model is None else options.model.parent / "paper"
+    folder = PAPER if options.model is None else options.model.parent / "paper"
     return _generator(folder, options)
 
 
@@ -86,29 +88,19 @@ def _generator(
     if quickly:
         for part in (model.diffusion.backbone, model.diffusion.control):
             in_precision(part, torch.bfloat16)
-    by_channel = model.diffusion.config["control"].get("envelopes", 1) == 2
 
     def system(clip: EvaluationClip) -> np.ndarray:
         sound = _recording(clip)
         # from the clip's name, so that any part of a set gives the same sounds
-        seed, economy = options.seed + zlib.crc32(name_of(clip).encode()), FAST if quickly else Economy()
+        seed, economy = options.seed + zlib.crc32(clip.name.encode()), FAST if quickly else Economy()
         sampling = Sampling(seed=seed, spatial_guidance=guidance, economy=economy)
         envelope = _seen_envelope(model, clip) if from_video else _envelope(sound)
         timbre = model.timbre.of_sound(sound, RATE)
         told, loudest = make_conditions(model, clip.tracks, clip.depth, envelope, timbre, spatial=spatial)
-        if by_channel:
-            told = replace(told, envelope=_channel_envelopes(sound, loudest, told.envelope.shape[-1], model.latent_rate))
         lead = spatial_lead(model, clip.tracks, clip.depth, sampling)
         return decoded(model, sample_latents(model, told, sampling, lead=lead), clip.tracks.duration, loudest)
 
     return system
-
-
-def _channel_envelopes(sound: np.ndarray, loudest: float, frames: int, latent_rate: float) -> Tensor:
-    """``[1, 2 * SUBFRAMES, T]``, for a model that was trained to hear an envelope of each channel; as in training."""
-    times = subframe_times(frames, latent_rate)
-    curves = [torch.from_numpy(_envelope(channel[None]).at(times) / max(loudest, 1e-9)).float() for channel in sound]
-    return torch.cat([compress(curve).unflatten(0, (frames, SUBFRAMES)).T for curve in curves])[None]
 
 
 def _seen_envelope(model: Model, clip: EvaluationClip) -> Envelope:
@@ -123,7 +115,7 @@ def _envelope(sound: np.ndarray) -> Envelope:
 
 def _recording(clip: EvaluationClip) -> np.ndarray:
     if clip.sound is None:
-        raise StereoSyncError(f"Systems: clip {name_of(clip)} has no sound, whose envelope and timbre the model is given.")
+        raise StereoSyncError(f"Systems: clip {clip.name} has no sound, whose envelope and timbre the model is given.")
     return clip.sound
 
 

@@ -1,24 +1,25 @@
-"""Everything that is measured of one sound in one clip, in a form that can be stored, read again and pooled."""
+"""All metrics of one sound in one clip, in a form that can be stored, read again and pooled."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from ..metrics import checks
-from ..metrics.distance import StepLevels, distance_score, step_levels
-from ..metrics.localiser import Heard, LevelLocaliser, Localiser
-from ..metrics.placement import Errors, Placement, placement
-from ..metrics.spatial_av_align import Counts, Detector, boxes_of, spatial_av_align
-from ..metrics.timing import OnsetCounts, envelope_l1, onset_counts, onsets
-from ..metrics.truth import ObjectSteps, Truth
 from ..scene import DepthSequence
+from . import checks
+from .distance import StepLevels, distance_score, step_levels
+from .localiser import LevelLocaliser, Localiser
+from .placement import AzimuthErrors, PlacementErrors, placement_errors, pooled
+from .spatial_av_align import Counts, spatial_av_align, total
+from .timing import OnsetCounts, envelope_l1, onset_counts, onsets
+from .truth import ObjectSteps, Truth
 
 
 @dataclass(frozen=True)
-class Measures:
+class ClipMetrics:
     """Of one sound in one clip.
 
     :param silent: nothing sounds at all; then no score is defined, and each says so by a count of zero.
@@ -28,13 +29,13 @@ class Measures:
     """
 
     clip: str
-    placement: Placement
+    placement: PlacementErrors
     align: Counts
     steps: list[StepLevels]
     onsets: OnsetCounts | None
     envelope: float | None
     silent: bool
-    own_law: Placement | None = None
+    own_law: PlacementErrors | None = None
 
     def record(self) -> dict[str, Any]:
         """As JSON."""
@@ -56,13 +57,13 @@ class Measures:
         }
 
     @staticmethod
-    def of_record(data: dict[str, Any]) -> Measures:
+    def of_record(data: dict[str, Any]) -> ClipMetrics:
         """The reverse of :meth:`record`."""
         steps = [
             StepLevels(row["id"], *(np.asarray(row[key], dtype=np.float64) for key in ("doublings", "level_db", "direct_db")))
             for row in data["steps"]
         ]
-        return Measures(
+        return ClipMetrics(
             clip=data["clip"],
             placement=_placement(data["objects"]),
             own_law=None if data["own_law"] is None else _placement(data["own_law"]),
@@ -82,7 +83,7 @@ class Measures:
             "placement_windows": self.placement.clip.windows,
             "azimuth_error": _rounded(self.placement.clip.mean_error),
             "spatial_av_align": _rounded(self.align.score),
-            "spatial_av_align_precision": _rounded(self.align.precision),
+            "spatial_av_align_precision": _rounded(self.align.box_recall),
             "spatial_av_align_corrected": _rounded(self.align.corrected),
             "events": self.align.hits + self.align.misses,
             "boxes": self.align.boxes,
@@ -108,19 +109,19 @@ class Measures:
         ]
 
 
-def _objects(of: Placement) -> dict[str, dict[str, Any]]:
+def _objects(of: PlacementErrors) -> dict[str, dict[str, Any]]:
     return {str(number): asdict(errors) for number, errors in of.objects.items()}
 
 
-def _placement(rows: dict[str, dict[str, Any]]) -> Placement:
-    return Placement({int(number): Errors(**row) for number, row in rows.items()})
+def _placement(rows: dict[str, dict[str, Any]]) -> PlacementErrors:
+    return PlacementErrors({int(number): AzimuthErrors(**row) for number, row in rows.items()})
 
 
 def _rounded(value: float | None, digits: int = 4) -> float | None:
     return None if value is None or not np.isfinite(value) else round(float(value), digits)
 
 
-def measure(
+def measure_clip(
     sound: np.ndarray,
     rate: int,
     truth: Truth,
@@ -131,19 +132,18 @@ def measure(
     reference: np.ndarray | None = None,
     localiser: Localiser | None = None,
     own: Localiser | None = None,
-    detector: Detector = boxes_of,
-) -> Measures:
+) -> ClipMetrics:
     """Measure a sound against the picture it is for.
 
     :param sound: stereo ``[2, N]``.
     :param duration: of the clip in seconds.
     :param depth: for the distance of objects whose true distance is not known.
-    :param own: a second localiser, see :class:`Measures`.
+    :param own: a second localiser, see :class:`ClipMetrics`.
     :param reference: ``[C, N]`` at the same rate and 44.1 kHz, for E-L1; where the steps are not known, for the onsets too.
     :raises StereoSyncError: for mono, NaN, or sound of another length than the reference.
     """
     sound = checks.stereo(sound)
-    heard = (localiser or LevelLocaliser())(sound, rate)
+    localisation = (localiser or LevelLocaliser())(sound, rate)
     found = onsets(sound, rate)
     steps = truth.step_times
     counts = None
@@ -151,24 +151,43 @@ def measure(
         counts = onset_counts(steps[0], found, ignored=steps[1])
     elif reference is not None:
         counts = onset_counts(onsets(reference, rate), found)
-    known = truth if truth.objects is not None else Truth(truth.tracks, heard_steps(heard, found, truth, depth))
-    return Measures(
+    known = truth if truth.objects is not None else Truth(truth.tracks, onsets_as_steps(found, truth, depth))
+    return ClipMetrics(
         clip=name,
-        placement=placement(heard, truth),
-        align=spatial_av_align(heard, truth, duration, detector),
+        placement=placement_errors(localisation, truth),
+        align=spatial_av_align(localisation, truth, duration),
         steps=step_levels(sound, rate, known),
         onsets=counts,
         envelope=None if reference is None else envelope_l1(sound, reference, rate, rate),
-        silent=not bool(heard.sounding.any()),
-        own_law=None if own is None else placement(own(sound, rate), truth),
+        silent=not bool(localisation.sounding.any()),
+        own_law=None if own is None else placement_errors(own(sound, rate), truth),
     )
 
 
-def heard_steps(heard: Heard, found: np.ndarray, truth: Truth, depth: DepthSequence | None) -> tuple[ObjectSteps, ...]:
-    """Onsets that were heard while one object alone was in the picture, as its steps; distance from depth and boxes."""
+def onsets_as_steps(found: np.ndarray, truth: Truth, depth: DepthSequence | None) -> tuple[ObjectSteps, ...]:
+    """Onsets ``[N]`` at which one object alone is in the picture, as its steps; distance from depth and boxes."""
     owner = truth.owner(found)
     return tuple(
         ObjectSteps(track.id, own, np.ones(len(own), bool), truth.tracks.distance(track, own, depth))
         for track in truth.tracks
         if len(own := found[owner == track.id])
     )
+
+
+def pooled_metrics(clips: Sequence[ClipMetrics]) -> dict[str, Any]:
+    """Metrics over all windows, events and onsets of several clips; what is not defined is None."""
+    place, align = pooled([one.placement for one in clips]), total([one.align for one in clips])
+    counts = [one.onsets for one in clips if one.onsets is not None]
+    envelopes = [one.envelope for one in clips if one.envelope is not None]
+    return {
+        "placement": place.score,
+        "placement_low": place.low,
+        "placement_high": place.high,
+        "placement_windows": place.windows,
+        "spatial_av_align": align.score,
+        "spatial_av_align_precision": align.box_recall,
+        "spatial_av_align_corrected": align.corrected,
+        "events": align.hits + align.misses,
+        "onset_f1": sum(counts, OnsetCounts()).f1 if counts else None,
+        "e_l1": float(np.mean(envelopes)) if envelopes else None,
+    }

@@ -6,19 +6,18 @@ import zlib
 
 import numpy as np
 
-from ..errors import StereoSyncError
-from ..rendering.spatialize import SpatializeSettings, spatialize
-from .clips import RATE, EvaluationClip, name_of
-from .systems import Options, System
+from stereosync_core.errors import StereoSyncError
+from stereosync_core.metrics.clips import RATE
+from stereosync_core.rendering.spatialize import SpatializeSettings, spatialize
+
+from .systems import EvaluationClip, Options, System
 
 LATE = 0.2  # seconds
 
 
 def _recording(clip: EvaluationClip) -> np.ndarray:
     if clip.sound is None:
-        raise StereoSyncError(
-            f"Systems: clip {name_of(clip)} has no sound, but the systems asked for start from its recording."
-        )
+        raise StereoSyncError(f"Systems: clip {clip.name} has no sound, but the systems asked for start from its recording.")
     return clip.sound
 
 
@@ -61,7 +60,7 @@ def noise(options: Options) -> System:
     def system(clip: EvaluationClip) -> np.ndarray:
         sound = _recording(clip)
         # from the clip's name, so that any part of a set gives the same noise
-        generator = np.random.default_rng([options.seed, zlib.crc32(name_of(clip).encode())])
+        generator = np.random.default_rng([options.seed, zlib.crc32(clip.name.encode())])
         level = np.sqrt(np.mean(np.square(sound, dtype=np.float64)))
         return (level * generator.standard_normal(sound.shape)).astype(np.float32)
 

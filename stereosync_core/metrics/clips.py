@@ -1,51 +1,24 @@
-"""What an evaluation asks of a clip: a walking room, or files in a folder."""
+"""Clips that are measured, from files: NAME.mp4 with NAME.wav, NAME.tracks.json and NAME.depth.npz beside it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
-
-from research.rooms.rooms import RoomClip
-from research.rooms.walkers import TICS_PER_SECOND
 
 from ..errors import StereoSyncError
 from ..files import load_depth, load_tracks
 from ..media.sound import Sound, read_sound, resample, to_stereo
 from ..media.video import frames as decoded
 from ..media.video import probe
-from ..metrics.truth import ObjectSteps, Truth
-from ..rendering.gait import Steps
 from ..scene import DepthSequence, Tracks
+from .truth import ObjectSteps, Truth
 
 RATE = 44100
 CLIP_ENDINGS = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v")
 SOUND_ENDINGS = (".wav", ".flac", ".ogg", ".opus", ".m4a", ".mp3")
-
-
-class EvaluationClip(Protocol):
-    """What a system is given; :class:`~research.rooms.rooms.RoomClip` is one.
-
-    ``tracks`` are the boxes (true ones in rooms), ``depth`` the maps or None, ``sound`` float32 ``[2, N]`` at 44.1 kHz (the
-    recording) or None, ``steps`` of each object where they are known, ``duration`` seconds.
-    """
-
-    @property
-    def tracks(self) -> Tracks: ...
-    @property
-    def depth(self) -> DepthSequence | None: ...
-    @property
-    def sound(self) -> np.ndarray | None: ...
-    @property
-    def steps(self) -> tuple[Steps, ...]: ...
-    @property
-    def duration(self) -> float: ...
-    def frames(self) -> tuple[np.ndarray, np.ndarray]:
-        """Times in seconds ``[F]`` and frames uint8 ``[F, H, W, 3]``."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -55,7 +28,7 @@ class FolderClip:
     :param name: of the files, without ending.
     :param video: path of the clip, or None where there is sound alone.
     :param sound: float32 ``[2, N]`` at 44.1 kHz, as long as the clip; None where there is none.
-    :param objects: what a set tells of who sounds when; None where it tells nothing.
+    :param objects: when each object sounds, where the set has that; else None.
     :param was_mono: the sound had one channel; it is doubled, so that it counts as what it is, panned to the centre.
     """
 
@@ -68,30 +41,17 @@ class FolderClip:
     objects: tuple[ObjectSteps, ...] | None = None
     was_mono: bool = False
     onsets_known: bool = True
-    steps: tuple[Steps, ...] = field(default=())
+
+    def truth(self) -> Truth:
+        """Boxes and steps as the metrics want them."""
+        return Truth(self.tracks, self.objects, self.onsets_known)
 
     def frames(self) -> tuple[np.ndarray, np.ndarray]:
+        """Times in seconds ``[F]`` and frames uint8 ``[F, H, W, 3]``, 17.5 a second."""
         if self.video is None:
             raise StereoSyncError(f"Clip {self.name}: it has no video file, only sound and boxes.")
         pairs = list(decoded(self.video, rate=17.5))
         return np.array([time for time, _ in pairs]), np.stack([image for _, image in pairs])
-
-
-def truth_of(clip: EvaluationClip) -> Truth:
-    """Boxes and steps of a clip as the metrics want them."""
-    if isinstance(clip, RoomClip):
-        objects = []
-        for number, (own, seen) in enumerate(zip(clip.steps, clip.steps_visible, strict=True)):
-            tics = np.clip(np.rint(own.times * TICS_PER_SECOND).astype(int), 0, clip.distance.shape[1] - 1)
-            objects.append(ObjectSteps(number + 1, own.times, seen, clip.distance[number, tics]))
-        return Truth(clip.tracks, tuple(objects))
-    return Truth(clip.tracks, getattr(clip, "objects", None), getattr(clip, "onsets_known", True))
-
-
-def name_of(clip: EvaluationClip) -> str:
-    if isinstance(clip, RoomClip):
-        return f"{clip.facts['split']}-{clip.number:06d}"
-    return str(getattr(clip, "name", "clip"))
 
 
 def stereo_44100(sound: Sound, duration: float | None = None) -> np.ndarray:

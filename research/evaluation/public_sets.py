@@ -19,13 +19,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import StereoSyncError
-from ..media.sound import read_sound
-from ..media.video import probe
-from ..metrics.truth import ObjectSteps
-from ..scene import Track, Tracks
-from ..tracking.small import track_video
-from .clips import CLIP_ENDINGS, SOUND_ENDINGS, FolderClip, open_clip, stereo_44100
+from stereosync_core.errors import StereoSyncError
+from stereosync_core.media.sound import read_sound
+from stereosync_core.media.video import probe
+from stereosync_core.metrics.clips import CLIP_ENDINGS, SOUND_ENDINGS, FolderClip, open_clip, stereo_44100
+from stereosync_core.metrics.truth import ObjectSteps
+from stereosync_core.scene import Track, Tracks
+from stereosync_core.tracking.small import track_video
 
 ANNOTATION_RATE = 10.0
 #: Horizontal, in degrees; that of the perspective clips made from STARSS23's panoramas for DCASE 2025.

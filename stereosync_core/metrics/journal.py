@@ -1,4 +1,4 @@
-"""What an evaluation has measured so far, line by line on disk, so that a stopped run goes on where it was."""
+"""Resume journal: what an evaluation has measured so far, line by line on disk, so that a stopped run goes on where it was."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ..errors import StereoSyncError
 from ..media.output import replacing
 
 
-class Ledger:
-    """Records by key, each appended to a file as one line of JSON; the first line tells the settings of the run.
+class ResumeJournal:
+    """Records by key, each appended to a file as one line of JSON; the first line holds the settings of the run.
 
     :param path: the file, or None to remember in memory alone.
     :param settings: what records depend on; a file of other settings is refused rather than mixed in.
-    :raises StereoSyncError: for such a file, or one that is no ledger or cannot be written.
+    :raises StereoSyncError: for such a file, or one that is no journal or cannot be written.
     """
 
     def __init__(self, path: Path | None, settings: Mapping[str, Any]):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from research.rooms.rooms import RoomSet
-from research.rooms.shards import MANIFEST
+from stereosync_core.errors import StereoSyncError
 
-from ..errors import StereoSyncError
-from .adapters import FIELD_OF_VIEW, open_folder
-from .clips import EvaluationClip
+from ..cache import default_rooms
+from ..rooms.rooms import RoomSet
+from ..rooms.shards import MANIFEST
+from .public_sets import FIELD_OF_VIEW, open_folder
+from .systems import EvaluationClip
 
 
 class First(Sequence):
@@ -43,9 +44,7 @@ def open_set(
     if count is not None and count < 1:
         raise StereoSyncError(f"Evaluate: {count} clips were asked for; give at least 1.")
     if name == "rooms":
-        from research.cli.make_rooms import default_folder
-
-        whole: Sequence[EvaluationClip] | RoomSet = RoomSet(default_folder() / split)
+        whole: Sequence[EvaluationClip] | RoomSet = RoomSet(default_rooms() / split)
     elif (Path(name) / MANIFEST).is_file():
         whole = RoomSet(name)
     else:

@@ -17,17 +17,13 @@ from ..errors import StereoSyncError
 from ..files import save_tracks
 from ..media.sound import read_sound
 from ..media.video import probe
-from ..metrics.embeddings import embed_aisfx
-from ..metrics.frechet import frechet_infinite
-from ..metrics.localiser import BandLocaliser, Localiser
-from ..metrics.placement import pooled
-from ..metrics.spatial_av_align import total
-from ..metrics.timing import OnsetCounts
 from ..tracking.small import track_video
-from .clips import CLIP_ENDINGS, RATE, SOUND_ENDINGS, find_clips, open_clip, stereo_44100, truth_of
-from .compare import LEAST_CLIPS, Embedded
-from .ledger import Ledger
-from .measure import Measures, measure
+from .clip_metrics import ClipMetrics, measure_clip, pooled_metrics
+from .clips import CLIP_ENDINGS, RATE, SOUND_ENDINGS, find_clips, open_clip, stereo_44100
+from .embeddings import SoundFeatures, embed_aisfx
+from .frechet import LEAST_GROUPS, frechet_infinite
+from .journal import ResumeJournal
+from .localiser import BandLocaliser, Localiser
 
 
 @dataclass(frozen=True)
@@ -49,14 +45,14 @@ class Job:
 def evaluate_clips(
     paths: Sequence[Path],
     job: Job,
-    ledger: Callable[[dict[str, Any]], Ledger] | None = None,
+    journal: Callable[[dict[str, Any]], ResumeJournal] | None = None,
     *,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """A report on clips and folders of clips, and flat rows for a table.
 
-    :param ledger: makes the record of what is done from the settings that it depends on.
+    :param journal: makes the record of what is done from the settings that it depends on.
     :raises StereoSyncError: names the clip that cannot be measured, and why.
     """
     clips = find_clips(paths)
@@ -70,7 +66,7 @@ def evaluate_clips(
         "classes": job.classes,
         "max_tracks": job.max_tracks,
     }
-    done = Ledger(None, {}) if ledger is None else ledger(settings)
+    done = ResumeJournal(None, {}) if journal is None else journal(settings)
     keys = [_key(path) for path in clips]
     missing = [(path, key) for path, key in zip(clips, keys, strict=True) if key not in done]
     if progress is not None:
@@ -158,22 +154,22 @@ def _measure_file(path: Path, job: Job) -> dict[str, Any]:
     reference = None if job.reference is None else _reference(job.reference, path)
     localiser, law = job.localiser, None
     if isinstance(localiser, BandLocaliser):
-        heard, law = localiser.with_law(clip.sound, RATE)
-        localiser = lambda *_: heard  # noqa: E731 - heard once, for the measures and for the law
-    measures = measure(
+        localisation, law = localiser.with_law(clip.sound, RATE)
+        localiser = lambda *_: localisation  # noqa: E731 - located once, for the metrics and for the panning law
+    metrics = measure_clip(
         clip.sound,
         RATE,
-        truth_of(clip),
+        clip.truth(),
         clip.duration,
         name=clip.name,
         depth=clip.depth,
         reference=reference,
         localiser=localiser,
     )
-    record: dict[str, Any] = {"measures": measures.record(), "mono": clip.was_mono, "law": law}
+    record: dict[str, Any] = {"measures": metrics.record(), "mono": clip.was_mono, "law": law}
     if reference is not None:
-        record["made"] = Embedded(embed_aisfx(clip.sound, RATE)[0]).record()
-        record["held"] = Embedded(embed_aisfx(reference, RATE)[0]).record()
+        record["made"] = SoundFeatures(embed_aisfx(clip.sound, RATE)[0]).record()
+        record["held"] = SoundFeatures(embed_aisfx(reference, RATE)[0]).record()
     return record
 
 
@@ -191,34 +187,19 @@ def _reference(folder: Path, clip: Path) -> np.ndarray:
 
 
 def _report(records: list[dict[str, Any]]) -> dict[str, Any]:
-    measures = [Measures.of_record(record["measures"]) for record in records]
-    place, align = pooled([one.placement for one in measures]), total([one.align for one in measures])
-    counts = [one.onsets for one in measures if one.onsets is not None]
-    envelopes = [one.envelope for one in measures if one.envelope is not None]
-    report: dict[str, Any] = {
-        "count": len(records),
-        "silent": sum(one.silent for one in measures),
-        "placement": place.score,
-        "placement_interval": [place.low, place.high],
-        "placement_windows": place.windows,
-        "spatial_av_align": align.score,
-        "spatial_av_align_precision": align.precision,
-        "spatial_av_align_corrected": align.corrected,
-        "events": align.hits + align.misses,
-        "onset_f1": sum(counts, OnsetCounts()).f1 if counts else None,
-        "e_l1": float(np.mean(envelopes)) if envelopes else None,
-        "frechet": None,
-        "frechet_windows": None,
-    }
-    if all("made" in record for record in records) and len(records) >= LEAST_CLIPS:
-        made = [Embedded.of_record(record["made"]).features for record in records]
-        held = [Embedded.of_record(record["held"]).features for record in records]
+    metrics = [ClipMetrics.of_record(record["measures"]) for record in records]
+    report: dict[str, Any] = {"count": len(records), "silent": sum(one.silent for one in metrics), **pooled_metrics(metrics)}
+    report["placement_interval"] = [report.pop("placement_low"), report.pop("placement_high")]
+    report |= {"frechet": None, "frechet_windows": None}
+    if all("made" in record for record in records) and len(records) >= LEAST_GROUPS:
+        made = [SoundFeatures.of_record(record["made"]).features for record in records]
+        held = [SoundFeatures.of_record(record["held"]).features for record in records]
         groups = tuple(np.repeat(np.arange(len(side)), [len(one) for one in side]) for side in (made, held))
         found = frechet_infinite(np.concatenate(made), np.concatenate(held), (groups[0], groups[1]))
         report |= {"frechet": found.value, "frechet_windows": list(found.windows)}
     report["clips"] = [
         {**one.row(), "law": record.get("law"), "mono": record["mono"], "rows": one.object_rows()}
-        for one, record in zip(measures, records, strict=True)
+        for one, record in zip(metrics, records, strict=True)
     ]
     return report
 
@@ -227,7 +208,7 @@ def _flat(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """A row for each object of each clip; one without objects has a row as well."""
     rows = []
     for record in records:
-        one = Measures.of_record(record["measures"])
+        one = ClipMetrics.of_record(record["measures"])
         for own in one.object_rows() or [{"object": None, "placement": None, "windows": 0, "azimuth_error": None}]:
             rows.append(
                 {
@@ -246,12 +227,12 @@ def readable(report: dict[str, Any]) -> str:
         return "-" if value is None else f"{value:.3f}"
 
     names = ("placement", "spatial_av_align", "spatial_av_align_precision", "distance_correlation", "onset_f1")
-    lines = [f"{'clip':32} {'placement':>10} {'av-align':>9} {'precision':>9} {'distance':>9} {'onset F1':>9}"]
+    lines = [f"{'clip':32} {'placement':>10} {'av-align':>9} {'box recall':>10} {'distance':>9} {'onset F1':>9}"]
     lines += [f"{row['clip'][:32]:32} " + " ".join(f"{shown(row[name]):>9}" for name in names) for row in report["clips"]]
     low, high = report["placement_interval"]
     lines.append(
         f"all {report['count']}: placement {shown(report['placement'])} ({shown(low)} to {shown(high)}), Spatial AV-Align "
-        f"{shown(report['spatial_av_align'])} (precision {shown(report['spatial_av_align_precision'])}, corrected "
+        f"{shown(report['spatial_av_align'])} (box recall {shown(report['spatial_av_align_precision'])}, corrected "
         f"{shown(report['spatial_av_align_corrected'])})"
     )
     return "\n".join(lines)

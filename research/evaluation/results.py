@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from ..errors import StereoSyncError
-from ..media.output import replacing
+from stereosync_core.errors import StereoSyncError
+from stereosync_core.media.output import replacing
 
 BEGIN, END = "<!-- evaluate: begin -->", "<!-- evaluate: end -->"
 FIGURE = "evaluation.png"
@@ -27,7 +27,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """The comparison as a Markdown table."""
     joint = any(row.get("joint_frechet") is not None for row in rows)
     gaps = any("placement_gap_closed" in row for row in rows)
-    head = ["system", "placement (95 %)", "own law", "Spatial AV-Align", "its precision", "corrected"]
+    head = ["system", "placement (95 %)", "own law", "Spatial AV-Align", "box recall", "corrected"]
     head += ["gap closed"] if gaps else []
     head += ["distance", "dB a doubling", "onset F1", "E-L1", "Frechet (windows)"] + (["joint Frechet"] if joint else [])
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
@@ -124,7 +124,7 @@ def write_results(
         "against the recordings of the clips between,\nextrapolated to infinitely many windows."
     )
     body = f"""
-    python -m stereosync_core evaluate --set {report["set"]} --systems {names} --clips {report["clips"]} --write-results
+    python -m research evaluate --set {report["set"]} --systems {names} --clips {report["clips"]} --write-results
 
 {about}
 

@@ -2,46 +2,23 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..errors import StereoSyncError
-from ..metrics import checks
-from ..metrics.distance import distance_score
-from ..metrics.embeddings import AudioEmbedding
-from ..metrics.frechet import balance, frechet_infinite, joint
-from ..metrics.localiser import LevelLocaliser, Localiser
-from ..metrics.placement import pooled
-from ..metrics.spatial_av_align import total
-from ..metrics.timing import OnsetCounts
-from .clips import RATE, EvaluationClip, name_of, truth_of
-from .ledger import Ledger
-from .measure import Measures, measure
-from .systems import NO_SPATIAL, OWN_LAWS, REFERENCE, System
+from stereosync_core.errors import StereoSyncError
+from stereosync_core.metrics import checks
+from stereosync_core.metrics.clip_metrics import ClipMetrics, measure_clip, pooled_metrics
+from stereosync_core.metrics.clips import RATE
+from stereosync_core.metrics.distance import distance_score
+from stereosync_core.metrics.embeddings import AudioEmbedding, SoundFeatures
+from stereosync_core.metrics.frechet import LEAST_GROUPS, balance, frechet_infinite, joint
+from stereosync_core.metrics.journal import ResumeJournal
+from stereosync_core.metrics.localiser import LevelLocaliser, Localiser
+from stereosync_core.metrics.placement import pooled
 
-#: Fewest clips in each half from which a Frechet distance is extrapolated.
-LEAST_CLIPS = 16
-
-
-@dataclass(frozen=True)
-class Embedded:
-    """Features of one sound: ``[K, D]``, and in the joint form ``[K, D + V]`` with ``split`` = D, else 0."""
-
-    features: np.ndarray
-    split: int = 0
-
-    def record(self) -> dict[str, Any]:
-        data = base64.b64encode(self.features.astype(np.float32).tobytes()).decode()
-        return {"data": data, "width": int(self.features.shape[1]), "split": self.split}
-
-    @staticmethod
-    def of_record(data: Mapping[str, Any]) -> Embedded:
-        flat = np.frombuffer(base64.b64decode(data["data"]), np.float32).astype(np.float64)
-        return Embedded(flat.reshape(-1, data["width"]), int(data["split"]))
+from .systems import NO_SPATIAL, OWN_LAWS, REFERENCE, EvaluationClip, System
 
 
 def checked_sound(sound: np.ndarray, clip: EvaluationClip, system: str) -> np.ndarray:
@@ -55,7 +32,7 @@ def checked_sound(sound: np.ndarray, clip: EvaluationClip, system: str) -> np.nd
         if abs(sound.shape[1] - count) > checks.LENGTH_TOLERANCE * RATE:
             raise StereoSyncError(f"it lasts {sound.shape[1] / RATE:.2f} s, the clip {clip.duration:.2f} s.")
     except StereoSyncError as error:
-        raise StereoSyncError(f"Systems: the sound of '{system}' for clip {name_of(clip)} cannot be used: {error}") from error
+        raise StereoSyncError(f"Systems: the sound of '{system}' for clip {clip.name} cannot be used: {error}") from error
     return np.pad(sound[:, :count], [(0, 0), (0, max(count - sound.shape[1], 0))]).astype(np.float32)
 
 
@@ -66,89 +43,78 @@ def run_systems(
     localiser: Localiser | None = None,
     embedding: AudioEmbedding | None = None,
     pictures: Callable[[EvaluationClip], tuple[np.ndarray, np.ndarray]] | None = None,
-    ledger: Ledger | None = None,
+    journal: ResumeJournal | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> dict[str, dict[str, tuple[Measures, Embedded | None]]]:
-    """Measures and features of each system (name -> clip's name -> both) on each clip.
+) -> dict[str, dict[str, tuple[ClipMetrics, SoundFeatures | None]]]:
+    """ClipMetrics and features of each system (name -> clip's name -> both) on each clip.
 
     :param clips: read one after another, so a lazily reading sequence holds one at a time.
     :param pictures: features ``[M, V]`` and times ``[M]`` of a clip's frames, for the joint Frechet distance.
     :param progress: called as ``progress(done, total)`` after every sound; what it raises ends the work.
     """
-    ledger = ledger or Ledger(None, {})
-    results: dict[str, dict[str, tuple[Measures, Embedded | None]]] = {name: {} for name in systems}
+    journal = journal or ResumeJournal(None, {})
+    results: dict[str, dict[str, tuple[ClipMetrics, SoundFeatures | None]]] = {name: {} for name in systems}
     for number in range(len(clips)):
         clip: EvaluationClip | None = None
         for place, (system, make) in enumerate(systems.items()):
             key = f"{system}/{number}"
-            if key not in ledger:
+            if key not in journal:
                 clip = clips[number] if clip is None else clip
                 sound = checked_sound(make(clip), clip, system)
-                measures = measure(
+                metrics = measure_clip(
                     sound,
                     RATE,
-                    truth_of(clip),
+                    clip.truth(),
                     clip.duration,
-                    name=name_of(clip),
+                    name=clip.name,
                     depth=clip.depth,
                     reference=clip.sound,
                     localiser=localiser,
                     own=LevelLocaliser(OWN_LAWS[system]) if system in OWN_LAWS else None,
                 )
-                record = {"measures": measures.record()}
+                record = {"measures": metrics.record()}
                 if embedding is not None:
                     record["embedded"] = _embedded(sound, clip, embedding, pictures).record()
-                ledger.add(key, record)
-            known = ledger[key]
-            measures = Measures.of_record(known["measures"])
-            features = Embedded.of_record(known["embedded"]) if "embedded" in known else None
-            results[system][measures.clip] = (measures, features)
+                journal.add(key, record)
+            known = journal[key]
+            metrics = ClipMetrics.of_record(known["measures"])
+            features = SoundFeatures.of_record(known["embedded"]) if "embedded" in known else None
+            results[system][metrics.clip] = (metrics, features)
             if progress is not None:
                 progress(number * len(systems) + place + 1, len(clips) * len(systems))
     return results
 
 
-def _embedded(sound: np.ndarray, clip: EvaluationClip, embedding: AudioEmbedding, pictures: Callable | None) -> Embedded:
+def _embedded(sound: np.ndarray, clip: EvaluationClip, embedding: AudioEmbedding, pictures: Callable | None) -> SoundFeatures:
     features, times = embedding(sound, RATE)
     if pictures is None:
-        return Embedded(features)
+        return SoundFeatures(features)
     seen, moments = pictures(clip)
-    return Embedded(joint(features, times, seen, moments), features.shape[1])
+    return SoundFeatures(joint(features, times, seen, moments), features.shape[1])
 
 
-def summary(results: Mapping[str, Mapping[str, tuple[Measures, Embedded | None]]]) -> list[dict[str, Any]]:
-    """A row of scores for each system; what cannot be told is None."""
+def summary(results: Mapping[str, Mapping[str, tuple[ClipMetrics, SoundFeatures | None]]]) -> list[dict[str, Any]]:
+    """A row of metrics for each system; what is not defined is None."""
     rows = []
     for name, clips in results.items():
-        measures = [one for one, _ in clips.values()]
-        place, align = pooled([one.placement for one in measures]), total([one.align for one in measures])
-        far = distance_score([step for one in measures for step in one.steps])
-        counts = [one.onsets for one in measures if one.onsets is not None]
-        envelopes = [one.envelope for one in measures if one.envelope is not None]
-        error = sum((one.placement.clip.error for one in measures), 0.0)
-        rows.append(
-            {
-                "system": name,
-                "clips": len(measures),
-                "silent_clips": sum(one.silent for one in measures),
-                "placement": place.score,
-                "placement_low": place.low,
-                "placement_high": place.high,
-                "placement_windows": place.windows,
-                "placement_own_law": pooled([one.own_law for one in measures if one.own_law is not None]).score,
-                "azimuth_error": error / place.windows if place.windows else None,
-                "spatial_av_align": align.score,
-                "spatial_av_align_precision": align.precision,
-                "spatial_av_align_corrected": align.corrected,
-                "events": align.hits + align.misses,
-                "distance_correlation": far.level,
-                "level_db_a_doubling": far.level_slope,
-                "direct_db_a_doubling": far.direct_slope,
-                "steps": far.steps,
-                "onset_f1": sum(counts, OnsetCounts()).f1 if counts else None,
-                "e_l1": float(np.mean(envelopes)) if envelopes else None,
-            }
-        )
+        metrics = [one for one, _ in clips.values()]
+        row = {
+            "system": name,
+            "clips": len(metrics),
+            "silent_clips": sum(one.silent for one in metrics),
+            **pooled_metrics(metrics),
+        }
+        far = distance_score([step for one in metrics for step in one.steps])
+        error = sum((one.placement.clip.error for one in metrics), 0.0)
+        row |= {
+            "placement_own_law": pooled([one.own_law for one in metrics if one.own_law is not None]).score,
+            "azimuth_error": error / row["placement_windows"] if row["placement_windows"] else None,
+            "distance_correlation": far.level,
+            "level_db_a_doubling": far.level_slope,
+            "direct_db_a_doubling": far.direct_slope,
+            "steps": far.steps,
+        }
+        rows.append(row)
     _add_gaps(rows)
     _add_frechet(rows, results)
     return rows
@@ -166,7 +132,9 @@ def _add_gaps(rows: list[dict[str, Any]]) -> None:
             row[f"{score}_gap_closed"] = (row[score] - low) / (high - low) if known else None
 
 
-def _add_frechet(rows: list[dict[str, Any]], results: Mapping[str, Mapping[str, tuple[Measures, Embedded | None]]]) -> None:
+def _add_frechet(
+    rows: list[dict[str, Any]], results: Mapping[str, Mapping[str, tuple[ClipMetrics, SoundFeatures | None]]]
+) -> None:
     """Distance of every system on every other clip from the recordings of the clips between: the same clips for all, and the
     recordings' own row is what two halves of one set differ by."""
     reference = results.get(REFERENCE)
@@ -176,7 +144,7 @@ def _add_frechet(rows: list[dict[str, Any]], results: Mapping[str, Mapping[str, 
     halves = names[0::2], names[1::2]
     for row in rows:
         row["frechet"], row["frechet_biased"], row["frechet_windows"] = None, None, None
-    if len(halves[1]) < LEAST_CLIPS:
+    if len(halves[1]) < LEAST_GROUPS:
         return
     held, held_groups, split = _stack(reference, halves[1])
     scale = balance(held, split) if split else np.ones(held.shape[1])
@@ -196,7 +164,9 @@ def _distances(prefix: str, made: np.ndarray, held: np.ndarray, groups: tuple[np
     }
 
 
-def _stack(clips: Mapping[str, tuple[Measures, Embedded | None]], names: Sequence[str]) -> tuple[np.ndarray, np.ndarray, int]:
+def _stack(
+    clips: Mapping[str, tuple[ClipMetrics, SoundFeatures | None]], names: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, int]:
     embedded = [features for name in names if (features := clips[name][1]) is not None]
     groups = np.repeat(np.arange(len(embedded)), [len(one.features) for one in embedded])
     return np.concatenate([one.features for one in embedded]), groups, embedded[0].split

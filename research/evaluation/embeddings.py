@@ -1,0 +1,52 @@
+"""Embeddings that a comparison may use beside the bundled one: CLAP, and vision encoders for the joint distance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from stereosync_core.errors import StereoSyncError
+from stereosync_core.metrics.embeddings import AudioEmbedding, embed_aisfx
+from stereosync_core.model.clap_embedding import ClapEmbedding, load_pretrained
+
+
+class PictureEmbedding:
+    """One pooled vector a frame of any of transformers' vision encoders from a local folder (CLIP, DINOv2, ViT ...)."""
+
+    def __init__(self, folder: Path, device: str = "cpu", batch: int = 16):
+        from transformers import AutoImageProcessor, AutoModel
+
+        where = str(folder)
+        what = "a vision encoder"
+        self.model = load_pretrained(
+            folder, lambda: AutoModel.from_pretrained(where, local_files_only=True, use_safetensors=True), what
+        )
+        self.prepare = load_pretrained(folder, lambda: AutoImageProcessor.from_pretrained(where, local_files_only=True), what)
+        self.model = getattr(self.model, "vision_model", self.model).to(device).eval()
+        self.device, self.batch = device, batch
+
+    def __call__(self, frames: np.ndarray) -> np.ndarray:
+        features = []
+        for start in range(0, len(frames), self.batch):
+            inputs = self.prepare(list(frames[start : start + self.batch]), return_tensors="pt")
+            with torch.inference_mode():
+                found = self.model(pixel_values=inputs["pixel_values"].to(self.device))
+            pooled = getattr(found, "pooler_output", None)
+            features.append((found.last_hidden_state.mean(1) if pooled is None else pooled).flatten(1).double().cpu().numpy())
+        return np.concatenate(features)
+
+
+def audio_embedding(name: str, folder: Path | None = None, device: str = "cpu") -> AudioEmbedding:
+    """``aisfx`` or ``clap`` (with its folder).
+
+    :raises StereoSyncError: for other names, or a folder that does not hold the model.
+    """
+    if name == "aisfx":
+        return embed_aisfx
+    if name == "clap" and folder is not None:
+        return ClapEmbedding(folder, device)
+    raise StereoSyncError(
+        f"Embedding: '{name}' is not known or lacks its folder; choose aisfx, or clap with the folder of the model."
+    )

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from stereosync_core.errors import StereoSyncError
-from stereosync_core.metrics.clips import RATE
 from stereosync_core.media.envelope import envelope_of_sound
+from stereosync_core.metrics.clips import RATE
 from stereosync_core.model.conditioning.features import ENVELOPE_WINDOW, REFERENCE_LEVEL
 from stereosync_core.model.conditioning.motion import picture_motion
 from stereosync_core.model.conditioning.video_envelope import envelope_from_video

@@ -37,9 +37,10 @@ def test_only_host_py_reaches_into_comfyui_and_the_core_knows_nothing_of_it():
 
 
 def test_dev_py_and_its_tools_need_the_standard_library_alone():
-    allowed = set(sys.stdlib_module_names) | {"tools", "__future__"}
-    for path in [ROOT / "dev.py", *(ROOT / "tools").glob("*.py")]:
+    allowed = set(sys.stdlib_module_names) | {"tools", "research", "__future__"}
+    for path in [ROOT / "dev.py", ROOT / "research" / "cache.py", *(ROOT / "tools").glob("*.py")]:
         assert set(imported(path)) <= allowed, path
+        assert not re.search(r"(from|import) research(?!\.cache import)", path.read_text(encoding="utf-8")), path
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .depth.estimators import estimate_depth as estimate_depth
     from .errors import StereoSyncError as StereoSyncError
-    from .evaluation.report import alignment_report as alignment_report
     from .files import load_depth as load_depth
     from .files import load_tracks as load_tracks
     from .files import save_depth as save_depth
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from .media.trim import trim as trim
     from .media.video import frames as frames
     from .media.video import probe as probe
+    from .preview.report import alignment_report as alignment_report
     from .rendering.spatialize import SpatializeSettings as SpatializeSettings
     from .rendering.spatialize import spatialize as spatialize
     from .rendering.voices import footstep_voices as footstep_voices
@@ -47,7 +47,7 @@ _PUBLIC = {
     "StereoSyncError": "errors",
     "Track": "scene",
     "Tracks": "scene",
-    "alignment_report": "evaluation.report",
+    "alignment_report": "preview.report",
     "estimate_depth": "depth.estimators",
     "footstep_voices": "rendering.voices",
     "frames": "media.video",

@@ -1,4 +1,4 @@
-"""Numbers of released code: small ones in ``fixtures/`` for everybody, larger ones in the folders of ``STEREOSYNC_FIXTURES``."""
+"""Numbers of released code: small ones in ``fixtures/`` for everybody, larger ones in folders of ``STEREOSYNC_FIXTURES``."""
 
 from __future__ import annotations
 

@@ -23,6 +23,7 @@ from ..stereosync_core.assets import WALKING_CLIP, asset_path
 from ..stereosync_core.errors import StereoSyncError
 from ..stereosync_core.media.output import safe_output_path
 from ..stereosync_core.media.video import Source, probe
+from ..stereosync_core.model.precision import chosen_dtype
 
 logger = logging.getLogger("StereoSync")
 _patchers: dict[str, comfy.model_patcher.ModelPatcher] = {}
@@ -82,11 +83,10 @@ def condition(value: torch.Tensor) -> Any:
 
 def precision(choice: str) -> torch.dtype:
     """The dtype for ``fp16``, ``bf16`` or ``fp32``; for ``auto``, half precision where the host thinks it wise."""
-    names = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
-    if choice in names:
-        return names[choice]
-    half = comfy.model_management.should_use_fp16(comfy.model_management.get_torch_device())
-    return torch.float16 if half else torch.float32
+    device = comfy.model_management.get_torch_device()
+    if choice == "auto":
+        choice = "fp16" if comfy.model_management.should_use_fp16(device) else "fp32"
+    return chosen_dtype(choice, device)
 
 
 def provide_model_folder(kind: str) -> None:

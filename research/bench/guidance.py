@@ -33,11 +33,11 @@ def child(size: str) -> dict[str, Any]:
     from stereosync_core.model.conditioning.features import SUBFRAMES, latent_count
     from stereosync_core.model.conditioning.target import StereoTarget
     from stereosync_core.model.latent_levels import LatentLevels, decoded_levels
+    from stereosync_core.model.precision import in_precision
     from stereosync_core.model.spatial_guidance import Lead, SpatialGuidance
     from stereosync_core.model.stable_audio.config import release_config, understood
     from stereosync_core.model.stable_audio.generate import StableAudioSampling, sample_latents
     from stereosync_core.model.stable_audio.model import StableAudio
-    from stereosync_core.model.stable_audio.precision import in_precision
 
     torch.set_num_threads(THREADS)
     torch.manual_seed(0)

@@ -31,11 +31,11 @@ from research.equality.stable_audio_equality import reduced
 from research.equality.stable_audio_reference import build
 from stereosync_core.model.economy import FAST, Economy
 from stereosync_core.model.packed import pack
+from stereosync_core.model.precision import in_precision
 from stereosync_core.model.stable_audio.conditioners import Told
 from stereosync_core.model.stable_audio.config import release_config, understood
 from stereosync_core.model.stable_audio.guidance import guided
 from stereosync_core.model.stable_audio.model import StableAudio
-from stereosync_core.model.stable_audio.precision import in_precision
 from stereosync_core.model.stable_audio.samplers import cosine_times, dpmpp_3m_sde, starting
 
 CFG, SEED, TEXT = 7.0, 3, 128

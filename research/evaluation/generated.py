@@ -19,7 +19,7 @@ from stereosync_core.model.conditioning.video_envelope import envelope_from_vide
 from stereosync_core.model.economy import FAST, Economy
 from stereosync_core.model.generate import Sampling, decode, decoded, make_conditions, sample_latents, spatial_lead
 from stereosync_core.model.loader import Model, load_model
-from stereosync_core.model.stable_audio.precision import in_precision
+from stereosync_core.model.precision import fast_dtype, in_precision
 from stereosync_core.scene import Envelope
 
 from .systems import EvaluationClip, Options, System
@@ -61,8 +61,8 @@ def no_spatial(options: Options) -> System:
 
 
 def fast(options: Options) -> System:
-    """The model with all its conditions and the sampler's fast options: bfloat16, guidance in the middle of the way alone,
-    residuals that serve two steps."""
+    """The model with all its conditions and the sampler's fast options: bfloat16 where that is faster, guidance in the
+    middle of the way alone, residuals that serve two steps."""
     return _generator(options.model, options, quickly=True)
 
 
@@ -87,7 +87,7 @@ def _generator(
     model = load_model(folder).to(options.device) if quickly else _model(folder, options.device)
     if quickly:
         for part in (model.diffusion.backbone, model.diffusion.control):
-            in_precision(part, torch.bfloat16)
+            in_precision(part, fast_dtype(options.device))
 
     def system(clip: EvaluationClip) -> np.ndarray:
         sound = _recording(clip)

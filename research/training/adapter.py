@@ -20,12 +20,12 @@ from stereosync_core.model.conditioning.timbre import TimbreEncoder
 from stereosync_core.model.folder import CONFIG, read_model_config, save_part, write_section
 from stereosync_core.model.loader import bundled_folder, load_timbre
 from stereosync_core.model.model import Conditions
+from stereosync_core.model.precision import in_precision
 from stereosync_core.model.samplers import dpmpp_2m
 from stereosync_core.model.stable_audio.adapter import SpatialAdapter, save_adapter
 from stereosync_core.model.stable_audio.conditioners import Told
 from stereosync_core.model.stable_audio.guidance import guided
 from stereosync_core.model.stable_audio.model import StableAudio, load_stable_audio
-from stereosync_core.model.stable_audio.precision import in_precision
 from stereosync_core.model.stable_audio.samplers import cosine_times, flow_times, starting
 from stereosync_core.model.stable_audio.text import TextEncoder
 

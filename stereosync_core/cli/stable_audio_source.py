@@ -15,10 +15,9 @@ from ..model.conditioning.target import stereo_target
 from ..model.generate import make_conditions
 from ..model.loader import bundled_folder, load_envelope, load_timbre
 from ..model.packed import pack
+from ..model.precision import PRECISIONS, chosen_dtype
 from ..model.spatial_guidance import Lead, SpatialGuidance
 from .sound_sources import ClipConditions, Source, given
-
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def add_stable_audio_options(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +28,9 @@ def add_stable_audio_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--levels", type=Path, metavar="DIR", help="for --spatial-guidance: of train levels; without it, the decoder is asked"
     )
-    group.add_argument("--precision", choices=list(PRECISIONS), help="of its weights (default: fp32)")
+    group.add_argument(
+        "--precision", choices=list(PRECISIONS), help="of its weights (default: fp32; with --fast bf16, where that is faster)"
+    )
     group.add_argument("--device", help="where it is run (default: cpu)")
     group.add_argument(
         "--compile", action="store_true", default=None, help="have torch compile the blocks: for many steps, on a graphics card"
@@ -61,7 +62,7 @@ def stable_audio_source(arguments: argparse.Namespace) -> Source:
         if unheard:
             name = next(iter(unheard)).replace("_", "-")
             raise StereoSyncError(f"--{name} is heard by an adapter alone; give one with --adapter, or leave the option out.")
-    dtype = PRECISIONS[arguments.precision or "fp32"]
+    dtype = chosen_dtype(arguments.precision, arguments.device or "cpu", fast=arguments.fast is not None)
     model = load_stable_audio(arguments.model, dtype)
     text = timbre = reader = None
     if arguments.text is not None or arguments.adapter is None:

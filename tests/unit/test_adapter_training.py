@@ -95,6 +95,7 @@ def test_killed_and_started_again_it_ends_in_the_same_place(rooms, release, tmp_
     assert all(rows[0][name] == rows[1][name] for name in rows[0] if name.startswith("valid"))
 
 
+@pytest.mark.half_precision
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_recomputing_the_blocks_changes_no_gradient(rooms, release, tmp_path, precision):
     gradients = []
@@ -120,6 +121,7 @@ def other_precision():
     AcceleratorState._reset_state()
 
 
+@pytest.mark.half_precision
 @pytest.mark.usefixtures("other_precision")
 def test_the_command_writes_a_folder_that_loads_over_its_release(rooms, release, tmp_path, capsys):
     path, out = tmp_path / "mine.json", tmp_path / "adapter"

@@ -101,6 +101,7 @@ def test_compiled_blocks_give_the_same():
 
 
 @torch.no_grad()
+@pytest.mark.half_precision
 def test_under_autocast():
     made = network()
     x, t, tokens, _ = inputs()

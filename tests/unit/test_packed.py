@@ -1,18 +1,30 @@
 """Packed linear layers: the plain layers' numbers, and nothing else about them changed."""
 
 import copy
+import time
 
 import pytest
 import torch
 from torch import nn
 
+from stereosync_core.model import packed as module
 from stereosync_core.model.packed import PackedLinear, pack, possible
 
-pytestmark = pytest.mark.skipif(not possible(), reason="this build of torch has no packed layers")
+pytestmark = [
+    pytest.mark.half_precision,
+    pytest.mark.skipif(not possible(), reason="this build of torch has no packed layers"),
+]
+
+
+@pytest.fixture(params=[True, False], ids=["packing wins", "plain wins"])
+def wins(request, monkeypatch) -> bool:
+    monkeypatch.setattr(module, "_wins", {})
+    monkeypatch.setattr(module, "_measured", lambda *_: request.param)
+    return request.param
 
 
 @pytest.fixture
-def layers() -> tuple[nn.Module, nn.Module]:
+def layers(wins) -> tuple[nn.Module, nn.Module]:
     torch.manual_seed(0)
     plain = nn.Sequential(nn.Linear(24, 40), nn.GELU(), nn.Linear(40, 8, bias=False))
     packed = copy.deepcopy(plain)
@@ -64,3 +76,51 @@ def test_layers_made_in_inference_mode():
         plain = layer(x)
         pack(layer)
         torch.testing.assert_close(layer(x), plain)
+
+
+def test_the_faster_way_is_taken_once_a_shape(monkeypatch):
+    monkeypatch.setattr(module, "_wins", {})
+    monkeypatch.setattr(module, "_spent", 0.0)
+    layer, measured = nn.Sequential(nn.Linear(4, 4)), []
+    pack(layer)
+
+    def seconds(*candidates):
+        measured.append(len(candidates))
+        return [2.0, 1.0] if len(measured) == 1 else [1.0, 2.0]
+
+    monkeypatch.setattr(module, "time_in_turn", seconds)
+    with torch.no_grad():
+        for shape in ((2, 4), (3, 4), (1, 3, 4)):
+            layer(torch.ones(shape))
+        assert measured == [2]
+        assert "_kept" in layer[0].__dict__, "packed"
+        del layer[0].__dict__["_kept"]
+        for rows in (4, 7):
+            layer(torch.ones(rows, 4))
+        assert measured == [2, 2]
+        assert "_kept" not in layer[0].__dict__, "plain, which needs no copy"
+        monkeypatch.setattr(module, "_spent", module.BUDGET)
+        for rows in (8, 8):
+            layer(torch.ones(rows, 4))
+        assert measured == [2, 2], "no measuring beyond the budget"
+
+
+def test_without_the_operators_layers_stay_plain(monkeypatch):
+    def missing(*_):
+        raise AttributeError("no such operator")
+
+    monkeypatch.setattr(module, "_reordered", missing)
+    assert not possible()
+    layer = nn.Sequential(nn.Linear(4, 4))
+    pack(layer)
+    assert type(layer[0]) is nn.Linear
+
+
+def test_times_are_of_each_and_within_a_budget(monkeypatch):
+    monkeypatch.setattr(module, "_spent", 0.0)
+    calls = []
+    fast, slow = module.time_in_turn(lambda: calls.append("fast"), lambda: (calls.append("slow"), time.sleep(0.02)))
+    assert fast < slow
+    assert calls.count("fast") == 4
+    assert calls.count("slow") == 2, "one to warm up and one round are enough for what is far slower"
+    assert module._spent >= 0.04

@@ -93,6 +93,7 @@ def test_the_same_depth_everywhere_is_no_division_by_zero():
     assert normalize(torch.full((2, 3, 3), 0.3)).tolist() == torch.full((2, 3, 3), -1.0).tolist()
 
 
+@pytest.mark.half_precision
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision(folder, tmp_path, model, dtype):
     clip = make_clip(tmp_path / "clip.mp4", count=6, paint=grain)

@@ -124,6 +124,7 @@ def test_what_is_written_is_read_again_and_holds_what_was_trained_alone(base, fo
     assert ((velocity(base, told) - wanted).norm() / wanted.norm()) < 1e-2, "half precision on the disk"
 
 
+@pytest.mark.half_precision
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_stays_near_and_the_fingerprint_is_the_same(release, form, dtype, tmp_path):
     whole, half = load_stable_audio(release), load_stable_audio(release, dtype)

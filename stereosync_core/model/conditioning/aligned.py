@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..control import zero
+from ..precision import LSTM
 from .features import DEPTH_GRID, MOMENT_VALUES, SUBFRAMES, SceneFeatures, Spoken, moment_features
 
 #: Octaves of the azimuth's Fourier features.
@@ -53,7 +54,7 @@ class Ownership(nn.Module):
             entering = width if n else MOMENT_VALUES + 1
             convolutions += [nn.Conv1d(entering, width, 9, padding=4 * dilation, dilation=dilation), nn.GELU()]
         self.track = nn.Sequential(*convolutions)
-        self.recurrent = nn.LSTM(2 * width, width, batch_first=True, bidirectional=True)
+        self.recurrent = LSTM(2 * width, width, batch_first=True, bidirectional=True)
         self.claim = nn.Linear(2 * width, 1)
 
     def forward(self, moments: Tensor, envelope: Tensor) -> Tensor:

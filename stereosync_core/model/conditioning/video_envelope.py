@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ...scene import Envelope, Tracks
+from ..precision import LSTM
 from .features import MOMENT_VALUES, SceneFeatures, latent_count, moment_features, scene_features, subframe_times
 
 CLASSES = 64
@@ -52,7 +53,7 @@ class VideoEnvelope(nn.Module):
             nn.Conv1d(width, width, 9, padding=16, dilation=4),
             nn.GELU(),
         )
-        self.recurrent = nn.LSTM(width, width, batch_first=True, bidirectional=True)
+        self.recurrent = LSTM(width, width, batch_first=True, bidirectional=True)
         self.classes = nn.Linear(2 * width, CLASSES)
 
     def forward(self, features: Tensor) -> Tensor:

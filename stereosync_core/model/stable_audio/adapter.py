@@ -26,8 +26,8 @@ from ..conditioning.paper import PaperConditions
 from ..control import zero
 from ..folder import load_into, read_model_config, read_weights, save_part
 from ..model import Conditions
+from ..precision import in_precision
 from ..spatial_control import SpatialControl
-from .precision import in_precision
 
 PART = "adapter"
 

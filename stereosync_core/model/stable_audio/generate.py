@@ -19,11 +19,11 @@ from ..economy import Economy
 from ..guidance import cut, faded, windows
 from ..latent_levels import reader
 from ..model import Conditions
+from ..precision import WIDER, in_precision
 from ..samplers import Progress
 from ..spatial_guidance import Lead, steered
 from .guidance import guided
 from .model import StableAudio
-from .precision import WIDER, in_precision
 from .samplers import SAMPLERS, cosine_times, flow_times, seeded_noise, starting
 from .text import TextEncoder
 

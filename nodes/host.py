@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
@@ -22,7 +23,9 @@ import torch
 from ..stereosync_core.assets import WALKING_CLIP, asset_path
 from ..stereosync_core.errors import StereoSyncError
 from ..stereosync_core.media.output import safe_output_path
-from ..stereosync_core.media.video import Source, probe
+from ..stereosync_core.media.source import Clip
+from ..stereosync_core.media.timeline import timeline_of
+from ..stereosync_core.media.video import probe
 from ..stereosync_core.model.precision import chosen_dtype
 
 logger = logging.getLogger("StereoSync")
@@ -151,23 +154,23 @@ def notice(text: str, node_id: str | None = None) -> None:
         server.send_progress_text(text, node_id)
 
 
-def source_of(video: Any) -> Source:
-    """What to open for a native VIDEO: its file or buffer, or a copy where it is made of images or trimmed lazily."""
+def source_of(video: Any) -> Clip:
+    """The clip of a native VIDEO: its file or buffer, or a copy where it is made of images or trimmed lazily."""
     if video in _copies:
-        return _copies[video]
+        return Clip(_copies[video])
     try:
-        source = video.get_stream_source()
+        clip = Clip(video.get_stream_source())
     except ValueError as error:
         # ComfyUI 0.3.75 writes a VIDEO made of images only to a name that tells the format, not into memory.
         logger.debug("The video cannot be streamed and is copied: %s", error)
     else:
         # Newer hosts trim without a file: the source is then longer than the video says it is.
-        if probe(source).duration - float(video.get_duration()) <= 0.1:
-            return source
+        if float(timeline_of(clip).duration) - float(video.get_duration()) <= 0.1:
+            return clip
     path = str(temp_path(".mp4"))
     video.save_to(path)
     _copies[video] = path
-    return path
+    return Clip(path)
 
 
 def input_videos() -> list[str]:
@@ -193,18 +196,24 @@ def temp_path(suffix: str) -> Path:
     return folder / f"stereosync_{uuid.uuid4().hex}{suffix}"
 
 
-def output_path(prefix: str, suffix: str, width: int = 0, height: int = 0) -> tuple[Path, str]:
-    """A new numbered name in the host's output folder, and its subfolder; refuses names that leave the folder."""
+def output_path(prefix: str, clip: Clip, container: str) -> tuple[Path, str]:
+    """A new numbered name in the host's output folder for a clip with other sound, and its subfolder; refuses names that leave
+    the folder.
+
+    :param container: file ending without its dot; ``auto`` keeps Matroska and makes mp4 of everything else.
+    """
+    info = probe(clip)
+    suffix = container if container != "auto" else "mkv" if "matroska" in info.container else "mp4"
     root = folder_paths.get_output_directory()
     safe_output_path(root, prefix)
     try:
-        folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, root, width, height)
+        folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, root, info.width, info.height)
     except OSError as error:
         raise StereoSyncError(
             f"The output folder for '{prefix}' cannot be used ({error.strerror or error}); make it writable or choose "
             "another name."
         ) from error
-    return Path(folder) / f"{name}_{counter:05}_{suffix}", subfolder
+    return Path(folder) / f"{name}_{counter:05}_.{suffix}", subfolder
 
 
 def provide_sample_clip() -> None:
@@ -217,8 +226,12 @@ def provide_sample_clip() -> None:
         logger.warning("The sample clip could not be put into the input folder: %s", error)
 
 
-def may_store_metadata() -> bool:
-    """False where the user started the host with metadata switched off."""
+def workflow_metadata(hidden: Any) -> dict[str, str]:
+    """The graph as tags, as native Save Video stores it, so that dropping the file on the canvas opens it; none where the user
+    started the host with metadata switched off."""
     from comfy.cli_args import args
 
-    return not args.disable_metadata
+    if args.disable_metadata:
+        return {}
+    metadata = {key: json.dumps(value) for key, value in (hidden.extra_pnginfo or {}).items()}
+    return metadata if hidden.prompt is None else metadata | {"prompt": json.dumps(hidden.prompt)}

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 
 from comfy_api.input_impl import VideoFromFile
 from comfy_api.latest import io, ui
 
 from ..stereosync_core.media.mux import mux
-from ..stereosync_core.media.sound import read_sound
-from ..stereosync_core.media.trim import trim
-from ..stereosync_core.media.video import probe
+from ..stereosync_core.media.trim import cut_clip
 from . import convert, host
 
 CATEGORY = "StereoSync/video"
-CONTAINERS = {"mp4": ".mp4", "mkv": ".mkv", "mov": ".mov", "webm": ".webm"}
+CONTAINERS = ["mp4", "mkv", "mov", "webm"]
 
 
 class LoadVideo(io.ComfyNode):
@@ -23,10 +20,10 @@ class LoadVideo(io.ComfyNode):
     def define_schema(cls):
         return io.Schema(
             node_id="StereoSyncLoadVideo",
-            display_name="Load Video (cut, with sound)",
+            display_name="Load Video (Trim)",
             category=CATEGORY,
-            description="Opens a clip without decoding it, cuts it to the frame if asked, and gives its own sound in step with "
-            "the picture. The native Load Video works just as well with every node of this pack.",
+            description="Opens a clip without decoding it, trims it to the frame, and gives its own sound in step with the "
+            "picture. The native Load Video works just as well with every node of this pack.",
             inputs=[
                 io.Combo.Input(
                     "file",
@@ -57,13 +54,8 @@ class LoadVideo(io.ComfyNode):
 
     @classmethod
     def execute(cls, file, start, duration) -> io.NodeOutput:
-        path = host.input_path(file)
-        info = probe(path)
-        if start > 0 or 0 < duration < info.duration:
-            path = str(trim(path, start, duration, host.temp_path(".mp4")))
-            info = probe(path)
-        sound = read_sound(path, duration=info.duration)
-        return io.NodeOutput(VideoFromFile(path), None if sound is None else convert.audio_out(sound.samples, sound.rate))
+        path, sound = cut_clip(host.input_path(file), start, duration, host.temp_path(".mp4"))
+        return io.NodeOutput(VideoFromFile(str(path)), None if sound is None else convert.audio_out(sound.samples, sound.rate))
 
     @classmethod
     def fingerprint_inputs(cls, file, start, duration):
@@ -78,12 +70,12 @@ class LoadVideo(io.ComfyNode):
         return True
 
 
-class SoundOntoVideo(io.ComfyNode):
+class ReplaceVideoAudio(io.ComfyNode):
     @classmethod
     def define_schema(cls):
         return io.Schema(
             node_id="StereoSyncSoundOntoVideo",
-            display_name="Sound onto Video",
+            display_name="Replace Video Audio",
             category=CATEGORY,
             description="Puts a sound on a clip and saves it. The picture is copied packet by packet, never encoded again; the "
             "sound gets exactly the clip's length.",
@@ -140,40 +132,21 @@ class SoundOntoVideo(io.ComfyNode):
     def execute(
         cls, video, audio, filename_prefix, container, codec, original_sound, original_gain_db, normalize, loudness_lufs
     ) -> io.NodeOutput:
-        source = host.source_of(video)
-        info = probe(source)
-        suffix = _suffix(info.container) if container == "auto" else CONTAINERS[container]
-        path, subfolder = host.output_path(filename_prefix, suffix, info.width, info.height)
+        clip = host.source_of(video)
+        path, subfolder = host.output_path(filename_prefix, clip, container)
         mux(
-            source,
+            clip,
             convert.sound_of(audio),
             path,
             codec=codec,
             keep_original=original_sound,
             original_gain_db=original_gain_db,
             loudness=loudness_lufs if normalize else None,
-            metadata=cls.workflow_metadata(),
+            metadata=host.workflow_metadata(cls.hidden),
             progress=host.progress(),
         )
         saved = ui.SavedResult(path.name, subfolder, io.FolderType.output)
         return io.NodeOutput(VideoFromFile(str(path)), ui=ui.PreviewVideo([saved]))
 
-    @classmethod
-    def workflow_metadata(cls) -> dict[str, str]:
-        """The graph, as native Save Video stores it, so that dropping the file on the canvas opens it."""
-        if not host.may_store_metadata():
-            return {}
-        metadata = {key: json.dumps(value) for key, value in (cls.hidden.extra_pnginfo or {}).items()}
-        if cls.hidden.prompt is not None:
-            metadata["prompt"] = json.dumps(cls.hidden.prompt)
-        return metadata
 
-
-def _suffix(names: list[str] | tuple[str, ...]) -> str:
-    """File suffix for libav's names of a container; mp4 for those that take no edited copy."""
-    if "webm" in names or "matroska" in names:
-        return ".mkv"
-    return ".mp4"
-
-
-NODES = [LoadVideo, SoundOntoVideo]
+NODES = [LoadVideo, ReplaceVideoAudio]

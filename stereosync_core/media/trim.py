@@ -17,10 +17,10 @@ from ..errors import StereoSyncError
 from .containers import AUTO_CODEC, CannotHold, container_options, copy_stream, tags_of, write_header
 from .encode import CODECS, LAYOUTS, SoundTrack
 from .output import replacing, written
-from .sound import sound_blocks, to_stereo
-from .source import Source, codec_name, find_audio, find_video, opened, source_name
+from .sound import Sound, read_sound, sound_blocks, to_stereo
+from .source import Medium, Source, as_clip, codec_name, find_audio, find_video, opened, source_name
 from .timeline import Timeline, timeline_of
-from .video import decoded, orientation
+from .video import decoded, orientation, probe
 
 _BT709, _LIMITED = 1, 1
 _CONTAINERS = (".mp4", ".m4v", ".mov")
@@ -30,6 +30,19 @@ _X264_FORMATS = {
     *("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p"),
     *("yuv420p10le", "yuv422p10le", "yuv444p10le", "gray", "gray10le"),
 }
+
+
+def cut_clip(source: Source, start: float, duration: float, cut_path: Path) -> tuple[Medium, Sound | None]:
+    """A clip from ``start`` seconds on for ``duration`` seconds (0 = to its end), and its own sound, exactly as long.
+
+    :param cut_path: where to :func:`trim` to; it is written only when something has to be cut off.
+    :returns: what to open, ``source`` or ``cut_path``, and the sound, None where the clip has none.
+    :raises StereoSyncError: as :func:`trim` and :func:`~.video.probe`.
+    """
+    clip = as_clip(source)
+    if start > 0 or 0 < duration < probe(clip).duration:
+        clip = as_clip(trim(clip, start, duration, cut_path))
+    return clip.source, read_sound(clip)
 
 
 def trim(

@@ -12,8 +12,9 @@ from matplotlib import colormaps
 from PIL import Image, ImageDraw, ImageFont
 
 from ..media.output import replacing, written
-from ..media.video import Source, frames, probe
-from ..scene import DepthSequence, Tracks
+from ..media.source import Source, as_clip
+from ..media.video import frames, probe
+from ..scene import DepthSequence, Tracks, check_depth_fits, check_tracks_fit
 
 #: Colours that stay apart for every kind of colour vision (Okabe and Ito).
 COLOURS = [(230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167), (0, 114, 178)]
@@ -34,13 +35,19 @@ def overlay_frames(
     :param rate: frames a second.
     :param max_side: pixels of the long side.
     :param depth_opacity: 0 shows the clip alone, 1 the depth alone (bright = near).
+    :raises StereoSyncError: as :func:`~stereosync_core.media.video.probe`, or for depth or tracks of another clip.
     """
-    info = probe(source)
+    clip = as_clip(source)
+    info = probe(clip)
+    if depth is not None:
+        check_depth_fits(depth, info.duration)
+    if tracks is not None:
+        check_tracks_fit(tracks, info.duration)
     scale = min(1.0, max_side / max(info.width, info.height))
     size = (max(2, 2 * round(info.width * scale / 2)), max(2, 2 * round(info.height * scale / 2)))
     palette = (np.asarray(colormaps["inferno"](np.linspace(0, 1, 256)))[:, :3] * 255).astype(np.uint8)
     font = ImageFont.load_default(max(11, size[1] // 24))
-    for time, image in frames(source, rate=rate, size=size):
+    for time, image in frames(clip, rate=rate, size=size):
         if depth is not None:
             nearness = Image.fromarray((depth.at([time])[0] * 255).astype(np.uint8)).resize(size, Image.Resampling.BILINEAR)
             image = (image * (1 - depth_opacity) + palette[np.asarray(nearness)] * depth_opacity).astype(np.uint8)

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from ..metrics.clip_metrics import measure_clip
 from ..metrics.localiser import BandLocaliser, Localisation
@@ -15,7 +13,7 @@ from ..metrics.timing import onsets as find_onsets
 from ..metrics.truth import Truth
 from ..scene import DepthSequence, Tracks
 from .overlay import COLOURS
-from .plot import DPI
+from .plot import new_figure, pixels
 
 SCORES = {
     "placement": "placement",
@@ -62,19 +60,16 @@ def plot_report(
     scores: Mapping[str, Any],
     *,
     depth: DepthSequence | None = None,
-    width: int = 1100,
-    height: int = 900,
 ) -> np.ndarray:
-    """A figure as uint8 RGB ``[height, width, 3]``.
+    """A figure as uint8 RGB ``[900, 1100, 3]``.
 
     :param onsets: seconds at which something begins to sound.
     :param scores: names as in a clip's row; what is None is shown as a dash.
     """
-    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
+    figure, canvas = new_figure(1100, 900)
     grid = figure.add_gridspec(3, 2, width_ratios=[2.2, 1])
     place, level = figure.add_subplot(grid[0, :]), figure.add_subplot(grid[1, :])
-    far, told = figure.add_subplot(grid[2, 0]), figure.add_subplot(grid[2, 1])
+    far, table = figure.add_subplot(grid[2, 0]), figure.add_subplot(grid[2, 1])
     tracks = truth.tracks
     times = np.arange(0.0, tracks.duration, 0.02)
     owner = np.where(localisation.sounding, truth.owner(localisation.times), 0)
@@ -88,17 +83,8 @@ def plot_report(
         far.semilogx(distance, localisation.level_db[own], ".", color=colour, label=name)
     use = localisation.sounding
     spread = np.minimum(localisation.uncertainty[use], 1.0)
-    place.errorbar(
-        localisation.times[use],
-        localisation.azimuth[use],
-        spread,
-        fmt="o",
-        color="black",
-        markersize=3,
-        elinewidth=0.7,
-        alpha=0.7,
-        label="sound",
-    )
+    look: dict[str, Any] = {"fmt": "o", "color": "black", "markersize": 3, "elinewidth": 0.7, "alpha": 0.7}
+    place.errorbar(localisation.times[use], localisation.azimuth[use], spread, label="sound", **look)
     place.set(ylabel="azimuth", ylim=(-1.05, 1.05), yticks=[-1, 0, 1], yticklabels=["left", "centre", "right"])
     place.legend(loc="upper right", fontsize=8)
     level.plot(localisation.times, np.maximum(localisation.level_db, -80), color="black", linewidth=1, label="level")
@@ -112,8 +98,7 @@ def plot_report(
         axis.grid(alpha=0.3)
     far.set(xlabel="distance (1 = median)", ylabel="level (dBFS)")
     far.grid(alpha=0.3)
-    told.axis("off")
+    table.axis("off")
     lines = [f"{name:17}{'-' if scores.get(key) is None else format(scores[key], '6.2f')}" for key, name in SCORES.items()]
-    told.text(0.0, 0.97, "\n".join(lines), family="monospace", fontsize=9, va="top")
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    table.text(0.0, 0.97, "\n".join(lines), family="monospace", fontsize=9, va="top")
+    return pixels(canvas)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from stereosync_core.media.sound import Sound
 from stereosync_core.media.video import frames, probe
 from stereosync_core.preview.overlay import COLOURS, draw_tracks, overlay_frames, write_preview
 from stereosync_core.preview.plot import plot_scene
@@ -42,13 +43,13 @@ def test_depth_is_drawn_bright_where_near(tmp_path):
     assert image[:, 48:].mean() > image[:, :16].mean() + 100
 
 
-def test_the_plot_has_the_asked_size_and_shows_the_sound():
+def test_the_plot_has_its_size_and_shows_the_sound():
     alone = plot_scene(TRACKS)
     rng = np.random.default_rng(0)
     stereo = rng.normal(0, 0.1, (2, 2 * 8000)) * np.stack([np.linspace(1, 0, 16000), np.linspace(0, 1, 16000)])
-    heard = plot_scene(TRACKS, sound=stereo, rate=8000)
-    assert alone.shape == heard.shape == (720, 1000, 3)
-    assert (alone != heard).any()
+    with_sound = plot_scene(TRACKS, sound=Sound(stereo, 8000))
+    assert alone.shape == with_sound.shape == (720, 1000, 3)
+    assert (alone != with_sound).any()
     assert plot_scene(Tracks((), 2.0)).shape == (720, 1000, 3), "a clip with nothing tracked still gives a figure"
 
 

@@ -271,8 +271,8 @@ def follow(host: Host, prompt: dict[str, Any], say: Callable[[str], None]) -> Re
     def progress(elapsed: float) -> None:
         nonlocal due
         if elapsed >= due:
-            say(f"  {elapsed:.0f} s")
-            due += every
+            say(f"  running for {elapsed:.0f} s")
+            due *= 1.5
 
     return host.wait(host.queue(prompt), timeout=1800.0, progress=progress)
 

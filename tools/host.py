@@ -266,7 +266,7 @@ class Host:
 def follow(host: Host, prompt: dict[str, Any], say: Callable[[str], None]) -> Result:
     """Queues a prompt and prints the nodes that it runs, then how long it has run; returns when it has ended."""
     say("  " + " > ".join(node["_meta"]["title"] for node in prompt.values()))
-    due = every = 5.0
+    due = 5.0
 
     def progress(elapsed: float) -> None:
         nonlocal due

@@ -1,6 +1,7 @@
 """RollingDepth stage by stage against the released code's numbers, each stage from the saved input of that stage.
 
-The bounds are those of the fixtures' README, which tells how they came about.
+The bounds are those of the large fixtures' README, which explains them. The small fixtures lack the model and hold maps in a
+window alone; what they lack is skipped.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import numpy as np
 import pytest
 import torch
 
+from research.bench.rollingdepth_folder import TINY, write_folder
+from research.equality.rollingdepth_fixtures import SCHEDULER, SEEDED, seeded_frames
 from stereosync_core.batches import Batches
 from stereosync_core.depth.rollingdepth.alignment import (
     RELEASED_ALIGNMENT,
@@ -28,10 +31,10 @@ from stereosync_core.depth.rollingdepth.merging import SnippetMaps, merge, norma
 from stereosync_core.depth.rollingdepth.model import RollingDepthModel, prepare_frame
 from stereosync_core.depth.rollingdepth.pipeline import estimate
 from stereosync_core.depth.rollingdepth.presets import Settings
-from stereosync_core.depth.rollingdepth.refinement import refine, refine_timesteps
+from stereosync_core.depth.rollingdepth.refinement import refine, refinement_schedule
 from stereosync_core.depth.rollingdepth.snippets import Snippets, effective_dilation, plan_refinement, plan_snippets
 
-from .conftest import fixture_files, fixture_path
+from .conftest import SMALL, fixture_files, fixture_path
 
 CASES = fixture_files("rollingdepth", "case_*.json")
 ALIGNER = fixture_files("rollingdepth", "aligner_unit.npz")
@@ -53,9 +56,9 @@ class Case:
         given = description["settings"]
         assert set(given["strides"]) == {1}
         assert given["resample_method"] == "BILINEAR"
-        self.frames = np.load(path.with_name(description["frames_file"]))
-        with np.load(path.with_suffix(".npz")) as arrays:
-            self.arrays = dict(arrays)
+        frames = path.with_name(description["frames_file"])
+        self.frames = np.load(frames) if frames.exists() else None
+        self._read(path.with_suffix(".npz"))
         self.seed, self.scheduler = description["seed"], description["scheduler_overrides"]
         self.restore = given["restore_res"]
         self.settings = Settings(
@@ -69,15 +72,43 @@ class Case:
             refine_start_dilation=given["refine_start_dilation"],
         )
 
+    def _read(self, path: Path) -> None:
+        self.small = SMALL in path.parents
+        with np.load(path) as arrays:
+            self.arrays = dict(arrays)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.arrays
+
     def __getitem__(self, name: str) -> np.ndarray:
+        if self.small and name not in self.arrays:
+            pytest.skip(f"{name} is in the large fixtures alone; set STEREOSYNC_FIXTURES")
         return self.arrays[name]
 
     def tensor(self, name: str) -> torch.Tensor:
-        return torch.from_numpy(self.arrays[name])
+        return torch.from_numpy(self[name])
+
+    @property
+    def frame_count(self) -> int:
+        return 1 + max(int(self[name].max()) for name in self.arrays if name.startswith("snippet_indices_"))
+
+    def cut(self, maps: torch.Tensor) -> torch.Tensor:
+        """The window of whole maps that the case's own are cut to."""
+        top, left, height, width = self.arrays.get("crop", (0, 0, *maps.shape[-2:]))
+        return maps[..., top : top + height, left : left + width]
 
     def all(self, stem: str) -> list[torch.Tensor]:
         """The arrays ``stem_k`` of all dilations in order."""
         return [self.tensor(f"{stem}_{k}") for k in range(len(self.snippets))]
+
+    def points(self, k: int) -> np.ndarray:
+        """The release's input of the alignment, as far as it lies within the maps."""
+        top, left, height, width = self.arrays.get("crop", (0, 0, 10**6, 10**6))
+        step, border = RELEASED_ALIGNMENT.factor, RELEASED_ALIGNMENT.border
+        rows, columns = (
+            slice(at // step, (at + side - 2 * border - 1) // step + 1) for at, side in ((top, height), (left, width))
+        )
+        return self[f"align_input_{k}"][..., rows, columns]
 
     @property
     def snippets(self) -> list[Snippets]:
@@ -85,13 +116,12 @@ class Case:
         found = []
         for name in sorted(key for key in self.arrays if key.startswith("snippet_indices_")):
             indices = self.arrays[name]
-            frame_count = int(max(self.arrays[key].max() for key in self.arrays if key.startswith("snippet_indices_"))) + 1
-            found.append(Snippets(int(indices[0, 1] - indices[0, 0]), indices.shape[1], frame_count))
+            found.append(Snippets(int(indices[0, 1] - indices[0, 0]), indices.shape[1], self.frame_count))
         return found
 
     def number_in_plan(self, k: int) -> int:
         """Which of our passes stands for the release's ``k``-th."""
-        dilations = [snippets.dilation for snippets in plan_snippets(self.settings, len(self.frames))]
+        dilations = [snippets.dilation for snippets in plan_snippets(self.settings, self.frame_count)]
         return dilations.index(int(self["dilations_effective"][k]))
 
 
@@ -107,14 +137,14 @@ def case(request) -> Case:
 
 @pytest.fixture
 def refined(case: Case) -> Case:
-    if "coaligned_latents" not in case.arrays:
+    if not case.settings.refine_steps:
         pytest.skip("a case without refinement")
     return case
 
 
 @cache
 def networks() -> RollingDepthModel:
-    return load_rollingdepth(fixture_path("rollingdepth", "model"))
+    return load_rollingdepth(fixture_path("rollingdepth", "model/unet/config.json").parents[1])
 
 
 @pytest.fixture
@@ -123,13 +153,34 @@ def model(case: Case) -> RollingDepthModel:
     return RollingDepthModel(shared.unet, shared.vae, shared.text, {**shared.scheduler, **case.scheduler})
 
 
+class WithoutNetworks:
+    """What of a model needs no weights; its velocity is a saved one."""
+
+    dtype, compute_device = torch.float32, torch.device("cpu")
+    ddim = RollingDepthModel.ddim
+
+    def __init__(self, case: Case):
+        self.scheduler = json.loads(fixture_path("rollingdepth", str(SCHEDULER)).read_text()) | case.scheduler
+        self.output = torch.zeros(())
+
+    def velocity(self, rgb: torch.Tensor, depth: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
+        return self.output.expand_as(depth)
+
+
+@pytest.fixture
+def schedule(case: Case) -> Any:
+    return WithoutNetworks(case)
+
+
 def four(what: str = "things") -> Batches:
     return Batches(4, what)
 
 
 def test_resize_and_normalise(case: Case):
+    expected = case["frames_preprocessed"]
+    assert case.frames is not None
     frames = [prepare_frame(torch.from_numpy(frame), case.settings.resolution) for frame in case.frames]
-    near(torch.stack(frames), case["frames_preprocessed"], 1e-5)
+    near(case.cut(torch.stack(frames)), expected, 1e-5)
     assert case.frames.shape[1:3] == tuple(case["original_size_hw"])
 
 
@@ -142,29 +193,30 @@ def test_picture_latents(case: Case, model: RollingDepthModel):
     near(torch.cat([model.encode(part) for part in frames.split(4)]), case["rgb_latents"], 1e-4)
 
 
-def test_noise_of_the_seed(case: Case, model: RollingDepthModel):
+def test_noise_of_the_seed(case: Case, schedule: Any):
     _, height, width = case["init_noise"].shape
-    near(draw_noise(model, height, width, case.seed), case["init_noise"], 0)
+    near(draw_noise(schedule, height, width, case.seed), case["init_noise"], 0)
 
 
 def test_snippets(case: Case):
-    plan = plan_snippets(case.settings, len(case.frames))
+    plan = plan_snippets(case.settings, case.frame_count)
     assert sum(snippets.repeats for snippets in plan) == len(case["dilations_effective"])
     for k in range(len(case["dilations_effective"])):
         assert np.array_equal(plan[case.number_in_plan(k)].indices(), case[f"snippet_indices_{k}"])
     *capped, start = case["cap_requested_to_effective"]
     lengths = [length for _, length, _ in case.settings.passes()]
     for (asked, used), length in zip(capped, lengths, strict=True):
-        assert effective_dilation(int(asked), length, len(case.frames), case.settings.cap_dilations) == used
+        assert effective_dilation(int(asked), length, case.frame_count, case.settings.cap_dilations) == used
     length = case.settings.refine_snippet_length
-    assert effective_dilation(int(start[0]), length, len(case.frames), case.settings.cap_dilations) == start[1]
+    assert effective_dilation(int(start[0]), length, case.frame_count, case.settings.cap_dilations) == start[1]
 
 
-def test_time_steps(case: Case, model: RollingDepthModel):
-    assert np.array_equal(model.ddim(case.settings.denoising_steps[0]).timesteps, case["timesteps_initial"])
-    if "refine_timesteps" in case.arrays:
-        assert np.array_equal(refine_timesteps(model, case.settings.refine_steps), case["refine_timesteps"])
-        plan = plan_refinement(case.settings, len(case.frames))
+def test_time_steps(case: Case, schedule: Any):
+    assert np.array_equal(schedule.ddim(case.settings.denoising_steps[0]).timesteps, case["timesteps_initial"])
+    if "refine_timesteps" in case:
+        _, timesteps = refinement_schedule(schedule, case.settings.refine_steps)
+        assert np.array_equal(timesteps, case["refine_timesteps"])
+        plan = plan_refinement(case.settings, case.frame_count)
         assert [snippets.dilation for snippets in plan] == case["refine_step_dilation"].tolist()
 
 
@@ -174,9 +226,17 @@ def test_unet(case: Case, model: RollingDepthModel):
     near(output[0], case["unet_probe_output"], 1e-4)
 
 
+def test_the_first_snippets_step_with_the_saved_velocity(case: Case, schedule: Any):
+    schedule.output = case.tensor("unet_probe_output")
+    snippets = Snippets(1, len(schedule.output), len(schedule.output))
+    rgb = case.tensor("unet_probe_rgb_latent")
+    latents = next(denoise_snippets(schedule, rgb, case.tensor("init_noise"), snippets, four()))
+    near(latents[0], case["snippet_latents_0"][0], 2e-4)
+
+
 @pytest.mark.parametrize("at_once", [1, 5])
 def test_snippet_latents(case: Case, model: RollingDepthModel, at_once: int):
-    plan = plan_snippets(case.settings, len(case.frames))
+    plan = plan_snippets(case.settings, case.frame_count)
     for k in range(len(case["dilations_effective"])):
         snippets = plan[case.number_in_plan(k)]
         batches = Batches(at_once, "snippets")
@@ -207,10 +267,12 @@ def test_alignment_input(case: Case):
     minimum = min(maps.minimum for maps in passes)
     near(minimum, case["align_snippet_min"], 0)
     for k, maps in enumerate(passes):
-        near(maps.points(minimum), case[f"align_input_{k}"], 1e-5)
+        near(maps.points(minimum), case.points(k), 1e-5)
 
 
 def aligned_values(case: Case) -> list[torch.Tensor]:
+    if case.small:
+        return case.all("align_input")
     snippets = case.all("snippet_depth")
     minimum = min(depth.min() for depth in snippets)
     return [alignment_points(depth - minimum, RELEASED_ALIGNMENT) for depth in snippets]
@@ -261,21 +323,22 @@ def merged(case: Case, name: str = "") -> torch.Tensor:
 def test_merge(case: Case):
     maps = merged(case)
     near(maps, case["merged_depth_raw"], 1e-5)
-    near(normalize(maps), case["merged_depth_normalized"], 1e-5)
+    if not case.small:
+        near(normalize(maps), case["merged_depth_normalized"], 1e-5)
 
 
 @pytest.fixture(params=ALIGNER)
 def alone(request) -> Case:
     """The alignment's own case: snippets made from known scales and shifts, no networks."""
     alone = object.__new__(Case)
-    with np.load(request.param) as arrays:
-        alone.arrays = dict(arrays)
+    alone._read(request.param)
     return alone
 
 
 def test_alignment_alone(alone: Case):
     check_alignment(alone)
-    near(merged(alone), alone["merged_depth_raw"], 1e-5)
+    if not alone.small:
+        near(merged(alone), alone["merged_depth_raw"], 1e-5)
 
 
 def test_alignment_of_100_iterations(alone: Case):
@@ -283,14 +346,8 @@ def test_alignment_of_100_iterations(alone: Case):
     for k, (scales, shifts) in enumerate(result):
         near(scales, alone[f"align_scale_100it_{k}"], 1e-2)
         near(shifts, alone[f"align_shift_100it_{k}"], 5e-3)
-    near(merged_100(alone), alone["merged_depth_raw_100it"], 1e-5)
-
-
-def merged_100(alone: Case) -> torch.Tensor:
-    passes = kept(alone)
-    aligned = list(zip(alone.all("align_scale_100it"), alone.all("align_shift_100it"), strict=True))
-    minimum = min(maps.minimum for maps in passes)
-    return merge(passes, aligned, minimum, torch.empty_like(alone.tensor("merged_depth_raw_100it")))
+    if not alone.small:
+        near(merged(alone, "_100it"), alone["merged_depth_raw_100it"], 1e-5)
 
 
 def test_latents_of_the_merged_depth(refined: Case, model: RollingDepthModel):
@@ -298,9 +355,23 @@ def test_latents_of_the_merged_depth(refined: Case, model: RollingDepthModel):
     near(torch.cat([model.encode(part) for part in depth.split(4)]), refined["coaligned_latents"], 1e-4)
 
 
+def test_the_refinements_noise_with_a_velocity_of_zero(refined: Case, schedule: Any):
+    steps = []
+    refine(
+        schedule,
+        torch.zeros_like(refined.tensor("coaligned_latents")),
+        refined.tensor("coaligned_latents"),
+        refined.tensor("init_noise"),
+        plan_refinement(refined.settings, refined.frame_count),
+        four(),
+        observe=lambda step, latents: steps.append(latents.clone()),
+    )
+    near(steps[0], refined["refine_latents_before_step"][0], 2e-4)
+
+
 def test_refinement(refined: Case, model: RollingDepthModel):
     steps = []
-    plan = plan_refinement(refined.settings, len(refined.frames))
+    plan = plan_refinement(refined.settings, refined.frame_count)
     latents = refine(
         model,
         refined.tensor("rgb_latents"),
@@ -321,6 +392,9 @@ def test_refined_depth(refined: Case, model: RollingDepthModel):
 
 def test_end_to_end(case: Case, model: RollingDepthModel):
     seen: dict[str, np.ndarray] = {}
+    if case.small:
+        pytest.skip("the frames are in the large fixtures alone")
+    assert case.frames is not None
     out = torch.empty(case["merged_depth_raw"].shape)
     frames = (prepare_frame(torch.from_numpy(frame), case.settings.resolution) for frame in case.frames)
     estimate(
@@ -338,3 +412,20 @@ def test_end_to_end(case: Case, model: RollingDepthModel):
         size = tuple(int(side) for side in case["original_size_hw"])
         out = torch.nn.functional.interpolate(out[:, None], size, mode="bilinear", align_corners=False, antialias=True)[:, 0]
     near(out, case["output_depth"], 1e-2, 3e-3)
+
+
+def test_end_to_end_with_weights_of_a_seed(tmp_path):
+    """What this library made when it equalled the released code in all large cases."""
+    with np.load(fixture_path("rollingdepth", "seeded.npz")) as arrays:
+        expected = dict(arrays)
+    seen: dict[str, np.ndarray] = {}
+    estimate(
+        seeded_frames(),
+        torch.empty(8, 48, 64),
+        load_rollingdepth(write_folder(tmp_path, TINY)),
+        SEEDED,
+        observe=lambda name, array: seen.update({name: array.numpy().copy()}),
+    )
+    near(seen["rgb_latents"], expected["rgb_latents"], 1e-4)
+    near(seen["merged_depth_normalized"][:, ::4, ::4], expected["merged_depth_normalized"], 1e-2, 3e-3)
+    near(seen["refined_depth"][:, ::4, ::4], expected["refined_depth"], 1e-2, 3e-3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -10,13 +11,14 @@ from ...batches import Batches
 from .model import RollingDepthModel
 from .snippets import Snippets
 
-#: The part of the noise schedule that is passed over.
+#: The part of the noise schedule that is left out.
 SKIP = 0.5
 
 
-def refine_timesteps(model: RollingDepthModel, steps: int) -> torch.Tensor:
-    """The last ``steps`` of a schedule of twice as many; int64 ``[steps]``."""
-    return model.ddim(int(steps / SKIP)).timesteps[-steps:]
+def refinement_schedule(model: RollingDepthModel, steps: int) -> tuple[Any, torch.Tensor]:
+    """A DDIM scheduler of twice as many steps, and its last ``steps`` time steps, int64 ``[steps]``."""
+    scheduler = model.ddim(int(steps / SKIP))
+    return scheduler, scheduler.timesteps[-steps:]
 
 
 @torch.inference_mode()
@@ -42,8 +44,7 @@ def refine(
     :param plan: snippets of each step, see :func:`.snippets.plan_refinement`.
     :param observe: called with the step's number and the latents that go into it.
     """
-    scheduler = model.ddim(int(len(plan) / SKIP))
-    timesteps = scheduler.timesteps[-len(plan) :]
+    scheduler, timesteps = refinement_schedule(model, len(plan))
     noise = noise.expand_as(depth_latents)
     latents = scheduler.add_noise(depth_latents, noise, timesteps[:1])
     total, done = sum(snippets.count for snippets in plan), 0

@@ -54,7 +54,7 @@ def test_clips_of_every_length_and_size(host, graph, tmp_path, preset, count, si
     assert (pictures.min(), pictures.max()) == (0, 255)
 
 
-def test_its_depth_drops_in_where_small_depth_sits(host, graph, small_clip):
+def test_its_depth_drops_in_where_fastdepth_was(host, graph, small_clip):
     clip = graph.add("StereoSyncLoadVideo", file=small_clip)
     depth = rolling(graph, clip, rate=4.0, alignment="exact", dilations="1, 10", refine_steps=1)
     tracks = graph.add("StereoSyncTracksFromMasks", masks=graph.add("TestMakeBoxes").MASK, video=clip.video)
@@ -64,7 +64,7 @@ def test_its_depth_drops_in_where_small_depth_sits(host, graph, small_clip):
     assert result.status == "success", result.error
 
 
-def test_stop_is_heard_and_the_next_run_works(host, graph, tmp_path):
+def test_a_run_can_be_stopped_and_the_next_one_works(host, graph, tmp_path):
     clip = clip_of(host, graph, tmp_path, 60)
     depth = rolling(graph, clip, preset="full", resolution=256, batch=1)
     graph.add("PreviewImage", images=depth.preview)
@@ -82,7 +82,7 @@ def failure(host, graph) -> str:
     return str(result.error)
 
 
-def test_an_absent_model_tells_where_to_get_it_and_where_it_goes(host, graph, small_clip):
+def test_an_absent_model_is_named_with_its_link_and_its_place(host, graph, small_clip):
     clip = graph.add("StereoSyncLoadVideo", file=small_clip)
     model = graph.add("StereoSyncRollingDepthLoader", model="rollingdepth-v1-0")
     depth = graph.add("StereoSyncRollingDepth", video=clip.video, model=model)
@@ -109,11 +109,11 @@ def test_depth_anything_and_its_flicker_taken_out(host, graph, small_clip):
     clip = graph.add("StereoSyncLoadVideo", file=small_clip)
     model = graph.add("StereoSyncDepthAnythingLoader", model="tiny")
     depth = graph.add("StereoSyncDepthAnything", video=clip.video, model=model, map_size=64)
-    steady = graph.add("StereoSyncSteadyDepth", depth=depth.depth)
-    assert shown(host, graph, steady.preview).shape == (4, 43, 64, 3)
+    stable = graph.add("StereoSyncSteadyDepth", depth=depth.depth)
+    assert shown(host, graph, stable.preview).shape == (4, 43, 64, 3)
 
 
-def test_an_absent_depth_anything_tells_where_it_goes(host, graph, small_clip):
+def test_an_absent_depth_anything_is_named_with_its_place(host, graph, small_clip):
     clip = graph.add("StereoSyncLoadVideo", file=small_clip)
     model = graph.add("StereoSyncDepthAnythingLoader", model="Depth-Anything-V2-Small-hf")
     graph.add("PreviewImage", images=graph.add("StereoSyncDepthAnything", video=clip.video, model=model).preview)

@@ -45,7 +45,7 @@ def test_the_gradient_is_that_of_the_stated_loss(truth):
 
 
 def stated_loss(values: list[torch.Tensor], parameters: torch.Tensor) -> torch.Tensor:
-    """The specification word by word: rows x frames x points, what no snippet covers is 0."""
+    """The objective, written out: rows x frames x points, what no snippet covers is 0."""
     rows = sum(group.length for group in PASSES)
     pair = torch.zeros(2, rows, FRAMES, POINTS)
     covered = torch.zeros(rows, FRAMES, 1)
@@ -121,7 +121,7 @@ def test_the_same_depth_everywhere_does_no_harm():
         assert torch.isfinite(shifts).all()
 
 
-def test_stop_is_heard(truth):
+def test_an_exception_in_progress_stops_it(truth):
     def stop(done, total):
         if done >= 40:
             raise KeyboardInterrupt

@@ -44,7 +44,7 @@ def test_a_good_folder(folder):
     assert not model.training
 
 
-def test_an_absent_folder_tells_link_and_place(tmp_path):
+def test_an_absent_folder_is_named_with_link_and_place(tmp_path):
     one_error(tmp_path / "rollingdepth-v1-0", LINK, str(tmp_path), "OpenRAIL++-M")
 
 

@@ -108,7 +108,7 @@ def test_it_works_in_inference_mode_as_nodes_run(tmp_path, model):
     assert np.array_equal(inside, depth_of(clip, model).maps)
 
 
-def test_progress_goes_over_all_stages_and_hears_a_stop(tmp_path, model):
+def test_progress_goes_over_all_stages_and_can_stop_the_work(tmp_path, model):
     clip = make_clip(tmp_path / "clip.mp4", count=8, paint=grain)
     seen: list[float] = []
     depth_of(clip, model, REFINED, progress=lambda done, total: seen.append(done / total))
@@ -136,25 +136,15 @@ def failing(model: RollingDepthModel, allowed: int) -> RollingDepthModel:
     return Small(model.unet, model.vae, model.text, model.scheduler)
 
 
-def test_out_of_memory_halves_the_batch_and_says_so(tmp_path, model):
-    clip, said = make_clip(tmp_path / "clip.mp4", count=8, paint=grain), []
+def test_out_of_memory_halves_the_batch_with_a_notice(tmp_path, model):
+    clip, notices = make_clip(tmp_path / "clip.mp4", count=8, paint=grain), []
     small = failing(model, 2)
-    depth = depth_of(clip, small, REFINED, resources=Resources(snippets=8, notice=said.append))
-    assert len(said) == 2, said
-    assert "2 snippets at once" in said[-1]
+    depth = depth_of(clip, small, REFINED, resources=Resources(snippets=8, notice=notices.append))
+    assert len(notices) == 2, notices
+    assert "2 snippets at once" in notices[-1]
     assert np.abs(depth.maps - depth_of(clip, model, REFINED).maps).max() < 1e-3
     with pytest.raises(StereoSyncError, match="lower the resolution"):
         depth_of(clip, failing(model, 0))
-
-
-def test_other_errors_are_not_taken_for_lack_of_memory():
-    def work(part):
-        raise RuntimeError("shapes do not fit")
-
-    with pytest.raises(RuntimeError, match="shapes"):
-        list(Batches(4, "things").run(work, 8))
-    with pytest.raises(StereoSyncError, match="1 or more"):
-        Batches(0, "things")
 
 
 def test_a_model_that_gives_nan_is_named(folder, tmp_path):

@@ -1,0 +1,56 @@
+"""The lists of requirements name what is imported, and nothing else."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+OWN = {"examples", "install", "nodes", "research", "stereosync_core", "tests", "tools"}
+#: What ComfyUI brings and is itself.
+HOST = {"comfy", "comfy_api", "comfy_execution", "folder_paths", "server", "PIL", "torch", "torchaudio", "torchvision"}
+#: Installed without its own requirements by install.py; its diffusion transformer imports the other two.
+APART, ITS_IMPORTS = {"stable_audio_tools"}, {"einops", "packaging"}
+#: Run as commands.
+COMMANDS = {"pyright", "ruff"}
+#: Needed by one script each, whose docstring has the words for it.
+ONCE = {"h5py", "onnx", "trackeval"}
+#: Modules by other names than their packages.
+MODULES = {"websocket-client": "websocket"}
+
+
+def imported(*folders: str) -> set[str]:
+    """Packages that the modules in these folders import, the standard library's and the project's own left out."""
+    names: set[str] = set()
+    for path in (path for folder in folders for path in (ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+                names.add(node.module.split(".")[0])
+    return names - set(sys.stdlib_module_names) - OWN
+
+
+def listed(name: str) -> set[str]:
+    """The modules of a list's packages."""
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+    packages = [re.split(r"[<>=!~\[; ]", line)[0] for line in lines if line and not line.startswith("#")]
+    return {MODULES.get(package, package.replace("-", "_")) for package in packages}
+
+
+def test_a_users_list_names_what_nodes_and_library_import():
+    needed = imported("nodes", "stereosync_core")
+    assert needed - HOST - APART == listed("requirements.txt") - ITS_IMPORTS
+    assert (ROOT / "install.py").read_text(encoding="utf-8").count("stable-audio-tools") > 0
+
+
+@pytest.mark.parametrize(("name", "folders"), [("dev", ["tests", "tools"]), ("train", ["research"])])
+def test_the_other_lists_name_what_is_imported_beyond_it(name, folders):
+    needed = imported(*folders)
+    lists = ("requirements.txt", "requirements-dev.txt", "requirements-train.txt", "requirements-reference.txt")
+    assert needed - HOST - APART - ONCE - set().union(*map(listed, lists)) == set()
+    assert listed(f"requirements-{name}.txt") - needed - COMMANDS == set()

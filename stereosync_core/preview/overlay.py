@@ -8,6 +8,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import torch
 from matplotlib import colormaps
 from PIL import Image, ImageDraw, ImageFont
 
@@ -37,6 +38,8 @@ def overlay_frames(
     :param depth_opacity: 0 shows the clip alone, 1 the depth alone (bright = near).
     :raises StereoSyncError: as :func:`~stereosync_core.media.video.probe`, or for depth or tracks of another clip.
     """
+    from kornia.geometry.transform import resize
+
     clip = as_clip(source)
     info = probe(clip)
     if depth is not None:
@@ -49,8 +52,9 @@ def overlay_frames(
     font = ImageFont.load_default(max(11, size[1] // 24))
     for time, image in frames(clip, rate=rate, size=size):
         if depth is not None:
-            nearness = Image.fromarray((depth.at([time])[0] * 255).astype(np.uint8)).resize(size, Image.Resampling.BILINEAR)
-            image = (image * (1 - depth_opacity) + palette[np.asarray(nearness)] * depth_opacity).astype(np.uint8)
+            nearness = resize(torch.from_numpy(depth.at([time])), (size[1], size[0]))[0].numpy()
+            colours = palette[(nearness * 255).astype(np.uint8)]
+            image = (image * (1 - depth_opacity) + colours * depth_opacity).astype(np.uint8)
         if tracks is not None:
             image = draw_tracks(image, tracks, time, font)
         if progress is not None:

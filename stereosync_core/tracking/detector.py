@@ -70,12 +70,14 @@ class Detector:
     @torch.inference_mode()
     def detect(self, frames: list[np.ndarray]) -> list[Detections]:
         """Detections of each frame, uint8 RGB ``[H, W, 3]``, all of one size with sides divisible by 32."""
+        from kornia.color import rgb_to_bgr
+        from kornia.enhance import normalize
+        from kornia.utils import image_list_to_tensor
+
         weight = self.network.stem.weight
-        pixels = torch.from_numpy(np.stack(frames)).to(weight.device)
-        mean = torch.tensor(MEAN, device=weight.device)
-        deviation = torch.tensor(DEVIATION, device=weight.device)
-        pixels = ((pixels.flip(-1).float() - mean) / deviation).to(weight.dtype)
-        scores, boxes = self.network(pixels.permute(0, 3, 1, 2))
+        pixels = rgb_to_bgr(image_list_to_tensor(frames).to(weight.device).float())
+        pixels = normalize(pixels, torch.tensor(MEAN), torch.tensor(DEVIATION)).to(weight.dtype)
+        scores, boxes = self.network(pixels.contiguous(memory_format=torch.channels_last))
         height, width = frames[0].shape[:2]
         return [self._pick(s.float().cpu(), b.float().cpu(), width, height) for s, b in zip(scores, boxes, strict=True)]
 

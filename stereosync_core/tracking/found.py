@@ -55,10 +55,12 @@ class SmallFinder:
         self.long_side = long_side
 
     def find(self, times: Sequence[float], frames: Sequence[np.ndarray]) -> list[Detections]:
+        from kornia.utils import image_list_to_tensor
+
         height, width = frames[0].shape[:2]
         across, down = input_size(width, height, self.long_side)
         device = self.detector.network.stem.weight.device
-        pixels = torch.from_numpy(np.stack(frames)).to(device).permute(0, 3, 1, 2).float()
+        pixels = image_list_to_tensor(list(frames)).to(device).float()
         pixels = F.interpolate(pixels, size=(down, across), mode="bilinear", antialias=True)
         small = pixels.round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
         return [one_box_a_thing(found) for found in self.detector.detect(list(small))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import numpy as np
+import torch
 
 from ...media.video import Source, frames, probe
 from ...scene import Tracks
@@ -12,6 +13,8 @@ from ...scene import Tracks
 #: Frames a second that are compared, and the longer side they are shrunk to.
 RATE = 20.0
 SIZE = 320
+#: Red, green and blue count alike.
+_WEIGHTS = torch.full((3,), 1 / 3)
 
 
 def picture_motion(
@@ -25,11 +28,14 @@ def picture_motion(
     :param pictures: seconds and RGB uint8 ``[H, W, 3]``.
     :param progress: called with seconds done and in all.
     """
+    from kornia.color import rgb_to_grayscale
+    from kornia.utils import image_to_tensor
+
     times: list[float] = []
     rows: list[np.ndarray] = []
     before: np.ndarray | None = None
     for time, picture in pictures:
-        grey = picture.astype(np.float32).mean(-1) / 255.0
+        grey = rgb_to_grayscale(image_to_tensor(picture).float() / 255.0, _WEIGHTS)[0].numpy()
         row = np.zeros(len(tracks) + 1, dtype=np.float32)
         if before is not None:
             change = np.abs(grey - before) / max(time - times[-1], 1e-3)

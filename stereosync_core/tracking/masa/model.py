@@ -71,13 +71,16 @@ def prepare(frames: np.ndarray, long_side: int, device: torch.device | str = "cp
 
     :param frames: RGB ``[B, H, W, 3]`` in 0..255.
     """
+    from kornia.enhance import normalize
+    from kornia.geometry.transform import resize
+    from kornia.utils import image_to_tensor
+
     height, width = frames.shape[1:3]
     scale = long_side / max(height, width)
     size = int(height * scale + 0.5), int(width * scale + 0.5)
-    pixels = torch.from_numpy(frames).to(device).permute(0, 3, 1, 2).float()
-    pixels = F.interpolate(pixels, size=size, mode="bilinear", align_corners=False)
-    mean, deviation = (torch.tensor(values, device=pixels.device).view(3, 1, 1) for values in (MEAN, DEVIATION))
-    pixels = F.pad((pixels - mean) / deviation, (0, -size[1] % 32, 0, -size[0] % 32))
+    pixels = resize(image_to_tensor(frames).to(device).float(), size, align_corners=False)
+    pixels = normalize(pixels, torch.tensor(MEAN), torch.tensor(DEVIATION))
+    pixels = F.pad(pixels, (0, -size[1] % 32, 0, -size[0] % 32))
     pixels = pixels.contiguous(memory_format=torch.channels_last)
     return pixels, np.array([size[1] / width, size[0] / height])
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import json
 import statistics
-import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .child import run_child
 from .memory import peak_mib
 
 THREADS = 2
@@ -24,9 +23,7 @@ THREADS = 2
 
 def measure(quick: bool = False) -> dict[str, Any]:
     """About a minute, in a process of its own; ``quick`` leaves out the minute-long clip."""
-    command = [sys.executable, "-m", "research.bench.generate", str(int(quick))]
-    root = Path(__file__).resolve().parents[2]
-    return json.loads(subprocess.run(command, cwd=root, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
+    return run_child("generate", int(quick))
 
 
 def child(quick: bool) -> dict[str, Any]:

@@ -8,12 +8,12 @@ reaches; ``moved`` - mean change of the latents by one round, over their spread;
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from .child import run_child
 from .memory import peak_mib
 
 THREADS = 2
@@ -21,9 +21,7 @@ THREADS = 2
 
 def measure(quick: bool = False) -> dict[str, Any]:
     """About two minutes and 6 GB, in a process of its own; ``quick`` takes Stable Audio Open Small."""
-    command = [sys.executable, "-m", "research.bench.guidance", "open_small" if quick else "open_1_0"]
-    root = Path(__file__).resolve().parents[2]
-    return json.loads(subprocess.run(command, cwd=root, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
+    return run_child("guidance", "open_small" if quick else "open_1_0")
 
 
 def child(size: str) -> dict[str, Any]:

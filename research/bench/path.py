@@ -22,47 +22,49 @@ from typing import Any
 import av
 import numpy as np
 
+from stereosync_core import estimate_depth, footstep_voices, spatialize, track_video
 from stereosync_core.assets import WALKING_CLIP, asset_path
 from stereosync_core.media.mux import mux
 from stereosync_core.media.sound import Sound, write_sound
 from stereosync_core.media.video import frames, probe
 
+from .child import run_child
+from .memory import peak_mib
+
 REPEATS = 5
+RATE = 48000
 
 
 def measure(quick: bool = False) -> dict[str, Any]:
     """Run all of it; about ten minutes on two cores, most of them for the ten-minute clip, which ``quick`` leaves out."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        figures: dict[str, Any] = walking_clip(folder)
+        measured: dict[str, Any] = walking_clip(folder)
         minute = folder / "minute.mp4"
         make_clip(minute)
-        figures["peak_mib_1min"] = peak_memory(minute)
+        measured["peak_mib_1min"] = run_child("path", minute)["mib"]
         if not quick:
             ten = folder / "ten.mp4"
             repeat_clip(minute, ten, 10)
-            figures["peak_mib_10min"] = peak_memory(ten)
-            figures["peak_10min_vs_1min"] = round(figures["peak_mib_10min"] / figures["peak_mib_1min"], 3)
-        figures["mux_vs_ffmpeg"] = mux_against_ffmpeg(minute, folder)
-    return figures
+            measured["peak_mib_10min"] = run_child("path", ten)["mib"]
+            measured["peak_10min_vs_1min"] = round(measured["peak_mib_10min"] / measured["peak_mib_1min"], 3)
+        measured["mux_vs_ffmpeg"] = mux_against_ffmpeg(minute, folder)
+    return measured
 
 
 def walking_clip(folder: Path) -> dict[str, Any]:
-    """Time of ``render`` on the bundled clip over its length: the median of three runs after one to warm up."""
-    # imported here because the command line imports this module
-    from stereosync_core.__main__ import main
-
+    """Time of all of ``render``'s work on the bundled clip over its length: the median of three runs after one to warm up."""
     clip = asset_path(WALKING_CLIP)
     length = probe(clip).duration
-    took = []
-    for turn in range(4):
-        began = time.perf_counter()
-        code = main(["render", str(clip), "-o", str(folder / "out.mp4"), "--surface", "grass", "--quiet"])
-        if code != 0:
-            raise RuntimeError(f"render ended with {code}")
-        if turn > 0:
-            took.append(time.perf_counter() - began)
-    return {"walking_clip_ratio": round(statistics.median(took) / length, 3), "walking_clip_seconds": round(length, 3)}
+    took = [_timed(lambda: place_footsteps(clip, folder / "out.mp4")) for _ in range(4)]
+    return {"walking_clip_ratio": round(statistics.median(took[1:]) / length, 3), "walking_clip_seconds": round(length, 3)}
+
+
+def place_footsteps(clip: Path, output: Path) -> None:
+    """Depth, tracks, footsteps in their place, and the clip with them."""
+    depth, tracks = estimate_depth(clip), track_video(clip)
+    voices, _ = footstep_voices(tracks, surface="grass", rate=RATE)
+    mux(clip, Sound(spatialize(voices, RATE, tracks, duration=probe(clip).duration, depth=depth), RATE), output)
 
 
 def make_clip(path: Path, seconds: int = 60, width: int = 1920, height: int = 1080, rate: int = 30) -> None:
@@ -101,31 +103,10 @@ def repeat_clip(source: Path, path: Path, times: int) -> None:
                 shift += length
 
 
-ANALYSE = """
-import json, sys
-from pathlib import Path
-from stereosync_core.depth.estimators import estimate_depth
-from stereosync_core.tracking.small import track_video
-depth = estimate_depth(sys.argv[1])
-tracks = track_video(sys.argv[1], max_tracks=0)
-status = Path("/proc/self/status")
-if status.exists():  # Linux: getrusage would begin with the memory of the process that started this one
-    peak = int(status.read_text().split("VmHWM:")[1].split()[0]) / 1024
-else:
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 * 1024 if sys.platform == "darwin" else 1024)
-print(json.dumps({"mib": peak, "maps": len(depth.times), "tracks": len(tracks)}))
-"""
-
-
-def peak_memory(clip: Path) -> float:
-    """Peak resident memory in MiB of a fresh process that decodes, estimates depth and tracks."""
-    root = Path(__file__).resolve().parents[2]
-    output = subprocess.run(
-        [sys.executable, "-c", ANALYSE, str(clip)], cwd=root, check=True, capture_output=True, text=True
-    ).stdout
-    return round(json.loads(output)["mib"], 1)
+def analyse(clip: Path) -> dict[str, Any]:
+    """Decode, estimate depth and track, and tell how much memory that took."""
+    depth, tracks = estimate_depth(clip), track_video(clip, max_tracks=0)
+    return {"mib": peak_mib(), "maps": len(depth.times), "tracks": len(tracks)}
 
 
 def mux_against_ffmpeg(clip: Path, folder: Path) -> float | None:
@@ -133,28 +114,12 @@ def mux_against_ffmpeg(clip: Path, folder: Path) -> float | None:
     ffmpeg = shutil.which("ffmpeg")
     if ffmpeg is None:
         return None
-    rate, length = 48000, probe(clip).duration
-    noise = np.random.default_rng(0).standard_normal((2, round(length * rate))).astype(np.float32) * 0.1
-    sound = Sound(noise, rate)
+    noise = np.random.default_rng(0).standard_normal((2, round(probe(clip).duration * RATE))).astype(np.float32) * 0.1
+    sound = Sound(noise, RATE)
     wave = folder / "sound.wav"
     write_sound(wave, sound)
-    command = [
-        ffmpeg,
-        "-y",
-        "-loglevel",
-        "error",
-        "-i",
-        str(clip),
-        "-i",
-        str(wave),
-        "-map",
-        "0:v",
-        "-map",
-        "1:a",
-        "-c:v",
-        "copy",
-    ]
-    command += ["-c:a", "aac", "-b:a", "192k", "-movflags", "+faststart", str(folder / "theirs.mp4")]
+    command = [ffmpeg, "-y", "-loglevel", "error", "-i", str(clip), "-i", str(wave), "-map", "0:v", "-map", "1:a"]
+    command += ["-c:v", "copy", "-c:a", "aac", "-b:a", "192k", "-movflags", "+faststart", str(folder / "theirs.mp4")]
     ours, theirs = [], []
     for _ in range(REPEATS):
         ours.append(_timed(lambda: mux(clip, sound, folder / "ours.mp4", codec="aac")))
@@ -166,3 +131,7 @@ def _timed(work: Callable[[], Any]) -> float:
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    print(json.dumps(analyse(Path(sys.argv[1]))))

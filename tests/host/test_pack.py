@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from tests.host.conftest import run
+
 
 @pytest.fixture(scope="module")
 def ours(object_info):
@@ -15,6 +17,13 @@ def test_the_pack_loads_without_a_word_in_the_log(host, ours):
     log = host.log.read_text(encoding="utf-8", errors="replace")
     assert "IMPORT FAILED" not in log
     assert "Error while calling comfy_entrypoint" not in log
+
+
+def test_the_host_imports_no_research_module(host, graph):
+    listing = graph.add("TestListModules")
+    modules = [name.split(".") for name in run(host, graph).outputs[listing.number]["modules"]]
+    assert any("stereosync_core" in parts for parts in modules)
+    assert not [parts for parts in modules if "research" in parts]
 
 
 def test_every_node_says_what_it_does(ours):

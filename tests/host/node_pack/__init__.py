@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -127,4 +128,18 @@ class TrimLazily(Node):
         return (TrimmedVideo(video.get_stream_source(), seconds),)
 
 
-NODE_CLASS_MAPPINGS = {f"Test{node.__name__}": node for node in (MakeAudio, MakeBoxes, MakeCrowd, TrimLazily)}
+class ListModules(Node):
+    """Names of all modules that the host's process has imported."""
+
+    RETURN_TYPES = ()
+    OUTPUT_NODE = True
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {}}
+
+    def make(self) -> dict[str, Any]:
+        return {"ui": {"modules": sorted(sys.modules)}}
+
+
+NODE_CLASS_MAPPINGS = {f"Test{node.__name__}": node for node in (MakeAudio, MakeBoxes, MakeCrowd, TrimLazily, ListModules)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from comfy_api.latest import io
@@ -41,16 +42,65 @@ def depth_rate_input(minimum: float = 0.5, more: str = "") -> io.Input:
     return rate_input("maps", f"Depth maps a second; between them depth is interpolated.{more}", default=4.0, min=minimum)
 
 
-def model_folder_input(kinds: list[str], part: str, release: str, tooltip: str) -> io.Input:
-    """A choice of the folders in ``models/<kind>`` that hold ``part``.
+def model_input(names: Iterable[str], release: str, tooltip: str) -> io.Input:
+    """A choice of the models that are there.
 
     The release's name is always among them, so that running the node without it names the link and the place.
     """
-    names = list(host.model_folders(kinds, part))
-    options = names if release in names else [*names, release]
+    options = list(dict.fromkeys([*names, release]))
     return io.Combo.Input("model", options=options, default=options[0], tooltip=tooltip)
+
+
+def model_folder_input(kinds: list[str], part: str, release: str, tooltip: str) -> io.Input:
+    """A choice of the folders in ``models/<kind>`` that hold ``part``."""
+    return model_input(host.model_folders(kinds, part), release, tooltip)
 
 
 def model_folder(kinds: list[str], part: str, name: str) -> Path:
     """The folder chosen in :func:`model_folder_input`, or where it belongs."""
     return host.model_folders(kinds, part).get(name, host.model_target(kinds[-1], name))
+
+
+def track_rate_input() -> io.Input:
+    tooltip = "Frames of the clip that are analysed per second; between them boxes are interpolated."
+    return rate_input("frames", tooltip, default=10.0, min=1.0, step=1.0)
+
+
+def detector_size_input() -> io.Input:
+    return io.Int.Input(
+        "detector_size",
+        default=416,
+        min=224,
+        max=1280,
+        step=32,
+        tooltip="Long side in pixels of the bundled detector's input. More finds smaller objects and takes longer.",
+    )
+
+
+def cleaning_inputs(max_tracks: int) -> list[io.Input]:
+    """The options of every source of tracks."""
+    return [
+        io.Int.Input(
+            "max_tracks",
+            default=max_tracks,
+            min=0,
+            max=64,
+            tooltip="The number of tracks to keep, the most prominent by size, motion and time on screen. 0 keeps all.",
+        ),
+        io.Float.Input(
+            "fill_gaps",
+            default=1.0,
+            min=0.0,
+            max=10.0,
+            step=0.1,
+            tooltip="The longest gap in a track, in seconds, that is bridged by straight motion.",
+        ),
+        io.Float.Input(
+            "smoothing",
+            default=0.05,
+            min=0.0,
+            max=1.0,
+            step=0.01,
+            tooltip="Seconds over which boxes are smoothed. Strong smoothing hides the gait that footsteps are timed by.",
+        ),
+    ]

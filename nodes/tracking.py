@@ -1,70 +1,24 @@
-"""Where things are over time: the bundled tracker, and adapters for other packs' boxes and masks."""
+"""Where objects are over time: the bundled tracker, detectors, other packs' boxes and masks, and a choice among tracks."""
 
 from __future__ import annotations
 
-import numpy as np
 from comfy_api.latest import io
 
-from ..stereosync_core.media.video import frame_times, probe
-from ..stereosync_core.timing import entry_times
-from ..stereosync_core.tracking.adapt import frames_of_boxes, tracks_from_boxes, tracks_from_masks
-from ..stereosync_core.tracking.detector import load_network
-from ..stereosync_core.tracking.small import track_video
+from ..stereosync_core.media.video import probe
+from ..stereosync_core.timing import times_in_clip
+from ..stereosync_core.tracking.boxes import frames_of_boxes, tracks_from_boxes, tracks_from_masks
+from ..stereosync_core.tracking.nanodet_detector import load_nanodet
+from ..stereosync_core.tracking.nanodet_tracker import track_with_nanodet
+from ..stereosync_core.tracking.registry import load_detector
+from ..stereosync_core.tracking.select import select_tracks
 from . import host
-from .sockets import BoundingBox, KjBox, Segments, Tracks
+from .inputs import cleaning_inputs, detector_size_input, entry_rate_input, model_folder, model_folder_input, track_rate_input
+from .sockets import BoundingBox, DetectorModel, KjBox, Segments, Tracks
 
 CATEGORY = "StereoSync/tracking"
-
-
-def cleaning_inputs(max_tracks: int) -> list[io.Input]:
-    """The options every source of tracks has."""
-    return [
-        io.Int.Input(
-            "max_tracks",
-            default=max_tracks,
-            min=0,
-            max=64,
-            tooltip="How many to keep: the most prominent by size, motion and time in the picture. 0 keeps all.",
-        ),
-        io.Float.Input(
-            "fill_gaps",
-            default=1.0,
-            min=0.0,
-            max=10.0,
-            step=0.1,
-            tooltip="Gaps up to so many seconds are bridged by straight motion.",
-        ),
-        io.Float.Input(
-            "smoothing",
-            default=0.05,
-            min=0.0,
-            max=1.0,
-            step=0.01,
-            tooltip="Seconds over which boxes are smoothed. Much smoothing hides the gait that footsteps are timed by.",
-        ),
-    ]
-
-
-def detector_size_input() -> io.Input:
-    return io.Int.Input(
-        "detector_size",
-        default=416,
-        min=224,
-        max=1280,
-        step=32,
-        tooltip="Pixels of the picture's long side for the bundled detector. More finds smaller things and takes longer.",
-    )
-
-
-def rate_input(what: str) -> io.Input:
-    return io.Float.Input(
-        f"{what}_per_second",
-        default=0.0,
-        min=0.0,
-        max=240.0,
-        step=0.5,
-        tooltip=f"0: one entry for each frame of the clip. Otherwise the rate that the {what} were made at.",
-    )
+#: Folders in models/ and the file that they hold, and what is named to those who have nothing there.
+DETECTOR_FOLDERS, DETECTOR_NAME = (["detectors"], "config.json"), "grounding-dino-base"
+host.provide_model_folder("detectors")
 
 
 class SmallTracker(io.ComfyNode):
@@ -72,24 +26,25 @@ class SmallTracker(io.ComfyNode):
     def define_schema(cls):
         return io.Schema(
             node_id="StereoSyncSmallTracker",
-            display_name="Small Tracker",
+            display_name="Object Tracker (NanoDet)",
             category=CATEGORY,
             description="Finds people or things in a clip and follows them, with a bundled small detector (NanoDet, 80 COCO "
             "classes). Runs anywhere, needs no download.",
             inputs=[
                 io.Video.Input("video", tooltip="The clip."),
-                io.String.Input("classes", default="person", tooltip="What to follow: COCO names separated by commas, or all."),
+                io.String.Input(
+                    "classes", default="person", tooltip="The COCO classes to follow, separated by commas, or all."
+                ),
                 io.Float.Input(
                     "threshold",
+                    display_name="score threshold",
                     default=0.35,
                     min=0.05,
                     max=0.95,
                     step=0.01,
-                    tooltip="How sure the detector must be to begin a track. Lower finds more, and more that is not there.",
+                    tooltip="The detection score from which a box may begin a track. Lower finds more, and more false boxes.",
                 ),
-                io.Float.Input(
-                    "rate", default=10.0, min=1.0, max=60.0, step=1.0, tooltip="Frames a second that are looked at."
-                ),
+                track_rate_input(),
                 detector_size_input(),
                 *cleaning_inputs(max_tracks=1),
             ],
@@ -98,22 +53,48 @@ class SmallTracker(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, video, classes, threshold, rate, detector_size, max_tracks, fill_gaps, smoothing) -> io.NodeOutput:
-        tracks = track_video(
+    def execute(cls, video, classes, threshold, rate, detector_size, **clean) -> io.NodeOutput:
+        tracks = track_with_nanodet(
             host.source_of(video),
+            host.on_device("nanodet", load_nanodet),
             classes=classes,
             threshold=threshold,
             rate=rate,
             long_side=detector_size,
-            max_tracks=max_tracks,
-            fill_gaps=fill_gaps,
-            smoothing=smoothing,
-            network=host.on_device("nanodet", load_network),
             progress=host.progress(),
+            **clean,
         )
         if len(tracks) == 0:
-            host.notice(f"Small Tracker: nothing of '{classes}' was found; try a lower threshold.", cls.hidden.unique_id)
+            host.notice(f"Object Tracker: no '{classes}' was found; try a lower threshold.", cls.hidden.unique_id)
         return io.NodeOutput(tracks)
+
+
+class DetectorLoader(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="StereoSyncDetectorLoader",
+            display_name="Detector Loader",
+            category=CATEGORY,
+            description="Loads a detector of the transformers library that you downloaded: GroundingDINO, which finds what a "
+            "text names, or RT-DETR and D-FINE with their class lists.",
+            inputs=[
+                model_folder_input(
+                    *DETECTOR_FOLDERS,
+                    DETECTOR_NAME,
+                    "The folder in models/detectors with config.json, model.safetensors and the processor's files.",
+                )
+            ],
+            outputs=[DetectorModel.Output(display_name="detector")],
+        )
+
+    @classmethod
+    def execute(cls, model) -> io.NodeOutput:
+        return io.NodeOutput(host.patched(load_detector(model_folder(*DETECTOR_FOLDERS, model))))
+
+    @classmethod
+    def validate_inputs(cls, model):
+        return True  # a folder that is absent is explained by the loader
 
 
 class TracksFromBoxes(io.ComfyNode):
@@ -133,7 +114,7 @@ class TracksFromBoxes(io.ComfyNode):
                     "identity",
                     options=["follow", "by position"],
                     default="follow",
-                    tooltip="follow: link boxes from frame to frame. by position: the n-th box of each frame is one thing.",
+                    tooltip="follow: link boxes from frame to frame. by position: the n-th box of each frame is one object.",
                 ),
                 io.Int.Input(
                     "frame_width",
@@ -145,36 +126,18 @@ class TracksFromBoxes(io.ComfyNode):
                 io.Int.Input(
                     "frame_height", default=0, min=0, max=16384, tooltip="Height in pixels of those frames; 0 = the clip's."
                 ),
-                rate_input("boxes"),
+                entry_rate_input("boxes"),
                 *cleaning_inputs(max_tracks=0),
             ],
             outputs=[Tracks.Output(display_name="tracks")],
         )
 
     @classmethod
-    def execute(
-        cls, boxes, video, identity, frame_width, frame_height, boxes_per_second, max_tracks, fill_gaps, smoothing
-    ) -> io.NodeOutput:
+    def execute(cls, boxes, video, identity, frame_width, frame_height, boxes_per_second, **clean) -> io.NodeOutput:
         source = host.source_of(video)
-        info = probe(source)
-        count = len(frames_of_boxes(boxes))
-        if count == 1:
-            times = frame_times(source)
-        else:
-            times = entry_times(count, frame_times(source), info.duration, boxes_per_second, "Boxes")
-        return io.NodeOutput(
-            tracks_from_boxes(
-                boxes,
-                times,
-                frame_width or info.width,
-                frame_height or info.height,
-                info.duration,
-                link=identity == "follow",
-                max_tracks=max_tracks,
-                fill_gaps=fill_gaps,
-                smoothing=smoothing,
-            )
-        )
+        info, times = probe(source), times_in_clip(source, len(frames_of_boxes(boxes)), boxes_per_second, "Boxes")
+        size = frame_width or info.width, frame_height or info.height
+        return io.NodeOutput(tracks_from_boxes(boxes, times, *size, info.duration, link=identity == "follow", **clean))
 
 
 class TracksFromMasks(io.ComfyNode):
@@ -184,27 +147,82 @@ class TracksFromMasks(io.ComfyNode):
             node_id="StereoSyncTracksFromMasks",
             display_name="Tracks from Masks",
             category=CATEGORY,
-            description="Takes the masks of one thing (Segment Anything and others), one a frame, and follows their outline.",
+            description="Takes the masks of one object (Segment Anything and others), one a frame, and follows their outline.",
             inputs=[
-                io.Mask.Input("masks", tooltip="Masks of one thing, in order; an empty mask means it is not in the picture."),
+                io.Mask.Input("masks", tooltip="Masks of one object, in order; an empty mask means that it is off screen."),
                 io.Video.Input("video", tooltip="The clip that they were made from; its times are used."),
-                rate_input("masks"),
+                entry_rate_input("masks"),
                 *cleaning_inputs(max_tracks=0)[1:],
             ],
             outputs=[Tracks.Output(display_name="tracks")],
         )
 
     @classmethod
-    def execute(cls, masks, video, masks_per_second, fill_gaps, smoothing) -> io.NodeOutput:
+    def execute(cls, masks, video, masks_per_second, **clean) -> io.NodeOutput:
         source = host.source_of(video)
-        info = probe(source)
-        frames = frame_times(source)
-        array = masks.cpu().numpy()
-        array = array if array.ndim == 3 else array[None]
-        times = frames if len(array) == 1 else entry_times(len(array), frames, info.duration, masks_per_second, "Masks")
-        return io.NodeOutput(
-            tracks_from_masks(np.asarray(array), times, info.duration, fill_gaps=fill_gaps, smoothing=smoothing)
+        array = masks.cpu().numpy().reshape(-1, *masks.shape[-2:])
+        times = times_in_clip(source, len(array), masks_per_second, "Masks")
+        return io.NodeOutput(tracks_from_masks(array, times, probe(source).duration, **clean))
+
+
+class SelectTracks(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        def edge(name: str, default: float) -> io.Input:
+            return io.Float.Input(
+                name, default=default, min=0.0, max=1.0, step=0.01, tooltip=f"The region's {name} edge, in 0..1 of the frame."
+            )
+
+        return io.Schema(
+            node_id="StereoSyncSelectTracks",
+            display_name="Select Tracks",
+            category=CATEGORY,
+            description="Keeps some of the tracks: by number, by class, by where in the picture they are.",
+            inputs=[
+                Tracks.Input("tracks", tooltip="From any tracker."),
+                io.String.Input("ids", default="", tooltip="Track numbers as Preview Scene shows them: 1, 3, 5-8. Empty: any."),
+                io.String.Input("classes", default="", tooltip="Class names separated by commas. Empty: any."),
+                edge("left", 0.0),
+                edge("top", 0.0),
+                edge("right", 1.0),
+                edge("bottom", 1.0),
+                io.Float.Input(
+                    "share",
+                    display_name="share inside",
+                    default=0.5,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="The part of a track's boxes whose centre must be in the region. 0: one box is enough.",
+                ),
+                io.Combo.Input(
+                    "what",
+                    display_name="action",
+                    options=["keep", "drop"],
+                    default="keep",
+                    tooltip="Whether the tracks that fit every condition are kept or dropped.",
+                ),
+                io.Int.Input(
+                    "max_tracks",
+                    default=0,
+                    min=0,
+                    max=64,
+                    tooltip="The number of tracks to keep, the most prominent. 0 keeps all.",
+                ),
+            ],
+            outputs=[Tracks.Output(display_name="tracks")],
+            hidden=[io.Hidden.unique_id],
         )
 
+    @classmethod
+    def execute(cls, tracks, ids, classes, left, top, right, bottom, share, what, max_tracks) -> io.NodeOutput:
+        region = (left, top, right, bottom)
+        chosen = select_tracks(
+            tracks, ids=ids, classes=classes, region=region, share=share, drop=what == "drop", max_tracks=max_tracks
+        )
+        if len(chosen) == 0:
+            host.notice(f"Select Tracks: none of the {len(tracks)} tracks fits.", cls.hidden.unique_id)
+        return io.NodeOutput(chosen)
 
-NODES = [SmallTracker, TracksFromBoxes, TracksFromMasks]
+
+NODES = [SmallTracker, DetectorLoader, TracksFromBoxes, TracksFromMasks, SelectTracks]

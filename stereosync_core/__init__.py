@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .scene import Envelope as Envelope
     from .scene import Track as Track
     from .scene import Tracks as Tracks
-    from .tracking.small import track_video as track_video
+    from .tracking.registry import track_video as track_video
 
 __version__ = "0.1.0"
 
@@ -60,7 +60,7 @@ _PUBLIC = {
     "save_tracks": "files",
     "spatialize": "rendering.spatialize",
     "to_stereo": "media.sound",
-    "track_video": "tracking.small",
+    "track_video": "tracking.registry",
     "trim": "media.trim",
     "write_sound": "media.sound",
 }

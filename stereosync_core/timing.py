@@ -5,6 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from .errors import StereoSyncError
+from .media.video import Source, frame_times, probe
+
+
+def times_in_clip(source: Source, count: int, rate: float, name: str) -> np.ndarray:
+    """:func:`entry_times` of a clip, where a single entry holds for every frame."""
+    times = frame_times(source)
+    return times if count == 1 else entry_times(count, times, probe(source).duration, rate, name)
 
 
 def entry_times(count: int, frame_times: np.ndarray, duration: float, rate: float, name: str) -> np.ndarray:

@@ -12,7 +12,7 @@ import av
 import numpy as np
 
 from stereosync_core.rendering.analysis import placement_correlation
-from stereosync_core.tracking.small import track_video
+from stereosync_core.tracking.registry import track_video
 
 #: Samples of a frame of AAC: its sound may be longer by less than two of these (priming and padding).
 AAC_FRAME = 1024

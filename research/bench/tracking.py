@@ -11,26 +11,27 @@ association of 20 boxes; ``peak_mib_short`` and ``peak_mib_long`` - peak residen
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from stereosync_core.tracking.found import SmallFinder
-from stereosync_core.tracking.masa import adapter
+from stereosync_core.tracking.masa import adapter, deformable
 from stereosync_core.tracking.masa.loader import build_masa
 from stereosync_core.tracking.masa.model import LONG_SIDE, Masa, prepare
+from stereosync_core.tracking.masa.pipeline import track_with_masa
 from stereosync_core.tracking.masa.roi import roi_features
 from stereosync_core.tracking.masa.tracker import TaoTracker
+from stereosync_core.tracking.nanodet_detector import NanoDetDetector
 
+from .memory import peak_mib
 from .path import make_clip, repeat_clip
 
 THREADS = 2
@@ -120,13 +121,13 @@ def released(model: Masa, frame: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 def others() -> dict[str, Any]:
     """What else a frame takes."""
     frame = np.random.default_rng(0).integers(0, 255, (1080, 1920, 3), dtype=np.uint8)
-    finder = SmallFinder("person")
+    detector = NanoDetDetector("person")
     rng = np.random.default_rng(1)
     corner = rng.uniform(0, 800, (20, 2))
     boxes, looks = np.concatenate([corner, corner + 90], axis=1), rng.standard_normal((20, 256)).astype(np.float32)
     tracker, now = TaoTracker(), iter(np.arange(1000) / 10)
     return {
-        "detect_ms": best(lambda: finder.find([0.0], [frame])),
+        "detect_ms": best(lambda: detector.detect([0.0], [frame])),
         "track_ms": best(lambda: tracker.update(next(now), boxes, None, ["a"] * 20, looks)),
     }
 
@@ -155,18 +156,11 @@ def all_maps() -> Iterator[None]:
 @contextmanager
 def operator_of_torchvision() -> Iterator[None]:
     """The network with torchvision's deformable convolution in place of ours."""
-    from torchvision.ops import deform_conv2d
-
-    def operator(x, offset, mask, weight, stride=1):
-        x, offset, mask, weight = (value.contiguous() for value in (x, offset, mask, weight))
-        return deform_conv2d(x, offset, weight, stride=stride, padding=1, mask=mask)
-
-    ours = adapter.deformable_convolution
-    adapter.deformable_convolution = operator
+    deformable.EMBEDDING_BAG_ON_CPU = False
     try:
         yield
     finally:
-        adapter.deformable_convolution = ours
+        deformable.EMBEDDING_BAG_ON_CPU = True
 
 
 def timed(work: Callable[[], Any]) -> float:
@@ -181,22 +175,14 @@ def best(work: Callable[[], Any]) -> float:
     return round(min(timed(work) for _ in range(TURNS)), 1)
 
 
-TRACK = """
-import json, sys
-import torch
-torch.set_num_threads(2)
-from research.bench.memory import peak_mib
-from research.bench.tracking import random_model
-from stereosync_core.tracking.found import SmallFinder
-from stereosync_core.tracking.masa.clip import track_video
-tracks = track_video(sys.argv[1], random_model(), SmallFinder("person"), rate=2.0, long_side=512)
-print(json.dumps({"mib": peak_mib(), "tracks": len(tracks)}))
-"""
+def track(clip: Path) -> float:
+    """Peak resident memory in MiB of this process once it has tracked a clip."""
+    torch.set_num_threads(THREADS)
+    track_with_masa(str(clip), random_model(), rate=2.0, long_side=512)
+    return peak_mib()
 
 
 def peak_memory(clip: Path) -> float:
-    """Peak resident memory in MiB of a fresh process that tracks a clip."""
-    root = Path(__file__).resolve().parents[2]
-    command = [sys.executable, "-c", TRACK, str(clip)]
-    output = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
-    return json.loads(output)["mib"]
+    """:func:`track` in a fresh process."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as child:
+        return child.submit(track, clip).result()

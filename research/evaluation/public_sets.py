@@ -7,7 +7,7 @@
 * **Walking The Maps**: clips with their own sound, in one folder or in one for each game.
 
 NAME.tracks.json beside a clip gives its boxes. Without it they come from the metadata, as upright boxes of a person's
-width at the annotated place, and where there are no metadata from the Small Tracker.
+width at the annotated place, and where there are no metadata from the object tracker.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from stereosync_core.media.video import probe
 from stereosync_core.metrics.clips import CLIP_ENDINGS, SOUND_ENDINGS, FolderClip, open_clip, stereo_44100
 from stereosync_core.metrics.truth import ObjectSteps
 from stereosync_core.scene import Track, Tracks
-from stereosync_core.tracking.small import track_video
+from stereosync_core.tracking.registry import track_video
 
 ANNOTATION_RATE = 10.0
 #: Horizontal, in degrees; that of the perspective clips made from STARSS23's panoramas for DCASE 2025.

@@ -1,4 +1,4 @@
-"""A made-up crowd with true boxes: cut-outs of the walker of the bundled clip cross one another in front of a blurred field.
+"""A synthetic crowd with true boxes: cut-outs of the walker of the bundled clip cross one another in front of a blurred field.
 
 Not a filmed crowd, and easier in one way and harder in another: everyone is the same woman in another tint and size, and takes
 one of six poses five times a second.

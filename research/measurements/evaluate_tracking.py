@@ -1,12 +1,12 @@
-"""How well trackers keep who is who: HOTA, IDF1 and id switches of Small Tracker and of MASA.
+"""How well the registered trackers keep identities: HOTA, IDF1 and id switches.
 
     pip install --no-deps trackeval
     python -m research.measurements.evaluate_tracking [--crowd | --rooms FOLDER] [--weights masa_r50.pth] [--rate 10]
         [--size 1024]
 
-The bundled walking clip with boxes read off its frames by hand (:data:`WALKING`); with ``--crowd`` a made-up clip of eight
+The bundled walking clip with boxes read off its frames by hand (:data:`WALKING`); with ``--crowd`` a synthetic clip of eight
 people who cross (:mod:`.crowd_clip`); with ``--rooms`` the first ``--count`` clips of a folder of walking rooms, whose
-true boxes are known. Without ``--weights`` MASA runs with random ones, which tells whether the path is sound and nothing about
+true boxes are known. Without ``--weights`` MASA runs with random ones, which shows whether the path is sound and nothing about
 MASA. TrackEval is installed without its dependencies because opencv-python would overwrite another pack's.
 """
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,10 @@ from research.measurements.crowd_clip import SECONDS, make_crowd
 from stereosync_core.assets import WALKING_CLIP, asset_path
 from stereosync_core.media.video import probe
 from stereosync_core.scene import Track, Tracks
-from stereosync_core.tracking.association import overlap
-from stereosync_core.tracking.found import SmallFinder
-from stereosync_core.tracking.masa.clip import track_video as track_by_masa
+from stereosync_core.tracking.detections import iou
 from stereosync_core.tracking.masa.loader import load_masa
-from stereosync_core.tracking.small import track_video as track_by_small
+from stereosync_core.tracking.nanodet_detector import load_nanodet
+from stereosync_core.tracking.registry import TRACKERS
 
 #: Seconds, and boxes in 0..1 of the frame of the woman who walks and of the man who dances, by eye to about a hundredth.
 WALKING = {
@@ -66,7 +65,7 @@ def walking() -> Iterator[Example]:
 
 
 def crowd(rate: float) -> Iterator[Example]:
-    """The made-up crowd, from the walker wherever all of her is in the picture."""
+    """The synthetic crowd, from the walker wherever all of her is in the picture."""
     poses = {time: box for time, box in WALKING[1].items() if min(box) > CLOSE}
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "crowd.mp4"
@@ -89,7 +88,7 @@ def rooms(folder: Path, count: int, rate: float) -> Iterator[Example]:
 def compared(truth: Tracks, found: Tracks, moments: np.ndarray) -> dict[str, Any]:
     """What TrackEval's metrics take: ids of both sides and the overlaps at each moment."""
     sides = [_rows(truth, moments, exact=True), _rows(found, moments, exact=False)]
-    overlaps = [overlap(theirs[1], ours[1]) for theirs, ours in zip(*sides, strict=True)]
+    overlaps = [iou(theirs[1], ours[1]) for theirs, ours in zip(*sides, strict=True)]
     ids = [[entry[0] for entry in side] for side in sides]
     counts = [sum(len(entry) for entry in side) for side in ids]
     return {
@@ -138,32 +137,30 @@ def score(name: str, examples: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--crowd", action="store_true", help="the made-up crowd instead of the walking clip")
+    parser.add_argument("--crowd", action="store_true", help="the synthetic crowd instead of the walking clip")
     parser.add_argument("--rooms", type=Path, help="folder of walking rooms")
     parser.add_argument("--count", type=int, default=100, help="clips of it")
     parser.add_argument("--weights", type=Path, help="MASA's weights; random ones without")
-    parser.add_argument("--rate", type=float, default=10.0, help="frames a second that are looked at")
+    parser.add_argument("--rate", type=float, default=10.0, help="frames a second that are analysed")
     parser.add_argument("--size", type=int, default=1024, help="pixels of the long side for MASA")
     arguments = parser.parse_args()
     model = load_masa(arguments.weights) if arguments.weights else random_model()
-    trackers: dict[str, Callable[[Path], Tracks]] = {
-        "Small Tracker": lambda clip: track_by_small(clip, rate=arguments.rate, max_tracks=0),
-        "MASA" if arguments.weights else "MASA, random weights": lambda clip: track_by_masa(
-            clip, model, SmallFinder("person"), rate=arguments.rate, long_side=arguments.size
-        ),
-    }
+    networks = {"nanodet": load_nanodet(), "masa": model}
+    own: dict[str, dict[str, Any]] = {"masa": {"long_side": arguments.size}}
     if arguments.rooms:
         examples = rooms(arguments.rooms, arguments.count, arguments.rate)
     else:
         examples = crowd(arguments.rate) if arguments.crowd else walking()
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in trackers}
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in TRACKERS}
     for path, truth, moments in examples:
-        for name, track in trackers.items():
-            found[name].append(compared(truth, track(path), moments))
+        for name, tracker in TRACKERS.items():
+            tracks = tracker.track(path, networks[name], rate=arguments.rate, max_tracks=0, **own.get(name, {}))
+            found[name].append(compared(truth, tracks, moments))
     print("| tracker | HOTA | AssA | IDF1 | MOTA | id switches |")
     print("|---|---|---|---|---|---|")
     for name, parts in found.items():
-        print(score(name, parts), flush=True)
+        random = name == "masa" and not arguments.weights
+        print(score(f"{name}, random weights" if random else name, parts), flush=True)
 
 
 if __name__ == "__main__":

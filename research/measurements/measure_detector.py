@@ -13,7 +13,7 @@ import numpy as np
 
 from stereosync_core.assets import WALKING_CLIP, asset_path
 from stereosync_core.media.video import frames, probe
-from stereosync_core.tracking.detector import Detector, input_size
+from stereosync_core.tracking.nanodet_detector import NanoDetDetector, input_size
 
 #: Seconds and horizontal centre (0..1) of the walker, from behind the tree to the left edge.
 WALKER = [(1.5, 0.858), (2.0, 0.795), (2.5, 0.715), (3.0, 0.635), (3.8, 0.51), (5.07, 0.28), (6.33, 0.08)]
@@ -22,7 +22,7 @@ WALKER = [(1.5, 0.858), (2.0, 0.795), (2.5, 0.715), (3.0, 0.635), (3.8, 0.51), (
 def main() -> None:
     clip = asset_path(WALKING_CLIP)
     info = probe(clip)
-    detector = Detector(["person"])
+    detector = NanoDetDetector("person")
     times = np.arange(WALKER[0][0], WALKER[-1][0], 1 / 9)
     truth = np.interp(times, *np.array(WALKER).T)
     print(f"{len(times)} frames, {info.width}x{info.height}")
@@ -30,7 +30,7 @@ def main() -> None:
     for size in [(416, 416), *(input_size(info.width, info.height, side) for side in (320, 416, 512, 640, 768))]:
         best, began = [], time.perf_counter()
         for (_, image), place in zip(frames(clip, times=times, size=size), truth, strict=True):
-            found = detector.detect([image])[0]
+            found = detector.detect_resized([image])[0]
             centre = (found.boxes[:, 0] + found.boxes[:, 2]) / 2
             near = (np.abs(centre - place) < 0.03) & (found.boxes[:, 3] > 0.7)
             best.append(found.scores[near].max() if near.any() else 0.0)

@@ -14,19 +14,21 @@ from ..errors import StereoSyncError
 from ..files import load_depth, load_tracks, save_depth, save_tracks
 from ..media.video import VideoInfo
 from ..scene import DepthSequence, Tracks
-from ..tracking.small import track_video
+from ..tracking.registry import TRACKERS, track_video
 
 
 def add_scene_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("scene")
-    group.add_argument("--tracks", type=Path, metavar="FILE.json", help="tracks of your own instead of the Small Tracker's")
+    group.add_argument("--tracks", type=Path, metavar="FILE.json", help="tracks of your own instead of the object tracker's")
     group.add_argument("--depth", type=Path, metavar="FILE.npz", help="depth of your own (maps [T,H,W] 1 = near, times)")
     group.add_argument("--no-depth", action="store_true", help="distance from the boxes' height alone")
     group.add_argument("--save-tracks", type=Path, metavar="FILE.json", help="write the tracks")
     group.add_argument("--save-depth", type=Path, metavar="FILE.npz", help="write the depth maps")
+    group.add_argument("--tracker", choices=list(TRACKERS), default="nanodet", help="default: %(default)s")
+    group.add_argument("--tracker-weights", type=Path, metavar="FILE", help="weights of a tracker that is not bundled")
     group.add_argument("--classes", default="person", help="what to follow: COCO names, or all (default: person)")
     group.add_argument("--threshold", type=float, default=0.35, help="score that begins a track (default: 0.35)")
-    group.add_argument("--track-rate", type=float, default=10.0, help="frames a second looked at (default: 10)")
+    group.add_argument("--track-rate", type=float, default=10.0, help="frames a second analysed (default: 10)")
     group.add_argument("--depth-estimator", choices=list(ESTIMATORS), default="fastdepth", help="default: %(default)s")
     group.add_argument("--depth-model", type=Path, metavar="FOLDER", help="weights of an estimator that is not bundled")
     group.add_argument("--depth-rate", type=float, default=4.0, help="depth maps a second (default: 4)")
@@ -63,6 +65,8 @@ def scene_of(clip: str, info: VideoInfo, arguments: argparse.Namespace) -> tuple
         with progress_bar("tracks", arguments.quiet) as progress:
             tracks = track_video(
                 clip,
+                arguments.tracker,
+                arguments.tracker_weights,
                 classes=arguments.classes,
                 threshold=arguments.threshold,
                 rate=arguments.track_rate,

@@ -17,7 +17,7 @@ from ..errors import StereoSyncError
 from ..files import save_tracks
 from ..media.sound import read_sound
 from ..media.video import probe
-from ..tracking.small import track_video
+from ..tracking.registry import track_video
 from .clip_metrics import ClipMetrics, measure_clip, pooled_metrics
 from .clips import CLIP_ENDINGS, RATE, SOUND_ENDINGS, find_clips, open_clip, stereo_44100
 from .embeddings import SoundFeatures, embed_aisfx

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from .detector import Detections
+from .detections import Detections, iou
+from .refine import Tracklet
 
 #: Share of a box's size by which it is widened on each side before overlaps are measured.
 BUFFER = 0.3
@@ -21,15 +22,6 @@ BUFFER = 0.3
 OVERLAP_CONFIDENT, OVERLAP_UNCERTAIN = 0.15, 0.35
 #: Process noise (box heights per second squared) and measurement noise (box heights) of the motion filter.
 ACCELERATION, JITTER = 1.5, 0.04
-
-
-def overlap(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Intersection over union ``[N, M]`` of boxes ``[N, 4]`` and ``[M, 4]``."""
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    common = np.prod(np.clip(high - low, 0.0, None), axis=-1)
-    areas = [np.prod(boxes[:, 2:] - boxes[:, :2], axis=-1) for boxes in (first, second)]
-    return common / np.maximum(areas[0][:, None] + areas[1][None] - common, 1e-12)
 
 
 def widen(boxes: np.ndarray, share: float = BUFFER) -> np.ndarray:
@@ -64,20 +56,10 @@ class MotionFilter:
 
 
 @dataclass
-class Tracklet:
-    """One object while it is being followed."""
+class FilteredTracklet(Tracklet):
+    """A tracklet while it is followed, with its motion."""
 
-    id: int
-    label: str
-    filter: MotionFilter
-    times: list[float] = field(default_factory=list)
-    boxes: list[np.ndarray] = field(default_factory=list)
-    scores: list[float] = field(default_factory=list)
-
-    def add(self, time: float, box: np.ndarray, score: float) -> None:
-        self.times.append(time)
-        self.boxes.append(box)
-        self.scores.append(score)
+    filter: MotionFilter = field(kw_only=True)
 
 
 class Associator:
@@ -89,7 +71,7 @@ class Associator:
 
     def __init__(self, threshold: float = 0.35, memory: float = 1.0):
         self.threshold, self.memory = threshold, memory
-        self.active: list[Tracklet] = []
+        self.active: list[FilteredTracklet] = []
         self.tracklets: list[Tracklet] = []
         self._last: float | None = None
 
@@ -107,21 +89,22 @@ class Associator:
         fresh = [track for track in idle[0] if time - track.times[-1] <= max(2 * step, 0.25)]
         self._match(fresh, found, uncertain, OVERLAP_UNCERTAIN, time)
         for index in idle[1]:
-            track = Tracklet(len(self.tracklets) + 1, found.labels[index], MotionFilter(found.boxes[index]))
+            motion = MotionFilter(found.boxes[index])
+            track = FilteredTracklet(len(self.tracklets) + 1, found.labels[index], filter=motion)
             track.add(time, found.boxes[index], float(found.scores[index]))
             self.active.append(track)
             self.tracklets.append(track)
 
-    def _match(self, tracks: list[Tracklet], found: Detections, chosen: np.ndarray, least: float, time: float):
+    def _match(self, tracks: list[FilteredTracklet], found: Detections, chosen: np.ndarray, least: float, time: float):
         """Match boxes ``chosen`` to ``tracks`` by largest total overlap; returns the tracks and the boxes left over."""
         if not tracks or len(chosen) == 0:
             return tracks, list(chosen)
         expected = np.stack([track.filter.state[0] for track in tracks])
-        likeness = overlap(widen(expected), widen(found.boxes[chosen]))
+        overlaps = iou(widen(expected), widen(found.boxes[chosen]))
         labels = np.array([[track.label == found.labels[index] for index in chosen] for track in tracks])
-        likeness = np.where(labels, likeness, 0.0)
-        rows, columns = linear_sum_assignment(-likeness)
-        taken = [(row, column) for row, column in zip(rows, columns, strict=True) if likeness[row, column] >= least]
+        overlaps = np.where(labels, overlaps, 0.0)
+        rows, columns = linear_sum_assignment(-overlaps)
+        taken = [(row, column) for row, column in zip(rows, columns, strict=True) if overlaps[row, column] >= least]
         for row, column in taken:
             index = chosen[column]
             tracks[row].filter.update(found.boxes[index])

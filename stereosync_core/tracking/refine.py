@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
 
 from ..scene import Track, Tracks
-from .association import Tracklet
+
+
+@dataclass
+class Tracklet:
+    """One object as it was observed: seconds, boxes in 0..1 of the frame, and scores, in order."""
+
+    id: int
+    label: str = ""
+    times: list[float] = field(default_factory=list)
+    boxes: list[np.ndarray] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+
+    def add(self, time: float, box: np.ndarray, score: float) -> None:
+        self.times.append(time)
+        self.boxes.append(box)
+        self.scores.append(score)
 
 
 def refine(
-    tracklets: list[Tracklet],
+    tracklets: Sequence[Tracklet],
     duration: float,
     *,
     spacing: float,
@@ -24,7 +41,7 @@ def refine(
     """Clean tracks of a clip.
 
     :param duration: seconds of the clip.
-    :param spacing: seconds between two frames that were looked at; bridged gaps get boxes this far apart.
+    :param spacing: seconds between two analysed frames; bridged gaps get boxes this far apart.
     :param fill_gaps: gaps up to so many seconds are bridged by straight motion; longer ones stay off screen.
     :param smoothing: seconds; width (standard deviation) of the smoothing of boxes over time, 0 = none.
     :param min_seconds: tracks seen for less are dropped.

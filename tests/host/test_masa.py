@@ -40,7 +40,7 @@ def plot_of(graph, tracks):
 
 @pytest.mark.parametrize("dialect", ["BOUNDING_BOX", "BBOX", "SEGS", "masks"])
 def test_sound_follows_what_masa_tracks(host, graph, masa, small_clip, dialect):
-    """The thing of the test nodes goes from left to right."""
+    """The object of the test nodes goes from left to right."""
     clip = graph.add("StereoSyncLoadVideo", file=small_clip)
     made = graph.add("TestMakeBoxes")
     given = {"masks": made.MASK} if dialect == "masks" else {"boxes": getattr(made, dialect)}
@@ -72,7 +72,7 @@ def test_no_detections_give_no_tracks_and_a_word(host, graph, masa, small_clip):
     tracks = graph.add("StereoSyncMasaTracker", video=clip.video, model=masa, detector_size=320, **QUICK)
     log = host.log.stat().st_size
     assert run_tone(host, graph, clip, tracks, "masa_none").is_file()
-    assert "nothing of 'person' was found" in host.log.read_bytes()[log:].decode("utf-8", "replace")
+    assert "no 'person' was found" in host.log.read_bytes()[log:].decode("utf-8", "replace")
 
 
 def run_tone(host, graph, clip, tracks, prefix):
@@ -104,7 +104,7 @@ def one_box(graph):
     return graph.add("TestMakeBoxes", frames=1).BOUNDING_BOX
 
 
-def test_stop_is_heard_between_two_frames(host, object_info, weights):
+def test_a_stop_takes_effect_between_two_frames(host, object_info, weights):
     before = files_in(host.base / "output")
     graph = Graph(object_info)
     clip = graph.add("StereoSyncLoadVideo", file="stereosync_walking.mp4")

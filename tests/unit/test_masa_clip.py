@@ -1,4 +1,4 @@
-"""The network's public way on synthetic weights, and MASA over whole clips."""
+"""MASA's network on synthetic weights, MASA over whole clips, and what every tracker of the registry does."""
 
 import numpy as np
 import pytest
@@ -7,13 +7,16 @@ from torchvision.ops import deform_conv2d
 from torchvision.ops import roi_align as operator
 
 from stereosync_core.errors import StereoSyncError
-from stereosync_core.tracking.detector import Detections
+from stereosync_core.scene import Tracks
+from stereosync_core.tracking.detections import Detections
 from stereosync_core.tracking.masa import deformable
-from stereosync_core.tracking.masa.clip import batches, track_video
 from stereosync_core.tracking.masa.deformable import deformable_convolution
 from stereosync_core.tracking.masa.loader import build_masa
 from stereosync_core.tracking.masa.model import Masa, prepare
+from stereosync_core.tracking.masa.pipeline import track_with_masa
 from stereosync_core.tracking.masa.roi import roi_align_in_torch, roi_levels
+from stereosync_core.tracking.nanodet_detector import load_nanodet
+from stereosync_core.tracking.registry import TRACKERS, track_video
 from tests.clips import make_clip
 
 
@@ -44,6 +47,8 @@ def test_the_deformable_convolution_is_torchvisions(stride, chunk, monkeypatch):
     assert (ours - theirs).abs().max() < 1e-4
     monkeypatch.setattr(deformable, "_weighted_rows", lambda t, i, s: (t[i] * s[..., None]).sum(dim=1))
     assert (deformable_convolution(x, offset, mask, weight, stride) - theirs).abs().max() < 1e-4
+    monkeypatch.setattr(deformable, "EMBEDDING_BAG_ON_CPU", False)
+    assert torch.equal(deformable_convolution(x, offset, mask, weight, stride), theirs)
 
 
 def test_roi_align_without_torchvisions_operator():
@@ -92,13 +97,13 @@ def test_a_batch_gives_what_each_frame_gives_alone(model):
 
 
 class Walker:
-    """Finds a thing that goes from left to right, and sometimes one that stands."""
+    """Detects an object that goes from left to right, and sometimes others that stand."""
 
     def __init__(self, count=1):
-        self.count, self.asked = count, []
+        self.count, self.seen = count, []
 
-    def find(self, times, frames):
-        self.asked += list(zip(times, [frame.shape for frame in frames], strict=True))
+    def detect(self, times, frames):
+        self.seen += list(zip(times, [frame.shape for frame in frames], strict=True))
         found = []
         for time in times:
             boxes = [[0.1 + 0.5 * time, 0.3, 0.3 + 0.5 * time, 0.8]]
@@ -114,9 +119,9 @@ def clip(tmp_path_factory):
     return make_clip(tmp_path_factory.mktemp("clips") / "one_second.mp4")
 
 
-def test_a_clip_gives_tracks_in_the_frames_own_measure_at_the_rate_asked_for(model, clip):
+def test_a_clip_gives_tracks_in_frame_coordinates_at_the_given_rate(model, clip):
     walker, seen = Walker(), []
-    tracks = track_video(
+    tracks = track_with_masa(
         clip,
         model,
         walker,
@@ -126,30 +131,33 @@ def test_a_clip_gives_tracks_in_the_frames_own_measure_at_the_rate_asked_for(mod
         batch=2,
         progress=lambda done, total: seen.append(done / total),
     )
-    assert [round(time, 3) for time, _ in walker.asked] == [0.0, 0.2, 0.4, 0.6, 0.8]
+    assert [round(time, 3) for time, _ in walker.seen] == [0.0, 0.2, 0.4, 0.6, 0.8]
     (track,) = tracks
     assert (track.id, track.label) == (1, "dog")
     boxes, _ = track.at([0.3], tracks.max_gap)
-    assert boxes[0].tolist() == pytest.approx([0.25, 0.3, 0.45, 0.8], abs=1e-6), "between two looks, by time"
+    assert boxes[0].tolist() == pytest.approx([0.25, 0.3, 0.45, 0.8], abs=1e-6), "between two analysed frames, by time"
     assert seen == sorted(seen)
     assert seen[-1] == 1.0
 
 
 @pytest.mark.parametrize(("count", "expected"), [(0, 0), (1, 1), (200, 200)])
-def test_none_one_and_two_hundred_things(model, clip, count, expected):
-    tracks = track_video(clip, model, Walker(count), rate=2, long_side=128, max_tracks=0, drop_giants=False)
+def test_none_one_and_two_hundred_objects(model, clip, count, expected):
+    tracks = track_with_masa(clip, model, Walker(count), rate=2, long_side=128, max_tracks=0, drop_giants=False)
     assert len(tracks) <= expected if count > 1 else len(tracks) == expected
 
 
-def test_the_release_s_smoothing_and_the_driving_rules_run(model, clip):
+def test_the_smoothing_of_the_release_and_the_driving_preset_run(model, clip):
     from stereosync_core.tracking.masa.tracker import BddSettings
 
-    tracks = track_video(clip, model, Walker(), rate=10, long_side=128, settings=BddSettings(), smooth_boxes=True)
+    tracks = track_with_masa(clip, model, Walker(), rate=10, long_side=128, settings=BddSettings(), smooth_boxes=True)
     assert len(tracks) == 1
 
 
-def test_frames_are_held_a_few_at_a_time(clip):
-    assert [len(pictures) for _, pictures in batches(clip, 30, 8)] == [8, 8, 8, 6]
+def test_frames_are_held_a_few_at_a_time(model, clip):
+    walker, counts = Walker(0), []
+    walker.detect = lambda times, frames: counts.append(len(frames)) or Walker.detect(walker, times, frames)
+    track_with_masa(clip, model, walker, rate=30, long_side=128, batch=8)
+    assert counts == [8, 8, 8, 6]
 
 
 def test_a_stop_stops_and_senseless_numbers_are_named(model, clip):
@@ -161,9 +169,32 @@ def test_a_stop_stops_and_senseless_numbers_are_named(model, clip):
 
     walker = Walker()
     with pytest.raises(Stop):
-        track_video(clip, model, walker, long_side=128, progress=stop)
-    assert len(walker.asked) == 1
+        track_with_masa(clip, model, walker, long_side=128, progress=stop)
+    assert len(walker.seen) == 1
     with pytest.raises(StereoSyncError, match="Track rate"):
-        track_video(clip, model, Walker(), rate=0)
+        track_with_masa(clip, model, Walker(), rate=0)
     with pytest.raises(StereoSyncError, match="Embedding size"):
-        track_video(clip, model, Walker(), long_side=32)
+        track_with_masa(clip, model, Walker(), long_side=32)
+
+
+@pytest.mark.parametrize("name", list(TRACKERS))
+def test_every_tracker_takes_a_clip_and_gives_tracks(model, clip, name):
+    """What a newcomer's tracker is checked for by its line in the registry."""
+    track, network = TRACKERS[name].track, {"nanodet": load_nanodet, "masa": lambda: model}[name]()
+    seen = []
+    tracks = track(
+        clip, network, classes="person", threshold=0.2, rate=2, max_tracks=1, progress=lambda *done: seen.append(done)
+    )
+    assert isinstance(tracks, Tracks)
+    assert len(tracks) <= 1
+    assert seen == sorted(seen)
+    assert seen[-1][0] == seen[-1][1]
+    with pytest.raises(StereoSyncError, match="Track rate"):
+        track(clip, network, rate=0)
+
+
+def test_trackers_that_do_not_exist_or_lack_their_weights_are_named(clip):
+    with pytest.raises(StereoSyncError, match="'sort' does not exist; choose from nanodet, masa"):
+        track_video(clip, "sort")
+    with pytest.raises(StereoSyncError, match=r"needs a file with its weights; download masa_r50\.pth"):
+        track_video(clip, "masa")

@@ -8,15 +8,11 @@ import pytest
 import torch
 
 from stereosync_core.errors import StereoSyncError
-from stereosync_core.tracking.detector import Detections
-from stereosync_core.tracking.found import GivenBoxes, SmallFinder, one_box_a_thing
-from stereosync_core.tracking.transformers_detectors import (
-    TransformersFinder,
-    detector_kind,
-    load_detector,
-    phrases_of,
-    token_spans,
-)
+from stereosync_core.tracking.detections import Detections, split_names, suppress_overlaps
+from stereosync_core.tracking.given_boxes import GivenBoxes
+from stereosync_core.tracking.nanodet_detector import NanoDetDetector
+from stereosync_core.tracking.registry import DETECTORS, load_detector
+from stereosync_core.tracking.transformers_detectors import DetectorModel, TransformersDetector, token_spans
 
 transformers = pytest.importorskip("transformers")
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", "person", "red", "car", "dog"]
@@ -90,18 +86,18 @@ def by_classes(tmp_path_factory):
 
 
 def test_a_detector_by_text_scores_a_phrase_by_the_mean_over_its_words(by_text):
-    detector = load_detector(by_text)
-    finder = detector.finder("Red Car, person")
-    assert finder.phrases == ["red car", "person"]
+    model = load_detector(by_text)
+    detector = model.detector("Red Car, person")
+    assert detector.classes == ["red car", "person"]
     seen = {}
-    network = detector.network.forward
+    network = model.network.forward
 
     def spy(**inputs):
         seen["output"], seen["tokens"] = network(**inputs), inputs["input_ids"]
         return seen["output"]
 
-    detector.network.forward = spy
-    (found,) = finder.find([0.0], [PICTURE])
+    model.network.forward = spy
+    (found,) = detector.detect([0.0], [PICTURE])
     tokens = seen["tokens"][0].tolist()
     assert [WORDS[token] for token in tokens] == ["[CLS]", "red", "car", ".", "person", ".", "[SEP]"]
     chances = seen["output"].logits[0].sigmoid()
@@ -114,35 +110,35 @@ def test_a_detector_by_text_scores_a_phrase_by_the_mean_over_its_words(by_text):
 def test_frames_in_a_batch_give_what_each_gives_alone(by_text, by_classes):
     other = PICTURE[::-1].copy()
     for folder in (by_text, by_classes):
-        finder = load_detector(folder).finder("person, car")
-        together = finder.find([0.0, 0.1], [PICTURE, other])
+        detector = load_detector(folder).detector("person, car")
+        together = detector.detect([0.0, 0.1], [PICTURE, other])
         for picture, found in zip((PICTURE, other), together, strict=True):
-            (alone,) = finder.find([0.0], [picture])
+            (alone,) = detector.detect([0.0], [picture])
             np.testing.assert_allclose(found.scores, alone.scores, atol=1e-5)
 
 
 def test_a_detector_with_a_class_list_gives_the_wanted_classes(by_classes):
-    detector = load_detector(by_classes)
-    assert detector.names == ["person", "car", "dog"]
-    (found,) = detector.finder("Dog").find([0.0], [PICTURE])
+    model = load_detector(by_classes)
+    assert model.names == ["person", "car", "dog"]
+    (found,) = model.detector("Dog").detect([0.0], [PICTURE])
     assert set(found.labels) <= {"dog"}
-    (everything,) = detector.finder("all").find([0.0], [PICTURE])
+    (everything,) = model.detector("all").detect([0.0], [PICTURE])
     assert len(everything) >= len(found)
     with pytest.raises(StereoSyncError, match=r"does not know unicorn.*person, car, dog"):
-        detector.finder("unicorn")
+        model.detector("unicorn")
 
 
-def test_spans_of_phrases_and_empty_text():
+def test_spans_of_phrases_and_empty_text(by_text):
     tokenizer = SimpleNamespace(convert_tokens_to_ids=lambda word: 5, all_special_ids=[0, 2, 3], unk_token_id=1)
     assert token_spans([2, 7, 8, 5, 6, 5, 3, 0, 0], tokenizer) == [[1, 2], [4]]
-    assert phrases_of("person. Dog ., dog") == ["person", "dog"]
+    assert split_names("person. Dog ., dog") == ["person", "dog"]
     with pytest.raises(StereoSyncError, match="text is empty"):
-        phrases_of(" . ")
+        load_detector(by_text).detector(" . ")
 
 
 def test_folders_that_hold_no_detector_are_named(tmp_path, by_text):
     with pytest.raises(StereoSyncError, match="no model folder"):
-        detector_kind(tmp_path)
+        load_detector(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "detr"}))
     with pytest.raises(StereoSyncError, match="'detr' model; supported are"):
         load_detector(tmp_path)
@@ -151,22 +147,22 @@ def test_folders_that_hold_no_detector_are_named(tmp_path, by_text):
         load_detector(tmp_path)
 
 
-def test_one_box_a_thing_whatever_its_class():
+def test_overlaps_are_suppressed_across_classes():
     found = Detections(
         np.array([[0, 0, 0.5, 0.5], [0, 0, 0.5, 0.45], [0.6, 0, 1, 1]]), np.array([0.5, 0.9, 0.3]), ("a", "b", "c")
     )
-    assert one_box_a_thing(found).labels == ("b", "c")
+    assert suppress_overlaps(found).labels == ("b", "c")
 
 
 def test_the_bundled_detector_takes_frames_of_any_size():
-    (found,) = SmallFinder("all").find([0.0], [np.zeros((37, 111, 3), dtype=np.uint8)])
+    (found,) = NanoDetDetector("all").detect([0.0], [np.zeros((37, 111, 3), dtype=np.uint8)])
     assert found.boxes.shape[1] == 4
 
 
 def test_boxes_of_other_packs_are_those_on_screen():
     boxes = [[(10, 10, 20, 20)], [], [(50, 10, 20, 20), (0, 0, 10, 10)]]
     given = GivenBoxes.of_boxes(boxes, np.array([0.0, 0.5, 1.0]), 100, 50)
-    assert [len(found) for found in given.find([0.0, 0.49, 0.5, 1.7], [PICTURE] * 4)] == [1, 1, 0, 2]
+    assert [len(found) for found in given.detect([0.0, 0.49, 0.5, 1.7], [PICTURE] * 4)] == [1, 1, 0, 2]
     assert len(GivenBoxes.of_boxes(boxes[0], np.arange(5.0), 100, 50).entries) == 5
     with pytest.raises(StereoSyncError, match="3 frames of boxes but 2 times"):
         GivenBoxes.of_boxes(boxes, np.arange(2.0), 100, 50)
@@ -174,14 +170,15 @@ def test_boxes_of_other_packs_are_those_on_screen():
         GivenBoxes.of_boxes(boxes, np.arange(3.0), 20, 20)
 
 
-def test_every_connected_piece_of_a_mask_is_a_thing_and_specks_are_none():
+def test_every_connected_piece_of_a_mask_is_an_object_and_specks_are_none():
     masks = np.zeros((1, 50, 100))
     masks[0, 10:30, 10:20] = masks[0, 20:40, 60:90] = masks[0, 49, 99] = 1
-    (found,) = GivenBoxes.of_masks(masks, np.zeros(1)).find([0.0], [PICTURE])
+    (found,) = GivenBoxes.of_masks(masks, np.zeros(1)).detect([0.0], [PICTURE])
     assert found.boxes.tolist() == [[0.1, 0.2, 0.2, 0.6], [0.6, 0.4, 0.9, 0.8]]
     with pytest.raises(StereoSyncError, match="one for each frame"):
         GivenBoxes.of_masks(masks[0], np.zeros(1))
 
 
-def test_the_finder_type_is_what_a_detector_gives(by_classes):
-    assert isinstance(load_detector(by_classes).finder("all"), TransformersFinder)
+def test_a_detector_is_what_a_model_of_any_registered_kind_gives(by_classes):
+    assert isinstance(load_detector(by_classes).detector("all"), TransformersDetector)
+    assert all(issubclass(kind, DetectorModel) for kind in DETECTORS.values())

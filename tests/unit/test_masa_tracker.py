@@ -7,9 +7,9 @@ import pytest
 
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.scene import Track, Tracks
-from stereosync_core.tracking.masa.clip import adapted, observed
+from stereosync_core.tracking.masa.pipeline import adapted, tracklets_of
 from stereosync_core.tracking.masa.postprocess import remove_giants, runs, smooth
-from stereosync_core.tracking.masa.tracker import BddSettings, BddTracker, TaoSettings, TaoTracker, Tracked
+from stereosync_core.tracking.masa.tracker import BddSettings, BddTracker, TaoSettings, TaoTracker, TrackedBoxes
 from stereosync_core.tracking.select import parse_ids, select_tracks
 
 
@@ -28,14 +28,14 @@ def step(tracker, time, boxes, kinds, scores=None, labels=None):
     return tracker.update(time, array, scores or [0.9] * count, labels or ["person"] * count, looks(*kinds))
 
 
-def test_things_are_told_apart_by_their_looks_where_they_cross():
+def test_appearance_keeps_identities_where_objects_cross():
     tracker = TaoTracker()
     for n in range(20):
         found = step(tracker, n / 30, [box(100 + 10 * n), box(300 - 10 * n)], [0, 1], scores=[0.9, 0.8])
         assert found.ids.tolist() == [0, 1]
 
 
-def test_output_is_ordered_by_score_and_tells_where_each_box_came_from():
+def test_output_is_ordered_by_score_and_keeps_the_row_of_each_box():
     found = step(TaoTracker(), 0.0, [box(0), box(200), box(400)], [0, 1, 2], scores=[0.3, 0.05, 0.9])
     assert found.rows.tolist() == [2, 0], "the weakest begins no track"
     assert found.ids.tolist() == [0, 1]
@@ -55,9 +55,9 @@ def test_a_frame_without_boxes_forgets_nothing_and_memory_counts_in_seconds():
     assert len(step(tracker, 0.4, [], []).ids) == 0
     assert step(tracker, 10.0, [box(0)], [0]).ids.tolist() == [0], "nothing has been forgotten in between"
     step(tracker, 10.4, [box(900)], [1])
-    assert list(tracker.tracklets) == [0, 1]
+    assert list(tracker.memory) == [0, 1]
     step(tracker, 10.5, [box(900)], [1])
-    assert list(tracker.tracklets) == [1]
+    assert list(tracker.memory) == [1]
     assert step(tracker, 10.6, [box(0)], [0]).ids.tolist() == [2]
 
 
@@ -76,7 +76,7 @@ def test_the_gate_keeps_a_look_alike_far_away_from_taking_the_number():
     assert step(free, 1 / 30, [box(500)], [0]).ids.tolist() == [0]
 
 
-def test_the_gate_knows_the_frames_size_and_the_rate():
+def test_the_gate_scales_with_the_frames_size_and_the_rate():
     settings = adapted(TaoSettings(), 3840, 2160, 30)
     assert isinstance(settings, TaoSettings)
     assert settings.max_distance == pytest.approx(300)
@@ -103,12 +103,12 @@ def test_per_class_is_our_own_option():
         assert step(tracker, 1 / 30, [box(0)], [0], labels=["dog"]).ids.tolist() == expected
 
 
-def test_what_is_remembered_of_a_look_leans_to_the_newest():
+def test_the_running_mean_of_an_embedding_weighs_the_newest_most():
     tracker = TaoTracker(TaoSettings(momentum=0.75))
     step(tracker, 0.0, [box(0)], [0])
     mixed = looks(0) + 0.1 * looks(1)
     tracker.update(1 / 30, np.array([box(0)]), None, ["person"], mixed)
-    np.testing.assert_allclose(tracker.tracklets[0].embedding, 0.25 * looks(0)[0] + 0.75 * mixed[0])
+    np.testing.assert_allclose(tracker.memory[0].embedding, 0.25 * looks(0)[0] + 0.75 * mixed[0])
 
 
 def test_bdd_drops_repeats_by_the_score():
@@ -117,8 +117,8 @@ def test_bdd_drops_repeats_by_the_score():
     assert found.rows.tolist() == [0, 2], "overlaps of 0.82 and 0.67: above 0.7, and above 0.3 for the uncertain one"
 
 
-def test_bdd_remembers_what_is_no_thing_for_one_frame():
-    tracker = BddTracker(BddSettings(metric="softmax"))
+def test_bdd_keeps_boxes_without_identity_as_backdrop_for_one_frame():
+    tracker = BddTracker()
     step(tracker, 0.0, [box(0), box(300)], [0, 1], scores=[0.9, 0.4])
     assert tracker.backdrop is not None
     assert len(tracker.backdrop.labels) == 1
@@ -129,7 +129,7 @@ def test_bdd_remembers_what_is_no_thing_for_one_frame():
     assert tracker.backdrop is None
 
 
-def test_bdd_discards_an_uncertain_box_that_looks_like_a_thing():
+def test_bdd_discards_an_uncertain_box_that_looks_like_an_object():
     tracker = BddTracker()
     step(tracker, 0.0, [box(0), box(300)], [0, 1])
     found = step(tracker, 1 / 30, [box(500)], [0], scores=[0.2])
@@ -137,15 +137,10 @@ def test_bdd_discards_an_uncertain_box_that_looks_like_a_thing():
     assert tracker.backdrop is None, "neither a new thing nor backdrop"
 
 
-def test_bdd_has_no_gate_and_knows_three_metrics():
-    for metric in ("bisoftmax", "softmax", "cosine"):
-        tracker = BddTracker(BddSettings(metric=metric))
-        step(tracker, 0.0, [box(0), box(900)], [0, 1])
-        assert step(tracker, 1 / 30, [box(900), box(0)], [0, 1]).ids.tolist() == [0, 1]
-    tracker = BddTracker(BddSettings(metric="taxicab"))
-    step(tracker, 0.0, [box(0)], [0])
-    with pytest.raises(StereoSyncError, match="taxicab"):
-        step(tracker, 0.1, [box(0)], [0])
+def test_bdd_has_no_gate():
+    tracker = BddTracker()
+    step(tracker, 0.0, [box(0), box(900)], [0, 1])
+    assert step(tracker, 1 / 30, [box(900), box(0)], [0, 1]).ids.tolist() == [0, 1]
 
 
 def test_bdd_per_class():
@@ -158,7 +153,7 @@ def frame(*rows):
     """A finished frame out of (id, box, score)."""
     ids, boxes, scores = (list(part) for part in zip(*rows, strict=True)) if rows else ([], [], [])
     count = len(ids)
-    return Tracked(
+    return TrackedBoxes(
         np.arange(count),
         np.array(boxes, dtype=np.float32).reshape(-1, 4),
         np.array(scores),
@@ -191,7 +186,7 @@ def test_runs_end_at_gaps_and_short_ones_keep_their_boxes():
 
 def test_the_class_of_a_track_is_the_one_it_had_most_often():
     frames = [replace(frame((3, box(0), 0.9)), labels=np.array([name])) for name in ("cat", "dog", "dog")]
-    (found,) = observed([0.0, 0.1, 0.2], frames, np.array([100, 200, 100, 200]))
+    (found,) = tracklets_of([0.0, 0.1, 0.2], frames, np.array([100, 200, 100, 200]))
     assert (found.id, found.label) == (4, "dog")
     assert found.boxes[0].tolist() == pytest.approx([0.0, 0.5, 0.4, 0.9])
 

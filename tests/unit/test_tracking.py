@@ -7,11 +7,13 @@ import pytest
 
 from stereosync_core.assets import WALKING_CLIP, asset_path
 from stereosync_core.errors import StereoSyncError
-from stereosync_core.tracking.adapt import tracks_from_boxes, tracks_from_masks
-from stereosync_core.tracking.association import Associator, MotionFilter, overlap
-from stereosync_core.tracking.detector import Detections, input_size, parse_classes
+from stereosync_core.tracking.association import Associator, MotionFilter
+from stereosync_core.tracking.boxes import tracks_from_boxes, tracks_from_masks
+from stereosync_core.tracking.detections import Detections, iou, parse_classes
+from stereosync_core.tracking.nanodet import CLASSES
+from stereosync_core.tracking.nanodet_detector import input_size
+from stereosync_core.tracking.nanodet_tracker import track_with_nanodet
 from stereosync_core.tracking.refine import bridge, refine, smooth
-from stereosync_core.tracking.small import track_video
 
 
 def box(x, y=0.5, width=0.1, height=0.4):
@@ -35,9 +37,9 @@ def follow(frames, rate=10, **options):
 
 
 def test_overlap_of_known_boxes():
-    assert overlap(np.array([[0, 0, 2, 2.0]]), np.array([[1, 0, 3, 2.0], [5, 5, 6, 6]])).tolist() == [
-        [pytest.approx(1 / 3), 0.0]
-    ]
+    assert iou(np.array([[0, 0, 2, 2.0]]), np.array([[1, 0, 3, 2.0], [5, 5, 6, 6]])).tolist() == [[pytest.approx(1 / 3), 0.0]]
+    point = np.array([[1.0, 1, 1, 1]])
+    assert iou(point, point).tolist() == [[0.0]], "boxes without area"
 
 
 def test_two_people_who_pass_each_other_keep_their_identities():
@@ -65,7 +67,7 @@ def test_a_track_survives_a_gap_within_its_memory_and_ends_after_it():
     assert len(follow([*seen, *[nothing] * 15, *seen])) == 2
 
 
-def test_things_of_another_class_are_never_taken_for_the_same():
+def test_objects_of_another_class_are_never_matched():
     frames = [found(box(0.5), labels=["person"])] * 5 + [found(box(0.5), labels=["dog"])] * 5
     assert {track.label for track in follow(frames)} == {"person", "dog"}
 
@@ -102,13 +104,13 @@ def test_short_tracks_are_dropped_and_the_most_prominent_kept():
 
 
 def test_unknown_classes_are_named():
-    assert parse_classes("Person, dog") == ["person", "dog"]
-    assert len(parse_classes("all")) == 80
+    assert parse_classes("Person, dog. person", CLASSES) == ["person", "dog"]
+    assert len(parse_classes("all", CLASSES)) == 80
     with pytest.raises(StereoSyncError, match="unicorn"):
-        parse_classes("person, unicorn")
+        parse_classes("person, unicorn", CLASSES)
 
 
-def test_the_detector_sees_the_clips_own_aspect():
+def test_the_detectors_input_keeps_the_clips_aspect():
     assert input_size(1768, 994, 416) == (416, 256)
     assert input_size(1080, 1920, 416) == (256, 416)
 
@@ -170,7 +172,7 @@ WALKER = [(2.0, 0.59), (3.0, 0.27), (3.8, 0.02), (5.07, -0.44), (6.33, -0.84)]
 
 
 def test_the_walker_of_the_sample_clip_is_found_followed_and_the_most_prominent():
-    (track,) = track_video(asset_path(WALKING_CLIP), max_tracks=1).tracks
+    (track,) = track_with_nanodet(asset_path(WALKING_CLIP), max_tracks=1).tracks
     assert track.start < 1.6
     assert track.end > 6.3
     for time, azimuth in WALKER:
@@ -187,10 +189,10 @@ def test_a_stopped_run_stops():
         raise Stop
 
     with pytest.raises(Stop):
-        track_video(asset_path(WALKING_CLIP), progress=progress)
+        track_with_nanodet(asset_path(WALKING_CLIP), progress=progress)
 
 
 @pytest.mark.parametrize("options", [{"threshold": 1.5}, {"rate": 0.0}, {"classes": "unicorn"}])
 def test_numbers_out_of_range_are_named(options):
     with pytest.raises(StereoSyncError):
-        track_video(asset_path(WALKING_CLIP), **options)
+        track_with_nanodet(asset_path(WALKING_CLIP), **options)

@@ -74,7 +74,7 @@ MID, LOW, HIGH = Branch(0, 54), Branch(18, 63), Branch(36, 72)
 
 
 class FusionBlock(nn.Module):
-    """Five levels -> five levels, each the mean of itself and its neighbours, all sampled where the level itself says."""
+    """Five levels -> five levels, each the mean of itself and its neighbours, all sampled at offsets from the level itself."""
 
     def __init__(self):
         super().__init__()

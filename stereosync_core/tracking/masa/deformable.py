@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torchvision.ops import deform_conv2d
 
 TAPS = 9
+#: Whether the embedding bag is used on a CPU; without it torchvision's operator (``python -m research bench tracking``).
+EMBEDDING_BAG_ON_CPU = True
 #: Output pixels whose samples (9 x 256 floats each, 28 MB) are held at a time. Blocks above 32 MB would be fetched from the
 #: system anew, page by page, at each turn.
 CHUNK = 3072
@@ -31,10 +33,8 @@ def deformable_convolution(
     :param weight: kernel ``[D, C, 3, 3]``.
     :param stride: of the output on the map.
     """
-    if x.device.type == "cuda":
-        # There torchvision's operator samples in a kernel of its own, and is the quickest there is.
-        # A torchvision built for the processor alone has no such kernel, and says so by this error.
-        with suppress(NotImplementedError):
+    if x.device.type != "cpu" or not EMBEDDING_BAG_ON_CPU:
+        with suppress(NotImplementedError):  # the device has no such operator
             x_, offset_, weight_ = x.contiguous(), offset.contiguous(), weight.contiguous()
             return deform_conv2d(x_, offset_, weight_, stride=stride, padding=1, mask=mask.contiguous())
     batch, channels, height, width = x.shape

@@ -1,4 +1,4 @@
-"""The track head: from RoI features to the embedding that a thing is recognised by."""
+"""The track head: from RoI features to an appearance embedding."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Reads MASA's weights: safetensors, or once the released pickle, which is then kept as safetensors beside it.
 
 The release is a raw training checkpoint: next to the weights it holds the optimizer's state and logs, in classes of packages
-that nobody needs here. :mod:`restricted` reads it without running anything of it, and without reading what is not needed.
+that are not needed here. :mod:`checkpoint` reads it without running anything of it, and without reading what is not needed.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ...errors import StereoSyncError
 from ...media.output import replacing
+from .checkpoint import read_checkpoint
 from .model import Masa
-from .restricted import Stored, read_pickle
 
 logger = logging.getLogger("StereoSync")
 #: The parts of the checkpoint that tracking needs, 48 of its 64 million parameters; the rest proposes boxes of its own.
@@ -41,8 +41,9 @@ def load_masa(path: str | Path) -> Masa:
         converted = path.with_suffix(".safetensors")
         if not converted.is_file() or converted.stat().st_mtime < path.stat().st_mtime:
             weights = select(read_release(path), path.name)
+            model = build_masa(weights, path.name)
             _keep(weights, converted)
-            return build_masa(weights, path.name)
+            return model
         path = converted
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -55,8 +56,8 @@ def load_masa(path: str | Path) -> Masa:
 
 
 def read_release(path: Path) -> Mapping:
-    """The weights of a pickled checkpoint by name; their values are read when they are asked for."""
-    checkpoint = read_pickle(path)
+    """The weights of a pickled checkpoint by name."""
+    checkpoint = read_checkpoint(path)
     if isinstance(checkpoint, Mapping) and isinstance(checkpoint.get("state_dict"), Mapping):
         checkpoint = checkpoint["state_dict"]
     if not isinstance(checkpoint, Mapping):
@@ -70,8 +71,7 @@ def select(weights: Mapping, name: str) -> dict[str, torch.Tensor]:
     for key, value in weights.items():
         key = str(key).removeprefix("module.")
         if key.startswith(PARTS):
-            value = value.read() if isinstance(value, Stored) else value
-            if not isinstance(value, torch.Tensor):
+            if not isinstance(value, torch.Tensor) or value.layout != torch.strided or value.device.type == "meta":
                 raise StereoSyncError(f"MASA weights: {key} in {name} is no tensor; fetch {RELEASE} again.")
             chosen[key] = value
     return chosen
@@ -96,14 +96,10 @@ def build_masa(weights: Mapping, name: str = "the file") -> Masa:
             f"MASA weights: {name} does not hold the ResNet-50 variant ({len(missing)} weights are missing, {len(wrong)} do "
             f"not fit; {example}). Choose {RELEASE}; its other variants bring detectors of their own and cannot be used here."
         )
-    counters = {key: torch.zeros((), dtype=torch.int64) for key in expected if key not in weights}
-    model.load_state_dict({key: _plain(value) for key, value in weights.items()} | counters, assign=True)
+    # Copied, so that nothing stays mapped to a file that may be deleted.
+    model.to_empty(device="cpu").load_state_dict(weights, strict=False)
     fold_batch_norms(model.eval().requires_grad_(False))
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-
-def _plain(value: torch.Tensor) -> torch.Tensor:
-    return value.float() if value.is_floating_point() else value
 
 
 def fold_batch_norms(model: nn.Module) -> None:
@@ -124,6 +120,10 @@ def _keep(weights: dict[str, torch.Tensor], path: Path) -> None:
 
     try:
         with replacing(path) as temporary:
-            save_file({key: value.contiguous() for key, value in weights.items()}, temporary, {"format": "pt"})
+            save_file(
+                {key: value.clone(memory_format=torch.contiguous_format) for key, value in weights.items()},
+                temporary,
+                {"format": "pt"},
+            )
     except (StereoSyncError, SafetensorError) as error:
         logger.warning("MASA weights: %s was not kept, so the release is read again next time. %s", path.name, error)

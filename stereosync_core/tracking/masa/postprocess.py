@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
-from .tracker import Tracked
+from .tracker import TrackedBoxes
 
-#: A box of at least so many square pixels may be one around several things.
+#: A box of at least so many square pixels may be one around several objects.
 GIANT_AREA = 10_000
 #: Share of a box's own area that has to lie inside a giant one to count.
 COVERED = 0.75
@@ -22,17 +22,17 @@ WEAK_COUNT, ANY_COUNT, WHOLE_SHARE = 4, 6, 2 / 3
 WINDOW = 5
 
 
-def remove_giants(frames: list[Tracked], width: int, height: int) -> list[Tracked]:
-    """The tracks of a clip without those that in any frame are a box around several things, or nearly the whole frame.
+def remove_giants(frames: list[TrackedBoxes], width: int, height: int) -> list[TrackedBoxes]:
+    """The tracks of a clip without those that in any frame are a box around several objects, or nearly the whole frame.
 
     :param frames: every frame of the clip.
     :param width, height: pixels of a frame.
     """
     giants = {int(id_) for frame in frames for id_ in _giants(frame, width * height)}
-    return [_rows(frame, ~np.isin(frame.ids, list(giants))) for frame in frames]
+    return [frame[~np.isin(frame.ids, list(giants))] for frame in frames]
 
 
-def _giants(frame: Tracked, whole: float) -> Iterator[int]:
+def _giants(frame: TrackedBoxes, whole: float) -> Iterator[int]:
     boxes = frame.boxes.astype(np.float64)
     areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
     for row in np.flatnonzero(areas >= GIANT_AREA):
@@ -47,7 +47,7 @@ def _giants(frame: Tracked, whole: float) -> Iterator[int]:
             yield int(frame.ids[row])
 
 
-def smooth(frames: list[Tracked]) -> list[Tracked]:
+def smooth(frames: list[TrackedBoxes]) -> list[TrackedBoxes]:
     """Coordinates as the mean of five frames within runs of at least five without a gap; scores as the mean of their run."""
     boxes = [frame.boxes.astype(np.float64) for frame in frames]
     scores = [frame.scores.astype(np.float64) for frame in frames]
@@ -61,8 +61,8 @@ def smooth(frames: list[Tracked]) -> list[Tracked]:
     return [replace(frame, boxes=b, scores=s) for frame, b, s in zip(frames, boxes, scores, strict=True)]
 
 
-def runs(frames: list[Tracked]) -> list[list[tuple[int, int]]]:
-    """Each thing's runs of consecutive frames, as (frame, row) pairs."""
+def runs(frames: list[TrackedBoxes]) -> list[list[tuple[int, int]]]:
+    """Each object's runs of consecutive frames, as (frame, row) pairs."""
     found: dict[int, list[list[tuple[int, int]]]] = {}
     for number, frame in enumerate(frames):
         for row, id_ in enumerate(frame.ids):
@@ -71,7 +71,3 @@ def runs(frames: list[Tracked]) -> list[list[tuple[int, int]]]:
                 parts.append([])
             parts[-1].append((number, row))
     return [run for parts in found.values() for run in parts]
-
-
-def _rows(frame: Tracked, keep: np.ndarray) -> Tracked:
-    return Tracked(frame.rows[keep], frame.boxes[keep], frame.scores[keep], frame.labels[keep], frame.ids[keep])

@@ -40,10 +40,9 @@ def roi_features(levels: Sequence[torch.Tensor | None], rois: torch.Tensor) -> t
 
 def roi_align(level: torch.Tensor, rois: torch.Tensor, scale: float) -> torch.Tensor:
     """RoIAlign 7 x 7: average, aligned, as many samples to a bin as it has pixels; torchvision's operator where it runs."""
-    # that a device has no such operator is only told by trying
     try:
         return operator(level, rois.to(level.dtype), SIZE, scale, sampling_ratio=0, aligned=True)
-    except NotImplementedError:
+    except NotImplementedError:  # the device has no such operator
         return roi_align_in_torch(level, rois, scale)
 
 

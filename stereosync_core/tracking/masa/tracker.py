@@ -1,7 +1,7 @@
 """MASA's two trackers: from boxes with embeddings, frame by frame, to identities.
 
-The rules of the release in both its forms; frames are told by their time in seconds, and what the release counts in frames is
-turned into seconds with its own frame rate. Boxes are in the frame's own pixels throughout.
+The rules of the release in both its forms; time is in seconds, and what the release counts in frames is turned into seconds
+with its own frame rate. Boxes are in the frame's own pixels throughout.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from scipy.special import softmax
 
 from ...errors import StereoSyncError
-from ..association import overlap
+from ..detections import iou
 
 #: Seconds by which a sum of times may be off.
 TINY = 1e-6
 #: Long side in pixels of the frames for which the release's distance gate of 100 pixels is meant.
 GATE_SIDE = 1280
-#: Factor by which the gate widens in a second without a sight of the thing: exp(6), as released.
+#: Factor by which the gate widens in a second without a sight of the object: exp(6), as released.
 WIDENING = 6.0
 
 
@@ -30,15 +31,15 @@ class TaoSettings:
 
     :param init_score: score from which a box may begin a track.
     :param obj_score: score from which a box may carry one on.
-    :param match_score: similarity from which a box is the same thing.
-    :param memory: seconds after which a thing that is not seen is forgotten.
-    :param momentum: weight of the newest embedding in the remembered one.
+    :param match_score: similarity from which a box is the same object.
+    :param memory: seconds after which an object that is not seen is forgotten.
+    :param momentum: weight of the newest embedding in an object's running mean.
     :param distractor_score: a box below this is dropped where it overlaps a stronger one ...
     :param distractor_overlap: ... by more than this intersection over union.
-    :param max_distance: pixels that a thing's centre may have moved before the similarity is cut; None = no limit.
+    :param max_distance: pixels that an object's centre may have moved before the similarity is cut; None = no limit.
     :param decay: pixels beyond that limit over which the similarity falls to 1/e.
-    :param furthest: pixels that the limit does not exceed however long a thing was away; None = as released, no bound.
-    :param per_class: a box is never taken for a thing of another class. Not in the release.
+    :param furthest: pixels that the limit does not exceed however long an object was away; None = as released, no bound.
+    :param per_class: boxes are matched to objects of their own class alone. Not in the release.
     """
 
     init_score: float = 0.1
@@ -64,13 +65,12 @@ class TaoSettings:
 
 @dataclass(frozen=True)
 class BddSettings:
-    """The form for driving scenes: no distance gate, and boxes that are no thing are remembered as backdrop for a frame.
+    """The form for driving scenes: no distance gate, and boxes without an identity are kept as backdrop for a frame.
 
     :param init_score, obj_score, match_score, memory, momentum, per_class: as in :class:`TaoSettings`.
-    :param discard_score: an uncertain box this similar to a thing is neither a new thing nor backdrop.
+    :param discard_score: an uncertain box this similar to an object is neither a new object nor backdrop.
     :param backdrop_overlap: overlap from which an uncertain box repeats a stronger one.
     :param class_overlap: the same for a certain box.
-    :param metric: ``bisoftmax``, ``softmax`` or ``cosine``.
     """
 
     init_score: float = 0.5
@@ -81,12 +81,11 @@ class BddSettings:
     discard_score: float = 0.5
     backdrop_overlap: float = 0.3
     class_overlap: float = 0.7
-    metric: str = "bisoftmax"
     per_class: bool = False
 
 
 @dataclass(frozen=True)
-class Tracked:
+class TrackedBoxes:
     """The boxes of one frame that have an identity, strongest first.
 
     :param rows: their places in what was given ``[N]``, for masks and the like.
@@ -102,10 +101,13 @@ class Tracked:
     labels: np.ndarray
     ids: np.ndarray
 
+    def __getitem__(self, keep: np.ndarray) -> TrackedBoxes:
+        return TrackedBoxes(*(values[keep] for values in vars(self).values()))
+
 
 @dataclass
-class Tracklet:
-    """What is remembered of a thing."""
+class TrackMemory:
+    """An object's last box, the running mean of its embedding, and when it was last seen."""
 
     box: np.ndarray
     embedding: np.ndarray
@@ -116,7 +118,7 @@ class Tracklet:
 
 @dataclass
 class Backdrop:
-    """Boxes of the last frame that are no thing."""
+    """Boxes of the last frame without an identity."""
 
     embeddings: np.ndarray
     labels: np.ndarray
@@ -127,13 +129,13 @@ class _Tracker(ABC):
     """What both forms share. ``match`` is the last frame's similarity (boxes by memory), None where nothing was compared."""
 
     settings: Any
-    tracklets: dict[int, Tracklet] = field(default_factory=dict)
+    memory: dict[int, TrackMemory] = field(default_factory=dict)
     match: np.ndarray | None = None
     _count: int = 0
 
     def update(
         self, time: float, boxes: np.ndarray, scores: np.ndarray | None, labels: Sequence[Any], embeddings: np.ndarray
-    ) -> Tracked:
+    ) -> TrackedBoxes:
         """Identities for the boxes of the frame at ``time`` seconds; times rise from call to call.
 
         :param boxes: ``[N, 4]`` as x0, y0, x1, y1 in pixels of the frame.
@@ -153,7 +155,7 @@ class _Tracker(ABC):
         order = np.argsort(-scores, kind="stable")
         if len(order) == 0:
             # As released: a frame without boxes is passed over, and nothing is forgotten in it.
-            return Tracked(order, boxes, scores, kinds, np.zeros(0, dtype=np.int64))
+            return TrackedBoxes(order, boxes, scores, kinds, np.zeros(0, dtype=np.int64))
         order = order[self._keep(boxes[order], scores[order])]
         boxes, scores, kinds, embeddings = boxes[order], scores[order], kinds[order], embeddings[order]
         ids = self._assign(time, boxes, scores, kinds, embeddings)
@@ -161,21 +163,20 @@ class _Tracker(ABC):
         ids[fresh] = self._count + np.arange(fresh.sum())
         self._count += int(fresh.sum())
         self._remember(time, boxes, scores, kinds, embeddings, ids)
-        named = ids > -1
-        return Tracked(order[named], boxes[named], scores[named], kinds[named], ids[named])
+        return TrackedBoxes(order, boxes, scores, kinds, ids)[ids > -1]
 
     def _remember(self, time, boxes, scores, labels, embeddings, ids) -> None:
         new = self.settings.momentum
         for row in np.flatnonzero(ids > -1):
-            known = self.tracklets.get(int(ids[row]))
+            known = self.memory.get(int(ids[row]))
             embedding = embeddings[row] if known is None else (1 - new) * known.embedding + new * embeddings[row]
-            self.tracklets[int(ids[row])] = Tracklet(boxes[row], embedding, labels[row], float(scores[row]), time)
-        memory = self.settings.memory
-        self.tracklets = {id_: track for id_, track in self.tracklets.items() if time - track.last < memory - TINY}
+            self.memory[int(ids[row])] = TrackMemory(boxes[row], embedding, labels[row], float(scores[row]), time)
+        longest = self.settings.memory - TINY
+        self.memory = {id_: track for id_, track in self.memory.items() if time - track.last < longest}
 
     @abstractmethod
     def _keep(self, boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
-        """Which boxes ``[N]`` of a frame, strongest first, are looked at."""
+        """Which boxes ``[N]`` of a frame, strongest first, are associated."""
 
     @abstractmethod
     def _assign(self, time, boxes, scores, labels, embeddings) -> np.ndarray:
@@ -196,9 +197,9 @@ class TaoTracker(_Tracker):
 
     def _assign(self, time, boxes, scores, labels, embeddings):
         ids = np.full(len(boxes), -1, dtype=np.int64)
-        if not self.tracklets:
+        if not self.memory:
             return ids
-        numbers, known = np.array(list(self.tracklets)), list(self.tracklets.values())
+        numbers, known = np.array(list(self.memory)), list(self.memory.values())
         memory = np.stack([track.embedding for track in known])
         match = (bisoftmax(embeddings @ memory.T) + cosine(embeddings, memory)) / 2
         if self.settings.max_distance is not None:
@@ -213,7 +214,7 @@ class TaoTracker(_Tracker):
                 match[np.arange(len(match)) != row, best] = 0
         return ids
 
-    def _gate(self, time: float, boxes: np.ndarray, known: list[Tracklet]) -> np.ndarray:
+    def _gate(self, time: float, boxes: np.ndarray, known: list[TrackMemory]) -> np.ndarray:
         """Factor of the similarity ``[N, T]``: 1 within reach, falling beyond."""
         assert self.settings.max_distance is not None
         here, there = centres(boxes), centres(np.stack([track.box for track in known]))
@@ -242,16 +243,16 @@ class BddTracker(_Tracker):
 
     def _assign(self, time, boxes, scores, labels, embeddings):
         ids = np.full(len(boxes), -1, dtype=np.int64)
-        if not self.tracklets:
+        if not self.memory:
             return ids
-        numbers = np.array(list(self.tracklets))
-        memory = np.stack([track.embedding for track in self.tracklets.values()])
-        kinds = np.array([track.label for track in self.tracklets.values()])
+        numbers = np.array(list(self.memory))
+        memory = np.stack([track.embedding for track in self.memory.values()])
+        kinds = np.array([track.label for track in self.memory.values()])
         if self.backdrop is not None:
             numbers = np.concatenate([numbers, np.full(len(self.backdrop.labels), -1)])
             memory = np.concatenate([memory, self.backdrop.embeddings])
             kinds = np.concatenate([kinds, self.backdrop.labels])
-        match = similarity(embeddings, memory, self.settings.metric)
+        match = bisoftmax(embeddings @ memory.T)
         if self.settings.per_class:
             match = match * (labels[:, None] == kinds[None])
         self.match = match.copy()
@@ -274,18 +275,12 @@ class BddTracker(_Tracker):
 
 def covered(boxes: np.ndarray) -> np.ndarray:
     """Greatest overlap ``[N]`` of each box with any box before it."""
-    return np.tril(overlap(boxes, boxes), -1).max(axis=1)
+    return np.tril(iou(boxes, boxes), -1).max(axis=1)
 
 
 def centres(boxes: np.ndarray) -> np.ndarray:
     """Middles ``[N, 2]`` of boxes ``[N, 4]``."""
     return (boxes[:, :2] + boxes[:, 2:]) / 2
-
-
-def softmax(x: np.ndarray, axis: int) -> np.ndarray:
-    """Softmax of a matrix along one axis."""
-    x = np.exp(x - x.max(axis=axis, keepdims=True))
-    return x / x.sum(axis=axis, keepdims=True)
 
 
 def bisoftmax(products: np.ndarray) -> np.ndarray:
@@ -300,14 +295,3 @@ def cosine(embeddings: np.ndarray, memory: np.ndarray) -> np.ndarray:
     """Cosine ``[N, T]`` of the angles between embeddings."""
     first, second = (x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12) for x in (embeddings, memory))
     return first @ second.T
-
-
-def similarity(embeddings: np.ndarray, memory: np.ndarray, metric: str) -> np.ndarray:
-    """Similarity ``[N, T]`` by the metric's name; raises StereoSyncError on a name it does not know."""
-    if metric == "bisoftmax":
-        return bisoftmax(embeddings @ memory.T)
-    if metric == "softmax":
-        return softmax(embeddings @ memory.T, 1)
-    if metric == "cosine":
-        return cosine(embeddings, memory)
-    raise StereoSyncError(f"Similarity: '{metric}' is not known; choose bisoftmax, softmax or cosine.")

@@ -15,8 +15,8 @@ import numpy as np
 from ..errors import StereoSyncError
 from ..scene import Track, Tracks
 from .association import Associator
-from .detector import Detections
-from .refine import refine
+from .detections import Detections
+from .refine import Tracklet, refine
 
 EXPECTED = (
     "Boxes: expected a list of boxes for each frame, as native bounding boxes ({x, y, width, height} in pixels), KJNodes "
@@ -82,6 +82,24 @@ def _box(box: Any) -> tuple[np.ndarray, float, str]:
         raise StereoSyncError(f"{EXPECTED}; a box is {box!r}.") from error
 
 
+def detections_of(boxes: Any, width: int, height: int) -> list[Detections]:
+    """Boxes of any dialect, in pixels of frames of ``width`` and ``height``, as detections of every frame.
+
+    :raises StereoSyncError: no boxes, or boxes of a picture of another size.
+    """
+    sides, result = np.array([width, height, width, height], dtype=np.float64), []
+    for entry in frames_of_boxes(boxes):
+        array = np.array([box for box, _, _ in entry], dtype=np.float64).reshape(-1, 4) / sides
+        if array.size and (not np.isfinite(array).all() or array.max() > 1.5 or array.min() < -0.5):
+            raise StereoSyncError(
+                f"Boxes: a box reaches to {np.nanmax(np.abs(array)):.3g} times the frame's size ({width} x {height} pixels); "
+                "the boxes belong to pictures of another size. Give the size they were found at."
+            )
+        scores = np.array([score for _, score, _ in entry], dtype=np.float64)
+        result.append(Detections(np.clip(array, 0.0, 1.0), scores, tuple(label for _, _, label in entry)))
+    return result
+
+
 def tracks_from_boxes(
     boxes: Any, times: np.ndarray, width: int, height: int, duration: float, *, link: bool = True, **clean: Any
 ) -> Tracks:
@@ -93,28 +111,18 @@ def tracks_from_boxes(
     :param link: follow objects from frame to frame; otherwise the n-th box of every frame is object n.
     :param clean: options of :func:`refine`.
     """
-    entries = frames_of_boxes(boxes)
-    if len(entries) == 1 and len(times) > 1:
-        entries = entries * len(times)
-    if len(entries) != len(times):
+    found = detections_of(boxes, width, height)
+    if len(found) == 1 and len(times) > 1:
+        found = found * len(times)
+    if len(found) != len(times):
         raise StereoSyncError(
-            f"Boxes: {len(entries)} frames of boxes but the clip has {len(times)} frames; run the detector on the same clip, "
+            f"Boxes: {len(found)} frames of boxes but the clip has {len(times)} frames; run the detector on the same clip, "
             "or set the rate that the boxes were made at."
         )
-    scale = np.array([width, height, width, height], dtype=np.float64)
     spacing = float(np.median(np.diff(times))) if len(times) > 1 else duration
-    found = []
-    for entry in entries:
-        array = np.array([box for box, _, _ in entry]).reshape(-1, 4) / scale
-        if array.size and (not np.isfinite(array).all() or array.max() > 1.5 or array.min() < -0.5):
-            raise StereoSyncError(
-                f"Boxes: a box reaches to {np.nanmax(np.abs(array)):.3g} times the frame's size ({width} x {height} pixels); "
-                "the boxes belong to pictures of another size. Give the size they were found at."
-            )
-        scores = np.array([score for _, score, _ in entry], dtype=np.float64)
-        found.append(Detections(np.clip(array, 0.0, 1.0), scores, tuple(label for _, _, label in entry)))
     if not link:
-        return _by_position(found, times, duration, spacing, clean.get("max_tracks", 0), width / height)
+        tracks = Tracks(_by_position(found, times), duration, max_gap=max(0.5, 2.5 * spacing), aspect=width / height)
+        return tracks.most_prominent(clean["max_tracks"]) if clean.get("max_tracks", 0) > 0 else tracks
     # Other packs have thresholded already: every box may begin a track.
     associator = Associator(threshold=0.0)
     for time, detections in zip(times, found, strict=True):
@@ -122,17 +130,14 @@ def tracks_from_boxes(
     return refine(associator.tracklets, duration, spacing=spacing, aspect=width / height, **clean)
 
 
-def _by_position(
-    found: list[Detections], times: np.ndarray, duration: float, spacing: float, max_tracks: int, aspect: float
-) -> Tracks:
+def _by_position(found: list[Detections], times: np.ndarray) -> tuple[Track, ...]:
     tracks = []
     for place in range(max((len(detections) for detections in found), default=0)):
         rows = [(t, d.boxes[place], d.scores[place]) for t, d in zip(times, found, strict=True) if len(d) > place]
         label = next(d.labels[place] for d in found if len(d) > place)
         seconds, boxes, scores = zip(*rows, strict=True)
         tracks.append(Track(place + 1, label, np.array(seconds), np.stack(boxes), np.array(scores)))
-    result = Tracks(tuple(tracks), duration, max_gap=max(0.5, 2.5 * spacing), aspect=aspect)
-    return result.most_prominent(max_tracks) if max_tracks > 0 else result
+    return tuple(tracks)
 
 
 def tracks_from_masks(masks: np.ndarray, times: np.ndarray, duration: float, *, threshold: float = 0.5, **clean: Any) -> Tracks:
@@ -151,21 +156,14 @@ def tracks_from_masks(masks: np.ndarray, times: np.ndarray, duration: float, *, 
             "that the masks were made at."
         )
     _, height, width = masks.shape
-    rows = []
+    tracklet = Tracklet(1, "object")
     for time, mask in zip(times, masks, strict=True):
         covered = mask > threshold
         if covered.any():
             y, x = np.flatnonzero(covered.any(axis=1)), np.flatnonzero(covered.any(axis=0))
-            rows.append((float(time), [x[0] / width, y[0] / height, (x[-1] + 1) / width, (y[-1] + 1) / height]))
-    if not rows:
+            box = np.array([x[0] / width, y[0] / height, (x[-1] + 1) / width, (y[-1] + 1) / height])
+            tracklet.add(float(time), box, 1.0)
+    if not tracklet.times:
         return Tracks((), duration)
-    tracklet = _Observed(1, "object", [time for time, _ in rows], [np.array(box) for _, box in rows], [1.0] * len(rows))
     spacing = float(np.median(np.diff(times))) if len(times) > 1 else duration
-    return refine([tracklet], duration, spacing=spacing, min_seconds=0.0, aspect=width / height, **clean)  # type: ignore[list-item]
-
-
-class _Observed:
-    """The part of a tracklet that :func:`refine` reads."""
-
-    def __init__(self, number: int, label: str, times: list[float], boxes: list[np.ndarray], scores: list[float]):
-        self.id, self.label, self.times, self.boxes, self.scores = number, label, times, boxes, scores
+    return refine([tracklet], duration, spacing=spacing, min_seconds=0.0, aspect=width / height, **clean)

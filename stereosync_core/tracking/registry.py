@@ -1,0 +1,117 @@
+"""Trackers and detectors by name: what is in the tables can be chosen on the command line and is tested like the others.
+
+A new tracker is a file or folder here with two functions, and a line in :data:`TRACKERS`. A new kind of detector folder is a
+:class:`DetectorModel` and a line in :data:`DETECTORS`; any other object with :meth:`detections.Detector.detect` can be given to
+MASA as it is. Nodes, if they want them, are in ``nodes/``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import torch
+
+from ..errors import StereoSyncError
+from ..media.video import Source
+from ..scene import Tracks
+from .masa.loader import RELEASE, load_masa
+from .masa.pipeline import track_with_masa
+from .nanodet_detector import load_nanodet
+from .nanodet_tracker import track_with_nanodet
+from .transformers_detectors import ClassDetectorModel, DetectorModel, TextDetectorModel
+
+
+class Track(Protocol):
+    """Tracks of a clip; a tracker's own options are further keywords with defaults.
+
+    ``threshold`` is the score from which a box may begin a track, ``rate`` the frames a second that are analysed, and
+    ``max_tracks`` how many of the most prominent tracks are kept (0 = all). ``progress`` is called with the part done and the
+    whole; raising inside it stops the work.
+    """
+
+    def __call__(
+        self,
+        source: Source,
+        network: Any,
+        *,
+        classes: str = ...,
+        threshold: float = ...,
+        rate: float = ...,
+        max_tracks: int = ...,
+        progress: Callable[[float, float], None] | None = ...,
+    ) -> Tracks: ...
+
+
+class Tracker(NamedTuple):
+    """An entry of :data:`TRACKERS`.
+
+    :param load: the network on the CPU, in single precision, of a file; of nothing where it is bundled.
+    :param track: tracks with that network.
+    :param link: where the file comes from; empty where the network is bundled.
+    """
+
+    load: Callable[..., torch.nn.Module]
+    track: Track
+    link: str = ""
+
+
+TRACKERS = {
+    "nanodet": Tracker(load_nanodet, track_with_nanodet),
+    "masa": Tracker(load_masa, track_with_masa, RELEASE),
+}
+#: Detectors in folders by the ``model_type`` of their config.json.
+DETECTORS: dict[str, type[DetectorModel]] = {
+    "grounding-dino": TextDetectorModel,
+    "mm-grounding-dino": TextDetectorModel,
+    "rt_detr": ClassDetectorModel,
+    "rt_detr_v2": ClassDetectorModel,
+    "d_fine": ClassDetectorModel,
+}
+
+
+def track_video(
+    source: Source,
+    tracker: str = "nanodet",
+    weights: str | Path | None = None,
+    *,
+    device: torch.device | str = "cpu",
+    **options: Any,
+) -> Tracks:
+    """Follow people or things through a clip.
+
+    :param tracker: a name in :data:`TRACKERS`.
+    :param weights: its file; not for those that are bundled.
+    :param options: of :class:`Track`, and the tracker's own.
+    :raises StereoSyncError: unreadable clip, no such tracker, numbers out of range.
+    """
+    if tracker not in TRACKERS:
+        raise StereoSyncError(f"Tracker '{tracker}' does not exist; choose from {', '.join(TRACKERS)}.")
+    load, track, link = TRACKERS[tracker]
+    if link and weights is None:
+        raise StereoSyncError(f"Tracker '{tracker}' needs a file with its weights; download {link}.")
+    network = load(weights) if link else load()
+    return track(source, network.to(device), **options)
+
+
+def load_detector(folder: str | Path) -> DetectorModel:
+    """A detector from a local folder, on the CPU in single precision.
+
+    :raises StereoSyncError: no folder, no config.json, a kind that is not supported; as :meth:`DetectorModel.load`.
+    """
+    folder = Path(folder)
+    try:
+        kind = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StereoSyncError(
+            f"Detector: {folder.name} is no model folder of transformers ({error}); it has to hold config.json, the weights as "
+            "safetensors and the processor's files."
+        ) from error
+    if kind not in DETECTORS:
+        raise StereoSyncError(
+            f"Detector: {folder.name} is a '{kind}' model; supported are {', '.join(DETECTORS)}. Boxes of any other detector "
+            "can be connected as boxes."
+        )
+    return DETECTORS[kind].load(folder)

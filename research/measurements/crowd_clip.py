@@ -14,6 +14,8 @@ import av
 import numpy as np
 import torch
 import torch.nn.functional as F
+from kornia.geometry.transform import resize
+from kornia.utils import image_to_tensor
 
 from stereosync_core.assets import WALKING_CLIP, asset_path
 from stereosync_core.media.video import frames
@@ -74,14 +76,13 @@ def _cut_out(poses: Mapping[float, Box]) -> tuple[list[torch.Tensor], torch.Tens
     """The walker in each pose with a margin around her, float ``[3, h, w]``, and the blurred field ``[3, HEIGHT, WIDTH]``."""
     cutouts, field = [], torch.empty(0)
     for (_, picture), box in zip(frames(asset_path(WALKING_CLIP), times=list(poses)), poses.values(), strict=True):
-        pixels = torch.from_numpy(picture).permute(2, 0, 1).float()
+        pixels = image_to_tensor(picture).float()
         height, width = pixels.shape[1:]
         x0, y0, x1, y1 = np.array(box) * [width, height, width, height]
         across, down = MARGIN * (x1 - x0), MARGIN * (y1 - y0)
         part = np.round([x0 - across, y0 - down, x1 + across, y1 + down]).astype(int).clip(0)
         cutouts.append(pixels[:, part[1] : part[3], part[0] : part[2]])
-        small = F.interpolate(pixels[None], (5, 8), mode="area")
-        field = F.interpolate(small, (HEIGHT, WIDTH), mode="bicubic")[0].clamp(0, 255)
+        field = resize(resize(pixels, (5, 8), "area"), (HEIGHT, WIDTH), "bicubic").clamp(0, 255)
     return cutouts, field
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 
 from ..errors import StereoSyncError
-from ..media.video import Source
+from ..media.source import Source
 from ..scene import DepthSequence
 from . import transformers_depth
 from .fastdepth import estimate_with_fastdepth, load_fastdepth

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..assets import load_weights
-from ..media.video import Source
+from ..media.source import Source
 from ..scene import DepthSequence
 from .frame_by_frame import NEAREST, estimate_frame_by_frame
 

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 
 from ..batches import Batches, batched
 from ..errors import StereoSyncError
-from ..media.video import Source, frames, probe
+from ..media.source import Source, as_clip
+from ..media.video import frames, probe
 from ..scene import DepthSequence
 
 #: Metres below which a distance is not trusted; keeps the inverse finite.
@@ -43,7 +44,8 @@ def estimate_frame_by_frame(
     """
     if not 0.1 <= rate <= 240:
         raise StereoSyncError(f"Depth rate: {rate} maps a second is outside 0.1..240; 4 is what the paper takes.")
-    info = probe(source)
+    clip = as_clip(source)
+    info = probe(clip)
     times = np.arange(max(1, int(np.ceil(info.duration * rate - 1e-6)))) / rate
     scale = min(long_side / max(info.width, info.height), (most_bytes / (4 * len(times) * info.width * info.height)) ** 0.5)
     shape = (max(8, round(info.height * scale)), max(8, round(info.width * scale)))
@@ -56,7 +58,7 @@ def estimate_frame_by_frame(
     # Filled as frames come: stacking a list at the end would hold every map twice.
     maps = np.empty((len(times), *shape), dtype=np.float32)
     batches, done = Batches(batch, "frames", notice), 0
-    for images in batched((image for _, image in frames(source, times=times, size=size)), batch):
+    for images in batched((image for _, image in frames(clip, times=times, size=size)), batch):
         for part, found in batches.run(lambda part, images=images: work(images[part]), len(images)):
             maps[done + part.start : done + part.stop] = found
         done += len(images)

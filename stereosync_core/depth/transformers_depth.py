@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ..errors import StereoSyncError
-from ..media.video import Source
+from ..media.source import Source
 from ..scene import DepthSequence
 from .frame_by_frame import NEAREST, estimate_frame_by_frame
 

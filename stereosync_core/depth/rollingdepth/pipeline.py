@@ -11,7 +11,8 @@ import torch
 
 from ...batches import Batches, batched
 from ...errors import StereoSyncError
-from ...media.video import Source, frame_times, frames, probe
+from ...media.source import Source, as_clip
+from ...media.video import frame_times, frames, probe
 from ...scene import DepthSequence
 from .alignment import RELEASED_ALIGNMENT, AlignmentOptions, co_align
 from .denoising import denoise_snippets, draw_noise
@@ -75,9 +76,10 @@ def estimate_with_rollingdepth(
     """
     if rate != 0 and not 0.1 <= rate <= 240:
         raise StereoSyncError(f"RollingDepth: {rate} maps a second is outside 0.1..240; 4 is usual, 0 means every frame.")
-    info = probe(source)
+    clip = as_clip(source)
+    info = probe(clip)
     if rate == 0:
-        times = frame_times(source)
+        times = frame_times(clip)
     else:
         times = np.arange(max(1, int(np.ceil(info.duration * rate - 1e-6)))) / rate
     height, width = processing_size(info.height, info.width, settings.resolution)
@@ -91,7 +93,7 @@ def estimate_with_rollingdepth(
     inner = maps[:, : height // FACTOR * FACTOR, : width // FACTOR * FACTOR]
     images = (
         prepare_frame(torch.from_numpy(image).to(network.compute_device), settings.resolution)
-        for _, image in frames(source, times=times)
+        for _, image in frames(clip, times=times)
     )
     estimate(images, inner, network, settings, seed, alignment=alignment, resources=resources, progress=progress)
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""RollingDepth: time and memory of ours, and beside it the same networks run in the released program's order of work.
+"""RollingDepth: time and memory of ours, and of the same networks run in the released program's order of work.
 
 All with one thread, in single precision; seconds are the processor's, imports left out. ``tiny`` has the widths of the parity
 fixtures, ``middle`` about 60 M parameters; both have random weights.
@@ -39,23 +39,23 @@ RATE = 10
 
 def measure(quick: bool = False) -> dict[str, Any]:
     """All of it; about fifteen minutes, most of them for 400 frames, which ``quick`` leaves out."""
-    figures: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         tiny = write_folder(folder / "tiny", TINY)
         middle = write_folder(folder / "middle", MIDDLE)
-        figures["imports_mib"] = _child("imports")["mib"]
+        results["imports_mib"] = _child("imports")["mib"]
         for count in (25, 100) if quick else (25, 100, 400):
             clip = folder / f"{count}.mp4"
             make_clip(clip, seconds=count // RATE + 1, width=WIDTH, height=HEIGHT, rate=RATE)
             for model in (tiny, middle):
                 result = _child("clip", model, clip, count)
-                figures[f"{model.name}_{count}frames_s"] = round(result["seconds"], 2)
-                figures[f"{model.name}_{count}frames_mib"] = result["mib"]
+                results[f"{model.name}_{count}frames_s"] = round(result["seconds"], 2)
+                results[f"{model.name}_{count}frames_mib"] = result["mib"]
         if not quick:
             for name in ("tiny", "middle"):
-                peaks = [figures[f"{name}_{count}frames_mib"] - _maps_mib(count) for count in (400, 100)]
-                figures[f"{name}_mib_400_vs_100"] = round(peaks[0] / peaks[1], 3)
+                peaks = [results[f"{name}_{count}frames_mib"] - _maps_mib(count) for count in (400, 100)]
+                results[f"{name}_mib_400_vs_100"] = round(peaks[0] / peaks[1], 3)
         for name, settings, size in (
             ("fast_25", "fast", (HEIGHT, WIDTH)),
             ("full_25", "full", (HEIGHT, WIDTH)),
@@ -64,17 +64,17 @@ def measure(quick: bool = False) -> dict[str, Any]:
             if quick and size != (HEIGHT, WIDTH):
                 continue
             runs = [_child("compare", tiny, settings, *size) for _ in range(REPEATS)]
-            figures |= _comparison(name, {key: statistics.median(run[key] for run in runs) for key in runs[0]})
-    return figures
+            results |= _comparison(name, {key: statistics.median(run[key] for run in runs) for key in runs[0]})
+    return results
 
 
 def _comparison(name: str, seconds: dict[str, float]) -> dict[str, Any]:
-    figures: dict[str, Any] = {f"{name}_{key}_s": round(value, 2) for key, value in seconds.items()}
+    results: dict[str, Any] = {f"{name}_{key}_s": round(value, 2) for key, value in seconds.items()}
     for key, ours in (("speedup", "ours"), ("speedup_fast_alignment", "ours_fast_alignment")):
-        figures[f"{name}_{key}"] = round(seconds["as_released"] / seconds[ours], 2)
-        figures[f"{name}_release_over_{ours}"] = round(RELEASED[name] / seconds[ours], 2)
-    figures[f"{name}_alignment_speedup"] = round(seconds["alignment_as_released"] / seconds["alignment_ours"], 2)
-    return figures
+        results[f"{name}_{key}"] = round(seconds["as_released"] / seconds[ours], 2)
+        results[f"{name}_release_over_{ours}"] = round(RELEASED[name] / seconds[ours], 2)
+    results[f"{name}_alignment_speedup"] = round(seconds["alignment_as_released"] / seconds["alignment_ours"], 2)
+    return results
 
 
 def _maps_mib(count: int) -> float:

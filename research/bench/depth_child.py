@@ -86,7 +86,7 @@ def warm_up(model: RollingDepthModel) -> None:
 def as_released(
     images: list[torch.Tensor], model: RollingDepthModel, settings: Settings
 ) -> tuple[torch.Tensor, list[torch.Tensor], list[Snippets]]:
-    """Depth, the alignment's input and its passes; one snippet at a time, all dilations that were asked for."""
+    """Depth, the alignment's input and its passes; one snippet at a time, all dilations of the settings."""
     rgb = torch.cat([model.encode(part) for part in torch.stack(images).split(4)])
     noise = draw_noise(model, rgb.shape[-2], rgb.shape[-1], 0)
     snippets = [one for group in plan_snippets(settings, len(images)) for one in [group] * group.repeats]

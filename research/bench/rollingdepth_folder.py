@@ -99,7 +99,7 @@ def unet_config(widths: Widths) -> dict[str, Any]:
         "out_channels": 4,
         "sample_size": 96,
         "block_out_channels": list(widths.unet),
-        "attention_head_dim": [channels // widths.head for channels in widths.unet],  # a count, whatever its name says
+        "attention_head_dim": [channels // widths.head for channels in widths.unet],  # a count, in spite of its name
         "cross_attention_dim": widths.text,
         "layers_per_block": 2,
         "down_block_types": ["CrossAttnDownBlock2D"] * 3 + ["DownBlock2D"],

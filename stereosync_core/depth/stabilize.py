@@ -28,7 +28,6 @@ def stabilize_depth(
     depth: DepthSequence,
     *,
     window: int = 5,
-    options: AlignmentOptions = OPTIONS,
     progress: Callable[[float, float], None] | None = None,
 ) -> DepthSequence:
     """The same depth without flicker, stretched to 0..1 again.
@@ -45,11 +44,11 @@ def stabilize_depth(
     # Ends reach beyond the clip, so that every map has all its slots.
     snippets = Snippets(dilation=1, length=length, frame_count=count + length - 1)
     maps = torch.from_numpy(np.array(depth.maps))
-    points = alignment_points(maps, options)
+    points = alignment_points(maps, OPTIONS)
     if 0 in points.shape:
         raise StereoSyncError(f"Stabilize depth: maps of {maps.shape[2]} x {maps.shape[1]} are too small; make them larger.")
     values = points[:, None].expand(-1, length, -1, -1)
-    scales, shifts = co_align([values], [snippets], options, progress=progress)[0]
+    scales, shifts = co_align([values], [snippets], OPTIONS, progress=progress)[0]
     stable = maps.mul_(scales[:, None, None]).add_(shifts[:, None, None]).numpy()
     stretch(stable)
     return DepthSequence(stable, depth.times)

@@ -205,8 +205,8 @@ def test_snippets(case: Case):
         assert np.array_equal(plan[case.number_in_plan(k)].indices(), case[f"snippet_indices_{k}"])
     *capped, start = case["cap_requested_to_effective"]
     lengths = [length for _, length, _ in case.settings.passes()]
-    for (asked, used), length in zip(capped, lengths, strict=True):
-        assert effective_dilation(int(asked), length, case.frame_count, case.settings.cap_dilations) == used
+    for (wanted, used), length in zip(capped, lengths, strict=True):
+        assert effective_dilation(int(wanted), length, case.frame_count, case.settings.cap_dilations) == used
     length = case.settings.refine_snippet_length
     assert effective_dilation(int(start[0]), length, case.frame_count, case.settings.cap_dilations) == start[1]
 

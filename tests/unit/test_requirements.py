@@ -23,11 +23,19 @@ ONCE = {"h5py", "onnx", "trackeval"}
 MODULES = {"websocket-client": "websocket"}
 
 
-def imported(*folders: str) -> set[str]:
-    """Packages that the modules in these folders import, the standard library's and the project's own left out."""
+#: Their import takes so long that it waits for the first use; starting ComfyUI stays quick.
+SLOW = {"diffusers", "kornia", "transformers"}
+
+
+def imported(*folders: str, at_once: bool = False) -> set[str]:
+    """Packages that the modules in these folders import, the standard library's and the project's own left out.
+
+    :param at_once: those alone that are imported with the module.
+    """
     names: set[str] = set()
     for path in (path for folder in folders for path in (ROOT / folder).rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in tree.body if at_once else ast.walk(tree):
             if isinstance(node, ast.Import):
                 names |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
@@ -54,3 +62,8 @@ def test_the_other_lists_name_what_is_imported_beyond_it(name, folders):
     lists = ("requirements.txt", "requirements-dev.txt", "requirements-train.txt", "requirements-reference.txt")
     assert needed - HOST - APART - ONCE - set().union(*map(listed, lists)) == set()
     assert listed(f"requirements-{name}.txt") - needed - COMMANDS == set()
+
+
+def test_slow_packages_are_imported_where_they_are_used():
+    assert imported("nodes", "stereosync_core") >= SLOW
+    assert imported("nodes", "stereosync_core", at_once=True) & SLOW == set()

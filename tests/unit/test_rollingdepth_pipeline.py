@@ -162,8 +162,8 @@ def test_a_clip_that_is_too_small_is_named(tmp_path, model, size):
         depth_of(clip, model, Settings(0))
 
 
-def test_a_full_disk_is_named(model, tmp_path, monkeypatch):
-    maps = SnippetMaps(Snippets(1, 3, 3), (16, 16), torch.float32, folder=tmp_path)
+def test_a_full_disk_is_named(monkeypatch):
+    maps = SnippetMaps(Snippets(1, 3, 3), (16, 16), torch.float32)
 
     class Full:
         def write(self, data):

@@ -110,7 +110,7 @@ class Objective:
 
     @torch.inference_mode()
     def gradient(self, parameters: torch.Tensor, with_loss: bool = False) -> tuple[torch.Tensor, float]:
-        """Gradient ``[2, snippets]`` at ``parameters`` (of a single repeat), and the loss where asked for."""
+        """Gradient ``[2, snippets]`` at ``parameters`` (of a single repeat), and the loss where wanted."""
         depth, inverse = self.pair[0], self.pair[1]
         each = parameters.index_select(1, self.owner)
         torch.addcmul(each[1, :, None], self.depth, each[0, :, None], out=depth)

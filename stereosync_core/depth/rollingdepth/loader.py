@@ -64,7 +64,7 @@ def load_rollingdepth(folder: str | Path, dtype: torch.dtype = torch.float32) ->
 
 
 def missing(folder: Path, part: str = "") -> str:
-    """What to tell someone who lacks the model, or a part of it."""
+    """The message for a model that is absent, or a part of it."""
     what = f"its part '{part}' is missing" if part else "the folder is missing"
     return (
         f"RollingDepth model '{folder.name}': {what}. Download {LINK} (weights under the {LICENCE} licence) into {folder}, "
@@ -137,7 +137,7 @@ def _json(path: Path, part: str) -> dict[str, Any]:
 
 
 def _weights(folder: Path, stem: str, dtype: torch.dtype) -> Path:
-    """The part's file: half precision where that is asked for or all there is."""
+    """The part's file: half precision where that is wanted or all there is."""
     full, half = folder / f"{stem}.safetensors", folder / f"{stem}.fp16.safetensors"
     for path in (full, half) if dtype == torch.float32 else (half, full):
         if path.is_file():
@@ -159,7 +159,7 @@ def _network(kind: Any, config: dict[str, Any], folder: Path, dtype: torch.dtype
     for name, tensor in tensors.items():
         if expected[name].shape != tensor.shape:
             raise StereoSyncError(
-                f"RollingDepth: {name} in {folder} is {list(tensor.shape)}, but its config.json says "
+                f"RollingDepth: {name} in {folder} is {list(tensor.shape)}, but its config.json has "
                 f"{list(expected[name].shape)}; config and weights are of different models. Download both from {LINK}"
             )
     network.load_state_dict(tensors, assign=True)

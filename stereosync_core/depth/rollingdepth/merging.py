@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import IO
 
 import torch
@@ -22,7 +21,6 @@ class SnippetMaps:
 
     :param snippets: the pass.
     :param shape: height and width of a map.
-    :param folder: for the file; the system's temporary folder when left out.
     """
 
     def __init__(
@@ -31,14 +29,13 @@ class SnippetMaps:
         shape: tuple[int, int],
         dtype: torch.dtype,
         options: AlignmentOptions = RELEASED_ALIGNMENT,
-        folder: Path | None = None,
     ):
         self.snippets, self.shape, self.dtype, self._options = snippets, shape, dtype, options
         self.minimum = float("inf")
         self._points: list[torch.Tensor] = []
         self._bytes = shape[0] * shape[1] * torch.empty(0, dtype=dtype).element_size()
         try:
-            self._file: IO[bytes] = tempfile.TemporaryFile(prefix="stereosync_", dir=folder)  # noqa: SIM115 - stays open
+            self._file: IO[bytes] = tempfile.TemporaryFile(prefix="stereosync_")  # noqa: SIM115 - stays open
         except OSError as error:
             raise StereoSyncError(
                 f"RollingDepth: no temporary file can be made ({error.strerror}); make room in the temporary folder."

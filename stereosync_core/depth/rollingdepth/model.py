@@ -10,7 +10,7 @@ from torch import nn
 
 from .attention import CrossFrameAttention
 
-#: The scale that the release has fixed for picture and depth latents alike, whatever the autoencoder's config says.
+#: The scale that the release has fixed for picture and depth latents alike, whatever the autoencoder's config has.
 LATENT_SCALE = 0.18215
 #: Pixels of a latent's side.
 FACTOR = 8

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -30,17 +29,15 @@ Observe = Callable[[str, torch.Tensor], None]
 
 @dataclass(frozen=True)
 class Resources:
-    """How much is done at once and where things are kept; nothing here changes the result beyond rounding.
+    """How much is done at once; nothing here changes the result beyond rounding.
 
     :param snippets: snippets that go through the UNet at once.
     :param images: pictures that go through the autoencoder at once.
-    :param folder: for the snippets' depth until it is merged; the system's temporary folder when left out.
-    :param notice: is told when memory runs out and the batches are halved.
+    :param notice: called with a line of text when memory runs out and the batches are halved.
     """
 
     snippets: int = 4
     images: int = 4
-    folder: Path | None = None
     notice: Callable[[str], None] | None = None
 
     def for_unet(self) -> Batches:
@@ -135,7 +132,7 @@ def estimate(
     passes: list[SnippetMaps] = []
     try:
         for number, snippets in enumerate(plan):
-            passes.append(SnippetMaps(snippets, tuple(out.shape[1:]), model.dtype, alignment, resources.folder))
+            passes.append(SnippetMaps(snippets, tuple(out.shape[1:]), model.dtype, alignment))
             report, done = stages.next(), 0
             for latents in denoise_snippets(model, rgb, noise, snippets, unet):
                 observe(f"snippet_latents_{number}", latents)
@@ -175,7 +172,7 @@ def estimate(
 
 def _weights(plan: list[Snippets], refinement: list[Snippets], frame_count: int) -> list[float]:
     """Rough cost of the stages, in pictures that go through a network."""
-    decoding = 3.0  # a decoder's pass beside an encoder's or the UNet's
+    decoding = 3.0  # a decoder's pass, in passes of the encoder or the UNet
     weights = [float(frame_count)]
     weights += [snippets.count * snippets.length * (1 + decoding) for snippets in plan]
     weights.append(0.05 * sum(weights) + 20)

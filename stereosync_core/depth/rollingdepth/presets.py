@@ -59,7 +59,7 @@ class Settings:
                 )
 
     def passes(self) -> list[tuple[int, int, int]]:
-        """``(dilation, snippet length, denoising steps)`` of each pass over the clip, dilations as asked for."""
+        """``(dilation, snippet length, denoising steps)`` of each pass over the clip, dilations uncapped."""
         count = len(self.dilations)
         lengths, steps = (
             values * count if len(values) == 1 else values for values in (self.snippet_lengths, self.denoising_steps)

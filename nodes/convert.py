@@ -47,8 +47,8 @@ def tokens_of(conditioning: Any, name: str) -> torch.Tensor:
     """Tokens float32 ``[1, N, D]`` on the CPU of a native CONDITIONING of one text."""
     if len(conditioning) != 1 or conditioning[0][0] is None:
         raise StereoSyncError(
-            f"The input '{name}' holds {len(conditioning)} texts; give one text, from CLIP Text Encode, and combine what it is "
-            "to say in its words."
+            f"The input '{name}' holds {len(conditioning)} texts; give one text, from CLIP Text Encode, and combine "
+            "several in one text."
         )
     return conditioning[0][0].detach().float().cpu()
 

@@ -1,4 +1,4 @@
-"""The only file that talks to the host's inside: devices, progress, interrupt, folders."""
+"""The only file that imports the host's modules: devices, progress, interrupt, folders."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def progress() -> Callable[[float, float], None]:
 
 
 def notice(text: str, node_id: str | None = None) -> None:
-    """Tell the user something that is no error: in the log, and on the node."""
+    """A message that is no error: in the log, and on the node."""
     logger.warning(text)
     if node_id is None:
         return
@@ -161,10 +161,10 @@ def source_of(video: Any) -> Clip:
     try:
         clip = Clip(video.get_stream_source())
     except ValueError as error:
-        # ComfyUI 0.3.75 writes a VIDEO made of images only to a name that tells the format, not into memory.
+        # ComfyUI 0.3.75 writes a VIDEO made of images only to a name with an ending, not into memory.
         logger.debug("The video cannot be streamed and is copied: %s", error)
     else:
-        # Newer hosts trim without a file: the source is then longer than the video says it is.
+        # Newer hosts trim without a file: the source is then longer than the VIDEO.
         if float(timeline_of(clip).duration) - float(video.get_duration()) <= 0.1:
             return clip
     path = str(temp_path(".mp4"))

@@ -1,4 +1,4 @@
-"""Sound made and placed by rule: footsteps, and any sound along a track."""
+"""Footsteps, and any sound placed along a track."""
 
 from __future__ import annotations
 
@@ -22,25 +22,35 @@ class Footsteps(io.ComfyNode):
             node_id="StereoSyncFootsteps",
             display_name="Footsteps",
             category=CATEGORY,
-            description="Makes footsteps for every tracked walker, timed by the walk itself. One mono sound for each track, as "
-            "an audio batch; Spatialize Audio puts each where its walker is.",
+            description="Synthesises footsteps for every tracked walker, timed by the gait. One mono sound for each track, as "
+            "an audio batch; Spatialize Audio places each along its track.",
             inputs=[
                 Tracks.Input("tracks", tooltip="The walkers."),
-                io.Combo.Input("surface", options=list(SURFACES), default="concrete", tooltip="What is walked on."),
-                io.Combo.Input("shoe", options=list(SHOES), default="sneaker", tooltip="What is on the feet."),
+                io.Combo.Input("surface", options=list(SURFACES), default="concrete", tooltip="The ground."),
+                io.Combo.Input("shoe", options=list(SHOES), default="sneaker", tooltip="The footwear."),
                 io.Float.Input("weight", default=0.5, min=0.0, max=1.0, step=0.05, tooltip="From light (0) to heavy (1)."),
                 io.Float.Input(
-                    "variation", default=0.5, min=0.0, max=1.0, step=0.05, tooltip="How much one step differs from the next."
+                    "variation",
+                    default=0.5,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="Difference from step to step.",
                 ),
                 io.Int.Input(
-                    "seed", default=0, min=0, max=2**31 - 1, control_after_generate=True, tooltip="Another seed, other steps."
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=2**31 - 1,
+                    control_after_generate=True,
+                    tooltip="Seed of the variation.",
                 ),
                 io.Combo.Input(
                     "timing",
                     options=list(TIMINGS),
                     default="gait",
-                    tooltip="gait: when the walker's feet come down. envelope: at the loud moments of the sound connected "
-                    "below. cadence: so many steps a second.",
+                    tooltip="gait: foot contacts from the motion of the box. envelope: loudness peaks of timing_sound. "
+                    "cadence: a fixed number of steps a second.",
                 ),
                 io.Float.Input(
                     "cadence",
@@ -48,17 +58,17 @@ class Footsteps(io.ComfyNode):
                     min=0.5,
                     max=5.0,
                     step=0.05,
-                    tooltip="Steps a second, for timing by cadence or with no walker.",
+                    tooltip="Steps a second for timing by cadence, and where nothing is tracked.",
                 ),
                 io.Combo.Input("sample_rate", options=["48000", "44100"], default="48000", tooltip="Samples a second."),
                 io.Combo.Input(
                     "if_nothing_tracked",
                     options=["centre", "error"],
                     default="centre",
-                    tooltip="With no walker at all: steps in the middle with a warning, or stop.",
+                    tooltip="Where nothing is tracked: steps in the middle with a warning, or an error.",
                 ),
                 io.Audio.Input(
-                    "timing_sound", optional=True, tooltip="A sound whose loud moments give the steps (timing: envelope)."
+                    "timing_sound", optional=True, tooltip="The sound whose loudness peaks give the steps (timing: envelope)."
                 ),
             ],
             outputs=[io.Audio.Output(display_name="voices", tooltip="An audio batch: one mono sound for each track.")],
@@ -106,11 +116,11 @@ class SpatializeAudio(io.ComfyNode):
             node_id="StereoSyncSpatializeAudio",
             display_name="Spatialize Audio",
             category=CATEGORY,
-            description="Moves any sound along a track: left and right, near and far, in a room. A batch of sounds goes along "
-            "a track each; one sound follows the most prominent track. Takes what any other pack generated.",
+            description="Places any sound along a track: left and right, near and far, in a room. A batch goes along a track "
+            "each, one sound along the most prominent track. Takes native AUDIO from any pack.",
             inputs=[
                 io.Audio.Input("audio", tooltip="Mono or stereo; a batch holds a voice for each track."),
-                Tracks.Input("tracks", tooltip="Where the sounds are."),
+                Tracks.Input("tracks", tooltip="The tracks that the sounds go along."),
                 Depth.Input("depth", optional=True, tooltip="Distance from depth maps; without it, from the boxes' height."),
                 io.Combo.Input(
                     "mode",
@@ -124,7 +134,7 @@ class SpatializeAudio(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.05,
-                    tooltip="1: the whole stereo width. 0: all in the middle.",
+                    tooltip="Stereo width: 0 puts all in the middle.",
                 ),
                 io.Float.Input(
                     "field_of_view",
@@ -135,14 +145,16 @@ class SpatializeAudio(io.ComfyNode):
                     tooltip="Degrees that the picture spans (binaural).",
                 ),
                 io.Boolean.Input(
-                    "time_difference", default=True, tooltip="The far ear hears later, by up to 0.65 milliseconds."
+                    "time_difference",
+                    default=True,
+                    tooltip="Interaural time difference of up to 0.66 ms.",
                 ),
                 io.Combo.Input(
                     "distance_from",
                     options=list(DISTANCE_CUES),
                     default="both",
-                    tooltip="With depth connected: depth maps, the boxes' height, or the mean of both. Boxes are right for "
-                    "things of one size, depth for things cut off by the frame.",
+                    tooltip="With depth connected: depth maps, the boxes' height, or the mean of both. Boxes suit "
+                    "objects of one size, depth those cut off by the frame.",
                 ),
                 io.Float.Input(
                     "distance",
@@ -150,19 +162,24 @@ class SpatializeAudio(io.ComfyNode):
                     min=0.0,
                     max=2.0,
                     step=0.05,
-                    tooltip="How much level follows distance; 0 switches it off.",
+                    tooltip="Exponent of the inverse distance law; 0 is off.",
                 ),
                 io.Boolean.Input("air", default=True, tooltip="Far sounds lose treble."),
                 io.Float.Input(
-                    "room", default=0.2, min=0.0, max=1.0, step=0.05, tooltip="Echoes of the place: 0 in the open, 1 in a hall."
+                    "room",
+                    default=0.2,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="Reverberation: 0 in the open, 1 in a hall.",
                 ),
                 io.Combo.Input(
                     "offscreen",
                     options=list(OFFSCREEN),
                     default="fade",
-                    tooltip="A thing that leaves the picture: fades out, goes on sounding at the edge, or is cut.",
+                    tooltip="An object that leaves the picture fades out, goes on sounding at its last place, or is muted.",
                 ),
-                io.Int.Input("seed", default=0, min=0, max=2**31 - 1, tooltip="Another seed, another room tail."),
+                io.Int.Input("seed", default=0, min=0, max=2**31 - 1, tooltip="Seed of the reverberation tail."),
             ],
             outputs=[io.Audio.Output(display_name="audio", tooltip="Stereo, exactly as long as the clip.")],
             hidden=[io.Hidden.unique_id],

@@ -1,4 +1,4 @@
-"""Clips in and out: load, cut, put sound on."""
+"""Clips in and out: load and trim, replace the sound."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class LoadVideo(io.ComfyNode):
 
     @classmethod
     def execute(cls, file, start, duration) -> io.NodeOutput:
-        path, sound = cut_clip(host.input_path(file), start, duration, host.temp_path(".mp4"))
+        path, sound = cut_clip(host.input_path(file), start, duration, host.temp_path(".mp4"), host.progress())
         return io.NodeOutput(VideoFromFile(str(path)), None if sound is None else convert.audio_out(sound.samples, sound.rate))
 
     @classmethod
@@ -77,8 +77,8 @@ class ReplaceVideoAudio(io.ComfyNode):
             node_id="StereoSyncSoundOntoVideo",
             display_name="Replace Video Audio",
             category=CATEGORY,
-            description="Puts a sound on a clip and saves it. The picture is copied packet by packet, never encoded again; the "
-            "sound gets exactly the clip's length.",
+            description="Gives a clip another sound and saves it. The video packets are copied, never encoded again; the sound "
+            "gets exactly the clip's length.",
             is_output_node=True,
             inputs=[
                 io.Video.Input("video", tooltip="The clip that gets the sound."),
@@ -96,7 +96,7 @@ class ReplaceVideoAudio(io.ComfyNode):
                     "codec",
                     options=["auto", "aac", "flac", "opus", "pcm16", "pcm24"],
                     default="auto",
-                    tooltip="How the sound is stored. auto: AAC in mp4 and mov, FLAC in mkv, Opus in webm.",
+                    tooltip="Codec of the sound. auto: AAC in mp4 and mov, FLAC in mkv, Opus in webm.",
                 ),
                 io.Combo.Input(
                     "original_sound",

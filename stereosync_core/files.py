@@ -1,4 +1,4 @@
-"""Scene data on disk: tracks as JSON, depth as NPZ; written beside their place and moved, so that no half file stays.
+"""Scene data on disk: tracks as JSON, depth as NPZ; written under a temporary name and moved, so that no half file stays.
 
 Tracks: ``{"duration": s, "tracks": [{"id", "label", "times": [s], "boxes": [[x0, y0, x1, y1] in 0..1], "scores"}]}``;
 ``duration`` and ``scores`` may be absent. Depth: arrays ``maps`` ``[T, H, W]`` with 1 = near, and ``times`` in seconds.

@@ -7,7 +7,6 @@ in 0..1 with 1 = near; boxes are ``[x0, y0, x1, y1]`` in 0..1 of the frame; azim
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -90,10 +89,6 @@ class DepthSequence:
         weight = weight.astype(np.float32)[:, None, None]
         return self.maps[left] * (1 - weight) + self.maps[right] * weight
 
-    def resample(self, times) -> DepthSequence:
-        """The same depth on other times."""
-        return DepthSequence(np.clip(self.at(times), 0.0, 1.0), np.asarray(times, dtype=np.float64))
-
     def nearness(self, times: np.ndarray, boxes: np.ndarray) -> np.ndarray:
         """Nearness ``[N]`` of each box ``[N, 4]`` at each time ``[N]``: the upper quartile of the map in the box's middle half.
 
@@ -164,7 +159,7 @@ class Track:
         return float(self.times[-1])
 
     def at(self, times, max_gap: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
-        """Boxes ``[N, 4]`` at other times and a bool ``[N]`` that says where the object is in the picture.
+        """Boxes ``[N, 4]`` at other times and a bool ``[N]``: whether the object is in the picture.
 
         Between two boxes at most ``max_gap`` seconds apart the box moves in a straight line. In a longer gap, and before the
         first and after the last box (with half a gap of grace), the object counts as off screen and its nearest box is held.
@@ -197,7 +192,7 @@ class Track:
 
     @property
     def prominence(self) -> float:
-        """How much the object matters for the sound: height times confidence summed over time, raised for what moves.
+        """Weight of the object in the sound: height times confidence summed over time, raised for what moves.
 
         A walker who crosses half the picture outweighs someone of the same size who stands all the time.
         """
@@ -220,7 +215,7 @@ class Tracks:
     :param tracks: any number of :class:`Track`, none at all included; ids differ.
     :param duration: length of the clip in seconds.
     :param max_gap: seconds between two boxes up to which an object counts as staying in the picture.
-    :param aspect: width over height of the frame, which relative boxes do not tell.
+    :param aspect: width over height of the frame, which is not in relative boxes.
     """
 
     tracks: tuple[Track, ...]
@@ -249,14 +244,6 @@ class Tracks:
         """The ``count`` tracks that take most of the picture, most prominent first."""
         ordered = sorted(self.tracks, key=lambda track: -track.prominence)
         return replace(self, tracks=tuple(ordered[:count]))
-
-    def select(self, ids: Iterable[int]) -> Tracks:
-        """The tracks with these ids, in the order of ``ids``."""
-        by_id = {track.id: track for track in self.tracks}
-        missing = [number for number in ids if number not in by_id]
-        if missing:
-            raise StereoSyncError(f"Tracks: there is no track {missing}; the clip has {sorted(by_id)}.")
-        return replace(self, tracks=tuple(by_id[number] for number in ids))
 
     def distance(self, track: Track, times, depth: DepthSequence | None = None, cue: str = "both") -> np.ndarray:
         """Relative distance ``[N]`` of an object at ``times``; 1 = the median over the clip's boxes of all tracks.
@@ -313,10 +300,6 @@ class Envelope:
     def at(self, times) -> np.ndarray:
         """Values ``[N]`` at other times, linearly between neighbours, ends held."""
         return np.interp(np.asarray(times, dtype=np.float64), self.times, self.values)
-
-    def resample(self, times: Sequence[float] | np.ndarray) -> Envelope:
-        """The same envelope on other times."""
-        return Envelope(self.at(times), np.asarray(times, dtype=np.float64))
 
 
 def check_tracks_fit(tracks: Tracks, duration: float) -> None:

@@ -45,7 +45,7 @@ def check_output(arguments: argparse.Namespace) -> None:
 def clip_report(
     stereo: np.ndarray, rate: int, tracks: Tracks, info: VideoInfo, arguments: argparse.Namespace
 ) -> dict[str, Any]:
-    """What every command that makes a clip's sound tells of it."""
+    """What every command reports of the sound that it made."""
     return {
         "output": str(arguments.output),
         "video": str(arguments.video),
@@ -60,7 +60,7 @@ def clip_report(
 
 
 def write_output(stereo: np.ndarray, rate: int, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Write ``stereo [2, N]`` as the options say and tell what was written."""
+    """Write ``stereo [2, N]`` by the options; what was written, for the report."""
     sound = Sound(stereo, rate)
     if arguments.output.suffix.lower() in SOUND_FILES:
         write_sound(arguments.output, sound)

@@ -39,7 +39,7 @@ def add(subparsers: Any) -> None:
     place.add_argument("--mode", choices=MODES, default="pan")
     place.add_argument("--width", type=float, default=1.0)
     place.add_argument("--distance-from", choices=DISTANCE_CUES, default="both", help="depth, the boxes' height, or both")
-    place.add_argument("--distance", type=float, default=1.0, help="how much level follows distance, 0 = not")
+    place.add_argument("--distance", type=float, default=1.0, help="exponent of the inverse distance law, 0 = off")
     place.add_argument("--room", type=float, default=0.2, help="0 open air .. 1 hall")
     place.add_argument("--offscreen", choices=OFFSCREEN, default="fade")
     out.add_argument("--rate", type=int, default=48000, choices=[44100, 48000], help="samples a second of the footsteps")

@@ -48,7 +48,7 @@ def progress_bar(name: str, quiet: bool) -> Iterator:
 
 
 def scene_of(clip: str, info: VideoInfo, arguments: argparse.Namespace) -> tuple[Tracks, DepthSequence | None]:
-    """Tracks and depth of a clip as the options say, written to files where asked."""
+    """Tracks and depth of a clip by the options, saved to files where these are given."""
     if arguments.no_depth and (arguments.depth or arguments.save_depth):
         raise StereoSyncError("--no-depth cannot go with --depth or --save-depth; leave one of them out.")
     depth = None

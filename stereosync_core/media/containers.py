@@ -1,4 +1,4 @@
-"""What the video containers take, and how clips get into them unharmed."""
+"""What the video containers take, and how clips get into them unchanged."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def copy_stream(new: OutputContainer, stream: av.VideoStream, path: Path, old: I
         raise CannotHold("Output: AVI knows frame numbers and no times, so it takes only AVI clips; write .mkv or .mp4.")
     if old.format.name == "avi" and path.suffix.lower() != ".avi" and stream.codec_context.has_b_frames:
         raise CannotHold(
-            "Output: an AVI does not tell when its pictures are shown, and these are stored in another order; convert the "
+            "Output: an AVI stores no presentation times, and this one has its pictures in another order; convert the "
             "clip to .mp4 first, Trim with duration 0 does it."
         )
     try:
@@ -74,7 +74,7 @@ def copy_stream(new: OutputContainer, stream: av.VideoStream, path: Path, old: I
         if path.suffix.lower() == ".avi":
             raise StereoSyncError("Output: this version of PyAV cannot write AVI; update it, or write .mkv.") from error
     rate = stream.average_rate or stream.guessed_rate
-    if rate:  # what the packets say; the codec's own word on it is often nonsense, and Matroska would hand that on
+    if rate:  # by the packets; the codec's own value is often nonsense, and Matroska would hand that on
         copy.codec_context.framerate = rate
     if path.suffix.lower() in MOV_FAMILY and "mov" in old.format.name:
         # Apple's players open HEVC only under the tag that its maker gave it

@@ -19,11 +19,10 @@ _BLOCK = 48000
 
 @dataclass(frozen=True)
 class SoundCodec:
-    """How a sound codec is used.
+    """Settings of a sound codec.
 
     :param encoder: libav's name of the encoder.
     :param format: packed sample format that it is given; libav makes it planar where the encoder wants that.
-    :param lossless: whether decoding gives the samples back.
     :param rates: sample rates that it takes, highest last; empty for any.
     :param channels: most channels that it takes.
     :param bit_rate: bits a second and channel, 0 where that means nothing.
@@ -31,7 +30,6 @@ class SoundCodec:
 
     encoder: str
     format: str
-    lossless: bool
     rates: tuple[int, ...] = ()
     channels: int = 8
     bit_rate: int = 0
@@ -47,18 +45,18 @@ _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 6400
 _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 
 CODECS = {
-    "aac": SoundCodec("aac", "flt", False, _AAC_RATES, bit_rate=128_000),
-    "flac": SoundCodec("flac", "s32", True),
-    "opus": SoundCodec("libopus", "flt", False, (48000,), bit_rate=96_000),
-    "mp3": SoundCodec("libmp3lame", "flt", False, _MP3_RATES, channels=2, bit_rate=128_000),
-    "pcm16": SoundCodec("pcm_s16le", "s16", True),
-    "pcm24": SoundCodec("pcm_s24le", "s32", True),
-    "float32": SoundCodec("pcm_f32le", "flt", True),
+    "aac": SoundCodec("aac", "flt", _AAC_RATES, bit_rate=128_000),
+    "flac": SoundCodec("flac", "s32"),
+    "opus": SoundCodec("libopus", "flt", (48000,), bit_rate=96_000),
+    "mp3": SoundCodec("libmp3lame", "flt", _MP3_RATES, channels=2, bit_rate=128_000),
+    "pcm16": SoundCodec("pcm_s16le", "s16"),
+    "pcm24": SoundCodec("pcm_s24le", "s32"),
+    "float32": SoundCodec("pcm_f32le", "flt"),
 }
 
 
 def encode_samples(samples: np.ndarray, format: str) -> np.ndarray:
-    """float32 ``[C, N]`` as ``[1, N * C]`` in the type that a packed sample format asks for. Integers clip at full scale."""
+    """float32 ``[C, N]`` as ``[1, N * C]`` in the type of a packed sample format. Integers clip at full scale."""
     packed = samples.T.reshape(1, -1)
     if format == "flt":
         return np.ascontiguousarray(packed, dtype=np.float32)
@@ -95,11 +93,6 @@ class SoundTrack:
                 f"Sound: {codec.encoder} cannot encode {channels} channels at {rate} samples a second; mix it to stereo or "
                 "resample it."
             ) from error
-
-    @property
-    def seconds(self) -> float:
-        """Length of what was appended."""
-        return self.position / self.rate
 
     def append(self, samples: np.ndarray) -> None:
         """Encodes float32 ``[C, N]``, at the rate that the track was made with."""

@@ -40,7 +40,7 @@ class Levelled:
 def integrated_loudness(sound: Sound) -> float | None:
     """Integrated loudness in LUFS after ITU-R BS.1770-4, None for sound that is silent (below -70 LUFS) or shorter than 0.4 s.
 
-    The LFE of 5.1 does not count, as the standard says; sound with more than six channels is mixed to stereo first.
+    The LFE of 5.1 does not count, as in the standard; sound with more than six channels is mixed to stereo first.
     """
     if sound.duration < _BLOCK:
         return None
@@ -67,7 +67,7 @@ def true_peak(sound: Sound) -> float:
 def to_loudness(sound: Sound, target_lufs: float, peak_dbtp: float = -1.0) -> Levelled:
     """The sound at a loudness, by one gain for all of it; nothing is clipped or compressed.
 
-    Where the gain would drive the true peak above ``peak_dbtp``, it is less, and the reason says so. Silent sound and sound
+    Where the gain would drive the true peak above ``peak_dbtp``, it is less, and the reason is given. Silent sound and sound
     shorter than 0.4 s come back unchanged, with the reason.
 
     :param target_lufs: integrated loudness in LUFS, for example -23 (EBU R 128) or -14 (streaming).

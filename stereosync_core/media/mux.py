@@ -1,4 +1,4 @@
-"""Giving a clip its sound: the video's packets are copied as they are, the sound is encoded beside them."""
+"""Replacing a clip's sound: the video's packets are copied as they are, the sound is encoded."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .source import Clip, Source, as_clip, find_video, opened, source_name
 from .timeline import Timeline, timeline_of
 
 #: Seconds of sound that are encoded ahead of the picture, so that players find both close together.
-_LEAD = 0.5
+_AHEAD = 0.5
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class MuxReport:
     :param rate: samples a second.
     :param codec: sound codec, as in :data:`~stereosync_core.media.encode.CODECS`.
     :param video_packets: packets copied.
-    :param loudness_before: LUFS of the sound as given or mixed; None unless a loudness was asked for and can be measured.
+    :param loudness_before: LUFS of the sound as given or mixed; None unless a loudness was given and can be measured.
     :param loudness_after: LUFS as written, likewise.
     :param gain_db: decibels applied to the sound in all.
     :param notes: what the user should know, for example why a loudness was not reached.
@@ -156,7 +156,7 @@ def _write(
                     f"Mux: {path.suffix} cannot hold {kind.encoder} sound; use codec auto, or .mkv, which holds all of them."
                 ) from error
             write_header(new, source, path)
-            entry, count, told = -1, 0, 0.0
+            entry, count, reported = -1, 0, 0.0
             for packet in old.demux([old.streams[index] for index in copies]):
                 copy = copies.get(packet.stream_index)
                 if not packet.size or copy is None or packet.time_base is None:
@@ -176,10 +176,10 @@ def _write(
                 seconds = float(((moment or 0) - shift) * packet.time_base)
                 packet.stream = copy
                 new.mux(packet)
-                _encode_until(track, sound, seconds + _LEAD)
-                if progress is not None and is_picture and seconds >= told:
+                _encode_until(track, sound, seconds + _AHEAD)
+                if progress is not None and is_picture and seconds >= reported:
                     progress(min(seconds, total), total)
-                    told = seconds + total / 100
+                    reported = seconds + total / 100
             _encode_until(track, sound, float("inf"))
             track.finish()
     if progress is not None:

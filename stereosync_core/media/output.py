@@ -1,4 +1,4 @@
-"""Writing files so that nothing half-written stays, with clear words for everything that can stop it."""
+"""Writing files so that nothing half-written stays, with a clear error for everything that can stop it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def safe_output_path(folder: str | os.PathLike[str], name: str) -> Path:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its place when the block ends well, and goes away when it does not.
+    """A temporary path in the folder of ``path`` that takes its place when the block ends well, and goes away when it does not.
 
     :raises StereoSyncError: the folder is missing or may not be written, or the disk is full.
     """
@@ -69,9 +69,9 @@ def _why_not_written(path: Path, error: OSError) -> str:
 
 
 @contextmanager
-def written(path: Path, options: dict[str, str] | None = None, format: str | None = None) -> Iterator[OutputContainer]:
+def written(path: Path, options: dict[str, str] | None = None) -> Iterator[OutputContainer]:
     """A container open for writing, finished at the end of the block; an error in the block is never hidden by closing."""
-    container = av.open(str(path), "w", format=format, container_options=options or {})
+    container = av.open(str(path), "w", container_options=options or {})
     try:
         yield container
     except BaseException:

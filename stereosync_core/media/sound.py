@@ -96,36 +96,20 @@ def read_sound(source: Source, *, align_to_video: bool = True, duration: float |
         timeline = timeline_of(source)
         start = timeline.start * timeline.tick
         duration = float(timeline.duration) if duration is None else duration
-    pieces, rate = _Pieces(), 0
+    pieces, length = [], 0
     for rate, at, samples in sound_blocks(source, start):
-        if duration is not None and at >= round(duration * rate):
+        pieces.append((at, samples))
+        length = at + samples.shape[1] if duration is None else round(duration * rate)
+        if duration is not None and at >= length:
             break
-        pieces.put(at, samples)
-    if not rate:
+    if not pieces:
         raise StereoSyncError(f"Sound: nothing of the sound in {name} can be decoded, it is damaged; export it again.")
-    return Sound(pieces.joined(None if duration is None else round(duration * rate)), rate)
-
-
-class _Pieces:
-    """Blocks of sound at known places, joined at the end."""
-
-    def __init__(self):
-        self.pieces: list[tuple[int, np.ndarray]] = []
-
-    def put(self, at: int, samples: np.ndarray) -> None:
-        self.pieces.append((at, samples))
-
-    def joined(self, length: int | None) -> np.ndarray:
-        """float32 ``[C, length]``; to the end of the last block without a length."""
-        if not self.pieces:
-            raise AssertionError("no block was put")
-        end = max(at + samples.shape[1] for at, samples in self.pieces)
-        result = np.zeros((self.pieces[0][1].shape[0], end if length is None else length), np.float32)
-        while self.pieces:
-            at, samples = self.pieces.pop()
-            part = samples[:, : max(0, result.shape[1] - at)]
-            result[:, at : at + part.shape[1]] = part
-        return result
+    result = np.zeros((len(samples), length), np.float32)
+    while pieces:  # each freed as soon as it is in its place
+        at, samples = pieces.pop()
+        samples = samples[:, : max(0, length - at)]
+        result[:, at : at + samples.shape[1]] = samples
+    return Sound(result, rate)
 
 
 def sound_blocks(source: Source, start: Fraction | None = None) -> Generator[tuple[int, int, np.ndarray], None, None]:
@@ -257,7 +241,7 @@ _DOWNMIX = {
 
 
 def to_stereo(samples: np.ndarray) -> np.ndarray:
-    """float32 ``[2, N]`` of ``[C, N]``: mono is doubled, surround mixed as ITU-R BS.775 says (not scaled down, so loud sound
+    """float32 ``[2, N]`` of ``[C, N]``: mono is doubled, surround mixed by ITU-R BS.775 (not scaled down, so loud sound
     may pass full scale), more than eight channels are dealt to left and right in turn."""
     channels = samples.shape[0]
     if channels == 2:
@@ -275,7 +259,7 @@ _FILES = {".wav": "float32", ".flac": "flac", ".mp3": "mp3", ".ogg": "opus", ".o
 
 
 def require_sound(path: str | Path, name: str) -> Sound:
-    """The sound of a file that is given for its sound; ``name`` says what it was given as.
+    """The sound of a file that is given for its sound; ``name`` is the option or input that it was given as.
 
     :raises StereoSyncError: as :func:`read_sound`, or the file has no sound.
     """
@@ -285,10 +269,8 @@ def require_sound(path: str | Path, name: str) -> Sound:
     return sound
 
 
-def write_sound(
-    path: str | os.PathLike[str], sound: Sound, *, codec: str = "auto", metadata: dict[str, str] | None = None
-) -> Path:
-    """Writes a sound file of the kind that the path's ending says; wav and flac are exact to the sample.
+def write_sound(path: str | os.PathLike[str], sound: Sound, *, codec: str = "auto") -> Path:
+    """Writes a sound file of the kind of the path's ending; wav and flac are exact to the sample.
 
     :param codec: ``auto``, or one of ``float32``, ``pcm16``, ``pcm24`` (wav), ``flac``, ``mp3``, ``opus``, ``aac``. ``auto``
         takes float32 for wav. FLAC holds 24 bits. Codecs that do not take the sound's rate get it resampled.
@@ -306,7 +288,6 @@ def write_sound(
     kind = CODECS[chosen]
     sound = resample(sound, kind.rate_for(sound.rate))
     with replacing(path) as temporary, written(temporary) as container:
-        container.metadata.update(metadata or {})
         try:
             track = SoundTrack(container, kind, sound.channels, sound.rate)
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""Opening a clip for reading, with clear words for everything that can be wrong with it."""
+"""Opening a clip for reading, with a clear error for everything that can be wrong with it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def as_clip(source: Source) -> Clip:
 
 
 def source_name(source: Source) -> str:
-    """How messages call a source: its path, or 'the clip' for a stream."""
+    """Name of a source in messages: its path, or 'the clip' for a stream."""
     source = as_clip(source).source
     return f"'{os.fspath(source)}'" if isinstance(source, (str, os.PathLike)) else "the clip"
 
@@ -90,9 +90,9 @@ def _open(source: Medium, name: str) -> InputContainer:
 
 
 def _missing_bytes(source: Medium) -> int:
-    """How many bytes an MP4/MOV file lacks at its end, by the sizes that its outermost boxes tell.
+    """How many bytes an MP4/MOV file lacks at its end, by the sizes in its outermost boxes.
 
-    libav plays such a file up to where it breaks off and says nothing. A file in fragments is made to be readable at any
+    libav plays such a file up to where it breaks off, without an error. A file in fragments is made to be readable at any
     length and lacks nothing.
     """
     with open(source, "rb") if isinstance(source, (str, os.PathLike)) else nullcontext(_View(source)) as file:
@@ -110,7 +110,7 @@ def _missing_bytes(source: Medium) -> int:
 
 
 def _why_not_media(source: Medium, name: str) -> str:
-    """Says what a file is that libav cannot open."""
+    """The error for a file that libav cannot open."""
     if isinstance(source, (str, os.PathLike)):
         with open(source, "rb") as file:
             head = file.read(4096)
@@ -122,7 +122,7 @@ def _why_not_media(source: Medium, name: str) -> str:
             "copy or export it again."
         )
     if _is_text(head):
-        return f"Clip: {name} is text and not a video, whatever its name says; give a video file."
+        return f"Clip: {name} is text and not a video, whatever its ending; give a video file."
     return f"Clip: {name} is no video or sound file that can be read, or it is damaged; convert or export it again."
 
 

@@ -107,7 +107,7 @@ def read_timeline(container: InputContainer, stream: av.VideoStream, name: str) 
             if not packet.size:
                 continue
             time = packet.pts if packet.pts is not None else packet.dts
-            # VP8 keeps reference frames that are never shown in packets of their own; a bit in the header tells.
+            # VP8 keeps reference frames that are never shown in packets of their own; marked by a bit in the header.
             visible = not is_vp8 or bool(memoryview(packet)[0] & 0x10)
             pts.append(time or 0)
             shown.append(time is not None and visible and not packet.is_discard)
@@ -130,7 +130,7 @@ def read_timeline(container: InputContainer, stream: av.VideoStream, name: str) 
     last = int(np.flatnonzero(visible)[np.argmax(times[visible])])
     duration = durations[last] or _usual_duration(np.unique(times[visible]), stream, tick)
     if "matroska" in container.format.name and container.duration is not None:
-        # Matroska tells the length of the whole, and of single frames only a rounded one or none
+        # Matroska stores the length of the whole, and of single frames only a rounded one or none
         whole = Fraction((container.start_time or 0) + container.duration, 1_000_000)
         left = int(whole / tick) - int(times[last])
         duration = left if 0 < left < duration else duration
@@ -138,7 +138,7 @@ def read_timeline(container: InputContainer, stream: av.VideoStream, name: str) 
 
 
 def _usual_duration(order: np.ndarray, stream: av.VideoStream, tick: Fraction) -> int:
-    """Ticks for a last frame whose length the file does not tell: as the frame before it, else by the nominal rate."""
+    """Ticks for a last frame whose length is not in the file: as the frame before it, else by the nominal rate."""
     if len(order) > 1:
         return int(order[-1] - order[-2])
     return max(1, round(1 / (stream.guessed_rate or Fraction(25)) / tick))

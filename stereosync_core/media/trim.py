@@ -32,7 +32,9 @@ _X264_FORMATS = {
 }
 
 
-def cut_clip(source: Source, start: float, duration: float, cut_path: Path) -> tuple[Medium, Sound | None]:
+def cut_clip(
+    source: Source, start: float, duration: float, cut_path: Path, progress: Callable[[float, float], None] | None = None
+) -> tuple[Medium, Sound | None]:
     """A clip from ``start`` seconds on for ``duration`` seconds (0 = to its end), and its own sound, exactly as long.
 
     :param cut_path: where to :func:`trim` to; it is written only when something has to be cut off.
@@ -41,7 +43,7 @@ def cut_clip(source: Source, start: float, duration: float, cut_path: Path) -> t
     """
     clip = as_clip(source)
     if start > 0 or 0 < duration < probe(clip).duration:
-        clip = as_clip(trim(clip, start, duration, cut_path))
+        clip = as_clip(trim(clip, start, duration, cut_path, progress=progress))
     return clip.source, read_sound(clip)
 
 
@@ -145,16 +147,16 @@ def _write(
                 packets = _copied(old, stream, copy_stream(new, stream, path, old), entries, int(pts[0]))
             sound = _SoundPiece(source, old, new, path, int(pts[0]) * timeline.tick, duration)
             write_header(new, stream, path)
-            told = 0.0
+            reported = 0.0
             for packet in packets:
-                # Encoders and some demuxers tell the nominal length; a variable rate needs the true one.
+                # Encoders and some demuxers give the nominal length; a variable rate needs the true one.
                 packet.duration = length_at.get(packet.pts, packet.duration)
                 seconds = float((packet.pts or 0) * timeline.tick)
                 new.mux(packet)
                 sound.write_until(seconds + 1.0)
-                if progress is not None and seconds >= told:
+                if progress is not None and seconds >= reported:
                     progress(min(seconds, float(duration)), float(duration))
-                    told = seconds + float(duration) / 100
+                    reported = seconds + float(duration) / 100
             sound.finish()
     if progress is not None:
         progress(float(duration), float(duration))
@@ -222,7 +224,7 @@ def _x264_format(frame: av.VideoFrame) -> str:
 
 
 class _Upright:
-    """Turns decoded frames as the clip's rotation tag says."""
+    """Turns decoded frames by the clip's rotation tag."""
 
     def __init__(self, first: av.VideoFrame, tick: Fraction):
         rotation, mirrored = orientation(first)

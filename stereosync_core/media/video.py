@@ -203,7 +203,7 @@ def _decode_all(container: InputContainer, stream: av.VideoStream) -> Iterator[a
 def _decode_some(
     container: InputContainer, stream: av.VideoStream, is_wanted: np.ndarray, is_needed: np.ndarray
 ) -> Iterator[av.VideoFrame]:
-    """Decodes what the plan of :func:`_plan` asks for."""
+    """Decodes by the plan of :func:`_plan`."""
     decoder, running = stream.codec_context, False
     for packet, wanted, needed in zip(_packets(container, stream), is_wanted.tolist(), is_needed.tolist(), strict=False):
         if not needed:

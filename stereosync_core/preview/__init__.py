@@ -1,1 +1,1 @@
-"""Pictures of what the pack sees and hears: depth, boxes and ids over the clip, and place and level over time."""
+"""Figures of a scene: depth, boxes and ids over the clip, azimuth and level over time."""

@@ -1,4 +1,4 @@
-"""How a stereo sound is placed, measured: level differences over time, and how well they follow an object."""
+"""Placement of a stereo sound: interaural level differences over time, and their correlation with an object."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import StereoSyncError
 from ..scene import Track, Tracks
 
-#: dB beyond which a level difference says no more than "hard left" or "hard right".
+#: dB beyond which a level difference only means "hard left" or "hard right".
 LEVEL_DIFFERENCE_LIMIT = 25.0
 
 
@@ -20,7 +20,7 @@ def level_difference(
 
     :param stereo: ``[2, N]``.
     :param window: seconds of each window; windows are Hann-weighted and overlap by half. (A plain cut through the
-        onset of a sound would tell no more than which ear hears first.)
+        onset of a sound would only show in which channel it comes first.)
     :param floor_db: a window sounds when its level is at most this far below the loudest window's.
     :return: ``times [W]`` of the windows' centres in seconds, ``ild_db [W]`` right minus left within ±25 dB,
         ``level_db [W]`` of the two channels' power (full scale = 0, silence = -120), ``sounding [W]`` bool.
@@ -50,9 +50,6 @@ def placement_correlation(
     stereo: np.ndarray,
     rate: int,
     azimuth: Track | Callable[[np.ndarray], np.ndarray],
-    *,
-    window: float = 0.1,
-    floor_db: float = 35.0,
     max_gap: float = 0.5,
 ) -> float:
     """Pearson correlation of the level difference with an object's azimuth over the windows that sound (and, for a track,
@@ -60,7 +57,7 @@ def placement_correlation(
 
     :param azimuth: a track, or a function from seconds ``[W]`` to azimuth ``[W]`` in -1..1.
     """
-    times, difference, _, use = level_difference(stereo, rate, window, floor_db)
+    times, difference, _, use = level_difference(stereo, rate)
     if isinstance(azimuth, Track):
         _, visible = azimuth.at(times, max_gap)
         places, use = azimuth.azimuth(times, max_gap), use & visible

@@ -243,7 +243,7 @@ def _lowpassed_noise(foot: _Foot, corner: float) -> np.ndarray:
 
 
 def _moments(density: np.ndarray, count: int, foot: _Foot) -> np.ndarray:
-    """Random samples ``[count]`` that fall as often as ``density`` ``[n]`` says."""
+    """Random samples ``[count]`` with the probability density ``[n]``."""
     total = np.cumsum(density)
     return np.searchsorted(total, np.sort(foot.generator.random(count)) * total[-1]).clip(0, len(density) - 1)
 

@@ -3,9 +3,9 @@
 A walker's box breathes once a step: while both feet are on the ground, right after a heel strike, the legs are farthest apart
 (the box is widest) and the head is lowest.
 The cadence is the most probable path of a frequency through time, given how well a sinusoid of that frequency explains the
-box's oscillation and given how fast the walker moves; where the boxes say nothing (seen from the front, jittery, few a second)
-the walking speed decides alone. The steps are then placed by dynamic programming, on the crests of the oscillation and about
-one period apart (D. Ellis, "Beat Tracking by Dynamic Programming", J. New Music Research 36, 2007).
+box's oscillation and given how fast the walker moves; where the boxes show no oscillation (seen from the front, jittery, few a
+second) the walking speed decides alone. The steps are then placed by dynamic programming, on the crests of the oscillation and
+about one period apart (D. Ellis, "Beat Tracking by Dynamic Programming", J. New Music Research 36, 2007).
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ _DRIFT = 0.06  # of the logarithm of the cadence from one window to the next
 _FOCAL_LENGTH = 1.5  # in frame heights, of an ordinary lens: what turns growth of the box into speed towards the camera
 _STANDING_SPEED = 0.15  # body heights a second; below, only a clear bob counts as walking
 _CLEAR_BOB = 12.0  # log likelihood ratio that chance does not reach, neither in a minute of jittering boxes
+_PEAK_PROMINENCE, _PEAK_SPACING = 0.15, 0.18  # of an envelope's peaks: part of its range, and seconds from peak to peak
 _TIGHTNESS = 60.0  # of the spacing of steps against their places on the oscillation's crests
 
 
@@ -97,7 +98,7 @@ def steps_from_track(track: Track, duration: float, *, max_gap: float = 0.5, asp
 
     :param duration: length of the clip in seconds; later steps are left out.
     :param max_gap: seconds between two boxes up to which the walker counts as staying in the picture.
-    :param aspect: width over height of the frame, which relative boxes do not tell.
+    :param aspect: width over height of the frame, which is not in relative boxes.
     :raises StereoSyncError: when ``duration``, ``max_gap`` or ``aspect`` is not above zero.
     """
     for name, value in (("duration", duration), ("max_gap", max_gap), ("aspect", aspect)):
@@ -112,22 +113,15 @@ def steps_from_track(track: Track, duration: float, *, max_gap: float = 0.5, asp
     return _alternating(times[inside], np.clip(cadences[inside] / 2.4, 0.5, 1.0))
 
 
-def steps_from_envelope(envelope: Envelope, *, prominence: float = 0.15, spacing: float = 0.18) -> Steps:
-    """Steps at the peaks of a loudness envelope.
-
-    :param prominence: how far a peak must stand out, as a part of the envelope's range.
-    :param spacing: seconds that lie at least between two steps.
-    :return: strengths are peak heights over the highest peak.
-    """
-    if not (0 < prominence <= 1) or spacing <= 0:
-        raise StereoSyncError(f"Steps from an envelope: prominence {prominence} must be in 0..1 and spacing {spacing} above 0.")
+def steps_from_envelope(envelope: Envelope) -> Steps:
+    """Steps at the peaks of a loudness envelope; strengths are peak heights over the highest peak."""
     span = float(np.ptp(envelope.values))
     if span <= 0:
         return _alternating(np.zeros(0), np.zeros(0))
     times = np.arange(envelope.times[0], envelope.times[-1] + 0.5 / _RATE, 1 / _RATE)
     # a valley on either side, so that a peak at the very start or end counts as well
     values = np.concatenate([[envelope.values.min()], envelope.at(times), [envelope.values.min()]])
-    peaks, _ = find_peaks(values, prominence=prominence * span, distance=max(round(spacing * _RATE), 1))
+    peaks, _ = find_peaks(values, prominence=_PEAK_PROMINENCE * span, distance=round(_PEAK_SPACING * _RATE))
     peaks = peaks - 1
     heights = values[peaks + 1]
     return _alternating(times[peaks], heights / heights.max()) if len(peaks) else _alternating(np.zeros(0), np.zeros(0))
@@ -212,12 +206,12 @@ def _gait_signals(boxes: np.ndarray, aspect: float) -> np.ndarray:
     x0, y0, x1, y1 = boxes.T
     body = max(float(np.median(y1 - y0)), 0.02)
     scale = np.maximum(y1 - y0, 0.3 * body)
-    # the width follows the distance: only over the height does it tell how far the legs are open
+    # the width follows the distance: only over the height is it a measure of how far the legs are open
     return np.stack([(x1 - x0) * aspect / scale, y0 / body, -np.log(scale)])
 
 
 def _cadence_evidence(times: np.ndarray, signals: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How strongly each window speaks for each frequency: log likelihood ratio ``[W, F]`` of a trend with a sinusoid against
+    """Evidence of each window for each frequency: log likelihood ratio ``[W, F]`` of a trend with a sinusoid against
     the trend alone, and the part of the variance that the sinusoid explains ``[3, W, F]`` (Bayesian harmonic regression, the
     Lomb-Scargle periodogram with a floating cubic trend; it takes the boxes at whatever times they have).
     """

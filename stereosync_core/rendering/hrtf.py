@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
+from scipy.interpolate import interp1d
 
 from ..assets import asset_path
 from ..errors import StereoSyncError
@@ -84,10 +85,7 @@ def _at_rate(responses: np.ndarray, own_rate: float, rate: float) -> np.ndarray:
     known = np.fft.rfftfreq(1024, 1 / own_rate)
     wanted = np.fft.rfftfreq(size, 1 / rate)
     levels = 20 * np.log10(np.maximum(np.abs(np.fft.rfft(responses, 1024)), 1e-6))
-    position = np.clip(wanted / known[1], 0, len(known) - 1)
-    low = np.minimum(position.astype(int), len(known) - 2)
-    part = position - low
-    levels = levels[..., low] * (1 - part) + levels[..., low + 1] * part
+    levels = interp1d(known, levels)(np.minimum(wanted, known[-1]))
     return minimum_phase(10 ** (levels / 20), taps)
 
 
@@ -116,10 +114,10 @@ def hrirs(azimuth, elevation, rate: int) -> tuple[np.ndarray, np.ndarray, np.nda
     """Head-related impulse responses towards any directions.
 
     :param azimuth: degrees ``[N]`` (or one number), 0 = ahead, 90 = right, -90 = left, any turn.
-    :param elevation: degrees ``[N]``, 0 = ear level, 90 = above; below -40 counts as -40, where the measurement ends.
+    :param elevation: degrees ``[N]``, 0 = level, 90 = above; below -40 counts as -40, where the measurement ends.
     :param rate: sampling rate in Hz.
     :return: float64 ``left [N, taps]``, ``right [N, taps]``, minimum phase, equalised for the diffuse field (mean power
-        over all directions near 1 at every frequency), and ``itd [N]``: seconds by which the left ear hears later.
+        over all directions near 1 at every frequency), and ``itd [N]``: seconds by which the sound reaches the left ear later.
     :raises StereoSyncError: for directions that are not finite, a rate out of 8 to 192 kHz, or a damaged asset.
     """
     grid, neighbours, weights = _directions(azimuth, elevation, rate)

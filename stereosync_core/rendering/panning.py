@@ -25,8 +25,8 @@ def pan_gains(azimuth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def interaural_time_difference(angle: np.ndarray) -> np.ndarray:
-    """Seconds ``[N]`` by which the left ear hears later, for a source at ``angle`` radians ``[N]`` to the right, up to 0.66 ms:
-    Woodworth's formula for a rigid spherical head (Woodworth and Schlosberg, "Experimental Psychology", 1954)."""
+    """Seconds ``[N]`` by which the sound reaches the left ear later, for a source at ``angle`` radians ``[N]`` to the right, up
+    to 0.66 ms: Woodworth's formula for a rigid spherical head (Woodworth and Schlosberg, "Experimental Psychology", 1954)."""
     angle = np.clip(angle, -np.pi / 2, np.pi / 2)
     return HEAD_RADIUS / SPEED_OF_SOUND * (angle + np.sin(angle))
 
@@ -67,29 +67,29 @@ class MovingDelay:
         return result
 
 
-def filter_binaural(ears: np.ndarray, azimuth: np.ndarray, elevation: np.ndarray, rate: int, hop: int) -> np.ndarray:
-    """Two ears' signals ``[2, M]`` through the head-related responses of a moving direction, as ``[2, M + taps - 1]``.
+def filter_binaural(channels: np.ndarray, azimuth: np.ndarray, elevation: np.ndarray, rate: int, hop: int) -> np.ndarray:
+    """Both channels ``[2, M]`` through the head-related responses of a moving direction, as ``[2, M + taps - 1]``.
 
     The input is cut into pieces under a triangle window, ``hop`` samples apart, each piece filtered with the response at its
     centre: pieces overlap-add to a steady crossfade between responses.
 
     :param azimuth: degrees ``[M // hop + 1]``, at samples 0, hop, 2 hop ...; so is ``elevation``. M is a multiple of hop.
     """
-    filters = np.stack(hrirs(azimuth, elevation, rate)[:2]).astype(ears.dtype)
+    filters = np.stack(hrirs(azimuth, elevation, rate)[:2]).astype(channels.dtype)
     taps = filters.shape[-1]
-    rise = np.arange(hop, dtype=ears.dtype) / hop
-    output = np.zeros((2, ears.shape[1] + hop + taps - 1), dtype=ears.dtype)
-    for ear, signal in enumerate(ears):
+    rise = np.arange(hop, dtype=channels.dtype) / hop
+    output = np.zeros((2, channels.shape[1] + hop + taps - 1), dtype=channels.dtype)
+    for side, signal in enumerate(channels):
         chunks = signal.reshape(-1, hop)
         # the chunk after a centre fades out of the centre's response, and into the next centre's
-        pieces = np.zeros((len(azimuth), 2 * hop), dtype=ears.dtype)
+        pieces = np.zeros((len(azimuth), 2 * hop), dtype=channels.dtype)
         pieces[1:, :hop] = chunks * rise
         pieces[:-1, hop:] = chunks * (1 - rise)
-        filtered = oaconvolve(pieces, filters[ear], axes=-1)
+        filtered = oaconvolve(pieces, filters[side], axes=-1)
         span = filtered.shape[-1]
         for k in range(len(azimuth)):
             start = (k - 1) * hop
             skip = max(-start, 0)
             stop = min(start + span, output.shape[1])
-            output[ear, start + skip : stop] += filtered[k, skip : skip + stop - start - skip]
-    return output[:, : ears.shape[1] + taps - 1]
+            output[side, start + skip : stop] += filtered[k, skip : skip + stop - start - skip]
+    return output[:, : channels.shape[1] + taps - 1]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.signal import lfilter
+from scipy.signal import butter, sosfilt
 
-#: Bounds of the distance gain in dB: nothing disappears and nothing jumps at the listener.
+#: Bounds of the distance gain in dB: nothing falls silent and nothing jumps close to the camera.
 SOFTEST, LOUDEST = -12.0, 9.0
 #: Hz above which air absorbs noticeably, and what it takes there in dB for each unit of relative distance.
 AIR_CORNER, AIR_LOSS, AIR_LOSS_MOST = 4000.0, 3.0, 12.0
@@ -32,13 +32,11 @@ class LowPass:
 
     def __init__(self, corner: float, rate: float):
         """:param corner: Hz at which 3 dB are lost; held below the Nyquist frequency."""
-        warped = np.tan(np.pi * min(corner, 0.45 * rate) / rate)
-        self._b = np.array([warped, warped]) / (1 + warped)
-        self._a = np.array([1.0, (warped - 1) / (1 + warped)])
+        self._sections = butter(1, min(corner, 0.45 * rate), fs=rate, output="sos")
         self._state: np.ndarray | None = None
 
     def __call__(self, signal: np.ndarray) -> np.ndarray:
         if self._state is None:
-            self._state = np.zeros((*signal.shape[:-1], 1))
-        result, self._state = lfilter(self._b, self._a, signal, axis=-1, zi=self._state)
+            self._state = np.zeros((1, *signal.shape[:-1], 2))
+        result, self._state = sosfilt(self._sections, signal, axis=-1, zi=self._state)
         return result.astype(signal.dtype)

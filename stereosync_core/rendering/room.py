@@ -1,4 +1,4 @@
-"""A room around listener and source: first reflections off its walls and a short smooth tail.
+"""A room around source and listener: first reflections off its walls and a short smooth tail.
 
 The room is a shoebox; each wall mirrors the source (J. Allen, D. Berkley, "Image method for efficiently simulating small-room
 acoustics", JASA 65, 1979). The direct sound follows the distance while the room answers at nearly the same level wherever the
@@ -27,7 +27,7 @@ TAIL_ENERGY = 0.5
 #: How much of a channel's tail comes from the other channel: little, since a tail that filled both sides evenly would pull
 #: the level difference to nothing whenever the direct sound pauses.
 CROSSFEED = 0.15
-#: Hz below which the tail is the same in both channels: in a diffuse field two points 17 cm apart, two ears, hear alike up to
+#: Hz below which the tail is the same in both channels: in a diffuse field two points 17 cm apart, the ears, are in phase up to
 #: 1 kHz, where the sinc of their distance in wavelengths first vanishes.
 COHERENT_BELOW = 900.0
 #: The longest way round of a reflection in seconds; an upper bound for those who buffer.

@@ -29,11 +29,11 @@ _VERTICAL = 9 / 16  # height of the frame over its width, for the angle of eleva
 
 @dataclass(frozen=True)
 class SpatializeSettings:
-    """How voices are placed.
+    """Settings of :func:`spatialize`.
 
     :param mode: ``pan`` for loudspeakers and headphones alike (level and time difference, the frame's edges are hard left and
         right), ``binaural`` for headphones (responses of the KEMAR manikin; the frame's edges are at half the field of view).
-    :param width: 0..1, how far out the places spread.
+    :param width: 0..1, 1 = the whole stereo width, 0 = all in the middle.
     :param field_of_view: horizontal, in degrees; binaural only.
     :param itd: whether the sound reaches the far ear later (up to 0.66 ms).
     :param distance_from: with depth given, ``both``, ``boxes`` or ``depth``, as :meth:`Tracks.distance` has it.
@@ -150,7 +150,7 @@ def _assigned(count: int, tracks: Tracks | None) -> list[Track]:
 
 
 class _MovingVoice:
-    """One voice on its way, rendered block by block."""
+    """One voice along its trajectory, rendered block by block."""
 
     def __init__(
         self, voice: np.ndarray, trajectory: Trajectory, rate: int, settings: SpatializeSettings, tail: LateTail | None
@@ -215,10 +215,10 @@ class _MovingVoice:
         delay = MovingDelay(mono)
         place = before + np.arange(block, dtype=np.float64)
         lag = at(self.lag)
-        ears = np.stack([delay.read(place - lag), delay.read(place + lag)])
+        channels = np.stack([delay.read(place - lag), delay.read(place + lag)])
         sides = np.stack([at(side) for side in self.sides]).astype(np.float32)
 
-        direct = ears * at(self.near).astype(np.float32)
+        direct = channels * at(self.near).astype(np.float32)
         if self.settings.air:
             bass = self.air(direct)
             direct = bass + (direct - bass) * at(self.treble).astype(np.float32)
@@ -237,7 +237,7 @@ class _MovingVoice:
                 echoes[1] += echo * at(right)
             layers.append(self.walls(echoes))
         if self.tail is not None:
-            layers.append(self.tail(ears * sides))
+            layers.append(self.tail(channels * sides))
         sound = np.zeros((2, max(layer.shape[1] for layer in layers)), dtype=np.float32)
         for layer in layers:
             sound[:, : layer.shape[1]] += layer

@@ -1,4 +1,4 @@
-"""What the floor and the shoe do to a footstep, as tables of numbers. :mod:`.footsteps` says what the numbers mean in sound.
+"""What the floor and the shoe do to a footstep, as tables of numbers. What they mean in sound: :mod:`.footsteps`.
 
 Levels are energies in dB relative to the other layers of the same surface; the finished step is scaled as a whole. Where CC0
 recordings exist (metal, snow, sand, gravel, wood) the numbers were set until spectral centroid, energy in octave bands and
@@ -26,7 +26,7 @@ class Noise:
     level: float
     sharp: bool = False
     tremble: float = 0.0  # depth of random fluctuation, 0..1
-    flutter: float = 60.0  # Hz, how fast
+    flutter: float = 60.0  # Hz, of that fluctuation
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
-"""Where a tracked object is for the ear: azimuth, elevation, distance and presence on an even grid, smooth enough to hear no
-steps in it."""
+"""Trajectory of a tracked object: azimuth, elevation, distance and presence on an even grid, smooth enough for sound
+without audible steps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..scene import DepthSequence, Track, Tracks
 CONTROL_RATE = 200.0
 #: Seconds (standard deviation) over which a detector's jitter is averaged out.
 SMOOTHING = 0.06
-FADE, DECLICK = 0.15, 0.01  # seconds to come and go: for the ear, and to avoid a click only
+FADE, DECLICK = 0.15, 0.01  # seconds to fade in and out: audibly, and to avoid a click only
 _DISTANCE_RATE = 12.0  # Hz; depth under a box changes slowly and is dear to look up
 
 

@@ -203,7 +203,6 @@ def test_cadence_gives_steps_at_that_rate_and_the_seed_repeats_them():
         (lambda: steps_from_cadence(0.0, 1.0), "rate"),
         (lambda: steps_from_cadence(2.0, float("nan")), "duration"),
         (lambda: steps_from_track(standing(10, 0), 0.0), "duration"),
-        (lambda: steps_from_envelope(Envelope(np.array([0, 1, 0]), np.array([0, 1, 2])), prominence=0), "prominence"),
     ],
 )
 def test_bad_inputs_are_named(make, says):

@@ -19,7 +19,6 @@ def walker(number=1, start=0.0, end=4.0, rate=10, left=0.1, right=0.9, height=0.
 def test_depth_between_two_maps_is_their_mixture_and_ends_are_held():
     depth = DepthSequence(np.stack([np.zeros((2, 3)), np.ones((2, 3))]), [1.0, 3.0])
     assert np.allclose(depth.at([0.0, 1.0, 1.5, 3.0, 9.0])[:, 0, 0], [0, 0, 0.25, 1, 1])
-    assert np.allclose(depth.resample([2.0]).maps, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -99,13 +98,6 @@ def test_a_walker_is_more_prominent_than_one_who_stands_and_than_one_far_away():
     assert [track.id for track in Tracks((standing, far, walking), 4.0).most_prominent(2)] == [1, 2]
 
 
-def test_selecting_by_id_names_the_ids_there_are():
-    tracks = Tracks((walker(1), walker(2)), 4.0)
-    assert [track.id for track in tracks.select([2])] == [2]
-    with pytest.raises(StereoSyncError, match=r"\[1, 2\]"):
-        tracks.select([5])
-
-
 def test_distance_is_relative_to_the_median_and_falls_with_the_boxes_height():
     times = np.linspace(0, 4, 41)
     track = Track(1, "person", times, [box(0.5, height) for height in np.linspace(0.2, 0.6, 41)])
@@ -129,6 +121,5 @@ def test_distance_follows_depth_where_depth_is_given():
 def test_an_envelope_is_read_by_time():
     envelope = Envelope([0.0, 1.0], [0.0, 2.0])
     assert envelope.at([-1.0, 1.0, 5.0]).tolist() == [0.0, 0.5, 1.0]
-    assert envelope.resample([0.5, 1.5]).values.tolist() == [0.25, 0.75]
     with pytest.raises(StereoSyncError, match="not negative"):
         Envelope([-1.0], [0.0])

@@ -3,7 +3,6 @@
 The fixtures hold the released code's outputs for made-up weights.
 """
 
-import importlib.util
 import json
 from functools import cached_property
 from types import SimpleNamespace
@@ -13,41 +12,41 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from research.equality.masa_fixtures import digest
+from research.equality.masa_fixtures import weights as make_weights
 from stereosync_core.tracking.masa.adapter import HIGH, LEVELS, LOW, MID
 from stereosync_core.tracking.masa.deformable import deformable_convolution
 from stereosync_core.tracking.masa.loader import build_masa
-from stereosync_core.tracking.masa.model import LONG_SIDE, prepare
+from stereosync_core.tracking.masa.model import DEVIATION, LONG_SIDE, MEAN, Masa, _rois, prepare
 from stereosync_core.tracking.masa.postprocess import remove_giants, smooth
 from stereosync_core.tracking.masa.roi import roi_align, roi_align_in_torch, roi_features
 from stereosync_core.tracking.masa.tracker import TaoSettings, TaoTracker
-from tests.parity.conftest import fixture_folders
-
-if not fixture_folders("masa"):
-    pytest.skip("no MASA fixtures; set STEREOSYNC_FIXTURES", allow_module_level=True)
-FOLDER = fixture_folders("masa")[0]
-
-
-def shared(name):
-    """A file that cases have in common."""
-    return next(folder / name for folder in fixture_folders("masa") if (folder / name).is_file())
-
+from tests.parity.conftest import fixture_files, fixture_folders
 
 #: Largest absolute difference to the recorded stages, from the recorded input of the network.
 TOLERANCE = 5e-5
-FEATURES = sorted(path.stem for path in FOLDER.glob("features_*.npz"))
-SEQUENCES = sorted(path.stem for path in FOLDER.glob("tracker*.npz"))
-SETTINGS = [(case, name) for case in SEQUENCES for name in json.loads((FOLDER / f"{case}.json").read_text())["settings"]]
+FEATURES = fixture_files("masa", "features_*.npz")
+OPERATORS = fixture_files("masa", "ops.npz")
+
+
+def sequences():
+    """The recorded sequences with each of their settings."""
+    for case in fixture_files("masa", "tracker*.npz"):
+        (path,) = case.values
+        for name in json.loads(path.with_suffix(".json").read_text())["settings"]:
+            yield pytest.param((path, name), id=f"{case.id}-{name}")
+
+
+def own_shapes():
+    return {name: tuple(value.shape) for name, value in Masa().state_dict().items()}
 
 
 @pytest.fixture(scope="module")
 def weights():
-    spec = importlib.util.spec_from_file_location("make_weights", shared("make_weights.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    recipe = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(recipe)
-    keys = json.loads(shared("keys.json").read_text())
-    return {name: torch.from_numpy(np.asarray(value)) for name, value in recipe.build(keys).items()}
+    """Of the released code's whole model where its list of names is there, else of what tracking needs."""
+    lists = [folder / "keys.json" for folder in fixture_folders("masa") if (folder / "keys.json").is_file()]
+    shapes = {name: key["shape"] for name, key in json.loads(lists[0].read_text()).items()} if lists else own_shapes()
+    return {name: torch.from_numpy(value) for name, value in make_weights(shapes).items()}
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +58,9 @@ def model(weights):
 class Case:
     """A case of the fixtures and what our network makes of it; stages are computed once."""
 
-    def __init__(self, name, model):
-        self.arrays = dict(np.load(FOLDER / f"{name}.npz"))
-        self.facts = json.loads((FOLDER / f"{name}.json").read_text())
+    def __init__(self, path, model):
+        self.arrays = dict(np.load(path))
+        self.facts = json.loads(path.with_suffix(".json").read_text())
         self.long_side = self.facts["resize_scale"][0]
         self.model = model
         self.frames = range(len(self.arrays["frames_rgb"]))
@@ -138,9 +137,13 @@ def differences(case, number, from_pixels=False):
     return result
 
 
-def test_there_are_cases():
-    assert FEATURES
-    assert SETTINGS
+def test_there_are_cases_for_everybody():
+    assert [path.name for path in fixture_folders("masa")[-1].iterdir() if path.suffix == ".npz"]
+
+
+def test_weights_have_the_released_names_and_shapes():
+    recorded = json.loads((fixture_folders("masa")[-1] / "features_small.json").read_text())["weights"]
+    assert digest(own_shapes()) == recorded
 
 
 def test_every_stage_from_the_recorded_input(case, record_property):
@@ -176,8 +179,6 @@ def test_statistics_of_whole_maps(case):
 
 
 def test_boxes_reach_the_network_exactly(case):
-    from stereosync_core.tracking.masa.model import _rois
-
     for number in case.frames:
         _, scale = prepare(case.arrays["frames_rgb"][number][None], case.long_side)
         ours = _rois(case.arrays[f"f{number}_boxes"], scale, 0)
@@ -191,7 +192,7 @@ def test_embeddings_by_the_public_way(case):
 
 
 def test_a_level_is_the_same_where_others_are_left_out(model):
-    case = Case(min(FEATURES, key=lambda name: json.loads((FOLDER / f"{name}.json").read_text())["resize_scale"]), model)
+    case = Case(fixture_folders("masa")[-1] / "features_small.npz", model)
     pixels = case.stages(0)["input"]
     with torch.inference_mode():
         for place in range(4):
@@ -217,9 +218,9 @@ def test_the_tracker_on_these_frames(case):
             np.testing.assert_allclose(tracker.match, case.arrays[f"f{number}_match"], rtol=0, atol=1e-5)
 
 
-@pytest.fixture(scope="module")
-def ops():
-    return {name: torch.from_numpy(array) for name, array in np.load(shared("ops.npz")).items()}
+@pytest.fixture(scope="module", params=OPERATORS)
+def ops(request):
+    return {name: torch.from_numpy(array) for name, array in np.load(request.param).items()}
 
 
 @pytest.mark.parametrize(("name", "stride"), [("s1", 1), ("s2", 2)])
@@ -251,8 +252,6 @@ def test_roi_align(ops, align):
 def test_the_resize(ops):
     recorded = ops["resize_out_rgb"]
     pixels, _ = prepare(ops["resize_in_rgb"][None].numpy(), max(recorded.shape[:2]))
-    from stereosync_core.tracking.masa.model import DEVIATION, MEAN
-
     ours = pixels[0].permute(1, 2, 0) * torch.tensor(DEVIATION) + torch.tensor(MEAN)
     assert (ours[: recorded.shape[0], : recorded.shape[1]] - recorded).abs().max() < 5e-3
 
@@ -273,19 +272,18 @@ def settings_of(recorded):
     )
 
 
-@pytest.fixture(scope="module", params=SETTINGS, ids="-".join)
+@pytest.fixture(scope="module", params=sequences())
 def sequence(request):
     """A recorded sequence run through our tracker: the recorded arrays, and for each frame what ours gave."""
-    case, name = request.param
-    facts = json.loads((FOLDER / f"{case}.json").read_text())
-    arrays = dict(np.load(FOLDER / f"{case}.npz"))
+    path, name = request.param
+    facts, arrays = json.loads(path.with_suffix(".json").read_text()), dict(np.load(path))
     tracker, rate = TaoTracker(settings_of(facts["settings"][name])), facts["settings"][name]["fps"]
     frames, matches, memories = [], [], []
     for number, (first, last) in enumerate(zip(arrays["frame_ptr"][:-1], arrays["frame_ptr"][1:], strict=True)):
         inputs = [arrays[f"in_{key}"][first:last] for key in ("boxes", "scores", "labels", "embeds")]
         frames.append(tracker.update(number / rate, *inputs))
         matches.append(tracker.match)
-        memories.append(list(tracker.tracklets))
+        memories.append(list(tracker.memory))
     parts = {key.removeprefix(f"{name}_"): value for key, value in arrays.items() if key.startswith(f"{name}_")}
     return SimpleNamespace(
         frames=frames,
@@ -320,16 +318,16 @@ def test_the_memory(sequence):
     pointer, ids = sequence.recorded["memory_ptr"], sequence.recorded["memory_ids"]
     for number, memory in enumerate(sequence.memories):
         assert sorted(memory) == sorted(ids[pointer[number] : pointer[number + 1]].tolist())
-    for row, id_ in enumerate(sequence.recorded["final_mem_ids"]):
-        tracklet = sequence.tracker.tracklets[int(id_)]
-        assert round(tracklet.last * sequence.rate) == sequence.recorded["final_mem_last"][row]
-        np.testing.assert_allclose(tracklet.embedding, sequence.recorded["final_mem_embeds"][row], rtol=0, atol=1e-5)
-        np.testing.assert_array_equal(tracklet.box, sequence.recorded["final_mem_boxes"][row])
+    for row, id_ in enumerate(sequence.recorded.get("final_mem_ids", [])):
+        track = sequence.tracker.memory[int(id_)]
+        assert round(track.last * sequence.rate) == sequence.recorded["final_mem_last"][row]
+        np.testing.assert_allclose(track.embedding, sequence.recorded["final_mem_embeds"][row], rtol=0, atol=1e-5)
+        np.testing.assert_array_equal(track.box, sequence.recorded["final_mem_boxes"][row])
 
 
 def test_the_clean_up_of_a_finished_clip(sequence):
     if "post_ids" not in sequence.recorded:
-        pytest.skip("recorded for another setting alone")
+        pytest.skip("recorded for one setting of the large fixtures alone")
     frames = smooth(remove_giants(sequence.frames, *sequence.size))
     for key, tolerance in (("ids", 0), ("labels", 0), ("boxes", 1e-3), ("scores", 1e-5)):
         ours = np.concatenate([getattr(frame, key) for frame in frames])

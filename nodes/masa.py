@@ -22,7 +22,7 @@ CATEGORY = "StereoSync/tracking"
 MasaModel = io.Custom("STEREOSYNC_MASA")
 #: Folder in models/, the suffixes of what is looked for, and what is named to those who have nothing there.
 KIND, SUFFIXES, RELEASE = "masa", (".safetensors", ".pth"), "masa_r50.pth"
-#: Bytes of work beside the weights that room is made for: the samples of a deformable convolution of a 1024-pixel frame.
+#: Bytes of work that room is made for in addition to the weights: the samples of a deformable convolution of a 1024-pixel frame.
 WORKING_MEMORY = 2 << 30
 host.provide_model_folder(KIND)
 
@@ -89,7 +89,7 @@ class MasaTracker(io.ComfyNode):
                 track_rate_input(),
                 score_input(
                     "threshold",
-                    "init score threshold",
+                    "score threshold",
                     DEFAULTS.init_score,
                     "The detection score from which a box may begin a track (MASA's demonstration: 0.1).",
                 ),
@@ -215,7 +215,7 @@ class MasaTracker(io.ComfyNode):
 
 def detector_of(source, classes: str, detector_size: int, boxes_per_second: float, detector, boxes, masks) -> Detector:
     """What finds the boxes, out of what is connected; an error where that is more than one."""
-    if sum(thing is not None for thing in (detector, boxes, masks)) > 1:
+    if sum(given is not None for given in (detector, boxes, masks)) > 1:
         raise StereoSyncError("MASA Tracker: connect one of detector, boxes and masks, not several of them.")
     if detector is not None:
         return host.placed(detector, WORKING_MEMORY).detector(classes)

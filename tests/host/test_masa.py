@@ -1,4 +1,4 @@
-"""MASA in a real ComfyUI, with synthetic weights in the released form: from the loader to sound that follows a thing."""
+"""MASA in a real ComfyUI, with synthetic weights in the released form: from the loader to sound that follows an object."""
 
 import collections
 

@@ -105,7 +105,7 @@ def test_a_folder_that_cannot_be_written_to_costs_only_time(release, tmp_path, m
 
 
 class Attack:
-    """Asks, when unpickled, for a function to be called."""
+    """Has, when unpickled, a function called."""
 
     def __init__(self, function, *arguments):
         self.call = function, arguments
@@ -138,7 +138,7 @@ def test_an_attack_is_refused_by_name_and_runs_nothing(tmp_path, name, protocol)
     victim.mkdir()
     path = tmp_path / "masa_r50.pth"
     torch.save({"state_dict": {}, "extra": attacks(mark)[name]}, path, pickle_protocol=protocol)
-    with pytest.raises(StereoSyncError, match=r"masa_r50\.pth asks to run .*Nothing of it was run"):
+    with pytest.raises(StereoSyncError, match=r"masa_r50\.pth would run .*Nothing of it was run"):
         load_masa(path)
     assert not mark.exists()
     assert victim.exists()

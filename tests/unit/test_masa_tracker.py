@@ -134,7 +134,7 @@ def test_bdd_discards_an_uncertain_box_that_looks_like_an_object():
     step(tracker, 0.0, [box(0), box(300)], [0, 1])
     found = step(tracker, 1 / 30, [box(500)], [0], scores=[0.2])
     assert len(found.ids) == 0
-    assert tracker.backdrop is None, "neither a new thing nor backdrop"
+    assert tracker.backdrop is None, "neither a new object nor backdrop"
 
 
 def test_bdd_has_no_gate():
@@ -171,7 +171,7 @@ def test_a_box_around_four_stronger_ones_takes_its_whole_track_along():
     assert 9 in remove_giants([stronger], 1000, 1000)[0].ids
     whole = frame((9, [0, 0, 280, 100], 0.95), (0, box(20, 20), 0.9))
     assert 9 not in remove_giants([whole], 280, 100)[0].ids
-    assert 9 in remove_giants([frame((9, [0, 0, 280, 100], 0.95))], 280, 100)[0].ids, "nothing beside it to compare with"
+    assert 9 in remove_giants([frame((9, [0, 0, 280, 100], 0.95))], 280, 100)[0].ids, "no other box to compare with"
 
 
 def test_runs_end_at_gaps_and_short_ones_keep_their_boxes():

@@ -81,7 +81,7 @@ def read_checkpoint(path: Path) -> Any:
     for module, name in sorted(names):
         if module.split(".")[0] in sys.stdlib_module_names and name not in HARMLESS.get(module, ()):
             raise StereoSyncError(
-                f"MASA weights: {path.name} asks to run {module}.{name}, which weights never need: the file has been tampered "
+                f"MASA weights: {path.name} would run {module}.{name}, which weights never need: the file has been tampered "
                 "with. Nothing of it was run. Delete it and fetch it from its official place."
             )
     inert = [type(name, (Inert,), {"__module__": module, "__qualname__": name}) for module, name in names]

@@ -30,7 +30,7 @@ def load_masa(path: str | Path) -> Masa:
 
     :param path: ``masa_r50.pth`` as released, or a safetensors file with the same names. A pickle is converted once, to a
         safetensors file of the same name beside it, where the folder can be written to.
-    :raises StereoSyncError: missing file, no checkpoint, another MASA variant, a pickle that asks for more than data.
+    :raises StereoSyncError: missing file, no checkpoint, another MASA variant, a pickle that holds more than data.
     """
     path = Path(path)
     if not path.is_file() and path.with_suffix(".safetensors").is_file():

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-#: Seconds that a process measures in all; afterwards the plain layer is taken for a shape that has not been measured.
-BUDGET = 1.0
+#: Seconds of measuring in a process; a shape that comes later takes the choice of the nearest one that was measured.
+BUDGET = 0.8
 #: What packing must save to be worth its memory.
 _WORTH = 0.95
-#: Multiply-adds of a measured product, of a part of the weights where the whole has more: some 5 ms.
-_WORK = 2**28
-_wins: dict[tuple[int, int, int], bool] = {}
+#: Multiply-adds of a measured product, of a part of the weights where the whole has more: some 10 ms.
+_WORK = 2**29
+#: How a shape is multiplied: plainly, packed, or packed and so many rows at a time, which small caches may need.
+_PLAIN, _WHOLE, _CHUNK = 0, 2**62, 128
+_choices: dict[tuple[int, int, int], int] = {}
 _spent = 0.0
 
 
@@ -34,9 +37,10 @@ class PackedLinear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         single = input.dtype == self.weight.dtype == torch.float32
-        if not single or input.device.type != "cpu" or torch.is_grad_enabled() or not _packing_wins(input, self.weight):
+        if not single or input.device.type != "cpu" or torch.is_grad_enabled() or not input.numel():
             return super().forward(input)
-        return _product(input, self._packed(), self.bias)
+        rows = _rows_at_a_time(input, self.weight)
+        return super().forward(input) if rows == _PLAIN else _product(input, self._packed(), self.bias, rows)
 
     def _packed(self) -> Tensor:
         weight = self.weight.detach()
@@ -72,43 +76,55 @@ def possible() -> bool:
         return False  # the operators are not there, or not for this processor
 
 
-def time_in_turn(*candidates: Callable[[], object], rounds: int = 3) -> list[float]:
-    """Seconds of each candidate, its best of some rounds in turn, after one to warm up; far slower ones get one round."""
+def time_in_turn(*candidates: Callable[[], object], rounds: int = 3, limit: float = 0.08) -> list[float]:
+    """Seconds of each candidate: its best of some rounds in turn, after one to warm up, and fewer of them past the limit."""
     global _spent
     began, best = time.perf_counter(), [float("inf")] * len(candidates)
     for candidate in candidates:
         candidate()
     for _ in range(rounds):
         for n, candidate in enumerate(candidates):
-            if best[n] > 3 * min(best) and best[n] < float("inf"):
-                continue
             start = time.perf_counter()
             candidate()
             best[n] = min(best[n], time.perf_counter() - start)
+        if time.perf_counter() - began > limit:
+            break
     _spent += time.perf_counter() - began
     return best
 
 
-def _packing_wins(input: Tensor, weight: Tensor) -> bool:
-    """For so many rows, to within a factor of two: equal shapes always get the same answer in a process."""
+def _rows_at_a_time(input: Tensor, weight: Tensor) -> int:
+    """Chosen by the sizes to within a factor of two: equal shapes always get the same answer in a process.
+
+    Layers that differ in their outputs alone behave alike, unless they are small.
+    """
     outputs, inputs = weight.shape
     rows = input.numel() // inputs
-    key = (rows.bit_length(), inputs, outputs)
-    if key not in _wins:
-        _wins[key] = rows > 0 and _spent < BUDGET and _measured(input.reshape(rows, inputs), weight)
-    return _wins[key]
+    key = (rows.bit_length(), inputs.bit_length(), min(outputs, 1024).bit_length())
+    if key not in _choices:
+        if _spent < BUDGET:
+            _choices[key] = _measured(input.reshape(rows, inputs), weight)
+        else:
+            near = min(_choices, key=lambda known: sum(abs(a - b) for a, b in zip(known, key, strict=True)), default=None)
+            _choices[key] = _PLAIN if near is None else _choices[near]
+    return _choices[key]
 
 
-def _measured(x: Tensor, weight: Tensor) -> bool:
-    part = weight.detach()[: max(64, _WORK // x.numel())]
+def _measured(x: Tensor, weight: Tensor) -> int:
+    x = x[:1024]
+    part = weight.detach()[: max(256, _WORK // x.numel())]
     packed = _reordered(part)
-    plain, with_packed = time_in_turn(lambda: linear(x, part), lambda: _product(x, packed, None))
-    return with_packed < _WORTH * plain
+    ways = [_WHOLE, _CHUNK] if len(x) > 2 * _CHUNK else [_WHOLE]
+    plain, *seconds = time_in_turn(lambda: linear(x, part), *(partial(_product, x, packed, None, rows) for rows in ways))
+    return ways[seconds.index(min(seconds))] if min(seconds) < _WORTH * plain else _PLAIN
 
 
 def _reordered(weight: Tensor) -> Tensor:
     return torch.ops.mkldnn._reorder_linear_weight(weight.contiguous())
 
 
-def _product(x: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:
+def _product(x: Tensor, packed: Tensor, bias: Tensor | None, rows: int = _WHOLE) -> Tensor:
+    if x.numel() > rows * x.shape[-1]:
+        parts = x.reshape(-1, x.shape[-1]).split(rows)
+        return torch.cat([_product(part, packed, bias) for part in parts]).unflatten(0, x.shape[:-1])
     return torch.ops.mkldnn._linear_pointwise(x, packed, bias, "none", [], "")

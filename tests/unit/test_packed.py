@@ -16,15 +16,15 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(params=[True, False], ids=["packing wins", "plain wins"])
-def wins(request, monkeypatch) -> bool:
-    monkeypatch.setattr(module, "_wins", {})
+@pytest.fixture(params=[module._WHOLE, 2, module._PLAIN], ids=["packed", "two rows at a time", "plain"])
+def choice(request, monkeypatch) -> int:
+    monkeypatch.setattr(module, "_choices", {})
     monkeypatch.setattr(module, "_measured", lambda *_: request.param)
     return request.param
 
 
 @pytest.fixture
-def layers(wins) -> tuple[nn.Module, nn.Module]:
+def layers(choice) -> tuple[nn.Module, nn.Module]:
     torch.manual_seed(0)
     plain = nn.Sequential(nn.Linear(24, 40), nn.GELU(), nn.Linear(40, 8, bias=False))
     packed = copy.deepcopy(plain)
@@ -79,7 +79,7 @@ def test_layers_made_in_inference_mode():
 
 
 def test_the_faster_way_is_taken_once_a_shape(monkeypatch):
-    monkeypatch.setattr(module, "_wins", {})
+    monkeypatch.setattr(module, "_choices", {})
     monkeypatch.setattr(module, "_spent", 0.0)
     layer, measured = nn.Sequential(nn.Linear(4, 4)), []
     pack(layer)
@@ -100,9 +100,11 @@ def test_the_faster_way_is_taken_once_a_shape(monkeypatch):
         assert measured == [2, 2]
         assert "_kept" not in layer[0].__dict__, "plain, which needs no copy"
         monkeypatch.setattr(module, "_spent", module.BUDGET)
-        for rows in (8, 8):
+        for rows in (1, 8, 8):
             layer(torch.ones(rows, 4))
         assert measured == [2, 2], "no measuring beyond the budget"
+        assert module._choices[1, 3, 3] == module._choices[2, 3, 3] == module._WHOLE, "the nearest shape's choice"
+        assert module._choices[4, 3, 3] == module._choices[3, 3, 3] == module._PLAIN
 
 
 def test_without_the_operators_layers_stay_plain(monkeypatch):
@@ -116,11 +118,12 @@ def test_without_the_operators_layers_stay_plain(monkeypatch):
     assert type(layer[0]) is nn.Linear
 
 
-def test_times_are_of_each_and_within_a_budget(monkeypatch):
+def test_times_are_of_each_in_turn_and_count(monkeypatch):
     monkeypatch.setattr(module, "_spent", 0.0)
     calls = []
-    fast, slow = module.time_in_turn(lambda: calls.append("fast"), lambda: (calls.append("slow"), time.sleep(0.02)))
+    fast, slow = module.time_in_turn(lambda: calls.append("fast"), lambda: (calls.append("slow"), time.sleep(0.02)), limit=0.03)
     assert fast < slow
-    assert calls.count("fast") == 4
-    assert calls.count("slow") == 2, "one to warm up and one round are enough for what is far slower"
+    assert calls == ["fast", "slow"] * 2, "one to warm up, and one round is past the limit"
     assert module._spent >= 0.04
+    module.time_in_turn(lambda: calls.append("alone"), limit=60)
+    assert calls[4:] == ["alone"] * 4

@@ -75,6 +75,7 @@ def _is_faster_on_cpu(dtype: torch.dtype) -> bool:
     with torch.inference_mode():
         layer = (PackedLinear if possible() else nn.Linear)(1536, 1536)
         x = torch.randn(128, 1536)
+        layer(x)  # which chooses whether to pack
         half, weight, bias = x.to(dtype), layer.weight.to(dtype), layer.bias.to(dtype)
         single_seconds, half_seconds = time_in_turn(lambda: layer(x), lambda: linear(half, weight, bias))
     return half_seconds < _WORTH * single_seconds

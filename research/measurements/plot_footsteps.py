@@ -2,27 +2,26 @@
 
     python -m research.measurements.plot_footsteps [folder with recordings]
 
-The recordings are the CC0 ones of Minetest (Debian's minetest-data); without them the figure shows the synthesis alone.
-Reading them needs ffmpeg.
+The recordings are the CC0 ones of Minetest (Debian's minetest-data, games/minetest_game/mods/default/sounds); without them the
+figure shows the synthesis alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from stereosync_core.media.sound import require_sound, resample
 from stereosync_core.rendering.footsteps import render_footsteps
 from stereosync_core.rendering.gait import Steps, steps_from_cadence
 from stereosync_core.rendering.surfaces import SHOES, SURFACES
 
 RATE = 48000
-FOLDER = Path("/usr/share/games/minetest/games/minetest_game/mods/default/sounds")
-#: What each surface is held against. Gravel is dug with a spade and wood struck with a blade: near, but no steps.
+#: What each surface is compared with. Gravel is dug with a spade and wood struck with a blade: near, but no steps.
 RECORDINGS = {
     "metal": "default_metal_footstep.*.ogg",
     "snow": "default_snow_footstep.*.ogg",
@@ -44,7 +43,7 @@ class Measures:
     bands: np.ndarray
 
 
-def measure(sound: np.ndarray, rate: int = RATE) -> Measures:
+def measure_step(sound: np.ndarray, rate: int = RATE) -> Measures:
     power = np.abs(np.fft.rfft(sound)) ** 2
     frequency = np.fft.rfftfreq(len(sound), 1 / rate)
     energy = np.cumsum(sound.astype(np.float64) ** 2)
@@ -61,13 +60,12 @@ def measure(sound: np.ndarray, rate: int = RATE) -> Measures:
 
 
 def read(path: Path) -> np.ndarray:
-    command = ["ffmpeg", "-v", "error", "-i", str(path), "-ac", "1", "-ar", str(RATE), "-f", "f32le", "-"]
-    return np.frombuffer(subprocess.run(command, capture_output=True, check=True).stdout, np.float32)
+    return resample(require_sound(path, "recordings"), RATE).samples.mean(0)
 
 
-def recordings(folder: Path, surface: str) -> list[np.ndarray]:
+def recordings(folder: Path | None, surface: str) -> list[np.ndarray]:
     pattern = RECORDINGS.get(surface)
-    return [read(path) for path in sorted(folder.glob(pattern))] if pattern and folder.is_dir() else []
+    return [read(path) for path in sorted(folder.glob(pattern))] if pattern and folder else []
 
 
 def step(surface: str, seed: int) -> np.ndarray:
@@ -75,7 +73,7 @@ def step(surface: str, seed: int) -> np.ndarray:
 
 
 def report(name: str, sounds: list[np.ndarray]) -> None:
-    measures = [measure(sound) for sound in sounds]
+    measures = [measure_step(sound) for sound in sounds]
 
     def span(values, digits=0):
         return f"{min(values):.{digits}f}..{max(values):.{digits}f}"
@@ -88,7 +86,7 @@ def report(name: str, sounds: list[np.ndarray]) -> None:
     )
 
 
-def draw(folder: Path, target: Path) -> None:
+def draw(folder: Path | None, target: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
@@ -138,7 +136,7 @@ def draw(folder: Path, target: Path) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recordings", type=Path, nargs="?", default=FOLDER)
+    parser.add_argument("recordings", type=Path, nargs="?", help="folder of the recordings")
     parser.add_argument("--target", type=Path, default=Path(__file__).resolve().parents[2] / "docs" / "footsteps.png")
     arguments = parser.parse_args()
     draw(arguments.recordings, arguments.target)

@@ -1,6 +1,6 @@
-"""How well the bundled autoencoder keeps sounds: test rooms, and recorded footsteps where Debian's minetest-data is installed.
+"""How well the bundled autoencoder keeps sounds: test rooms, and the recorded footsteps of Debian's minetest-data.
 
-.venv/bin/python -m research.measurements.measure_autoencoder [--model DIR] [--clips 200]
+.venv/bin/python -m research.measurements.measure_autoencoder [--model DIR] [--clips 200] [--recordings DIR]
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from research.cache import default_rooms
-from research.measurements.plot_footsteps import FOLDER, RECORDINGS
+from research.measurements.plot_footsteps import RECORDINGS
 from research.rooms.rooms import RoomSet
 from research.training.autoencoder import round_trip
 from stereosync_core.media.sound import require_sound, resample
@@ -23,11 +23,11 @@ from stereosync_core.model.loader import bundled_folder, load_autoencoder
 RATE = 44100
 
 
-def recorded_steps() -> list[np.ndarray]:
+def recorded_steps(folder: Path) -> list[np.ndarray]:
     """Each recorded step as stereo ``[2, N]``, 10 dB softer on the right, and silence up to half a second at least."""
     steps = []
     for pattern in RECORDINGS.values():
-        for path in sorted(FOLDER.glob(pattern)):
+        for path in sorted(folder.glob(pattern)):
             mono = resample(require_sound(path, "recording"), RATE).samples.mean(0)
             mono = np.pad(mono, (0, max(0, RATE // 2 - len(mono))))
             steps.append(np.stack([mono, mono * 10**-0.5]))
@@ -38,13 +38,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=None)
     parser.add_argument("--clips", type=int, default=200)
+    parser.add_argument("--recordings", type=Path, help="games/minetest_game/mods/default/sounds of minetest-data")
     arguments = parser.parse_args()
     network = load_autoencoder(arguments.model or bundled_folder())
     rooms = RoomSet(default_rooms() / "test")
     sets: dict[str, Iterable[np.ndarray]] = {
         f"test rooms ({arguments.clips})": (rooms[n].sound for n in range(arguments.clips))
     }
-    steps = recorded_steps()
+    steps = recorded_steps(arguments.recordings) if arguments.recordings else []
     if steps:
         sets[f"recorded steps ({len(steps)})"] = steps
     print("| sounds | level error | level-difference error | STFT distance | SI-SDR |")

@@ -10,13 +10,15 @@ import csv
 import ctypes
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.media.output import replacing
@@ -40,7 +42,7 @@ class Task(Protocol):
         ...
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Figures on held-out clips."""
+        """Metrics on held-out clips."""
         ...
 
 
@@ -86,7 +88,8 @@ def train(
 ) -> nn.Module:
     """Train, or go on with the training in ``folder``; return the network with its averaged weights.
 
-    Writes ``checkpoint.pt`` (weights, averages, optimizer, step), ``curves.csv`` and ``curves.png`` there.
+    Writes ``checkpoint.pt`` (weights, averages, optimizer, step; in torch's format, read back with ``weights_only``),
+    ``curves.csv`` and ``curves.png`` there.
 
     :param progress: called after each step with steps done, steps in all, and losses; raising inside it ends the training at
         the last checkpoint.
@@ -104,6 +107,7 @@ def train(
     optimizer = torch.optim.AdamW(trained, lr=settings.rate, betas=settings.betas, weight_decay=settings.weight_decay)
     average = [parameter.detach().clone() for parameter in trained]
     begin = _restore(folder, task, settings, network, average, optimizer)
+    rows = [row for row in curves(folder) if int(row["step"]) <= begin]
     prepared, optimizer = accelerator.prepare(network, optimizer)
     saved, sums, count = time.monotonic(), {}, 0
     for step in range(begin, settings.steps):
@@ -123,7 +127,7 @@ def train(
         optimizer.step()
         optimizer.zero_grad()
         decay = min(settings.ema, (step + 1) / (step + 10))
-        torch._foreach_lerp_(average, [parameter.detach() for parameter in trained], 1 - decay)
+        get_ema_multi_avg_fn(decay)(average, [parameter.detach() for parameter in trained], None)
         for name, value in losses.items():
             sums[name] = sums.get(name, 0.0) + float(value.detach())
         count += 1
@@ -131,16 +135,17 @@ def train(
         if last or (step + 1) % settings.validate_every == 0:
             with averaged(trained, average):
                 network.eval()
-                figures = task.validate(network)
-            _note(folder, step + 1, {name: value / count for name, value in sums.items()}, figures)
+                valid = {f"valid {name}": value for name, value in task.validate(network).items()}
+            row = {"step": step + 1, **{name: value / count for name, value in sums.items()}, **valid}
+            rows.append({name: str(value) for name, value in row.items()})
+            write_curves(folder, rows)
             sums, count = {}, 0
         if last or time.monotonic() - saved > settings.save_every:
             _save(folder, task, settings, network, average, optimizer, step + 1)
             saved = time.monotonic()
         if progress is not None:
             progress(step + 1, settings.steps, {name: float(value.detach()) for name, value in losses.items()})
-    for parameter, value in zip(trained, average, strict=True):
-        parameter.data.copy_(value)
+    _set(trained, average)
     return network.eval()
 
 
@@ -155,22 +160,20 @@ def keep_memory() -> None:
         return
 
 
-class averaged:
+@contextmanager
+def averaged(parameters: list[nn.Parameter], average: list[Tensor]) -> Iterator[None]:
     """Inside, the parameters have their averaged values."""
+    kept = [parameter.detach().clone() for parameter in parameters]
+    _set(parameters, average)
+    try:
+        yield
+    finally:
+        _set(parameters, kept)
 
-    def __init__(self, parameters: list[nn.Parameter], average: list[Tensor]):
-        self.parameters, self.average = parameters, average
 
-    def __enter__(self) -> None:
-        self.kept = [parameter.detach().clone() for parameter in self.parameters]
-        self._set(self.average)
-
-    def __exit__(self, *_: Any) -> None:
-        self._set(self.kept)
-
-    def _set(self, values: list[Tensor]) -> None:
-        for parameter, value in zip(self.parameters, values, strict=True):
-            parameter.data.copy_(value)
+def _set(parameters: list[nn.Parameter], values: list[Tensor]) -> None:
+    for parameter, value in zip(parameters, values, strict=True):
+        parameter.data.copy_(value)
 
 
 def _save(folder, task, settings, network, average, optimizer, step: int) -> None:
@@ -191,7 +194,6 @@ def _restore(folder, task, settings, network, average, optimizer) -> int:
     """Put a checkpoint's state where it belongs and return the step to go on with; 0 where there is none."""
     path = folder / CHECKPOINT
     if not path.exists():
-        (folder / CURVES).unlink(missing_ok=True)  # of steps that were lost before the first checkpoint
         return 0
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -211,20 +213,7 @@ def _restore(folder, task, settings, network, average, optimizer) -> int:
         raise StereoSyncError(f"Training: '{path}' is of a network of other sizes; give another --out. ({error})") from error
     for value, kept in zip(average, state["average"], strict=True):
         value.copy_(kept)
-    _forget_after(folder, state["step"])
     return state["step"]
-
-
-def _forget_after(folder: Path, step: int) -> None:
-    """Rows of the curves that the steps to come will write again."""
-    rows = [row for row in curves(folder) if int(row["step"]) <= step]
-    _write_curves(folder, rows)
-
-
-def _note(folder: Path, step: int, losses: dict[str, float], figures: dict[str, float]) -> None:
-    row = {"step": step, **losses, **{f"valid {name}": value for name, value in figures.items()}}
-    _write_curves(folder, [*curves(folder), {key: str(value) for key, value in row.items()}])
-    draw_curves(folder)
 
 
 def curves(folder: Path) -> list[dict[str, str]]:
@@ -236,28 +225,19 @@ def curves(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(handle))
 
 
-def _write_curves(folder: Path, rows: list[dict[str, str]]) -> None:
-    if not rows:
-        return
-    with replacing(folder / CURVES) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, list(rows[-1]))
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def draw_curves(folder: Path) -> None:
-    """``curves.png``: every column over the steps."""
+def write_curves(folder: Path, rows: list[dict[str, str]]) -> None:
+    """``curves.csv``, and ``curves.png`` with every column over the steps."""
     from matplotlib.figure import Figure
 
-    rows = curves(folder)
-    if not rows:
-        return
-    names = [name for name in rows[0] if name != "step"]
-    figure = Figure(figsize=(4 * min(3, len(names)), 2.6 * math.ceil(len(names) / 3)), layout="constrained")
-    steps = [int(row["step"]) for row in rows]
-    for n, name in enumerate(names):
-        axes = figure.add_subplot(math.ceil(len(names) / 3), min(3, len(names)), n + 1)
-        axes.plot(steps, [float(row[name]) for row in rows])
+    names = [name for name in rows[-1] if name != "step"]
+    with replacing(folder / CURVES) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
+        writer = csv.DictWriter(handle, ["step", *names])
+        writer.writeheader()
+        writer.writerows(rows)
+    across, down = min(3, len(names)), math.ceil(len(names) / 3)
+    figure = Figure(figsize=(4 * across, 2.6 * down), layout="constrained")
+    for axes, name in zip(figure.subplots(down, across, squeeze=False).flat, names, strict=False):
+        axes.plot([int(row["step"]) for row in rows], [float(row[name]) for row in rows])
         axes.set_title(name, fontsize=9)
         axes.grid(alpha=0.3)
     with replacing(folder / "curves.png") as temporary:

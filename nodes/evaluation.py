@@ -33,7 +33,7 @@ class AlignmentReport(io.ComfyNode):
             inputs=[
                 io.Video.Input("video", tooltip="The clip."),
                 io.Audio.Input("audio", tooltip="The sound to be measured; as long as the clip."),
-                Tracks.Input("tracks", tooltip="The things that should be heard."),
+                Tracks.Input("tracks", tooltip="The objects that should sound."),
                 Depth.Input("depth", optional=True, tooltip="Distance from depth maps; without it, from the boxes' height."),
                 io.Audio.Input(
                     "reference", optional=True, tooltip="The true sound, where there is one: adds timing scores (onsets, E-L1)."

@@ -55,7 +55,7 @@ def diffuse_field(magnitude: np.ndarray, elevation: np.ndarray) -> np.ndarray:
 
 def delays(measured: np.ndarray, minimum: np.ndarray, rate: float) -> np.ndarray:
     """Seconds ``[D, 2]`` that each measured response lags its minimum-phase counterpart: maximum of their correlation below
-    3 kHz, where interaural time differences are heard, on a finer grid."""
+    3 kHz, where interaural time differences are perceived, on a finer grid."""
     lowpass = butter(2, 3000, fs=rate, output="sos")
     length = measured.shape[-1] * 2
     padded = [np.pad(part, ((0, 0), (0, 0), (64, 64))) for part in (measured, minimum)]

@@ -104,7 +104,7 @@ def repeat_clip(source: Path, path: Path, times: int) -> None:
 
 
 def analyse(clip: Path) -> dict[str, Any]:
-    """Decode, estimate depth and track, and tell how much memory that took."""
+    """Decode, estimate depth and track, and how much memory that took."""
     depth, tracks = estimate_depth(clip), track_video(clip, max_tracks=0)
     return {"mib": peak_mib(), "maps": len(depth.times), "tracks": len(tracks)}
 

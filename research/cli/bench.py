@@ -27,13 +27,13 @@ def add(subparsers: Any) -> None:
         help="what to measure: "
         + "; ".join(f"{name} - {(module.__doc__ or '').splitlines()[0]}" for name, module in BENCHES.items()),
     )
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    parser.add_argument("--json", action="store_true", help="print what was measured as JSON")
     parser.add_argument("--quick", action="store_true", help="leave out what takes longest")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    figures = BENCHES[arguments.name].measure(quick=arguments.quick)
+    measured = BENCHES[arguments.name].measure(quick=arguments.quick)
     if not arguments.json:
-        for key, value in figures.items():
+        for key, value in measured.items():
             print(f"{key:28} {value}")
-    return figures
+    return measured

@@ -17,7 +17,7 @@ LATE = 0.2  # seconds
 
 def _recording(clip: EvaluationClip) -> np.ndarray:
     if clip.sound is None:
-        raise StereoSyncError(f"Systems: clip {clip.name} has no sound, but the systems asked for start from its recording.")
+        raise StereoSyncError(f"Systems: clip {clip.name} has no sound, but the chosen systems start from its recording.")
     return clip.sound
 
 

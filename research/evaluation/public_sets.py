@@ -30,20 +30,20 @@ from stereosync_core.tracking.registry import track_video
 ANNOTATION_RATE = 10.0
 #: Horizontal, in degrees; that of the perspective clips made from STARSS23's panoramas for DCASE 2025.
 FIELD_OF_VIEW = 100.0
-#: Metres that an annotated source is taken to be wide, and those it is off when no distance is told.
+#: Metres that an annotated source is taken to be wide, and those it is off when no distance is given.
 BODY_WIDTH, USUAL_DISTANCE = 0.5, 2.0
 
 
 @dataclass(frozen=True)
 class Annotated:
-    """What metadata say: boxes and sounding frames of each source."""
+    """What metadata hold: boxes and sounding frames of each source."""
 
     tracks: Tracks
     objects: tuple[ObjectSteps, ...]
 
 
 def read_metadata(path: Path, duration: float, aspect: float = 16 / 9, field_of_view: float = FIELD_OF_VIEW) -> Annotated:
-    """Sources of a metadata file. A source is on screen where its row says so, or else where its direction is inside the view.
+    """Sources of a metadata file. A source is on screen where its row has it so, or else where its direction is in the view.
 
     :raises StereoSyncError: when the file is not of the form.
     """
@@ -104,7 +104,7 @@ class _Entry:
 
 
 class FolderSet(Sequence):
-    """A folder of clips, each read when asked for."""
+    """A folder of clips, each read when it is indexed."""
 
     def __init__(self, entries: list[_Entry], field_of_view: float = FIELD_OF_VIEW):
         self._entries, self._field_of_view = entries, field_of_view

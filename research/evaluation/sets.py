@@ -15,7 +15,7 @@ from .systems import EvaluationClip
 
 
 class First(Sequence):
-    """The first ``count`` of a set, read when asked for."""
+    """The first ``count`` of a set, read one by one."""
 
     def __init__(self, whole: Sequence[EvaluationClip] | RoomSet, count: int):
         self._whole, self._count = whole, count
@@ -39,10 +39,10 @@ def open_set(
 
     :param count: the first so many; all when None.
     :param field_of_view: horizontal, in degrees, for annotated directions of a public set.
-    :raises StereoSyncError: when the set is missing, or smaller than asked for.
+    :raises StereoSyncError: when the set is missing, or smaller than ``count``.
     """
     if count is not None and count < 1:
-        raise StereoSyncError(f"Evaluate: {count} clips were asked for; give at least 1.")
+        raise StereoSyncError(f"Evaluate: --clips {count}; give at least 1.")
     if name == "rooms":
         whole: Sequence[EvaluationClip] | RoomSet = RoomSet(default_rooms() / split)
     elif (Path(name) / MANIFEST).is_file():
@@ -52,6 +52,6 @@ def open_set(
     size = len(whole)
     if count is not None and count > size:
         raise StereoSyncError(
-            f"Evaluate: {count} clips were asked for, but the set '{name}' has {size}; make more or ask for fewer."
+            f"Evaluate: --clips {count}, but the set '{name}' has {size}; make more, or give a smaller number."
         )
     return First(whole, size if count is None else count)

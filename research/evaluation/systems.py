@@ -1,6 +1,6 @@
 """The systems that can be compared. A system is a function from a clip to its sound.
 
-To add one, add a line to :data:`SYSTEMS`: a name, and ``module:factory``. The factory is imported when the system is asked for,
+To add one, add a line to :data:`SYSTEMS`: a name, and ``module:factory``. The factory is imported when the system is used,
 takes :class:`Options` and returns ``(clip) -> stereo float32 [2, N] at 44.1 kHz``, as long as the clip (up to a quarter of a
 second is cut or continued with silence). It may read ``clip.sound``, the recording, where the system is given it by design (its
 loudness envelope, its timbre); see :class:`EvaluationClip`.
@@ -85,12 +85,12 @@ class Options:
 
 
 def load_systems(names: Sequence[str], options: Options | None = None) -> dict[str, System]:
-    """The systems by name, in the order asked for.
+    """The systems by name, in the order of ``names``.
 
     :raises StereoSyncError: for a name that is not known, or given twice.
     """
     if len(set(names)) != len(names) or not names:
-        raise StereoSyncError(f"Systems: {', '.join(names) or 'none'} were asked for; name each once, at least one.")
+        raise StereoSyncError(f"Systems: {', '.join(names) or 'none'} given; name each once, at least one.")
     unknown = [name for name in names if name not in SYSTEMS]
     if unknown:
         raise StereoSyncError(f"Systems: {', '.join(unknown)} not known; choose from {', '.join(SYSTEMS)}.")

@@ -5,7 +5,7 @@
 ``rooms``: the level difference of the recordings (the engine's mix) of a set of walking rooms, over the windows that belong to
 one visible walker, as median against azimuth, made odd and rising. ``pan`` and ``binaural``: noise through the pack's own
 renderer at known azimuths, level by band and delay by the peak of the cross-correlation. Run once on the validation set; no
-figure of docs/results.md is from a clip that a curve was made on.
+number in docs/results.md is from a clip that a curve was made on.
 """
 
 from __future__ import annotations
@@ -69,15 +69,15 @@ def renderer_law(mode: str) -> dict:
         box = np.array([[(at + 1) / 2 - 0.02, 0.3, (at + 1) / 2 + 0.02, 0.7]])
         tracks = Tracks((Track(1, "noise", np.array([0.0, 1.0]), np.repeat(box, 2, 0)),), duration=1.0, max_gap=2.0)
         settings = SpatializeSettings(mode, room=0.0, distance_amount=0.0, air=False)
-        heard = spatialize(noise, RATE, tracks, settings, duration=1.0).astype(np.float64)
-        spectra = np.fft.rfft(heard)
-        frequencies = np.fft.rfftfreq(heard.shape[1], 1 / RATE)
+        sound = spatialize(noise, RATE, tracks, settings, duration=1.0).astype(np.float64)
+        spectra = np.fft.rfft(sound)
+        frequencies = np.fft.rfftfreq(sound.shape[1], 1 / RATE)
         bands = [(frequencies >= c * 2**-0.25) & (frequencies < c * 2**0.25) for c in CENTRES]
         power = np.array([(np.abs(spectra[:, band]) ** 2).sum(1) for band in bands])
         levels.append(10 * np.log10(power[:, 1] / power[:, 0]))
         low = spectra * (frequencies < 1600)
         fine = 16
-        across = np.fft.irfft(low[0] * low[1].conj(), heard.shape[1] * fine)
+        across = np.fft.irfft(low[0] * low[1].conj(), sound.shape[1] * fine)
         reach = round(0.001 * RATE * fine)
         lags = np.arange(-reach, reach + 1)
         delays.append(lags[np.argmax(across[lags])] / (RATE * fine))

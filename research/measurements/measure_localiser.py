@@ -4,7 +4,7 @@
 
 Over windows that sound and belong to one visible walker. ``rooms``: the recordings, read by the law of the validation rooms.
 ``pan``: the renderer's sound of the same clips, whose places are known, read by its own law. ``found`` is the share of
-clips whose law is told rightly by ``auto``, ``within`` the share of windows whose error is within the uncertainty.
+clips whose panning law ``auto`` finds, ``within`` the share of windows whose error is within the uncertainty.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ def main() -> None:
     rooms = RoomSet(arguments.rooms)
     made = load_systems(["recordings", "renderer"])
     rows: dict[tuple[str, str], list[np.ndarray]] = {}
-    told: dict[str, list[bool]] = {"rooms": [], "pan": []}
+    right_laws: dict[str, list[bool]] = {"rooms": [], "pan": []}
     for number in tqdm(range(min(arguments.clips, len(rooms)))):
         clip = rooms[number]
         truth = clip.truth()
         for law, sound in (("rooms", made["recordings"](clip)), ("pan", made["renderer"](clip))):
-            told[law].append(BandLocaliser().with_law(sound, RATE)[1] == law)
+            right_laws[law].append(BandLocaliser().with_law(sound, RATE)[1] == law)
             for name, localiser in {
                 "level": LevelLocaliser(law),
                 **{f"{n} bands": BandLocaliser(law, n) for n in BANDS},
             }.items():
-                heard = localiser(sound, RATE)
-                owner = np.where(heard.sounding, truth.owner(heard.times), 0)
+                found = localiser(sound, RATE)
+                owner = np.where(found.sounding, truth.owner(found.times), 0)
                 use = owner > 0
-                error = np.abs(heard.azimuth - truth.azimuth(owner, heard.times))[use]
-                below = heard.level_db.max() - heard.level_db[use]
-                rows.setdefault((law, name), []).append(np.stack([error, below, error <= heard.uncertainty[use]]))
+                error = np.abs(found.azimuth - truth.azimuth(owner, found.times))[use]
+                below = found.level_db.max() - found.level_db[use]
+                rows.setdefault((law, name), []).append(np.stack([error, below, error <= found.uncertainty[use]]))
     print(
         "| sound, law | localiser | all | "
         + " | ".join(f"{a} to {b} dB below the loudest" for a, b in LEVELS)
@@ -60,7 +60,7 @@ def main() -> None:
         by_level = [error[(below >= low) & (below < high)] for low, high in LEVELS]
         cells = [f"{error.mean():.3f}", *(f"{one.mean():.3f}" if len(one) else "-" for one in by_level), f"{within.mean():.2f}"]
         print(f"| {law} | {name} | " + " | ".join(cells) + f" | {len(error)} |")
-    for law, right in told.items():
+    for law, right in right_laws.items():
         print(f"law {law} found in {np.mean(right):.2f} of {len(right)} clips")
 
 

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter1d
 from .room import Room
 
 KINDS = ("fixed", "pan", "follow")
-#: Horizontal, in degrees; the same for all, so that a place in the frame is always the same direction for the ear.
+#: Horizontal, in degrees; the same for all, so that a place in the frame is always the same direction of sound.
 FIELD_OF_VIEW = 90.0
 MARGIN = 20.0
 

@@ -45,7 +45,7 @@ def generate(
         raise StereoSyncError(f"Rooms: there is no split {split!r}; choose one of {', '.join(SPLITS)}.")
     if clips < 1 or workers < 1:
         raise StereoSyncError(f"Rooms: {clips} clips by {workers} workers; give one or more of each.")
-    make_plan(split, seed, 0, seconds)  # says what is wrong with the numbers before anything is written
+    make_plan(split, seed, 0, seconds)  # raises for wrong numbers before anything is written
     folder = Path(out) / split
     folder.mkdir(parents=True, exist_ok=True)
     head = {
@@ -85,7 +85,7 @@ def _kept(folder: Path, head: dict[str, Any], wanted: dict[int, list[int]]) -> d
     if manifest is not None:
         other = [name for name in head if manifest.get(name) != head[name]]
         if other:
-            differences = "; ".join(f"{name} is {manifest.get(name)}, asked for {head[name]}" for name in other)
+            differences = "; ".join(f"{name} is {manifest.get(name)}, but {head[name]} is wanted" for name in other)
             raise StereoSyncError(f"Rooms: '{folder}' holds another set ({differences}). Give another --out, or delete it.")
     known = {row["file"]: row for row in manifest["shards"]} if manifest is not None else {}
     rows = {}
@@ -97,7 +97,7 @@ def _kept(folder: Path, head: dict[str, Any], wanted: dict[int, list[int]]) -> d
             whole = bool(row["clips"]) and _belongs(path, head)
         else:
             whole = path.stat().st_size == row["bytes"] and sha256(path) == row["sha256"]
-        # a shard beyond what is asked for now belongs to the set as well; a shorter last one is made anew
+        # a shard beyond what is wanted now belongs to the set as well; a shorter last one is made anew
         if whole and row["clips"] >= len(wanted.get(number, [])):
             rows[path.name] = row
     return rows

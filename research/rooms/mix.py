@@ -42,6 +42,6 @@ def place_voices(voices: np.ndarray, gains: np.ndarray) -> np.ndarray:
     mix = np.zeros((2, voices.shape[-1]))
     for voice, sides in zip(voices, gains, strict=True):
         late = np.concatenate([np.zeros(ENGINE_LATENCY), voice[:-ENGINE_LATENCY]])
-        for ear in range(2):
-            mix[ear] += late * np.interp(samples, np.arange(sides.shape[-1]), sides[ear])
+        for channel in range(2):
+            mix[channel] += late * np.interp(samples, np.arange(sides.shape[-1]), sides[channel])
     return (ENGINE_GAIN * mix).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The recipe: from a split, a seed and a number to everything about a clip, before the engine is asked to play it."""
+"""The recipe: from a split, a seed and a number to everything about a clip, before the engine plays it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .walkers import TICS_PER_SECOND, Walker, make_walker
 RECIPE = 1
 SPLITS = ("train", "valid", "test")
 #: Tics before the clip: the player's body settles, and everybody walks already when the picture begins.
-LEAD = 8
+PREROLL = 8
 #: A walker never comes nearer to the camera than this, in units.
 NEAREST_TO_CAMERA = 72.0
 _FIRST_EDITOR_NUMBER = 12001
@@ -31,7 +31,7 @@ _FIRST_EDITOR_NUMBER = 12001
 class Plan:
     """A clip before it is played.
 
-    :param tics: of the clip, without the lead.
+    :param tics: of the clip, without the pre-roll.
     """
 
     split: str
@@ -74,7 +74,7 @@ def _draw(generator: Generator, split: str, seed: int, number: int, tics: int) -
     """One try; None where the room has no place for what was drawn."""
     surface = str(generator.choice(list(FLOORS)))
     room = make_room(generator, surface)
-    total = tics + LEAD
+    total = tics + PREROLL
     count = int(generator.choice([1, 2, 3], p=[0.5, 0.3, 0.2]))
     kind = str(generator.choice(cameras.KINDS, p=[0.4, 0.3, 0.3]))
     seeds = [(SPLITS.index(split) << 60) + int(generator.integers(2**60)) for _ in range(count)]
@@ -83,7 +83,7 @@ def _draw(generator: Generator, split: str, seed: int, number: int, tics: int) -
         return room.place(generator, walkers.MARGIN + 8)
 
     if kind == "follow":
-        first = _retry(lambda: make_walker(generator, room, total, LEAD, seeds[0], anywhere, lambda path: False))
+        first = _retry(lambda: make_walker(generator, room, total, PREROLL, seeds[0], anywhere, lambda path: False))
         camera = cameras.following_camera(generator, room, first.path) if first is not None else None
         chosen = [first] if first is not None else []
     else:
@@ -108,7 +108,7 @@ def _draw(generator: Generator, split: str, seed: int, number: int, tics: int) -
     if any(too_near(walker.path) for walker in chosen):
         return None
     for own in seeds[len(chosen) :]:
-        walker = _retry(lambda own=own: make_walker(generator, room, total, LEAD, own, in_sight, too_near))
+        walker = _retry(lambda own=own: make_walker(generator, room, total, PREROLL, own, in_sight, too_near))
         if walker is None:
             return None
         chosen.append(walker)
@@ -132,7 +132,7 @@ def plan_archive(plan: Plan) -> bytes:
     for number, walker in enumerate(plan.walkers):
         definitions.append(walkers.actor(number, _FIRST_EDITOR_NUMBER + number, walker))
         things.append(_thing(_FIRST_EDITOR_NUMBER + number, walker.path[0], walker.heading[0]))
-        own, lines = walkers.sound_lumps(number, walker, LEAD)
+        own, lines = walkers.sound_lumps(number, walker, PREROLL)
         lumps += own
         sounds += lines
     return wad(

@@ -1,4 +1,4 @@
-"""Playing a plan in the game engine (ViZDoom, Freedoom's pictures) and gathering what it shows, hears and knows."""
+"""Playing a plan in the game engine (ViZDoom, Freedoom's pictures) and gathering its pictures, its sound and its state."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import numpy as np
 from stereosync_core.errors import StereoSyncError
 
 from . import camera as cameras
-from .recipe import LEAD, Plan, plan_archive
+from .recipe import PREROLL, Plan, plan_archive
 from .room import UNITS_PER_METRE
 
 WIDTH, HEIGHT = 320, 240
@@ -129,7 +129,7 @@ def _engine(archive: Path, folder: str, plan: Plan) -> Any:
     game.set_audio_buffer_size(1)
     game.set_available_buttons([vizdoom.Button.ATTACK])
     game.set_available_game_variables([vizdoom.GameVariable.ANGLE])
-    game.set_episode_timeout(plan.tics + LEAD + 1000)
+    game.set_episode_timeout(plan.tics + PREROLL + 1000)
     game.add_game_args(
         f"+snd_efx 0 +snd_musicvolume 0 +snd_sfxvolume {VOLUME} +snd_channels 128 +movebob 0 +fov {cameras.FIELD_OF_VIEW:g}"
     )
@@ -143,7 +143,7 @@ def _gather(game: Any, plan: Plan) -> Recording:
     boxes = np.full((count, tics, 4), np.nan, dtype=np.float32)
     places = np.full((count, tics, 2), np.nan, dtype=np.float32)
     camera = np.full((tics, 3), np.nan, dtype=np.float32)
-    for tic in range(-LEAD, tics):
+    for tic in range(-PREROLL, tics):
         state = game.get_state()
         if state is None:
             raise StereoSyncError(f"Rooms: the engine ended clip {plan.number} of {plan.split} early, at tic {tic}.")
@@ -157,7 +157,7 @@ def _gather(game: Any, plan: Plan) -> Recording:
                 if label.object_name in names:
                     walker = names.index(label.object_name)
                     box = np.array((label.x, label.y, label.x + label.width, label.y + label.height), dtype=np.float64)
-                    if _seen(box, *_outlook(plan, walker, tic + LEAD)):
+                    if _seen(box, *_outlook(plan, walker, tic + PREROLL)):
                         boxes[walker, tic] = box / (WIDTH, HEIGHT, WIDTH, HEIGHT)
             for thing in state.objects:
                 if thing.name in names:
@@ -202,8 +202,8 @@ def _small_depth(depth: np.ndarray) -> np.ndarray:
 def _check(plan: Plan, places: np.ndarray, camera: np.ndarray) -> None:
     """A walker's place, frame and sound are one state of its actor: where the places agree, the step times do too."""
     for walker, place in zip(plan.walkers, places, strict=True):
-        if not np.abs(place - walker.path[LEAD:]).max() < _TOLERANCE:
+        if not np.abs(place - walker.path[PREROLL:]).max() < _TOLERANCE:
             raise StereoSyncError(f"Rooms: the engine did not follow the plan of clip {plan.number} of {plan.split}.")
-    turn = (camera[:, 2] - plan.camera.angle[LEAD:] + np.pi) % (2 * np.pi) - np.pi
-    if not (np.abs(camera[:, :2] - plan.camera.path[LEAD:]).max() < _TOLERANCE and np.abs(turn).max() < np.deg2rad(0.5)):
+    turn = (camera[:, 2] - plan.camera.angle[PREROLL:] + np.pi) % (2 * np.pi) - np.pi
+    if not (np.abs(camera[:, :2] - plan.camera.path[PREROLL:]).max() < _TOLERANCE and np.abs(turn).max() < np.deg2rad(0.5)):
         raise StereoSyncError(f"Rooms: the camera did not follow the plan of clip {plan.number} of {plan.split}.")

@@ -145,7 +145,7 @@ class RoomClip:
 
 
 class RoomSet:
-    """A folder of rooms: ``RoomSet(folder)[5]``, ``for clip in RoomSet(folder)``. Clips are read when asked for.
+    """A folder of rooms: ``RoomSet(folder)[5]``, ``for clip in RoomSet(folder)``. Clips are read one by one.
 
     :param folder: of one split, with its manifest.
     :raises StereoSyncError: when there are no rooms.

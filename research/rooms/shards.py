@@ -1,6 +1,6 @@
 """Rooms on disk: shards of clips, each a plain ZIP file, and a manifest with their checksums.
 
-``manifest.json`` tells the recipe and lists the shards; ``rooms-00000.zip`` holds, for each clip, ``000000/clip.json`` (what
+``manifest.json`` holds the recipe and lists the shards; ``rooms-00000.zip`` holds, for each clip, ``000000/clip.json`` (what
 was planned), ``video.mp4`` (H.264, 320 x 240, 17.5 a second), ``sound.flac`` (the engine's mix, lossless) and ``arrays.npz``
 (boxes, places, camera, depth). Everything is written beside its place and moved; equal recipes give equal bytes.
 """
@@ -23,13 +23,13 @@ from stereosync_core.errors import StereoSyncError
 from stereosync_core.media.output import replacing
 
 from . import camera as cameras
-from .recipe import LEAD, RECIPE, Plan
+from .recipe import PREROLL, RECIPE, Plan
 from .record import FRAME_EVERY, HEIGHT, WIDTH, Recording
 from .walkers import RATE, TICS_PER_SECOND
 
 MANIFEST = "manifest.json"
 FRAME_RATE = Fraction(TICS_PER_SECOND, FRAME_EVERY)
-#: x264 as it is asked for: its macroblock tree gives other bytes each time (seen with av 18.1), and more threads may.
+#: Settings of x264: its macroblock tree gives other bytes each time (seen with av 18.1), and more threads may.
 X264 = {"crf": "25", "preset": "veryfast", "x264-params": "threads=1:mbtree=0:cpu-independent=1"}
 ARRAYS = ("boxes", "places", "camera", "depth")
 
@@ -76,7 +76,7 @@ def describe(plan: Plan) -> dict[str, Any]:
     walkers = []
     for walker in plan.walkers:
         row = {name: value for name, value in vars(walker).items() if not isinstance(value, np.ndarray)}
-        walkers.append(row | {"step_tics": (walker.step_tics - LEAD).tolist(), "strengths": walker.strengths.tolist()})
+        walkers.append(row | {"step_tics": (walker.step_tics - PREROLL).tolist(), "strengths": walker.strengths.tolist()})
     return {
         "recipe": RECIPE,
         "split": plan.split,

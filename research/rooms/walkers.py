@@ -35,7 +35,7 @@ TRANSLATIONS = ("", "112:127=96:111", "112:127=64:79", "112:127=32:47", "112:127
 
 @dataclass(frozen=True)
 class Walker:
-    """One walker's plan. T tics in all, the clip's own after a short lead.
+    """One walker's plan. T tics in all, the clip's own after a short pre-roll.
 
     :param path: place ``[T, 2]`` in units at each tic.
     :param heading: radians ``[T]``, 0 = east, counterclockwise.
@@ -61,9 +61,9 @@ class Walker:
     scale: float
     translation: str
 
-    def steps(self, lead: int) -> Steps:
+    def steps(self, preroll: int) -> Steps:
         """The steps on the clip's own clock."""
-        times = (self.step_tics - lead) / TICS_PER_SECOND
+        times = (self.step_tics - preroll) / TICS_PER_SECOND
         return Steps(times, self.strengths, np.arange(len(times)) % 2)
 
 
@@ -71,7 +71,7 @@ def make_walker(
     generator: Generator,
     room: Room,
     tics: int,
-    lead: int,
+    preroll: int,
     sound_seed: int,
     target: Callable[[], np.ndarray],
     keep_out: Callable[[np.ndarray], bool],
@@ -79,7 +79,7 @@ def make_walker(
     """A random walker, or None where the path drawn does not fit the room (draw again).
 
     :param target: gives a place to walk to.
-    :param keep_out: says whether a path ``[T, 2]`` goes where it may not, for example into the camera.
+    :param keep_out: whether a path ``[T, 2]`` goes where it may not, for example into the camera.
     """
     step_tics = int(generator.integers(12, 23))
     cadence = TICS_PER_SECOND / step_tics
@@ -100,7 +100,7 @@ def make_walker(
     clock = np.cumsum(moving) - 1 + int(generator.integers(2 * step_tics))
     frames = np.where(moving, (clock * 2 // step_tics) % 4, 1)
     lands = moving & (clock % step_tics == 0)
-    lands[:lead] = False
+    lands[:preroll] = False
     count = int(lands.sum())
     manner = generator.uniform(0.6, 0.95)
     return Walker(
@@ -147,9 +147,9 @@ def _walk(
     return path if room.clear(path, MARGIN).all() else None
 
 
-def single_steps(walker: Walker, lead: int) -> list[np.ndarray]:
+def single_steps(walker: Walker, preroll: int) -> list[np.ndarray]:
     """Each step's sound alone, mono float32 at 44.1 kHz, exactly as it stands in the walker's whole voice."""
-    steps = walker.steps(lead)
+    steps = walker.steps(preroll)
     if not len(steps):
         return []
     apart = Steps(np.arange(len(steps)) * _STEP_SPACING, steps.strengths, steps.feet)
@@ -165,14 +165,14 @@ def render_voice(walker: Walker, steps: Steps, duration: float) -> np.ndarray:
     )[0]
 
 
-def sound_lumps(number: int, walker: Walker, lead: int) -> tuple[list[Lump], list[str]]:
+def sound_lumps(number: int, walker: Walker, preroll: int) -> tuple[list[Lump], list[str]]:
     """The walker's steps as lumps, and their lines of SNDINFO.
 
     The engine's lumps have eight bits. A second lump, played with the first at 1/254 of its level, holds what the first one's
     rounding lost: together they have sixteen. Each pair fills the eight bits; the line's volume gives the step its own level.
     """
     lumps, lines = [], []
-    for n, sound in enumerate(single_steps(walker, lead)):
+    for n, sound in enumerate(single_steps(walker, preroll)):
         peak = float(np.abs(sound).max())
         full = sound / peak
         coarse = np.rint(full * 127) / 127

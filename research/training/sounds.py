@@ -51,7 +51,7 @@ def first_clips(rooms: Path, count: int) -> Iterator[RoomClip]:
 def _checked(rooms: Path, count: int) -> RoomSet:
     found = RoomSet(rooms)
     if not 0 < count <= len(found):
-        raise StereoSyncError(f"Rooms: '{rooms}' has {len(found)} clips, {count} are asked for; make more with make-rooms.")
+        raise StereoSyncError(f"Rooms: '{rooms}' has {len(found)} clips, but {count} are needed; make more with make-rooms.")
     return found
 
 

@@ -17,7 +17,7 @@ from .sounds import first_clips, loud_crops, sound_bank
 
 
 class TimbreTask:
-    """Crops of the mono mix, each of one room, to what the room's plan says.
+    """Crops of the mono mix, each of one room, to the surface, shoes and weight of the room's plan.
 
     :param config: ``size`` of the vector, ``width``, ``crops`` of a step, ``seconds`` of a crop, ``train_clips``,
         ``valid_clips``.

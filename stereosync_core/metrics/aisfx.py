@@ -1,4 +1,4 @@
-"""The bundled audio embedding: a network trained to tell sound effects apart, 512 features for every 100 spectrogram frames.
+"""The bundled audio embedding: a network trained to classify sound effects, 512 features for every 100 spectrogram frames.
 
 A. B. Ma, A. Lerch, "Representation Learning for the Automatic Indexing of Sound Effects Libraries" (ISMIR 2022), model
 X-Sequential-CE; four blocks of two convolutions after Kong et al. (arXiv 1808.00773). Written from that description;

@@ -22,7 +22,7 @@ from .truth import ObjectSteps, Truth
 class ClipMetrics:
     """Of one sound in one clip.
 
-    :param silent: nothing sounds at all; then no score is defined, and each says so by a count of zero.
+    :param silent: nothing sounds at all; then no score is defined, and each has a count of zero.
     :param onsets: None where the true steps are not known.
     :param envelope: E-L1 against the reference, None without one.
     :param own_law: placement by another localiser, for a system that places sound by another law than the set's.

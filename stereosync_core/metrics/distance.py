@@ -15,7 +15,7 @@ from .truth import Truth
 STEP, ALONE = 0.12, 0.2
 #: Seconds after a step that hold its direct sound, and those that hold what the room answers.
 DIRECT, ROOM = (0.0, 0.04), (0.06, 0.25)
-#: Doublings of distance that an object must go through for its steps to tell anything.
+#: Doublings of distance that an object must go through for its steps to count.
 LEAST_SPAN = 0.5
 _EARLY = 0.005
 
@@ -86,7 +86,7 @@ class DistanceScore:
 
 def distance_score(objects: Sequence[StepLevels], least: int = 3, span: float = LEAST_SPAN) -> DistanceScore:
     """Over the steps of all objects, each object taken relative to its own middle: how loud somebody walks, and how loud a
-    clip is made, says nothing about distance.
+    clip is made, do not depend on distance.
 
     :param least: objects with fewer steps are left out.
     :param span: objects whose distance changes by fewer doublings are left out: there, how hard a foot comes down decides.

@@ -102,7 +102,7 @@ class BandLocaliser:
         names = list(panning_laws()) if self.law == "auto" else [self.law]
         grid = np.linspace(-1.0, 1.0, 101)
         scores = {name: self._score(measured, panning_law(name), grid) for name in names}
-        # what the clip as a whole says for a law: the evidence of its windows, louder ones counting more
+        # the evidence of all windows of the clip for a law, louder ones counting more
         loud = np.sqrt(measured.power.sum((1, 2)))
         fit = {name: float(loud @ logsumexp(score, axis=1)) for name, score in scores.items()}
         name = max(names, key=lambda one: fit[one])

@@ -80,7 +80,7 @@ def evaluate_clips(
 
 
 def _key(path: Path) -> str:
-    """Name, and what tells that its files are the ones that were measured."""
+    """Name, sizes and times of a clip's files: other ones are measured anew."""
     stamp = []
     for ending in (path.suffix, *SOUND_ENDINGS, ".tracks.json", ".depth.npz"):
         one = path.with_suffix(ending)

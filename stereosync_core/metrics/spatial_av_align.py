@@ -83,7 +83,7 @@ class Counts:
 
     @property
     def score(self) -> float | None:
-        """SAVGBench's figure; None without events, or when no box was in the picture at any time."""
+        """SAVGBench's score; None without events, or when no box was in the picture at any time."""
         return _part(self.hits, self.misses) if self.boxes else None
 
     @property

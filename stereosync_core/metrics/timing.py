@@ -106,7 +106,7 @@ class OnsetCounts:
 def onset_counts(true: np.ndarray, detected: np.ndarray, ignored: np.ndarray | None = None) -> OnsetCounts:
     """Onsets of one clip compared, all in seconds.
 
-    :param ignored: times of onsets that are neither asked for nor wrong: steps that the picture does not show. Detected onsets
+    :param ignored: times of onsets that are neither wanted nor wrong: steps that the picture does not show. Detected onsets
         that pair with one of these and with no true one are left out.
     """
     true, detected = np.sort(np.asarray(true, dtype=np.float64)), np.sort(np.asarray(detected, dtype=np.float64))

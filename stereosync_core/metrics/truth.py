@@ -1,4 +1,4 @@
-"""What is known of the objects that sound: their boxes, and, where a set tells it, their steps."""
+"""What is known of the objects that sound: their boxes, and, where a set has them, their steps."""
 
 from __future__ import annotations
 

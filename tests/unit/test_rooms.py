@@ -19,7 +19,7 @@ from research.rooms import shards
 from research.rooms.camera import bearing, screen_azimuth
 from research.rooms.generate import generate
 from research.rooms.mix import engine_gains, place_voices
-from research.rooms.recipe import LEAD, SPLITS, make_plan, plan_archive
+from research.rooms.recipe import PREROLL, SPLITS, make_plan, plan_archive
 from research.rooms.record import Recording, missing_engine, record
 from research.rooms.room import FLOORS, make_room, textmap
 from research.rooms.rooms import RoomSet
@@ -49,13 +49,13 @@ def pretended(plan) -> Recording:
     count, tics = len(plan.walkers), plan.tics
     boxes = np.tile(np.array([0.4, 0.3, 0.5, 0.8], dtype=np.float32), (count, tics, 1))
     boxes[0, : tics // 2] = np.nan
-    path, angle = plan.camera.path[LEAD:], plan.camera.angle[LEAD:, None]
+    path, angle = plan.camera.path[PREROLL:], plan.camera.angle[PREROLL:, None]
     return Recording(
         frames=np.full((-(-tics // 2), 240, 320, 3), 90, dtype=np.uint8),
         depth=generator.integers(1, 128, (-(-tics // 7), 60, 80)).astype(np.uint8),
         sound=generator.integers(-999, 999, (2, tics * 1260)).astype(np.int16),
         boxes=boxes,
-        places=np.stack([walker.path[LEAD:] for walker in plan.walkers]).astype(np.float32) / 32,
+        places=np.stack([walker.path[PREROLL:] for walker in plan.walkers]).astype(np.float32) / 32,
         camera=np.concatenate([path / 32, angle], 1).astype(np.float32),
     )
 
@@ -86,8 +86,8 @@ def test_a_sound_lump_is_eight_bits_around_128():
 
 def test_two_lumps_together_give_a_step_sixteen_bits():
     walker = make_plan("train", 0, 2).walkers[0]
-    lumps, lines = sound_lumps(0, walker, LEAD)
-    step = single_steps(walker, LEAD)[0]
+    lumps, lines = sound_lumps(0, walker, PREROLL)
+    step = single_steps(walker, PREROLL)[0]
     parts = [(np.frombuffer(lump.data[8:], dtype=np.uint8).astype(float) - 128) / 127 for lump in lumps[:2]]
     volumes = [float(line.split()[-1]) for line in lines if line.startswith("$volume step/0/0/")]
     played = 0.5 * (volumes[0] * parts[0] + volumes[1] * parts[1])
@@ -149,9 +149,9 @@ def test_walkers_keep_off_walls_and_camera_and_step_on_landing_frames():
 def test_single_steps_are_the_voice_cut_apart():
     plan = make_plan("train", 0, 2)
     walker = plan.walkers[0]
-    voice = render_voice(walker, walker.steps(LEAD), plan.duration)
-    first, step = round(walker.steps(LEAD).times[0] * 44100), single_steps(walker, LEAD)[0]
-    until = round(walker.steps(LEAD).times[1] * 44100) - first
+    voice = render_voice(walker, walker.steps(PREROLL), plan.duration)
+    first, step = round(walker.steps(PREROLL).times[0] * 44100), single_steps(walker, PREROLL)[0]
+    until = round(walker.steps(PREROLL).times[1] * 44100) - first
     assert np.array_equal(voice[first : first + min(len(step), until)], step[:until])
 
 
@@ -206,8 +206,8 @@ def test_a_set_gives_back_what_was_written(tmp_path, no_engine):
     assert clip.depth.maps.shape == (10, 60, 80)
     assert clip.seeds == tuple(walker.sound_seed for walker in plan.walkers)
     assert [len(own) for own in clip.steps] == [len(walker.step_tics) for walker in plan.walkers]
-    assert np.array_equal(clip.voices()[0], render_voice(plan.walkers[0], plan.walkers[0].steps(LEAD), 2.0))
-    expected = np.linalg.norm(plan.walkers[0].path[LEAD:] - plan.camera.path[LEAD:], axis=1) / 32
+    assert np.array_equal(clip.voices()[0], render_voice(plan.walkers[0], plan.walkers[0].steps(PREROLL), 2.0))
+    expected = np.linalg.norm(plan.walkers[0].path[PREROLL:] - plan.camera.path[PREROLL:], axis=1) / 32
     assert clip.distance[0] == pytest.approx(expected, abs=1e-3)
     times, frames = clip.frames()
     assert frames.shape == (35, 240, 320, 3)
@@ -245,7 +245,7 @@ def test_more_clips_are_added_to_a_set_and_another_set_is_not_overwritten(tmp_pa
     grown = generate(tmp_path / "a", "train", 0, 5, seconds=1.0)
     assert grown == generate(tmp_path / "b", "train", 0, 5, seconds=1.0)
     assert generate(tmp_path / "a", "train", 0, 2, seconds=1.0) == grown, "asking for fewer takes nothing away"
-    with pytest.raises(StereoSyncError, match="seed is 0, asked for 1"):
+    with pytest.raises(StereoSyncError, match="seed is 0, but 1 is wanted"):
         generate(tmp_path / "a", "train", 1, 5, seconds=1.0)
 
 
@@ -327,7 +327,7 @@ def test_the_engine_s_mix_places_a_walker_where_the_picture_shows_them(crossing)
 def test_steps_sound_when_the_plan_says(crossing):
     plan, made = crossing
     energy = (made.sound.astype(float) ** 2).sum(0)
-    for moment in plan.walkers[0].steps(LEAD).times:
+    for moment in plan.walkers[0].steps(PREROLL).times:
         start = round(moment * 44100)
         before, after = energy[max(start - 400, 0) : start + 20].mean(), energy[start + 20 : start + 1300].mean()
         assert after > 4 * before + 1
@@ -336,7 +336,7 @@ def test_steps_sound_when_the_plan_says(crossing):
 @needs_engine
 def test_our_own_mix_obeys_the_engine_s_law(crossing):
     plan, made = crossing
-    voices = np.stack([render_voice(walker, walker.steps(LEAD), plan.duration) for walker in plan.walkers])
+    voices = np.stack([render_voice(walker, walker.steps(PREROLL), plan.duration) for walker in plan.walkers])
     ours = place_voices(voices, np.stack([engine_gains(made.camera, place) for place in made.places]))
     _, side, level, sounding = level_difference(made.sound.astype(np.float32) / 32768, 44100)
     _, our_side, our_level, _ = level_difference(ours, 44100)

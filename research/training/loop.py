@@ -7,7 +7,6 @@ run that goes on from a checkpoint ends where an unbroken one does, to the last 
 from __future__ import annotations
 
 import csv
-import ctypes
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +24,6 @@ from stereosync_core.media.output import replacing
 
 CHECKPOINT = "checkpoint.pt"
 CURVES = "curves.csv"
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 class Task(Protocol):
@@ -97,7 +95,6 @@ def train(
     """
     from accelerate import Accelerator
 
-    keep_memory()
     accelerator = Accelerator(mixed_precision=settings.precision)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -147,17 +144,6 @@ def train(
             progress(step + 1, settings.steps, {name: float(value.detach()) for name, value in losses.items()})
     _set(trained, average)
     return network.eval()
-
-
-def keep_memory() -> None:
-    """Have the C library keep freed memory instead of handing it back: a step's large tensors are then not paid for with page
-    faults anew each time (half of a step's time on a small machine). Only glibc knows how; elsewhere nothing happens."""
-    try:
-        library = ctypes.CDLL(None)
-        for parameter in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
-            library.mallopt(parameter, 2**31 - 1)
-    except (OSError, AttributeError, TypeError):
-        return
 
 
 @contextmanager

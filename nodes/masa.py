@@ -22,7 +22,7 @@ CATEGORY = "StereoSync/tracking"
 MasaModel = io.Custom("STEREOSYNC_MASA")
 #: Folder in models/, the suffixes of what is looked for, and what is named to those who have nothing there.
 KIND, SUFFIXES, RELEASE = "masa", (".safetensors", ".pth"), "masa_r50.pth"
-#: Bytes of work that room is made for in addition to the weights: the samples of a deformable convolution of a 1024-pixel frame.
+#: Bytes of work, next to the weights, that room is made for: the samples of a deformable convolution of a 1024-pixel frame.
 WORKING_MEMORY = 2 << 30
 host.provide_model_folder(KIND)
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
-from matplotlib import colormaps
 from PIL import Image, ImageDraw, ImageFont
 
 from ..media.output import replacing, written
@@ -39,6 +38,7 @@ def overlay_frames(
     :raises StereoSyncError: as :func:`~stereosync_core.media.video.probe`, or for depth or tracks of another clip.
     """
     from kornia.geometry.transform import resize
+    from matplotlib import colormaps  # takes too long for a host's start
 
     clip = as_clip(source)
     info = probe(clip)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from ..media.sound import Sound, to_stereo
 from ..rendering.analysis import level_difference
@@ -12,12 +12,19 @@ from ..rendering.panning import pan_gains
 from ..scene import DepthSequence, Tracks, check_depth_fits
 from .overlay import COLOURS
 
+if TYPE_CHECKING:  # matplotlib takes a second to import, which a host's start has no use for
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
 #: Larger than usual, so that the text is readable in a node on the canvas.
 DPI = 130
 
 
 def new_figure(width: int, height: int) -> tuple[Figure, FigureCanvasAgg]:
     """An empty figure of so many pixels, and what it is drawn on."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, layout="constrained")
     return figure, FigureCanvasAgg(figure)
 

@@ -19,27 +19,18 @@ from . import transformers_depth
 from .fastdepth import estimate_with_fastdepth, load_fastdepth
 from .rollingdepth import loader
 from .rollingdepth.pipeline import estimate_with_rollingdepth
+from .rollingdepth.stages import Progress
 from .transformers_depth import estimate_with_transformers, load_frame_estimator
 
 
 class EstimateDepth(Protocol):
-    """Relative depth of a clip, 1 = near, ``rate`` maps a second; options of its own are keywords with defaults.
+    """Relative depth of a clip, 1 = near, ``rate`` maps a second; options of its own are keywords with defaults."""
 
-    ``progress`` is called with the part done and the whole; raising inside it stops the work.
-    """
-
-    def __call__(
-        self, source: Source, network: Any, *, rate: float = 4.0, progress: Callable[[float, float], None] | None = None
-    ) -> DepthSequence: ...
+    def __call__(self, source: Source, network: Any, *, rate: float, progress: Progress | None) -> DepthSequence: ...
 
 
 class Estimator(NamedTuple):
-    """An entry of :data:`ESTIMATORS`.
-
-    :param load: the network on the CPU, in single precision, of a folder; of nothing where it is bundled.
-    :param estimate: depth with that network.
-    :param link: where the folder comes from; empty where the network is bundled.
-    """
+    """Loads its network on the CPU, of a folder or bundled; estimates with it; ``link`` is where the folder comes from."""
 
     load: Callable[..., torch.nn.Module]
     estimate: EstimateDepth
@@ -60,7 +51,7 @@ def estimate_depth(
     *,
     rate: float = 4.0,
     device: torch.device | str = "cpu",
-    progress: Callable[[float, float], None] | None = None,
+    progress: Progress | None = None,
 ) -> DepthSequence:
     """Relative depth of a clip, 1 = near.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -67,17 +66,6 @@ def load_frame_estimator(folder: str | Path, dtype: torch.dtype = torch.float32)
     return FrameEstimator(network.to(dtype), processor, metric)
 
 
-def estimate_with_transformers(
-    source: Source,
-    network: FrameEstimator,
-    *,
-    rate: float = 4.0,
-    long_side: int = 518,
-    batch: int = 4,
-    notice: Callable[[str], None] | None = None,
-    progress: Callable[[float, float], None] | None = None,
-) -> DepthSequence:
-    """Relative depth of a clip, see :func:`.frame_by_frame.estimate_frame_by_frame`."""
-    return estimate_frame_by_frame(
-        source, network.inverse_depth, rate=rate, long_side=long_side, batch=batch, notice=notice, progress=progress
-    )
+def estimate_with_transformers(source: Source, network: FrameEstimator, **options: Any) -> DepthSequence:
+    """Relative depth of a clip; options are those of :func:`.frame_by_frame.estimate_frame_by_frame`."""
+    return estimate_frame_by_frame(source, network.inverse_depth, **options)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from comfy_api.latest import io
 
 from ..stereosync_core.errors import StereoSyncError
+from ..stereosync_core.model.adapter import load_adapter
+from ..stereosync_core.model.conditioning.clip import clip_conditions
 from ..stereosync_core.model.conditioning.features import latent_count
-from ..stereosync_core.model.conditioning.target import StereoTarget, stereo_target
-from ..stereosync_core.model.generate import make_conditions
+from ..stereosync_core.model.conditioning.spatial_target import SpatialGuidanceTarget, spatial_guidance_target
+from ..stereosync_core.model.host_backbone import LATENT_RATE
 from ..stereosync_core.model.spatial_guidance import SpatialGuidance
-from ..stereosync_core.model.stable_audio.borrowed import LATENT_RATE
-from ..stereosync_core.rendering.panning_laws import panning_laws
 from . import host, native
+from .inputs import panning_law_input
 from .sampling import CATEGORY
 from .sockets import Envelope, Space
 from .stable_audio import (
@@ -23,19 +24,11 @@ from .stable_audio import (
     adapter_input,
     envelope_input,
     envelope_scale_input,
-    refuse_unheard,
+    require_adapter,
     timbre_input,
 )
 
-LEADING = SpatialGuidance()
-
-
-@dataclass(frozen=True)
-class Ear:
-    """An adapter on a native MODEL, for :func:`make_conditions`."""
-
-    latent_rate: float
-    timbre_size: int
+DEFAULTS = SpatialGuidance()
 
 
 class ApplyStereoSync(io.ComfyNode):
@@ -46,13 +39,13 @@ class ApplyStereoSync(io.ComfyNode):
             display_name="Apply StereoSync",
             category=CATEGORY,
             description="Has the host's own Stable Audio make sound for a clip: as long as the clip, and with an adapter where "
-            "things are and when the envelope says. Native samplers, guiders, LoRAs and VAE Decode Audio go on working.",
+            "things are and when the envelope has it. Native samplers, guiders, LoRAs and VAE Decode Audio go on working.",
             inputs=[
                 io.Model.Input(
                     "model", tooltip="Stable Audio Open 1.0 from the native Load Checkpoint, with or without LoRAs."
                 ),
-                io.Conditioning.Input("positive", tooltip="What it is to sound like, from CLIP Text Encode."),
-                io.Conditioning.Input("negative", tooltip="What it is not to sound like; an empty text says nothing."),
+                io.Conditioning.Input("positive", tooltip="What it sounds like, from CLIP Text Encode."),
+                io.Conditioning.Input("negative", tooltip="What it does not sound like; an empty text for nothing."),
                 Space.Input(
                     "space", tooltip="From Spatial Conditioning: the clip's length, and for the adapter where things are."
                 ),
@@ -63,8 +56,8 @@ class ApplyStereoSync(io.ComfyNode):
             ],
             outputs=[
                 io.Model.Output(display_name="model", tooltip="For any native sampler or guider."),
-                io.Conditioning.Output(display_name="positive", tooltip="Knows the clip's length and where things are."),
-                io.Conditioning.Output(display_name="negative", tooltip="Knows the clip's length."),
+                io.Conditioning.Output(display_name="positive", tooltip="With the clip's length and where things are."),
+                io.Conditioning.Output(display_name="negative", tooltip="With the clip's length."),
                 io.Latent.Output(display_name="latent", tooltip="Empty, as long as the clip: the sampler's latent_image."),
             ],
             hidden=[io.Hidden.unique_id],
@@ -72,32 +65,31 @@ class ApplyStereoSync(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, positive, negative, space, adapter, envelope_scale, envelope=None, timbre=None) -> io.NodeOutput:
-        from stereosync_core.model.stable_audio.adapter import load_adapter
-
         base = native.base_of(model)
         frames = latent_count(space.duration, base.latent_rate)
         latent = {"samples": torch.zeros(1, base.backbone.config["io_channels"], frames), "type": "audio"}
         if adapter == NONE:
-            refuse_unheard(envelope, timbre, "'adapter'")
+            require_adapter(envelope, timbre)
         else:
-            loaded = load_adapter(adapter_folder(adapter), base, native.computes_in(model))
-            ear, (tracks, depth) = Ear(base.latent_rate, loaded.timbre.in_features), space.told()
+            loaded, (tracks, depth) = load_adapter(adapter_folder(adapter), base, native.compute_dtype(model)), space.selected()
+            sizes = {"latent_rate": base.latent_rate, "timbre_size": loaded.timbre.in_features}
 
             def conditions(count: int):
                 """Of as many latent frames as the sampler's latent has, should it be another than ours."""
-                return make_conditions(ear, replace(tracks, duration=count / ear.latent_rate), depth, envelope, timbre)[0]
+                return clip_conditions(replace(tracks, duration=count / base.latent_rate), depth, envelope, timbre, **sizes)
 
-            conditions(frames)  # what is wrong is told here and not by the sampler
-            if loaded.window and frames > loaded.window:
+            conditions(frames)  # errors come from here and not from the sampler
+            window = loaded.config.get("window")
+            if window and frames > window:
                 host.notice(
-                    f"Apply StereoSync: the adapter was trained on {loaded.window / base.latent_rate:.1f} s at a time, and "
-                    "native samplers take the clip as a whole; the Stable Audio Sampler goes by windows.",
+                    f"Apply StereoSync: the adapter was trained on {window / base.latent_rate:.1f} s at a time, and native "
+                    "samplers take the clip as a whole; the Stable Audio Sampler takes it in windows.",
                     cls.hidden.unique_id,
                 )
             model = native.with_adapter(model, host.patched(loaded), conditions, envelope_scale)
-        told = native.marked(positive, "positive", base, space.duration, told=True)
-        against = native.marked(negative, "negative", base, space.duration, told=False)
-        return io.NodeOutput(model, told, against, latent)
+        conditional = native.marked(positive, "positive", base, space.duration, conditional=True)
+        unconditional = native.marked(negative, "negative", base, space.duration, conditional=False)
+        return io.NodeOutput(model, conditional, unconditional, latent)
 
     @classmethod
     def validate_inputs(cls, adapter):
@@ -111,8 +103,8 @@ class SpatialGuider(io.ComfyNode):
             node_id="StereoSyncSpatialGuider",
             display_name="Spatial Guider",
             category=CATEGORY,
-            description="Leads any native sampler to put Stable Audio's sound where things are, without any training: at each "
-            "step the levels of both channels are read off the latents and moved to where the scene wants them.",
+            description="Training-free spatial guidance for the host's own Stable Audio: at each step of any native sampler "
+            "the levels of both channels are read off the latents and moved to where the scene is.",
             inputs=[
                 io.Model.Input("model", tooltip="Stable Audio Open 1.0, by itself or from Apply StereoSync."),
                 io.Vae.Input("vae", tooltip="Of the same Load Checkpoint: the levels are read through it."),
@@ -122,36 +114,32 @@ class SpatialGuider(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "strength",
-                    default=LEADING.strength,
+                    default=DEFAULTS.strength,
                     min=0.0,
                     max=2.0,
                     step=0.05,
-                    tooltip="Share of the way to the wanted place that each round goes.",
+                    tooltip="Share of the way to the wanted place that each round goes. 0: off.",
                 ),
-                io.Combo.Input(
-                    "law",
-                    options=list(panning_laws()),
-                    default=LEADING.law,
-                    tooltip="How a place becomes a difference of level: pan as at a mixing desk; binaural for headphones; "
-                    "rooms as in a game engine.",
-                ),
+                panning_law_input(DEFAULTS.panning_law),
                 io.Float.Input(
                     "level",
-                    default=LEADING.level,
+                    display_name="loudness weight",
+                    default=DEFAULTS.loudness_weight,
                     min=0.0,
                     max=10.0,
                     step=0.1,
-                    tooltip="How much the course of the loudness counts beside the place; 0: it may be loud when it likes.",
+                    tooltip="Weight of the course of the loudness against that of the place. 0: off, the loudness is left to "
+                    "the model.",
                 ),
                 io.Int.Input(
-                    "rounds", default=LEADING.rounds, min=1, max=50, tooltip="Corrections a step; each decodes the sound once."
+                    "rounds", default=DEFAULTS.rounds, min=1, max=50, tooltip="Corrections a step; each decodes the sound once."
                 ),
                 io.Int.Input(
                     "every",
-                    default=LEADING.every,
+                    default=DEFAULTS.every,
                     min=1,
                     max=100,
-                    tooltip="Lead in every so many steps: a correction takes longer than the network itself.",
+                    tooltip="Correct in every so many steps: a correction takes longer than the network itself.",
                 ),
             ],
             outputs=[io.Model.Output(display_name="model", tooltip="For any native sampler or guider.")],
@@ -159,19 +147,19 @@ class SpatialGuider(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, vae, space, strength, law, level, rounds, every, envelope=None) -> io.NodeOutput:
-        how = SpatialGuidance(strength=strength, law=law, level=level, rounds=rounds, every=every)
-        tracks, depth = space.told()
+        guidance = SpatialGuidance(strength, law, level, rounds, every)
+        tracks, depth = space.selected()
         if len(tracks) == 0:
             raise StereoSyncError(
-                "The input 'space' holds no tracks, so nothing says where the sound is to be; follow something in the clip, "
+                "The input 'space' holds no tracks, so there is no place to guide the sound to; track something in the clip, "
                 "and let Spatial Conditioning use boxes."
             )
 
-        def target(frames: int) -> StereoTarget:
+        def target(frames: int) -> SpatialGuidanceTarget:
             whole = level > 0
-            return stereo_target(tracks, depth, frames, LATENT_RATE, law=law, envelope=envelope, level=whole)
+            return spatial_guidance_target(tracks, depth, frames, LATENT_RATE, panning_law=law, envelope=envelope, level=whole)
 
-        return io.NodeOutput(native.led(model, vae, target, how) if strength else model)
+        return io.NodeOutput(native.with_spatial_guidance(model, vae, target, guidance) if strength else model)
 
 
 NODES = [ApplyStereoSync, SpatialGuider]

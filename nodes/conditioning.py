@@ -1,4 +1,4 @@
-"""What the StereoSync model is told: when it sounds, what it sounds like, and where."""
+"""Conditions of the StereoSync model: when it sounds, what it sounds like, and where."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from ..stereosync_core.media.envelope import envelope_of_sound
 from ..stereosync_core.model.conditioning.curve import CURVE_HELP, envelope_of_curve
 from ..stereosync_core.model.conditioning.features import ENVELOPE_WINDOW
 from ..stereosync_core.model.conditioning.motion import motion_of_clip
-from ..stereosync_core.model.conditioning.space import CUES, Scene
+from ..stereosync_core.model.conditioning.spatial import CUES
+from ..stereosync_core.model.conditioning.spatial import SpatialConditioning as SpaceValue
 from ..stereosync_core.model.conditioning.video_envelope import envelope_from_video
 from ..stereosync_core.rendering.surfaces import SURFACES
 from ..stereosync_core.scene import check_depth_fits
@@ -25,7 +26,7 @@ class SpatialConditioning(io.ComfyNode):
             node_id="StereoSyncSpatialConditioning",
             display_name="Spatial Conditioning",
             category=CATEGORY,
-            description="Where things are, for the DiT Sampler: tracked boxes and depth maps of the clip.",
+            description="Where things are, for the samplers: tracked boxes and depth maps of the clip.",
             inputs=[
                 Tracks.Input("tracks", tooltip="What sounds, and where it is in the picture. Also gives the clip's length."),
                 Depth.Input("depth", optional=True, tooltip="Depth maps of the same clip; without them, boxes alone."),
@@ -33,7 +34,7 @@ class SpatialConditioning(io.ComfyNode):
                     "use",
                     options=list(CUES),
                     default=CUES[0],
-                    tooltip="What the model is told. nothing: to hear what the conditions do.",
+                    tooltip="What the model is conditioned on. nothing: to compare with.",
                 ),
             ],
             outputs=[Space.Output(display_name="space")],
@@ -43,7 +44,7 @@ class SpatialConditioning(io.ComfyNode):
     def execute(cls, tracks, use, depth=None) -> io.NodeOutput:
         if depth is not None:
             check_depth_fits(depth, tracks.duration)
-        return io.NodeOutput(Scene(tracks, depth, use))
+        return io.NodeOutput(SpaceValue(tracks, depth, use))
 
 
 class EnvelopeFromVideo(io.ComfyNode):
@@ -58,7 +59,7 @@ class EnvelopeFromVideo(io.ComfyNode):
             inputs=[
                 Model.Input("model", tooltip="From StereoSync Model Loader."),
                 io.Video.Input("video", tooltip="The clip."),
-                Tracks.Input("tracks", tooltip="The walkers. Ten boxes a second or more tell steps apart."),
+                Tracks.Input("tracks", tooltip="The walkers. Ten boxes a second or more separate single steps."),
             ],
             outputs=[Envelope.Output(display_name="envelope")],
         )
@@ -67,7 +68,7 @@ class EnvelopeFromVideo(io.ComfyNode):
     def execute(cls, model, video, tracks) -> io.NodeOutput:
         loaded = host.placed(model)
         times, motion = motion_of_clip(host.source_of(video), tracks, host.progress())
-        return io.NodeOutput(envelope_from_video(loaded.envelope, tracks, times, motion, loaded.latent_rate))
+        return io.NodeOutput(envelope_from_video(loaded.envelope_reader, tracks, times, motion, loaded.latent_rate))
 
 
 class EnvelopeFromAudio(io.ComfyNode):
@@ -144,7 +145,7 @@ class TimbreNode(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, surface, reference=None) -> io.NodeOutput:
-        encoder = host.placed(model).timbre
+        encoder = host.placed(model).timbre_encoder
         if reference is None:
             return io.NodeOutput(encoder.of_surface(surface).cpu())
         sound = convert.sound_of(reference, "reference")

@@ -8,6 +8,7 @@ import torch
 
 from ..stereosync_core.errors import StereoSyncError
 from ..stereosync_core.media.sound import Sound
+from ..stereosync_core.model.pipeline import GeneratedSound
 from ..stereosync_core.scene import DepthSequence
 
 
@@ -62,3 +63,8 @@ def audio_out(samples: Any, rate: int) -> dict[str, Any]:
 def depth_images(depth: DepthSequence) -> torch.Tensor:
     """Native IMAGE of depth, bright = near; the three channels are one memory."""
     return torch.from_numpy(depth.maps.copy())[..., None].expand(-1, -1, -1, 3)
+
+
+def generated_out(sound: GeneratedSound) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Native AUDIO and LATENT of a pipeline's sound."""
+    return audio_out(sound.samples, sound.rate), {"samples": sound.latents, "type": "audio"}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from comfy_api.latest import io
 
+from ..stereosync_core.rendering.panning_laws import panning_laws
 from . import host
 
 
@@ -16,6 +17,31 @@ def precision_input() -> io.Input:
         options=["auto", "fp16", "bf16", "fp32"],
         default="auto",
         tooltip="auto: fp16 on a graphics card, fp32 on the CPU. bf16 where fp16 gives NaN. fp32 doubles the memory.",
+    )
+
+
+def seed_input() -> io.Input:
+    return io.Int.Input(
+        "seed", default=0, min=0, max=2**31 - 1, control_after_generate=True, tooltip="Another seed, another sound."
+    )
+
+
+def spatial_guidance_input(tooltip: str) -> io.Input:
+    return io.Float.Input(
+        "spatial_guidance", default=0.0, min=0.0, max=1.0, step=0.05, optional=True, tooltip=f"{tooltip} 0: off."
+    )
+
+
+def panning_law_input(default: str, optional: bool = False) -> io.Input:
+    """Of spatial guidance; the canvas shows the whole name in place of the id ``law``."""
+    return io.Combo.Input(
+        "law",
+        display_name="panning law",
+        options=list(panning_laws()),
+        default=default,
+        optional=optional,
+        tooltip="Spatial guidance: how azimuth becomes a level difference. pan: as at a mixing desk. binaural: for headphones. "
+        "rooms: as in a game engine.",
     )
 
 

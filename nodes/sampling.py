@@ -4,34 +4,16 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..stereosync_core.model.generate import Sampling, decoded, make_conditions, sample_latents, spatial_lead
+from ..stereosync_core.model.generative_model import STEREOSYNC
 from ..stereosync_core.model.loader import load_model
-from ..stereosync_core.model.samplers import SAMPLERS
+from ..stereosync_core.model.pipeline import StereoSyncPipeline
 from . import convert, host
+from .inputs import panning_law_input, seed_input, spatial_guidance_input
 from .sockets import Envelope, Model, Space, Timbre
 
 CATEGORY = "StereoSync/model"
 KIND, BUNDLED = "stereosync", "bundled"
 host.provide_model_folder(KIND)
-DEFAULTS = Sampling()
-
-
-def seed_input() -> io.Input:
-    return io.Int.Input(
-        "seed", default=0, min=0, max=2**31 - 1, control_after_generate=True, tooltip="Another seed, another sound."
-    )
-
-
-def guidance_input(tooltip: str) -> io.Input:
-    return io.Float.Input(
-        "spatial_guidance",
-        default=DEFAULTS.spatial_guidance,
-        min=0.0,
-        max=1.0,
-        step=0.05,
-        optional=True,
-        tooltip=tooltip,
-    )
 
 
 class ModelLoader(io.ComfyNode):
@@ -72,44 +54,49 @@ class DitSampler(io.ComfyNode):
         scale = {"min": 0.0, "max": 10.0, "step": 0.1}
         return io.Schema(
             node_id="StereoSyncDitSampler",
-            display_name="DiT Sampler",
+            display_name="StereoSync Sampler",
             category=CATEGORY,
-            description="Makes stereo sound out of noise: where things are, when the envelope says, and like the timbre. "
-            "Exactly as long as the clip, whatever its length.",
+            description="Generates stereo sound for a clip from noise: where things are, when the envelope has it, and with "
+            "the timbre. Exactly as long as the clip, whatever its length.",
             inputs=[
                 Model.Input("model", tooltip="From StereoSync Model Loader."),
                 Space.Input("space", tooltip="From Spatial Conditioning: where things are."),
-                Envelope.Input("envelope", optional=True, tooltip="When it sounds, how loud; without it, as the model likes."),
-                Timbre.Input("timbre", optional=True, tooltip="What it sounds like; without it, as the model likes."),
+                Envelope.Input("envelope", optional=True, tooltip="When it sounds, how loud; without it, left to the model."),
+                Timbre.Input("timbre", optional=True, tooltip="What it sounds like; without it, left to the model."),
                 seed_input(),
                 io.Int.Input(
-                    "steps", default=DEFAULTS.steps, min=1, max=200, tooltip="More steps are slower and, up to some 30, better."
+                    "steps",
+                    default=STEREOSYNC.num_inference_steps,
+                    min=1,
+                    max=200,
+                    tooltip="More steps are slower and, up to some 30, better.",
                 ),
                 io.Float.Input(
-                    "cfg", default=DEFAULTS.cfg, **scale, tooltip="How strongly the timbre is followed; 1 is without guidance."
+                    "cfg",
+                    default=STEREOSYNC.guidance_scale,
+                    **scale,
+                    tooltip="Classifier-free guidance scale of the timbre. 1: without guidance. 0: off.",
                 ),
                 io.Float.Input(
                     "space_scale",
-                    default=DEFAULTS.space,
+                    default=STEREOSYNC.spatial_scale,
                     **scale,
-                    tooltip="How strongly boxes and depth are followed. As large as cfg, each step takes a third less time.",
+                    tooltip="Guidance scale of boxes and depth. Equal to cfg, each step takes a third less time. 0: off.",
                 ),
                 io.Float.Input(
-                    "envelope_scale",
-                    default=DEFAULTS.envelope,
-                    **scale,
-                    tooltip="How strongly the envelope is followed; 0: not.",
+                    "envelope_scale", default=1.0, **scale, tooltip="Scale of the envelope's control branch. 0: off."
                 ),
                 io.Combo.Input(
                     "sampler",
-                    options=list(SAMPLERS),
-                    default=DEFAULTS.sampler,
+                    options=["euler", "heun", "dpmpp_2m"],
+                    default=STEREOSYNC.sampler,
                     tooltip="euler: first order. heun: second order, two evaluations a step. dpmpp_2m: second order at one.",
                 ),
-                guidance_input(
-                    "Moves each step's sound this far towards where the boxes are, whatever the model has learned of places. "
-                    "0: not; the bundled model has learned them. 1: for models that have not."
+                spatial_guidance_input(
+                    "Training-free spatial guidance: moves each step's predicted sound this far towards where the boxes are. "
+                    "The bundled model has learned places and does not need it. 1: for models that have not."
                 ),
+                panning_law_input(STEREOSYNC.spatial_guidance.panning_law, optional=True),
             ],
             outputs=[
                 io.Audio.Output(display_name="audio", tooltip="Stereo at 44.1 kHz, exactly as long as the clip."),
@@ -129,28 +116,28 @@ class DitSampler(io.ComfyNode):
         space_scale,
         envelope_scale,
         sampler,
-        spatial_guidance=DEFAULTS.spatial_guidance,
+        spatial_guidance=0.0,
+        law=STEREOSYNC.spatial_guidance.panning_law,
         envelope=None,
         timbre=None,
     ) -> io.NodeOutput:
-        options = Sampling(
-            steps=steps,
-            sampler=sampler,
-            cfg=cfg,
-            space=space_scale,
-            envelope=envelope_scale,
-            seed=seed,
-            spatial_guidance=spatial_guidance,
-        )
-        loaded = host.placed(model)
-        tracks, depth = space.told()
         if envelope is not None and not envelope.values.any():
-            host.notice("DiT Sampler: the envelope is silent from beginning to end, and so is the sound.", cls.hidden.unique_id)
-        conditions, loudest = make_conditions(loaded, tracks, depth, envelope, timbre)
-        lead = spatial_lead(loaded, tracks, depth, options)
-        latents = sample_latents(loaded, conditions, options, host.progress(), lead)
-        sound = decoded(loaded, latents, space.duration, loudest)
-        return io.NodeOutput(convert.audio_out(sound, loaded.sample_rate), {"samples": latents, "type": "audio"})
+            host.notice("The envelope is silent from beginning to end, and so is the sound.", cls.hidden.unique_id)
+        sound = StereoSyncPipeline(host.placed(model))(
+            space,
+            envelope=envelope,
+            timbre=timbre,
+            num_inference_steps=steps,
+            guidance_scale=cfg,
+            spatial_scale=space_scale,
+            control_scale=envelope_scale,
+            spatial_guidance=spatial_guidance,
+            panning_law=law,
+            sampler=sampler,
+            seed=seed,
+            progress=host.progress(),
+        )
+        return io.NodeOutput(*convert.generated_out(sound))
 
 
 NODES = [ModelLoader, DitSampler]

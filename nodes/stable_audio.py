@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import torch
 from comfy_api.latest import io
 
 from ..stereosync_core.errors import StereoSyncError
-from ..stereosync_core.model.conditioning.features import REFERENCE_LEVEL, latent_count
-from ..stereosync_core.model.conditioning.target import stereo_target
-from ..stereosync_core.model.generate import make_conditions
-from ..stereosync_core.model.packed import pack
-from ..stereosync_core.model.spatial_guidance import Lead, SpatialGuidance
+from ..stereosync_core.model.conditioning.spatial import SpatialConditioning
+from ..stereosync_core.model.generative_model import STABLE_AUDIO
+from ..stereosync_core.model.loader import load_model
+from ..stereosync_core.model.pipeline import StereoSyncPipeline
+from ..stereosync_core.model.samplers import SAMPLER_NAMES
 from ..stereosync_core.model.stable_audio.release import CONFIG
-from ..stereosync_core.model.stable_audio.samplers import SAMPLERS
 from ..stereosync_core.scene import Tracks
 from . import convert, host
-from .inputs import precision_input
-from .sampling import CATEGORY, KIND, guidance_input, seed_input
+from .inputs import panning_law_input, precision_input, seed_input, spatial_guidance_input
+from .sampling import CATEGORY, KIND
 from .sockets import Envelope, Space, Timbre
-
-if TYPE_CHECKING:
-    from stereosync_core.model.stable_audio.model import StableAudio
 
 StableAudioModel = io.Custom("STEREOSYNC_STABLE_AUDIO")
 #: What is named to those who have nothing there.
 CHECKPOINT = "stable-audio-open-1.0.safetensors"
 AUTO, NONE = "auto", "none"
 ADAPTER = "adapter.safetensors"
-#: Names of all samplers, the releases' own first.
-NAMES = list(dict.fromkeys(name for known in SAMPLERS.values() for name in known))
+#: What a 0 in steps, cfg and space_scale means; a graph that was saved without the choice takes the first.
+MODEL_DEFAULT, OFF = "model default", "off"
 #: Bytes of work that room is asked for: the autoencoder decodes up to 288 latent frames at once, and each sample of single
 #: precision takes about a thousand times its own size.
 WORK = 288 * 2048 * 1000 * 4
@@ -47,7 +41,7 @@ def adapter_input() -> io.Input:
         "adapter",
         options=[NONE, *host.model_folders([KIND], ADAPTER)],
         default=NONE,
-        tooltip="A folder in models/stereosync that you trained over this model; it hears space, envelope and timbre. none: "
+        tooltip="A folder in models/stereosync that you trained over this model; it adds space, envelope and timbre. none: "
         "sound for the text alone.",
     )
 
@@ -63,31 +57,26 @@ def envelope_scale_input() -> io.Input:
         min=0.0,
         max=10.0,
         step=0.1,
-        tooltip="How strongly the adapter follows the envelope; 0: not.",
+        tooltip="Scale of the envelope's control branch, with an adapter. 0: off.",
     )
 
 
 def envelope_input() -> io.Input:
-    return Envelope.Input("envelope", optional=True, tooltip="When it sounds, for the adapter; without it, as the model likes.")
+    return Envelope.Input("envelope", optional=True, tooltip="When it sounds, for the adapter; without it, left to the model.")
 
 
 def timbre_input() -> io.Input:
-    return Timbre.Input("timbre", optional=True, tooltip="What it sounds like, for the adapter, beside the text.")
+    return Timbre.Input("timbre", optional=True, tooltip="What it sounds like, for the adapter, next to the text.")
 
 
-def refuse_unheard(envelope, timbre, where: str) -> None:
-    """:raises StereoSyncError: for what only an adapter hears, without one."""
+def require_adapter(envelope, timbre) -> None:
+    """:raises StereoSyncError: for an input that needs an adapter; called where there is none."""
     given = [name for name, value in (("envelope", envelope), ("timbre", timbre)) if value is not None]
     if given:
         raise StereoSyncError(
-            f"The input '{given[0]}' is heard by an adapter alone, and the model has none; choose one in {where}, or take the "
-            "connection away."
+            f"The input '{given[0]}' needs a StereoSync adapter, and none is loaded; choose one in 'adapter', or disconnect "
+            "the input."
         )
-
-
-def led(strength: float, model: StableAudio) -> SpatialGuidance:
-    """Guidance as often as it can be paid for: each step by a head that reads levels, every fifth through the decoder."""
-    return SpatialGuidance(strength) if model.levels is not None else SpatialGuidance(strength, rounds=2, every=5)
 
 
 class StableAudioLoader(io.ComfyNode):
@@ -117,17 +106,9 @@ class StableAudioLoader(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, adapter, precision) -> io.NodeOutput:
-        from stereosync_core.model.stable_audio.adapter import load_adapter
-        from stereosync_core.model.stable_audio.model import load_stable_audio
-
-        dtype = host.precision(precision)
-        loaded = load_stable_audio(models().get(model, host.model_target("checkpoints", model)), dtype)
-        if adapter != NONE:
-            loaded.adapter = load_adapter(adapter_folder(adapter), loaded, dtype)
-            loaded.hear_levels(adapter_folder(adapter))
-        if dtype == torch.float32:
-            pack(loaded)
-        return io.NodeOutput(host.patched(loaded))
+        path = models().get(model, host.model_target("checkpoints", model))
+        folder = None if adapter == NONE else adapter_folder(adapter)
+        return io.NodeOutput(host.patched(load_model(path, host.precision(precision), adapter=folder)))
 
     @classmethod
     def validate_inputs(cls, model, adapter):
@@ -141,15 +122,15 @@ class StableAudioSampler(io.ComfyNode):
             node_id="StereoSyncStableAudioSampler",
             display_name="Stable Audio Sampler",
             category=CATEGORY,
-            description="Makes stereo sound for a text with Stable Audio Open, exactly as long as the clip. With an adapter "
-            "also where things are, when the envelope says, and like the timbre.",
+            description="Generates stereo sound for a text with Stable Audio Open, exactly as long as the clip. With an "
+            "adapter also where things are, when the envelope has it, and with the timbre.",
             inputs=[
                 StableAudioModel.Input("model", tooltip="From Stable Audio Loader."),
                 io.Conditioning.Input(
                     "positive",
-                    tooltip="What it is to sound like: CLIP Text Encode, with t5-base in CLIPLoader of type stable_audio.",
+                    tooltip="What it sounds like: CLIP Text Encode, with t5-base in CLIPLoader of type stable_audio.",
                 ),
-                io.Conditioning.Input("negative", optional=True, tooltip="What it is not to sound like; may be left out."),
+                io.Conditioning.Input("negative", optional=True, tooltip="What it does not sound like; may be left out."),
                 Space.Input(
                     "space",
                     optional=True,
@@ -167,7 +148,11 @@ class StableAudioSampler(io.ComfyNode):
                 ),
                 seed_input(),
                 io.Int.Input(
-                    "steps", default=0, min=0, max=1000, tooltip="0: as the model was made for, 100 for 1.0, 8 for Small."
+                    "steps",
+                    default=0,
+                    min=0,
+                    max=1000,
+                    tooltip="More steps are slower and better. The model's default is 100 for 1.0, 8 for Small.",
                 ),
                 io.Float.Input(
                     "cfg",
@@ -175,7 +160,7 @@ class StableAudioSampler(io.ComfyNode):
                     min=0.0,
                     max=20.0,
                     step=0.1,
-                    tooltip="How strongly text and timbre are followed; 1 is without guidance. 0: as the model was made for, 7 "
+                    tooltip="Classifier-free guidance scale of text and timbre. 1: without guidance. The model's default is 7 "
                     "for 1.0, 1 for Small.",
                 ),
                 io.Float.Input(
@@ -184,18 +169,29 @@ class StableAudioSampler(io.ComfyNode):
                     min=0.0,
                     max=20.0,
                     step=0.1,
-                    tooltip="How strongly the adapter follows boxes and depth. 0: as strongly as cfg, a third faster.",
+                    tooltip="Guidance scale of boxes and depth, with an adapter. The default is that of cfg, which is a third "
+                    "faster than another.",
                 ),
                 envelope_scale_input(),
                 io.Combo.Input(
                     "sampler",
-                    options=[AUTO, *NAMES],
+                    options=[AUTO, *SAMPLER_NAMES],
                     default=AUTO,
-                    tooltip="auto: the model's own. 1.0 knows dpmpp_3m_sde and dpmpp_2m; Small all but dpmpp_3m_sde.",
+                    tooltip="auto: the model's own. 1.0 takes dpmpp_3m_sde and dpmpp_2m; Small all but dpmpp_3m_sde.",
                 ),
-                guidance_input(
-                    "Moves the sound this far towards where the boxes are while it is made, without an adapter: every fifth "
-                    "step, through the decoder, which takes time. 0: not."
+                spatial_guidance_input(
+                    "Training-free spatial guidance: moves the predicted sound this far towards where the boxes are, without "
+                    "an adapter: every fifth step, through the decoder, which takes time."
+                ),
+                panning_law_input(STABLE_AUDIO.spatial_guidance.panning_law, optional=True),
+                io.Combo.Input(
+                    "zero_means",
+                    display_name="0 means",
+                    options=[MODEL_DEFAULT, OFF],
+                    default=MODEL_DEFAULT,
+                    optional=True,
+                    tooltip="model default: at 0, steps, cfg and space_scale are what the model was made for. off: at 0, a "
+                    "scale is off, as in every other node.",
                 ),
             ],
             outputs=[
@@ -217,40 +213,33 @@ class StableAudioSampler(io.ComfyNode):
         envelope_scale,
         sampler,
         spatial_guidance=0.0,
+        law=STABLE_AUDIO.spatial_guidance.panning_law,
+        zero_means=MODEL_DEFAULT,
         negative=None,
         space=None,
         envelope=None,
         timbre=None,
     ) -> io.NodeOutput:
-        from stereosync_core.model.stable_audio.generate import StableAudioSampling, decoded, sample_latents
+        def number(value):
+            return None if not value and zero_means == MODEL_DEFAULT else value
 
-        options = StableAudioSampling(steps or None, None if sampler == AUTO else sampler, cfg or None, seed)
-        loaded: StableAudio = host.placed(model, WORK)
-        duration = seconds if space is None else space.duration
-        tracks, depth = (Tracks((), duration), None) if space is None else space.told()
-        conditions, loudest, lead = None, REFERENCE_LEVEL, None
-        if loaded.adapter is None:
-            refuse_unheard(envelope, timbre, "Stable Audio Loader")
-        else:
-            conditions, level = make_conditions(loaded, tracks, depth, envelope, timbre)
-            loudest = loudest if envelope is None else level
-        if spatial_guidance:
-            frames = latent_count(duration, loaded.latent_rate)
-            lead = Lead(stereo_target(tracks, depth, frames, loaded.latent_rate), led(spatial_guidance, loaded))
-        latents = sample_latents(
-            loaded,
+        sound = StereoSyncPipeline(host.placed(model, WORK))(
+            SpatialConditioning(Tracks((), seconds), None) if space is None else space,
             convert.tokens_of(positive, "positive"),
-            duration,
-            against=None if negative is None else convert.tokens_of(negative, "negative"),
-            conditions=conditions,
-            space=space_scale or None,
-            envelope=envelope_scale,
-            lead=lead,
-            options=options,
+            None if negative is None else convert.tokens_of(negative, "negative"),
+            envelope=envelope,
+            timbre=timbre,
+            num_inference_steps=number(steps),
+            guidance_scale=number(cfg),
+            spatial_scale=number(space_scale),
+            control_scale=envelope_scale,
+            spatial_guidance=spatial_guidance,
+            panning_law=law,
+            sampler=None if sampler == AUTO else sampler,
+            seed=seed,
             progress=host.progress(),
         )
-        sound = decoded(loaded, latents, duration, loudest)
-        return io.NodeOutput(convert.audio_out(sound, loaded.sample_rate), {"samples": latents, "type": "audio"})
+        return io.NodeOutput(*convert.generated_out(sound))
 
 
 NODES = [StableAudioLoader, StableAudioSampler]

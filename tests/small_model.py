@@ -9,8 +9,8 @@ import torch
 from stereosync_core.model.channel_autoencoder import ChannelAutoencoder, ChannelAutoencoderConfig
 from stereosync_core.model.conditioning.timbre import TimbreEncoder
 from stereosync_core.model.conditioning.video_envelope import VideoEnvelope
+from stereosync_core.model.denoiser import StereoSync
 from stereosync_core.model.folder import save_part
-from stereosync_core.model.model import StereoSync
 
 LATENT_RATE = 44100 / 2048
 FORMS = {"aligned": {"form": "aligned", "inner": 16}, "paper": {"form": "paper", "box_rate": 5.0, "inner": 4}}
@@ -38,7 +38,7 @@ def diffusion_config(form: str = "aligned", **backbone) -> dict:
 
 
 def lively(network: torch.nn.Module) -> torch.nn.Module:
-    """What begins at zero gets random weights, so that every part has a say."""
+    """What begins at zero gets random weights, so that every part counts."""
     for parameter in network.parameters():
         if parameter.abs().max() == 0:
             torch.nn.init.normal_(parameter, std=0.1)

@@ -13,11 +13,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from research.equality.stable_audio_equality import reduced
+from stereosync_core.model.adapter import SpatialAdapter, save_adapter
 from stereosync_core.model.folder import read_model_config
-from stereosync_core.model.loader import bundled_folder
-from stereosync_core.model.stable_audio.adapter import SpatialAdapter, save_adapter
+from stereosync_core.model.loader import bundled_folder, load_stable_audio
 from stereosync_core.model.stable_audio.config import release_config
-from stereosync_core.model.stable_audio.model import load_stable_audio
 from tests.small_model import FORMS, lively
 
 Shapes = Iterator[tuple[str, tuple[int, ...]]]
@@ -31,12 +30,12 @@ RELEASE, CHECKPOINT, TEXT_ENCODER = "stable-audio-open-1.0", "stable-audio-open-
 def transformer_shapes(config: dict) -> Shapes:
     """Keys and shapes after ``model.model.``."""
     width, latent, tokens = config["embed_dim"], config["io_channels"], config["cond_token_dim"]
-    told = width if config.get("project_cond_tokens", True) else tokens
+    embedded = width if config.get("project_cond_tokens", True) else tokens
     head = width // config["num_heads"]
     yield "timestep_features.weight", (128, 1)
     for name, entering, inner, bias in (
         ("to_timestep_embed", 256, width, True),
-        ("to_cond_embed", tokens, told, False),
+        ("to_cond_embed", tokens, embedded, False),
         ("to_global_embed", config["global_cond_dim"], width, False),
     ):
         for layer, size in (("0", entering), ("2", inner)):
@@ -53,7 +52,7 @@ def transformer_shapes(config: dict) -> Shapes:
             yield from ((f"{layer}{norm}.{part}", (width,)) for part in ("gamma", "beta"))
         yield f"{layer}self_attn.to_qkv.weight", (3 * width, width)
         yield f"{layer}cross_attn.to_q.weight", (width, width)
-        yield f"{layer}cross_attn.to_kv.weight", (2 * told, told)
+        yield f"{layer}cross_attn.to_kv.weight", (2 * embedded, embedded)
         for attention in ("self_attn", "cross_attn"):
             yield f"{layer}{attention}.to_out.weight", (width, width)
             if config.get("attn_kwargs", {}).get("qk_norm") == "ln":
@@ -174,7 +173,7 @@ def host_config() -> dict:
 
 
 def write_host_release(folder: Path) -> Path:
-    """A release's folder with :func:`host_config`, and a decoder whose two channels can be told apart and led.
+    """A release's folder with :func:`host_config`, and a decoder whose two channels can be told apart and guided.
 
     Half of the latents makes one channel and half the other, nearly in proportion, without biases that would drown them.
     Latents come out of the transformer of a usual size.
@@ -196,7 +195,7 @@ def write_host_release(folder: Path) -> Path:
 
 
 def write_adapter(folder: Path, release: Path, form: str) -> Path:
-    """An adapter over a release that has something to say; it takes the bundled model's timbre."""
+    """An adapter over a release that changes its output; it takes the bundled model's timbre."""
     base = load_stable_audio(release)
     torch.manual_seed(0)
     timbre = read_model_config(bundled_folder())["diffusion"]["timbre"]

@@ -32,12 +32,14 @@ def child(quick: bool) -> dict[str, Any]:
 
     from stereosync_core.assets import WALKING_CLIP, asset_path
     from stereosync_core.media.video import probe
-    from stereosync_core.model.generate import Sampling, decode, generate
-    from stereosync_core.model.loader import load_model
+    from stereosync_core.model.conditioning.spatial import SpatialConditioning
+    from stereosync_core.model.decoding import decode
+    from stereosync_core.model.pipeline import StereoSyncPipeline
     from stereosync_core.scene import Envelope, Track, Tracks
 
     torch.set_num_threads(THREADS)
-    model, length = load_model(), probe(asset_path(WALKING_CLIP)).duration
+    pipeline = StereoSyncPipeline.from_pretrained("bundled")
+    model, length = pipeline.model, probe(asset_path(WALKING_CLIP)).duration
 
     def run(seconds: float) -> float:
         times = np.arange(0, seconds, 0.1)
@@ -45,12 +47,12 @@ def child(quick: bool) -> dict[str, Any]:
         boxes = np.stack([left, np.full_like(left, 0.2), left + 0.2, np.full_like(left, 0.9)], axis=1)
         tracks = Tracks((Track(1, "person", times, boxes),), seconds)
         began = time.perf_counter()
-        generate(model, tracks, envelope=Envelope(0.05 * np.abs(np.sin(6 * times)), times), options=Sampling())
+        pipeline(SpatialConditioning(tracks, None), envelope=Envelope(0.05 * np.abs(np.sin(6 * times)), times))
         return time.perf_counter() - began
 
     run(length)
     took = statistics.median(run(length) for _ in range(3))
-    figures = {"steps": Sampling().steps, "sampling_ratio": round(took / length, 3)}
+    figures = {"steps": model.defaults.num_inference_steps, "sampling_ratio": round(took / length, 3)}
     latents = torch.randn((1, model.autoencoder.latent_channels, int(length * model.latent_rate)))
     began = time.perf_counter()
     decode(model.autoencoder, latents, round(length * model.sample_rate))

@@ -29,14 +29,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from research.bench.memory import peak_mib
 from research.equality.stable_audio_equality import reduced
 from research.equality.stable_audio_reference import build
-from stereosync_core.model.economy import FAST, Economy
+from stereosync_core.model.denoiser import Conditioning
+from stereosync_core.model.generative_model import GenerativeModel
+from stereosync_core.model.guidance import guidance_levels, guided
+from stereosync_core.model.loader import build_stable_audio
 from stereosync_core.model.packed import pack
 from stereosync_core.model.precision import in_precision
-from stereosync_core.model.stable_audio.conditioners import Told
+from stereosync_core.model.samplers import dpmpp_3m_sde, initial_latents, log_sigma_times
+from stereosync_core.model.speedups import FAST, SamplerSpeedups
 from stereosync_core.model.stable_audio.config import release_config, understood
-from stereosync_core.model.stable_audio.guidance import guided
-from stereosync_core.model.stable_audio.model import StableAudio
-from stereosync_core.model.stable_audio.samplers import cosine_times, dpmpp_3m_sde, starting
 
 CFG, SEED, TEXT = 7.0, 3, 128
 #: Seconds of sound -> steps that are timed, and rounds of which the median counts.
@@ -53,8 +54,8 @@ class GivenNoise:
         return torch.randn(self.shape, generator=self.generator)
 
 
-class Conditions:
-    """What all are told of ``seconds`` of sound."""
+class Given:
+    """What all samplers are conditioned on for ``seconds`` of sound."""
 
     def __init__(self, reference: Any, seconds: int):
         generator = torch.Generator().manual_seed(SEED)
@@ -68,20 +69,21 @@ class Conditions:
         self.start = conditioners["seconds_start"]([0.0], device="cpu")[0]
         self.total = conditioners["seconds_total"]([float(seconds)], device="cpu")[0]
         times = torch.cat([self.start, self.total], dim=1)
-        self.globally = times.flatten(1)
-        self.told = Told(torch.cat([self.text, times], dim=1), self.globally)
-        # ComfyUI leads away from an empty text, but not from the seconds
-        self.against = Told(self.told.tokens, self.globally, torch.cat([torch.zeros_like(self.text), times], dim=1))
+        tokens, global_cond = torch.cat([self.text, times], dim=1), times.flatten(1)
+        self.conditioning = Conditioning(tokens, global_cond)
+        # in ComfyUI the unconditional half has no text, but the seconds
+        without_text = torch.cat([torch.zeros_like(self.text), times], dim=1)
+        self.as_the_host = Conditioning(tokens, global_cond, without_text)
         torch.manual_seed(SEED)
         self.noise = torch.randn((1, reference.io_channels, self.frames))
 
 
-def reference_loop(reference: Any, told: Conditions, steps: int) -> Tensor:
+def reference_loop(reference: Any, given: Given, steps: int) -> Tensor:
     """stable-audio-tools' generate_diffusion_cond, without its decoder."""
     from stable_audio_tools.inference.generation import generate_diffusion_cond
 
-    tensors = {"prompt": (told.text, torch.ones(told.text.shape[:2]))}
-    for name, value in (("seconds_start", told.start), ("seconds_total", told.total)):
+    tensors = {"prompt": (given.text, torch.ones(given.text.shape[:2]))}
+    for name, value in (("seconds_start", given.start), ("seconds_total", given.total)):
         tensors[name] = (value, torch.ones((1, 1)))
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         return generate_diffusion_cond(
@@ -89,7 +91,7 @@ def reference_loop(reference: Any, told: Conditions, steps: int) -> Tensor:
             steps=steps,
             cfg_scale=CFG,
             conditioning_tensors=tensors,
-            sample_size=told.frames * 2048,
+            sample_size=given.frames * 2048,
             seed=SEED,
             device="cpu",
             sampler_type="dpmpp-3m-sde",
@@ -99,28 +101,29 @@ def reference_loop(reference: Any, told: Conditions, steps: int) -> Tensor:
         )
 
 
-def our_loop(model: StableAudio, conditions: Told, told: Conditions, steps: int, economy: Economy) -> Tensor:
+def our_loop(
+    model: GenerativeModel, conditioning: Conditioning, given: Given, steps: int, speedups: SamplerSpeedups | None = None
+) -> Tensor:
     """Our sampler, from the same noise."""
-    times, dtype = cosine_times(steps), model.place[1]
-    parts = (conditions.tokens, conditions.globally, conditions.against)
-    velocity = guided(model, Told(*(None if part is None else part.to(dtype) for part in parts)), CFG, economy=economy)
-    return dpmpp_3m_sde(velocity, starting(told.noise, times[0], "v"), times, noise=GivenNoise(told.noise))
+    times = log_sigma_times(steps)
+    velocity = guided(model.denoiser, guidance_levels(None, conditioning, CFG, CFG), speedups=speedups)
+    return dpmpp_3m_sde(velocity, initial_latents(given.noise, times[0], "v"), times, noise=GivenNoise(given.noise))
 
 
-def host_loop(patcher: Any, told: Conditions, steps: int) -> Tensor:
+def host_loop(patcher: Any, given: Given, steps: int) -> Tensor:
     """ComfyUI's own sampler, as its KSampler node runs it, with the same noise levels."""
     import comfy.sample
     import comfy.samplers
 
     sigmas = torch.cat([torch.logspace(*(torch.tensor([500.0, 0.3]).log10().tolist()), steps), torch.zeros(1)])
     positive, negative = (
-        [[text, {"seconds_start": 0.0, "seconds_total": float(told.seconds)}]]
-        for text in (told.text, torch.zeros_like(told.text))
+        [[text, {"seconds_start": 0.0, "seconds_total": float(given.seconds)}]]
+        for text in (given.text, torch.zeros_like(given.text))
     )
     sampler = comfy.samplers.ksampler("dpmpp_3m_sde")
     with contextlib.redirect_stderr(io.StringIO()):
         return comfy.sample.sample_custom(
-            patcher, told.noise, CFG, sampler, sigmas, positive, negative, torch.zeros_like(told.noise), disable_pbar=True
+            patcher, given.noise, CFG, sampler, sigmas, positive, negative, torch.zeros_like(given.noise), disable_pbar=True
         )
 
 
@@ -143,10 +146,10 @@ def host_model(reference: Any, comfyui: Path) -> Any:
     return patcher
 
 
-def our_model(reference: Any, config: dict) -> StableAudio:
+def our_model(reference: Any, config: dict) -> GenerativeModel:
     """Ours with the reference's weights, which are not copied; its autoencoder has none."""
     with torch.device("meta"):
-        model = StableAudio(understood(config, Path("the release")), "the release")
+        model = build_stable_audio(understood(config, Path("the release")), "the release")
     model.backbone.dit.load_state_dict(reference.model.model.state_dict(), assign=True)
     return model.eval().requires_grad_(False)
 
@@ -183,41 +186,41 @@ def measure(lengths: dict[int, tuple[int, int]], comfyui: Path, narrow: bool = F
     for name, value in reference.state_dict().items():
         if name.endswith("norm.beta"):  # zero in the release, and the host has no place for them
             value.zero_()
-    told = {seconds: Conditions(reference, seconds) for seconds in lengths}
+    given = {seconds: Given(reference, seconds) for seconds in lengths}
     ours = our_model(reference, config)
     rows: dict[str, dict[str, float]] = {}
     macs: dict[str, dict[str, float]] = {}
     made: dict[str, dict[int, Tensor]] = {}
 
-    def run(name: str, sample: Callable[[Conditions, int], Tensor], counted: bool = False) -> None:
+    def run(name: str, sample: Callable[[Given, int], Tensor], counted: bool = False) -> None:
         for seconds, (steps, rounds) in lengths.items():
-            took, sound = seconds_of(lambda s=seconds, n=steps: sample(told[s], n), rounds)
+            took, sound = seconds_of(lambda s=seconds, n=steps: sample(given[s], n), rounds)
             rows.setdefault(name, {})[f"{seconds}s"] = took / steps
             made.setdefault(name, {})[seconds] = sound
             if counted:
-                many, few = (gigamacs(lambda s=seconds, n=n: sample(told[s], n)) for n in (3, 2))
+                many, few = (gigamacs(lambda s=seconds, n=n: sample(given[s], n)) for n in (3, 2))
                 macs.setdefault(name, {})[f"{seconds}s"] = round(many - few, 1)
 
-    def exact(each: Conditions, steps: int) -> Tensor:
-        return our_loop(ours, each.told, each, steps, Economy())
+    def exact(each: Given, steps: int) -> Tensor:
+        return our_loop(ours, each.conditioning, each, steps)
 
-    our_loop(ours, told[2].told, told[2], 1, Economy())  # to warm up
+    our_loop(ours, given[2].conditioning, given[2], 1)  # to warm up
     run("stable_audio_tools", lambda each, steps: reference_loop(reference, each, steps), counted=True)
     run("exact, layers not packed", exact, counted=True)
     patcher = None if narrow else host_model(reference, comfyui)
     if patcher is not None:
         run("host", lambda each, steps: host_loop(patcher, each, steps), counted=True)
     pack(ours)
-    our_loop(ours, told[2].told, told[2], 1, Economy())
+    our_loop(ours, given[2].conditioning, given[2], 1)
     run("exact", exact)
-    run("exact, as the host guides", lambda each, steps: our_loop(ours, each.against, each, steps, Economy()))
+    run("exact, as the host guides", lambda each, steps: our_loop(ours, each.as_the_host, each, steps))
     for layer in ours.modules():
         layer.__dict__.pop("_kept", None)
     half = copy.deepcopy(ours.backbone)
-    ours.backbone = half
-    in_precision(ours.backbone, torch.bfloat16)
-    our_loop(ours, told[2].told, told[2], 1, FAST)
-    run("fast", lambda each, steps: our_loop(ours, each.told, each, steps, FAST))
+    ours.denoiser.backbone = half
+    in_precision(half, torch.bfloat16)
+    our_loop(ours, given[2].conditioning, given[2], 1, FAST)
+    run("fast", lambda each, steps: our_loop(ours, each.conditioning, each, steps, FAST))
 
     def over(name: str, other: str) -> dict[str, float]:
         return {key: round(rows[name][key] / value, 2) for key, value in rows[other].items()}

@@ -10,10 +10,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from stereosync_core.cli.sound_sources import is_release
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.files import read_object
-from stereosync_core.model.folder import set_base
+from stereosync_core.model.folder import inherit_parts
+from stereosync_core.model.loader import is_release
 
 from ..cache import default_rooms
 
@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     elif arguments.part == "levels" and is_release(arguments.base):
         more = {"base": arguments.base}
     elif arguments.base is not None:
-        set_base(arguments.out, arguments.base)
+        inherit_parts(arguments.out, arguments.base)
     task = kind(config, arguments.rooms or default_rooms(), arguments.out, **more)
     folder = arguments.out / f"training-{path.stem}"
     with tqdm(total=settings.steps, desc=arguments.part, unit="step", disable=arguments.quiet or arguments.json) as bar:

@@ -19,11 +19,20 @@ from safetensors.torch import load_file
 
 from research.equality.reference_packages import install, installed
 from research.equality.stable_audio_reference import CFG, EXPECTED, PINGPONG_STEPS, SEED, STEPS, make
-from stereosync_core.model.backbone import sound_of
+from stereosync_core.model.denoiser import Conditioning
+from stereosync_core.model.guidance import guidance_levels, guided
+from stereosync_core.model.loader import load_stable_audio
+from stereosync_core.model.objectives import predict_x0
+from stereosync_core.model.samplers import (
+    Velocity,
+    dpmpp_3m_sde,
+    initial_latents,
+    log_sigma_times,
+    log_snr_times,
+    pingpong,
+    seeded_noise,
+)
 from stereosync_core.model.stable_audio.config import RELEASES, release_config
-from stereosync_core.model.stable_audio.generate import guided
-from stereosync_core.model.stable_audio.model import load_stable_audio
-from stereosync_core.model.stable_audio.samplers import cosine_times, dpmpp_3m_sde, flow_times, pingpong, seeded_noise, starting
 
 #: Largest difference allowed, over the reference's largest value.
 BOUNDS = {
@@ -63,37 +72,44 @@ def compare(folder: Path) -> dict[str, float]:
     """Differences, with the names of :data:`BOUNDS`, on a folder that the reference has written."""
     wanted = load_file(folder / EXPECTED)
     model = load_stable_audio(folder)
+    assert model.conditioners is not None
     seconds = {"seconds_start": [0.0, 3.5], "seconds_total": [11.25, 600.0]}
-    told = model.conditioners(wanted["texts"], seconds)
+
+    def under_guidance(conditioning: Conditioning, scale: float) -> Velocity:
+        return guided(model.denoiser, guidance_levels(None, conditioning, scale, scale))
+
+    conditioning = model.conditioners(wanted["texts"], seconds)
     one = model.conditioners(wanted["texts"][:1], {name: values[:1] for name, values in seconds.items()})
     other = model.conditioners(
         wanted["texts"][:1], {name: values[:1] for name, values in seconds.items()}, wanted["against"][:1]
     )
     x, t = wanted["x"], wanted["t"]
-    velocity = model(x, t, told)
+    velocity = model.denoiser(x, t, None, conditioning)
     made = {
-        "tokens": (told.tokens, wanted["tokens"]),
-        "global condition": (told.globally, wanted["globally"]),
+        "tokens": (conditioning.cross_attn_tokens, wanted["tokens"]),
+        "global condition": (conditioning.global_cond, wanted["globally"]),
         "velocity": (velocity, wanted["velocity"]),
-        "guided velocity": (guided(model, one, CFG)(x[:1], float(t[0])), wanted["guided"]),
-        "guided away from a text": (guided(model, other, CFG)(x[:1], float(t[0])), wanted["guided_against"]),
+        "guided velocity": (under_guidance(one, CFG)(x[:1], float(t[0])), wanted["guided"]),
+        "guided away from a text": (under_guidance(other, CFG)(x[:1], float(t[0])), wanted["guided_against"]),
         "encoded mean": (model.autoencoder.encode(wanted["audio"]), wanted["encoded"]),
         "decoded sound": (model.autoencoder.decode(wanted["latents"]), wanted["decoded"]),
     }
     noise = wanted["noise"]
     if model.objective == "v":
-        times = cosine_times(STEPS)
+        times = log_sigma_times(STEPS)
         steps = iter(noise[1:])
-        sampled = dpmpp_3m_sde(guided(model, one, CFG), starting(noise[0], times[0], "v"), times, noise=lambda *_: next(steps))
+        sampled = dpmpp_3m_sde(
+            under_guidance(one, CFG), initial_latents(noise[0], times[0], "v"), times, noise=lambda *_: next(steps)
+        )
         at = torch.tensor([5.0]).atan() * 2 / torch.pi
         mixed = x[:1] * 5 * torch.cos(at * torch.pi / 2)
-        made["predicted sound"] = (sound_of(mixed, model(mixed, at, one), at, "v"), wanted["sound"])
+        made["predicted sound"] = (predict_x0(mixed, model.denoiser(mixed, at, None, one), at, "v"), wanted["sound"])
         made["times"] = (torch.tensor(times[:-1]), wanted["times"])
         made["schedule"] = (torch.tan(torch.tensor(times[:-1], dtype=torch.float64) * torch.pi / 2), wanted["sigmas"])
     else:
-        times = flow_times(PINGPONG_STEPS)
+        times = log_snr_times(PINGPONG_STEPS)
         fresh = seeded_noise(noise[0], torch.Generator().manual_seed(SEED))
-        sampled = pingpong(guided(model, one, 1.0), noise[0], times, noise=fresh)
+        sampled = pingpong(under_guidance(one, 1.0), noise[0], times, noise=fresh)
         made["times"] = (torch.tensor(times[:-1]), wanted["times"])
     made["sampled latents"] = (sampled, wanted["sampled"])
     return {name: float((ours - theirs).abs().max() / theirs.abs().max()) for name, (ours, theirs) in made.items()}

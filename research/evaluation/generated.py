@@ -1,5 +1,5 @@
 """Systems of the generative model. They are given the recording's loudness envelope (of the mono mix) and its timbre, as the
-paper's is, unless their name says otherwise; where things are they know from boxes and depth alone."""
+paper's is, unless their name has another; where things are comes from boxes and depth alone."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ from stereosync_core.media.envelope import envelope_of_sound
 from stereosync_core.metrics.clips import RATE
 from stereosync_core.model.conditioning.features import ENVELOPE_WINDOW, REFERENCE_LEVEL
 from stereosync_core.model.conditioning.motion import picture_motion
+from stereosync_core.model.conditioning.spatial import SpatialConditioning
 from stereosync_core.model.conditioning.video_envelope import envelope_from_video
-from stereosync_core.model.economy import FAST, Economy
-from stereosync_core.model.generate import Sampling, decode, decoded, make_conditions, sample_latents, spatial_lead
-from stereosync_core.model.loader import Model, load_model
-from stereosync_core.model.precision import fast_dtype, in_precision
+from stereosync_core.model.decoding import decode
+from stereosync_core.model.generative_model import GenerativeModel
+from stereosync_core.model.loader import load_model
+from stereosync_core.model.pipeline import StereoSyncPipeline
+from stereosync_core.model.precision import fast_dtype
+from stereosync_core.model.speedups import FAST
 from stereosync_core.scene import Envelope
 
 from .systems import EvaluationClip, Options, System
@@ -37,7 +40,7 @@ def autoencoder(options: Options) -> System:
         loudest = float(_envelope(sound).values.max())
         gain = np.float32(REFERENCE_LEVEL / max(loudest, 1e-6))
         with torch.inference_mode():
-            latents = model.autoencoder.encode(torch.from_numpy(sound * gain)[None].to(model.place[0]))
+            latents = model.autoencoder.encode(torch.from_numpy(sound * gain)[None].to(model.device))
         return decode(model.autoencoder, latents, sound.shape[1]) / gain
 
     return system
@@ -50,14 +53,14 @@ def aligned(options: Options) -> System:
 
 def paper(options: Options) -> System:
     """The model whose spatial conditions are the paper's flat list of tokens, trained on the same rooms for as many steps;
-    from the folder ``paper`` beside a model of one's own."""
+    from the folder ``paper`` next to a model of one's own."""
     folder = PAPER if options.model is None else options.model.parent / "paper"
     return _generator(folder, options)
 
 
 def no_spatial(options: Options) -> System:
     """The model without boxes and depth."""
-    return _generator(options.model, options, spatial=False)
+    return _generator(options.model, options, spatial_scale=0.0)
 
 
 def fast(options: Options) -> System:
@@ -67,8 +70,8 @@ def fast(options: Options) -> System:
 
 
 def spatial_guidance(options: Options) -> System:
-    """The model without boxes and depth, led by spatial guidance, which no training went into."""
-    return _generator(options.model, options, spatial=False, guidance=1.0)
+    """The model without boxes and depth, under training-free spatial guidance."""
+    return _generator(options.model, options, spatial_scale=0.0, guidance=1.0)
 
 
 def video_envelope(options: Options) -> System:
@@ -79,34 +82,38 @@ def video_envelope(options: Options) -> System:
 def _generator(
     folder: Path | None,
     options: Options,
-    spatial: bool = True,
+    spatial_scale: float | None = None,
     from_video: bool = False,
     guidance: float = 0.0,
     quickly: bool = False,
 ) -> System:
     model = load_model(folder).to(options.device) if quickly else _model(folder, options.device)
     if quickly:
-        for part in (model.diffusion.backbone, model.diffusion.control):
-            in_precision(part, fast_dtype(options.device))
+        model.set_precision(fast_dtype(options.device))
+    pipeline = StereoSyncPipeline(model)
 
     def system(clip: EvaluationClip) -> np.ndarray:
         sound = _recording(clip)
-        # from the clip's name, so that any part of a set gives the same sounds
-        seed, economy = options.seed + zlib.crc32(clip.name.encode()), FAST if quickly else Economy()
-        sampling = Sampling(seed=seed, spatial_guidance=guidance, economy=economy)
-        envelope = _seen_envelope(model, clip) if from_video else _envelope(sound)
-        timbre = model.timbre.of_sound(sound, RATE)
-        told, loudest = make_conditions(model, clip.tracks, clip.depth, envelope, timbre, spatial=spatial)
-        lead = spatial_lead(model, clip.tracks, clip.depth, sampling)
-        return decoded(model, sample_latents(model, told, sampling, lead=lead), clip.tracks.duration, loudest)
+        assert model.timbre_encoder is not None
+        return pipeline(
+            SpatialConditioning(clip.tracks, clip.depth),
+            envelope=_video_envelope(model, clip) if from_video else _envelope(sound),
+            timbre=model.timbre_encoder.of_sound(sound, RATE),
+            spatial_scale=spatial_scale,
+            spatial_guidance=guidance,
+            # from the clip's name, so that any part of a set gives the same sounds
+            seed=options.seed + zlib.crc32(clip.name.encode()),
+            speedups=FAST if quickly else None,
+        ).samples
 
     return system
 
 
-def _seen_envelope(model: Model, clip: EvaluationClip) -> Envelope:
+def _video_envelope(model: GenerativeModel, clip: EvaluationClip) -> Envelope:
     times, pictures = clip.frames()
     moved = picture_motion(zip(times.tolist(), pictures, strict=True), clip.tracks)
-    return envelope_from_video(model.envelope, clip.tracks, *moved, model.latent_rate)
+    assert model.envelope_reader is not None
+    return envelope_from_video(model.envelope_reader, clip.tracks, *moved, model.latent_rate)
 
 
 def _envelope(sound: np.ndarray) -> Envelope:
@@ -120,5 +127,5 @@ def _recording(clip: EvaluationClip) -> np.ndarray:
 
 
 @lru_cache(maxsize=4)
-def _model(folder: Path | None, device: str) -> Model:
+def _model(folder: Path | None, device: str) -> GenerativeModel:
     return load_model(folder).to(device)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from stereosync_core.model.conditioning.features import SUBFRAMES, SceneFeatures
+from stereosync_core.model.conditioning.features import SceneFeatures
 
 
 class Chance:
@@ -109,9 +109,3 @@ def mirror(latents: Tensor, scene: SceneFeatures, which: Tensor) -> tuple[Tensor
     boxes = torch.where(which[:, None, None, None, None], turned, scene.boxes)
     depth = torch.where(which[:, None, None, None], scene.depth.flip(-1), scene.depth)
     return latents, replace(scene, boxes=boxes, depth=depth)
-
-
-def mirrored_envelope(envelope: Tensor, which: Tensor) -> Tensor:
-    """What becomes of ``envelope [B, E, T]`` then: one for each channel changes places, that of the mono mix stays."""
-    channels = envelope.unflatten(1, (-1, SUBFRAMES))
-    return torch.where(which[:, None, None, None], channels.flip(1), channels).flatten(1, 2)

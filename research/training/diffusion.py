@@ -11,19 +11,20 @@ import torch
 from torch import Tensor, nn
 
 from stereosync_core.errors import StereoSyncError
-from stereosync_core.model.backbone import noised
 from stereosync_core.model.conditioning.clap import ClapTimbre
+from stereosync_core.model.conditioning.clip import ClipConditions
 from stereosync_core.model.conditioning.features import SceneFeatures
 from stereosync_core.model.conditioning.timbre import TimbreEncoder
 from stereosync_core.model.decoding import decode
+from stereosync_core.model.denoiser import Conditioning, Denoiser, StereoSync
 from stereosync_core.model.folder import save_part
-from stereosync_core.model.guidance import guided
+from stereosync_core.model.guidance import guidance_levels, guided
 from stereosync_core.model.loader import load_autoencoder, load_timbre
-from stereosync_core.model.model import Conditions, StereoSync
-from stereosync_core.model.samplers import euler, schedule
+from stereosync_core.model.objectives import add_noise
+from stereosync_core.model.samplers import euler, linear_times
 from stereosync_core.rendering.analysis import level_difference
 
-from .degrade import degrade, mirror, mirrored_envelope
+from .degrade import degrade, mirror
 from .scenes import RATE, Codec, SceneBank, scene_bank
 
 CUES = ("both", "boxes", "depth")
@@ -34,7 +35,7 @@ class DiffusionTask:
 
     :param config: ``model`` (see :class:`StereoSync`), ``batch`` windows of ``frames`` latent frames a step, ``train_clips``,
         ``valid_clips``, ``drop`` (how often ``space``, ``timbre`` and ``envelope`` are left out), ``ownership`` (weight of
-        :func:`ownership_loss`), ``cues`` (``both``, ``boxes`` or ``depth``).
+        :func:`assignment_loss`), ``cues`` (``both``, ``boxes`` or ``depth``).
     :param model: folder with the autoencoder and the timbre encoder.
     """
 
@@ -72,46 +73,45 @@ class DiffusionTask:
         latents, conditions = self._batch(self.bank, clips, starts, frames)
         turned = torch.rand(count, generator=generator) < self.mirrored
         latents, scene = mirror(latents, conditions.scene, turned)
-        envelope = mirrored_envelope(conditions.envelope, turned)
-        conditions = self._dropped(replace(conditions, scene=degrade(scene, generator), envelope=envelope), generator)
-        model = self.asked(network, self.bank, starts, device, generator)
+        conditions = self._dropped(replace(conditions, scene=degrade(scene, generator)), generator)
+        model = self.denoiser(network, device)
+        conditioning = self.conditioning(self.bank, starts, generator)
         x0 = model.normalised(latents.to(device))
         t = torch.sigmoid(torch.randn(count, generator=generator)).to(device)
         noise = torch.randn(x0.shape, generator=generator).to(device)
-        x, velocity = noised(x0, noise, t, model.objective)
+        x, velocity = add_noise(x0, noise, t, model.objective)
         conditions = conditions.to(device)
-        spoken = model.spoken(conditions)
-        losses = {"velocity": (model(x, t, conditions, spoken=spoken) - velocity).square().mean()}
-        if spoken.claims is not None:
+        assert model.spatial_control is not None
+        output = model.spatial_control.encode(conditions)
+        made = model(x, t, conditions, conditioning, control_output=output)
+        losses = {"velocity": (made - velocity).square().mean()}
+        if output.track_log_probs is not None:
             owner = self.bank.windows("owner", clips, starts, frames).to(device)
-            losses["ownership"] = self.config["ownership"] * ownership_loss(spoken.claims, owner, conditions)
+            losses["ownership"] = self.config["ownership"] * assignment_loss(output.track_log_probs, owner, conditions)
         return losses
 
-    def asked(
-        self,
-        network: nn.Module,
-        bank: SceneBank,
-        starts: np.ndarray,
-        device: torch.device,
-        generator: torch.Generator | None = None,
-    ) -> Any:
-        """What is asked for velocities of windows of ``bank`` that begin at the latent frames ``starts``; it understands what
-        :class:`StereoSync` does.
-
-        :param generator: in training, for what is left out of it at random.
-        """
+    def denoiser(self, network: nn.Module, device: torch.device) -> Denoiser:
+        """What is trained through: the network itself, or what it is an adapter of."""
+        assert isinstance(network, Denoiser)
         return network
 
-    def _batch(self, bank: SceneBank, clips: np.ndarray, starts: np.ndarray, frames: int) -> tuple[Tensor, Conditions]:
+    def conditioning(
+        self, bank: SceneBank, starts: np.ndarray, generator: torch.Generator | None = None
+    ) -> Conditioning | None:
+        """Prompt and seconds of windows of ``bank`` that begin at the latent frames ``starts``; None without.
+
+        :param generator: in training, for what is dropped at random.
+        """
+        return None
+
+    def _batch(self, bank: SceneBank, clips: np.ndarray, starts: np.ndarray, frames: int) -> tuple[Tensor, ClipConditions]:
         envelope = bank.windows("envelope", clips, starts, frames)
-        if self.config["model"]["control"].get("envelopes", 1) == 2:
-            envelope = bank.windows("channel_envelopes", clips, starts, frames).flatten(1, 2)
         timbre = torch.from_numpy(bank.timbre[clips].astype(np.float32))
         scene = bank.scene(clips, starts, frames).only(self.cues)
-        conditions = Conditions(scene, envelope, torch.ones((len(clips), 1)), timbre)
+        conditions = ClipConditions(scene, envelope, torch.ones((len(clips), 1)), timbre)
         return bank.windows("latents", clips, starts, frames), conditions
 
-    def _dropped(self, conditions: Conditions, generator: torch.Generator) -> Conditions:
+    def _dropped(self, conditions: ClipConditions, generator: torch.Generator) -> ClipConditions:
         drop, count = self.config["drop"], len(conditions.envelope)
 
         def kept(name: str) -> Tensor:
@@ -119,7 +119,7 @@ class DiffusionTask:
 
         space, timbre, envelope = kept("space"), kept("timbre"), kept("envelope")
         scene = conditions.scene
-        return Conditions(
+        return ClipConditions(
             SceneFeatures(
                 scene.boxes,
                 scene.seen * space[:, None, None, None],
@@ -140,18 +140,22 @@ class DiffusionTask:
         clips, starts = np.arange(count), np.zeros(count, dtype=int)
         latents, conditions = self._batch(self.held_out, clips, starts, frames)
         conditions = conditions.to(device)
-        model = self.asked(network, self.held_out, starts, device)
+        model, conditioning = self.denoiser(network, device), self.conditioning(self.held_out, starts)
         x0 = model.normalised(latents.to(device))
         generator = torch.Generator().manual_seed(1)
         t = ((torch.arange(count) + 0.5) / count).to(device)
         noise = torch.randn(x0.shape, generator=generator).to(device)
-        x, velocity = noised(x0, noise, t, model.objective)
-        losses = [float((model(x, t, told) - velocity).square().mean()) for told in (conditions, conditions.without_space())]
+        x, velocity = add_noise(x0, noise, t, model.objective)
+        losses = [
+            float((model(x, t, given, conditioning) - velocity).square().mean())
+            for given in (conditions, conditions.without_space())
+        ]
         figures = {"velocity": losses[0], "without_space": losses[1]}
-        claims = model.spoken(conditions).claims
-        if claims is not None:
+        assert model.spatial_control is not None
+        log_probs = model.spatial_control.encode(conditions).track_log_probs
+        if log_probs is not None:
             owner = self.held_out.windows("owner", clips, starts, frames).to(device)
-            figures["ownership"] = float(ownership_loss(claims, owner, conditions))
+            figures["ownership"] = float(assignment_loss(log_probs, owner, conditions))
         one = np.flatnonzero(self.held_out.seen[:count].any(axis=(2, 3)).sum(1) == 1)[:8]
         if len(one):
             few = self._batch(self.held_out, one, starts[one], frames)[1]
@@ -160,24 +164,24 @@ class DiffusionTask:
             figures["placement_r"] = _correlation(sounds, few.scene, self.rate)
         return figures
 
-    def made(self, network: nn.Module, conditions: Conditions, noise: Tensor) -> Tensor:
+    def made(self, network: nn.Module, conditions: ClipConditions, noise: Tensor) -> Tensor:
         """Latents ``[B, C, T]`` of held-out windows that begin with their clip, in a few steps."""
-        return network.restored(euler(guided(network, conditions, cfg=1.5), noise, schedule(10)))
+        return network.restored(euler(guided(network, guidance_levels(conditions, None, 1.5, 1.5)), noise, linear_times(10)))
 
     def save(self, network: nn.Module, folder: Path) -> None:
         more = {"window": self.config["frames"], "cues": self.cues}
         save_part(folder, "diffusion", {**network.config, **more}, network.state_dict())
 
 
-def ownership_loss(claims: Tensor, owner: Tensor, conditions: Conditions) -> Tensor:
-    """Cross entropy of the claims ``[B, 1 + K, M]`` against whose steps ring, ``owner [B, 1 + K, SUBFRAMES, T]``, over moments
-    weighted by the envelope. A step of a track that is not told of is nobody's."""
+def assignment_loss(log_probs: Tensor, owner: Tensor, conditions: ClipConditions) -> Tensor:
+    """Cross entropy of the track assignment ``[B, 1 + K, M]`` against whose steps ring, ``owner [B, 1 + K, SUBFRAMES, T]``,
+    over moments weighted by the envelope. A step of a track that was left out belongs to no track."""
     seen = conditions.scene.seen.flatten(2, 3)
     owner = owner.mT.flatten(2)
-    told = owner[:, 1:] * seen
-    target = torch.cat([owner.sum(1, keepdim=True) - told.sum(1, keepdim=True), told], dim=1)
-    weight = conditions.mono_envelope.mT.flatten(1) * target.sum(1)
-    return -((target * claims).sum(1) * weight).sum() / weight.sum().clamp(min=1e-6)
+    kept = owner[:, 1:] * seen
+    target = torch.cat([owner.sum(1, keepdim=True) - kept.sum(1, keepdim=True), kept], dim=1)
+    weight = conditions.envelope.mT.flatten(1) * target.sum(1)
+    return -((target * log_probs).sum(1) * weight).sum() / weight.sum().clamp(min=1e-6)
 
 
 def _correlation(sounds: list[np.ndarray], scene: SceneFeatures, latent_rate: float) -> float:

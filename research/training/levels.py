@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from stereosync_core.model.conditioning.features import SUBFRAMES
 from stereosync_core.model.folder import save_part
 from stereosync_core.model.latent_levels import LatentLevels, levels_of
-from stereosync_core.model.loader import bundled_folder, load_autoencoder, load_timbre
-from stereosync_core.model.stable_audio.model import load_stable_audio
+from stereosync_core.model.loader import bundled_folder, load_autoencoder, load_stable_audio, load_timbre
 
 from .scenes import scene_bank
 

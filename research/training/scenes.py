@@ -58,7 +58,6 @@ class SceneBank:
     :param seen: bool ``[clips, K, T, SUBFRAMES]``.
     :param depth: uint8 ``[clips, T, *DEPTH_GRID]``.
     :param envelope: float16 ``[clips, SUBFRAMES, T]``, compressed.
-    :param channel_envelopes: float16 ``[clips, 2, SUBFRAMES, T]``, of left and right on the same scale.
     :param owner: float16 ``[clips, 1 + K, SUBFRAMES, T]``: the part of what sounds at each moment that comes from a step of
         somebody out of the picture, and of each track; zeros where nobody has stepped.
     :param timbre: float16 ``[clips, E]``.
@@ -69,7 +68,6 @@ class SceneBank:
     seen: np.ndarray
     depth: np.ndarray
     envelope: np.ndarray
-    channel_envelopes: np.ndarray
     owner: np.ndarray
     timbre: np.ndarray
 
@@ -159,9 +157,7 @@ def _row(
         return None
     latents = encode(sound * np.float32(REFERENCE_LEVEL / loudest))
     times = subframe_times(frames, rate)
-    heard = [envelope, *(envelope_of_sound(channel[None], RATE, window=ENVELOPE_WINDOW) for channel in sound)]
-    curves = np.stack([compress(torch.from_numpy(one.at(times) / loudest)).numpy() for one in heard])
-    curves = curves.reshape(3, frames, SUBFRAMES).transpose(0, 2, 1)
+    curve = compress(torch.from_numpy(envelope.at(times) / loudest)).numpy().reshape(frames, SUBFRAMES).T
     scene = scene_features(clip.tracks, clip.depth, frames, rate)
     boxes = np.zeros((MOST_TRACKS, frames, SUBFRAMES, 4), np.float16)
     seen = np.zeros((MOST_TRACKS, frames, SUBFRAMES), bool)
@@ -172,8 +168,7 @@ def _row(
         boxes,
         seen,
         np.rint(scene.depth.numpy() * 255).astype(np.uint8).reshape(frames, *DEPTH_GRID),
-        curves[0].astype(np.float16),
-        curves[1:].astype(np.float16),
+        curve.astype(np.float16),
         owners(clip, times).reshape(-1, frames, SUBFRAMES).transpose(0, 2, 1).astype(np.float16),
         timbre.of_sound(sound, RATE).numpy().astype(np.float16),
     )

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import time
-from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from ..media.envelope import envelope_of_sound
 from ..media.sound import require_sound
 from ..media.video import probe
 from ..model.conditioning.features import ENVELOPE_WINDOW
 from ..model.conditioning.motion import motion_of_clip
+from ..model.conditioning.spatial import SpatialConditioning
 from ..model.conditioning.video_envelope import envelope_from_video
-from ..model.economy import FAST
-from ..model.generate import Sampling
-from ..model.samplers import SAMPLERS
-from ..model.stable_audio.samplers import SAMPLERS as RELEASE_SAMPLERS
-from ..rendering.panning_laws import panning_laws
+from ..model.generative_model import GenerativeModel
 from ..rendering.surfaces import SURFACES
 from ..scene import Envelope, Tracks
+from .model_options import add_model_options, load_pipeline
 from .output_options import add_output_options, check_output, clip_report, write_output
 from .scene_options import add_scene_options, progress_bar, scene_of
-from .sound_sources import ClipConditions, Source, is_release, own_source
-from .stable_audio_source import add_stable_audio_options, refuse_stable_audio_options, stable_audio_source
 
 
 def add(subparsers: Any) -> None:
@@ -32,88 +30,60 @@ def add(subparsers: Any) -> None:
     parser.add_argument("video", help="the clip")
     add_output_options(parser)
     add_scene_options(parser)
-    group = parser.add_argument_group("model")
+    group = add_model_options(parser)
+    group.add_argument("--envelope", metavar="AUDIO", help="a sound whose loudness is followed (default: read off the picture)")
     group.add_argument(
-        "--model", type=Path, metavar="DIR", help="a model's folder (default: the bundled one), or Stable Audio Open's"
+        "--timbre",
+        metavar="AUDIO|SURFACE",
+        help=f"a reference sound, or one of {', '.join(SURFACES)} (default: left to the model)",
     )
-    group.add_argument("--envelope", metavar="AUDIO", help="a sound whose loudness says when (default: read off the picture)")
-    group.add_argument(
-        "--timbre", metavar="AUDIO|SURFACE", help=f"a sound to be like, or one of {', '.join(SURFACES)} (default: free)"
-    )
-    group.add_argument("--no-spatial", action="store_true", help="without boxes and depth: to hear what they do")
-    # what is left out is as the model has it; the defaults named here are the StereoSync model's
-    defaults = Sampling()
-    group.add_argument("--steps", type=int, help=f"of the sampler (default: {defaults.steps})")
-    samplers = dict.fromkeys(name for known in (SAMPLERS, *RELEASE_SAMPLERS.values()) for name in known)
-    group.add_argument("--sampler", choices=list(samplers), help=f"(default: {defaults.sampler})")
-    group.add_argument("--cfg", type=float, help=f"guidance by timbre and text (default: {defaults.cfg})")
-    group.add_argument("--space-scale", type=float, help=f"guidance by boxes and depth (default: {defaults.space})")
-    group.add_argument("--envelope-scale", type=float, help=f"of the envelope's control branch (default: {defaults.envelope})")
-    group.add_argument(
-        "--spatial-guidance",
-        type=float,
-        metavar="STRENGTH",
-        help="lead the sound to where things are, 0 to 1, whatever the model has learned of places (default: 0)",
-    )
-    group.add_argument(
-        "--law",
-        choices=list(panning_laws()),
-        help="of that guidance: how a place becomes a level difference (default: rooms; Stable Audio Open: pan)",
-    )
-    group.add_argument(
-        "--fast",
-        action="store_const",
-        const=FAST,
-        help="guidance in the middle of the way alone, and the control branch at every other step (docs/results.md)",
-    )
-    add_stable_audio_options(parser)
+    group.add_argument("--no-spatial", action="store_true", help="the same as --space-scale 0")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     started = time.perf_counter()
     check_output(arguments)
     info = probe(arguments.video)
-    if is_release(arguments.model):
-        source = stable_audio_source(arguments)
-    else:
-        refuse_stable_audio_options(arguments)
-        source = own_source(arguments)
-    timbre = _timbre(source, arguments.timbre)
+    pipeline, options = load_pipeline(arguments)
+    model = pipeline.model
+    timbre = _timbre(model, arguments.timbre)
     tracks, depth = scene_of(arguments.video, info, arguments)
-    told = ClipConditions(tracks, depth, _envelope(source, tracks, arguments), timbre, not arguments.no_spatial)
+    envelope = _envelope(model, tracks, arguments)
+    if envelope is not None and not envelope.values.any():
+        logging.getLogger(__name__).warning("The envelope is silent from beginning to end, and so is the sound.")
     sampling = time.perf_counter()
     with progress_bar("sample", arguments.quiet) as progress:
-        stereo = source.make(told, progress)
+        sound = pipeline(SpatialConditioning(tracks, depth), envelope=envelope, timbre=timbre, progress=progress, **options)
     sampled = time.perf_counter() - sampling
-    report = clip_report(stereo, source.sample_rate, tracks, info, arguments) | {
-        "model": source.name,
-        "envelope": None if told.envelope is None else "sound" if arguments.envelope else "video",
+    report = clip_report(sound.samples, sound.rate, tracks, info, arguments) | {
+        "model": model.name,
+        "envelope": None if envelope is None else "sound" if arguments.envelope else "video",
         "timbre": arguments.timbre,
-        "spatial": told.spatial,
+        "spatial": options["spatial_scale"] != 0,
         "sampling_seconds": round(sampled, 3),
     }
-    report |= write_output(stereo, source.sample_rate, arguments)
+    report |= write_output(sound.samples, sound.rate, arguments)
     report["seconds"] = round(time.perf_counter() - started, 3)
     if not arguments.quiet:
         print(arguments.output)
     return report
 
 
-def _timbre(source: Source, name: str | None):
-    if name is None or source.timbre is None:
+def _timbre(model: GenerativeModel, name: str | None) -> Tensor | None:
+    if name is None or model.timbre_encoder is None:
         return None
     if name in SURFACES:
-        return source.timbre.of_surface(name)
+        return model.timbre_encoder.of_surface(name)
     sound = require_sound(name, "--timbre")
-    return source.timbre.of_sound(sound.samples, sound.rate)
+    return model.timbre_encoder.of_sound(sound.samples, sound.rate)
 
 
-def _envelope(source: Source, tracks: Tracks, arguments: argparse.Namespace) -> Envelope | None:
-    if source.reader is None:
+def _envelope(model: GenerativeModel, tracks: Tracks, arguments: argparse.Namespace) -> Envelope | None:
+    if model.envelope_reader is None:
         return None
     if arguments.envelope:
         sound = require_sound(arguments.envelope, "--envelope")
         return envelope_of_sound(sound.samples, sound.rate, window=ENVELOPE_WINDOW)
     with progress_bar("motion", arguments.quiet) as progress:
         times, motion = motion_of_clip(arguments.video, tracks, progress)
-    return envelope_from_video(source.reader, tracks, times, motion, source.latent_rate)
+    return envelope_from_video(model.envelope_reader, tracks, times, motion, model.latent_rate)

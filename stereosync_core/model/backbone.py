@@ -1,14 +1,14 @@
-"""The diffusion transformer: stable-audio-tools' network, run block by block so that others may speak into it.
+"""The diffusion transformer: stable-audio-tools' network, run block by block so that residuals can be added to its hidden
+state.
 
 The network, its names and its numbers are stable-audio-tools' ``DiffusionTransformer``; only the loop over the blocks is ours.
-It lets residuals in before any block (control branch, spatial conditions) and gives the same output as the original without.
+Residuals (control branch, spatial conditions) are added before any block; without them the output is the original's.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,9 +18,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..errors import StereoSyncError
-from .attended import Attended, Embedded, through
-
-OBJECTIVES = ("rectified_flow", "v")
+from .cross_attention import CachedTokens, KeyValueCache, block_forward
+from .objectives import OBJECTIVES
 
 
 def transformer_class() -> type[nn.Module]:
@@ -39,23 +38,24 @@ def transformer_class() -> type[nn.Module]:
 
 
 @dataclass
-class Running:
-    """What the blocks need of a step: ``hidden [B, P + T, D]``, with P tokens before the latents, and what goes with it.
+class ForwardState:
+    """The hidden state ``[B, P + T, D]`` of a forward pass, with P tokens before the latents, and what the blocks condition it
+    on.
 
-    :ivar beside: tokens that are attended to by themselves; see :meth:`Backbone.forward`.
+    :ivar extra_context: tokens that are attended to by themselves; see :meth:`Backbone.forward`.
     """
 
     hidden: Tensor
-    context: Tensor | Embedded | None
+    context: Tensor | KeyValueCache | None
     rotary: Any
     modulation: Tensor | None
     prepended: int
-    beside: Tensor | Embedded | None = None
+    extra_context: Tensor | KeyValueCache | None = None
 
-    def through(self, block: nn.Module, checkpointed: bool = False) -> None:
+    def apply(self, block: nn.Module, checkpointed: bool = False) -> None:
         """Take the hidden state through a block.
 
-        :param checkpointed: forget what the block computes inside, and compute it again for the gradients.
+        :param checkpointed: drop the block's activations, and compute them again for the gradients.
         """
         if checkpointed and torch.is_grad_enabled():
             self.hidden = checkpoint(self._after, block, self.hidden, use_reentrant=False)
@@ -63,12 +63,12 @@ class Running:
             self.hidden = self._after(block, self.hidden)
 
     def _after(self, block: nn.Module, hidden: Tensor) -> Tensor:
-        if isinstance(self.beside, Embedded):
-            hidden = self.beside.add(block, hidden)
-        elif self.beside is not None:
-            hidden = hidden + block.cross_attn(block.cross_attend_norm(hidden), context=self.beside)
-        if isinstance(self.context, Embedded):
-            return through(block, hidden, self.context, self.rotary, self.modulation)
+        if isinstance(self.extra_context, KeyValueCache):
+            hidden = self.extra_context.attend(block, hidden)
+        elif self.extra_context is not None:
+            hidden = hidden + block.cross_attn(block.cross_attend_norm(hidden), context=self.extra_context)
+        if isinstance(self.context, KeyValueCache):
+            return block_forward(block, hidden, self.context, self.rotary, self.modulation)
         return block(hidden, context=self.context, rotary_pos_emb=self.rotary, global_cond=self.modulation)
 
 
@@ -110,50 +110,51 @@ class Backbone(nn.Module):
             for layer in (block.self_attn, block.ff):
                 layer.compile(**options)
 
-    def end(self, running: Running) -> Tensor:
-        """What comes after the last block: the network's output ``[B, C, T]``."""
-        output = self.dit.transformer.project_out(running.hidden).mT[:, :, running.prepended :]
+    def project_out(self, state: ForwardState) -> Tensor:
+        """The output ``[B, C, T]`` after the last block."""
+        output = self.dit.transformer.project_out(state.hidden).mT[:, :, state.prepended :]
         return self.dit.postprocess_conv(output) + output
 
     def forward(
         self,
         x: Tensor,
         t: Tensor,
-        tokens: Tensor | Attended | None = None,
-        global_condition: Tensor | None = None,
+        tokens: Tensor | CachedTokens | None = None,
+        global_cond: Tensor | None = None,
         residuals: Sequence[Tensor | None] = (),
-        beside: Tensor | Attended | None = None,
+        extra_context: Tensor | CachedTokens | None = None,
     ) -> Tensor:
         """Velocity ``[B, C, T]``.
 
-        :param t: ``[B]``, 0 = sound, 1 = noise.
-        :param tokens: ``[B, N, cond_token_dim]`` for cross-attention; :class:`.attended.Attended` where they stay the same for
-            many steps.
-        :param global_condition: ``[B, global_cond_dim]``.
+        :param t: ``[B]``, 0 = clean, 1 = noise.
+        :param tokens: ``[B, N, cond_token_dim]`` for cross-attention; :class:`.cross_attention.CachedTokens` where they stay
+            the same for many steps.
+        :param global_cond: ``[B, global_cond_dim]``.
         :param residuals: for the first blocks, what is added to the block's input: ``[B, P + T, D]`` or ``[B, T, D]``, or None.
-        :param beside: more tokens ``[B, M, cond_token_dim]``, which each block's cross-attention sees before the block, in a
-            softmax of their own: tokens of zeros then say nothing, where among ``tokens`` they would take attention from the
-            others. (Ye et al., "IP-Adapter", 2023, with the keys and values that are there.)
+        :param extra_context: more tokens ``[B, M, cond_token_dim]``, which each block's cross-attention sees before the block,
+            in a softmax of their own: tokens of zeros then change nothing, where among ``tokens`` they would take attention
+            from the others. (Decoupled cross-attention, Ye et al., "IP-Adapter", 2023, with the keys and values that are
+            there.)
         """
-        running = begin(self.dit, x, t, tokens, global_condition, beside)
+        state = begin(self.dit, x, t, tokens, global_cond, extra_context)
         for n, block in enumerate(self.blocks):
             if n < len(residuals) and residuals[n] is not None:
-                running.hidden = add_residual(running.hidden, residuals[n])
-            running.through(block, self.checkpointed)
-        return self.end(running)
+                state.hidden = add_residual(state.hidden, residuals[n])
+            state.apply(block, self.checkpointed)
+        return self.project_out(state)
 
 
 def begin(
     dit: nn.Module,
     x: Tensor,
     t: Tensor,
-    tokens: Tensor | Attended | None,
-    global_condition: Tensor | None,
-    beside: Tensor | Attended | None = None,
-) -> Running:
+    tokens: Tensor | CachedTokens | None,
+    global_cond: Tensor | None,
+    extra_context: Tensor | CachedTokens | None = None,
+) -> ForwardState:
     """The front end of a ``DiffusionTransformer``: embeddings, first convolution, projection, prepended token."""
     timestep = dit.to_timestep_embed(dit.timestep_features(t[:, None].to(x.dtype)))
-    summed = timestep if global_condition is None else timestep + dit.to_global_embed(global_condition)
+    summed = timestep if global_cond is None else timestep + dit.to_global_embed(global_cond)
     x = dit.preprocess_conv(x) + x
     transformer = dit.transformer
     hidden = transformer.project_in(x.mT)
@@ -162,12 +163,12 @@ def begin(
         hidden, prepended = torch.cat([summed[:, None], hidden], dim=1), 1
     else:
         modulation = transformer.global_cond_embedder(summed)
-    context, beside = (
-        given.of(dit) if isinstance(given, Attended) else None if given is None else dit.to_cond_embed(given)
-        for given in (tokens, beside)
+    context, extra = (
+        given.embedded(dit) if isinstance(given, CachedTokens) else None if given is None else dit.to_cond_embed(given)
+        for given in (tokens, extra_context)
     )
     rotary = transformer.rotary_pos_emb.forward_from_seq_len(hidden.shape[1])
-    return Running(hidden, context, rotary, modulation, prepended, beside)
+    return ForwardState(hidden, context, rotary, modulation, prepended, extra)
 
 
 def add_residual(hidden: Tensor, residual: Tensor) -> Tensor:
@@ -176,23 +177,3 @@ def add_residual(hidden: Tensor, residual: Tensor) -> Tensor:
     if missing:
         residual = nn.functional.pad(residual, (0, 0, missing, 0))
     return hidden + residual
-
-
-def angles(t: Tensor, objective: str) -> tuple[Tensor, Tensor]:
-    """How much of the sound and of the noise is in the latents at ``t``: ``(alpha, sigma)``."""
-    if objective == "v":
-        return torch.cos(t * math.pi / 2), torch.sin(t * math.pi / 2)
-    return 1 - t, t
-
-
-def noised(x0: Tensor, noise: Tensor, t: Tensor, objective: str) -> tuple[Tensor, Tensor]:
-    """The latents at ``t [B]`` and the velocity that the network is to say there, both as ``x0 [B, C, T]``."""
-    alpha, sigma = (value[:, None, None] for value in angles(t, objective))
-    velocity = alpha * noise - sigma * x0 if objective == "v" else noise - x0
-    return alpha * x0 + sigma * noise, velocity
-
-
-def sound_of(x: Tensor, velocity: Tensor, t: Tensor, objective: str) -> Tensor:
-    """The sound's latents that a velocity at ``t [B]`` points to."""
-    alpha, sigma = (value[:, None, None] for value in angles(t, objective))
-    return alpha * x - sigma * velocity if objective == "v" else x - sigma * velocity

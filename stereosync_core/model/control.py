@@ -1,20 +1,36 @@
-"""The control branch: the loudness envelope tells the transformer when something sounds.
+"""The control branch: residuals by which the loudness envelope conditions the transformer.
 
 After Zhang et al., "Adding Conditional Control to Text-to-Image Diffusion Models" (2023), and its form for this transformer in
 Stable-V2A (arXiv 2412.15023): a copy of the front end and of the first blocks sees the noisy latents plus the control signal;
-what each of its blocks gives is added, through a convolution that begins at zero, to what the block of that number in the
-backbone gets.
+what each of its blocks gives is added, through a convolution that begins at zero, to the input of the block of that number in
+the backbone.
 """
 
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from .attended import Attended
-from .backbone import Backbone, Running, begin
+from .backbone import Backbone, begin
+from .cross_attention import CachedTokens
+
+
+@dataclass(frozen=True)
+class ControlOutput:
+    """What spatial conditions and timbre give the backbone; the same at every step of the sampler.
+
+    :param cross_attn_tokens: for cross-attention, ``[B, N, token width]`` (or what is cached of them), or None.
+    :param block_residuals: for the inputs of the first blocks, ``[B, T, width]`` or None each.
+    :param track_log_probs: logarithms of the shares ``[B, 1 + K, M]`` that no track and each track have in each moment; None
+        where the form has no track assignment.
+    """
+
+    cross_attn_tokens: Tensor | CachedTokens | None
+    block_residuals: tuple[Tensor | None, ...] = ()
+    track_log_probs: Tensor | None = None
 
 
 class ControlBranch(nn.Module):
@@ -40,32 +56,32 @@ class ControlBranch(nn.Module):
         dit._modules.pop("postprocess_conv", None)
         self.dit = copy.deepcopy(dit)
         width, latent = backbone.width, backbone.dit.postprocess_conv.out_channels
-        self.enter = zero(nn.Conv1d(channels, latent, 1))
-        self.leave = nn.ModuleList(zero(nn.Conv1d(width, width, 1)) for _ in range(blocks))
+        self.enter = zero_module(nn.Conv1d(channels, latent, 1))
+        self.leave = nn.ModuleList(zero_module(nn.Conv1d(width, width, 1)) for _ in range(blocks))
 
     def forward(
         self,
         x: Tensor,
         t: Tensor,
         control: Tensor,
-        tokens: Tensor | Attended | None,
-        global_condition: Tensor | None,
-        beside: Tensor | Attended | None = None,
+        tokens: Tensor | CachedTokens | None,
+        global_cond: Tensor | None,
+        extra_context: Tensor | CachedTokens | None = None,
     ) -> list[Tensor]:
         """Residuals ``[B, P + T, D]`` for the backbone's first blocks.
 
         :param control: ``[B, channels, T]``; the others as in :meth:`.backbone.Backbone.forward`.
         """
-        running: Running = begin(self.dit, x + self.enter(control), t, tokens, global_condition, beside)
+        state = begin(self.dit, x + self.enter(control), t, tokens, global_cond, extra_context)
         residuals = []
         for block, leave in zip(self.dit.transformer.layers, self.leave, strict=True):
-            running.through(block, self.checkpointed)
-            residuals.append(leave(running.hidden.mT).mT)
+            state.apply(block, self.checkpointed)
+            residuals.append(leave(state.hidden.mT).mT)
         return residuals
 
 
-def zero(module: nn.Module) -> nn.Module:
-    """The module with all its weights at zero: it says nothing until it has learned something."""
+def zero_module(module: nn.Module) -> nn.Module:
+    """The module with all its weights at zero: it changes nothing until it is trained."""
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.zero_()

@@ -91,8 +91,8 @@ def save_part(folder: Path, part: str, config: dict[str, Any], weights: Mapping[
     write_section(folder, part, config)
 
 
-def set_base(folder: Path, base: Path) -> None:
-    """Have a model take the parts that it has not from another model's folder.
+def inherit_parts(folder: Path, base: Path) -> None:
+    """Let a model take the parts that it lacks from another model's folder.
 
     :raises StereoSyncError: when that is no model's folder.
     """

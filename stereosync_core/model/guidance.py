@@ -1,122 +1,116 @@
-"""Guidance, and windows for clips longer than what the model was trained on: both make one velocity out of several."""
+"""Classifier-free guidance by any number of conditions, each with a scale of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from .attended import attended
-from .conditioning.features import SceneFeatures, Spoken
-from .economy import Economy, Reused
-from .model import Conditions, StereoSync
+from .conditioning.clip import ClipConditions
+from .control import ControlOutput
+from .cross_attention import cached_tokens
+from .denoiser import Conditioning, Denoiser
 from .samplers import Velocity
+from .speedups import ResidualCache, SamplerSpeedups
+
+
+@dataclass(frozen=True)
+class GuidanceLevel:
+    """One set of conditions that the denoiser is evaluated with.
+
+    :param scale: of what it adds to the level before.
+    """
+
+    scale: float
+    conditions: ClipConditions | None
+    conditioning: Conditioning | None = None
+
+
+def guidance_levels(
+    conditions: ClipConditions | None, conditioning: Conditioning | None, guidance_scale: float, spatial_scale: float
+) -> list[GuidanceLevel]:
+    """From no conditions but the envelope, by prompt and timbre, to boxes and depth.
+
+    The envelope and the global condition (the seconds) are in every level, as in Stable-V2A (arXiv 2412.15023).
+
+    :param guidance_scale: of what prompt and timbre add to the unconditional level; 0 leaves them out.
+    :param spatial_scale: of what boxes and depth add to that; 0 leaves them out.
+    """
+    blind = None if conditions is None else conditions.without_space()
+    negative = None if conditioning is None else conditioning.unconditional()
+    levels = [GuidanceLevel(1.0, None if blind is None else blind.without_timbre(), negative)]
+    if conditioning is not None or (blind is not None and blind.timbre.any()):
+        levels.append(GuidanceLevel(guidance_scale, blind, conditioning))
+    if conditions is not None and conditions.has_space:
+        levels.append(GuidanceLevel(spatial_scale, conditions, conditioning))
+    return levels
 
 
 def guided(
-    model: StereoSync,
-    conditions: Conditions,
-    *,
-    cfg: float = 1.0,
-    space: float | None = None,
-    envelope: float = 1.0,
-    economy: Economy | None = None,
+    denoiser: Denoiser,
+    levels: Sequence[GuidanceLevel],
+    control_scale: float = 1.0,
+    speedups: SamplerSpeedups | None = None,
 ) -> Velocity:
-    """A model's velocity under classifier-free guidance (Ho and Salimans, 2022), composed as by Liu et al. (2022).
+    """Velocity under classifier-free guidance (Ho and Salimans, 2022), composed as by Liu et al. (2022): the first level's,
+    plus each further level's scale times what it adds to the one before. All are evaluated in one batch, but those that cancel
+    out.
 
-    :param cfg: scale of what timbre adds to knowing nothing but the envelope.
-    :param space: scale of what boxes and depth add to that; ``cfg`` when left out.
-    :param envelope: scale of the control branch, which speaks to all parts alike.
-    :param economy: what is left out; nothing when not given.
+    :param control_scale: of the control branch, in every level.
     """
-    economy = economy or Economy()
-    space = cfg if space is None else space
-    timbre_told, space_told = bool(conditions.timbre.any()), conditions.tells_space
-    weighted: dict[tuple[bool, bool], tuple[float, Conditions]] = {}
-    # what is the same for want of a timbre, or of anything to see, is asked once
-    for weight, told, key in (
-        (1 - cfg, conditions.without_space().without_timbre(), (False, False)),
-        (cfg - space, conditions.without_space(), (timbre_told, False)),
-        (space, conditions, (timbre_told, space_told)),
-    ):
-        weighted[key] = (weighted.get(key, (0.0, told))[0] + weight, told)
-    several = _Asked(model, [part for part in weighted.values() if part[0] != 0], envelope, economy)
-    alone = _Asked(model, [(1.0, conditions)], envelope, economy)
+    speedups = speedups or SamplerSpeedups()
+    following = [*(level.scale for level in levels[1:]), 0.0]
+    levels = [level for level, after in zip(levels, following, strict=True) if level.scale != after]
+    batch = _Batch(denoiser, levels, control_scale, speedups.control_interval)
+    single = _Batch(denoiser, levels[-1:], control_scale, speedups.control_interval)
 
     def velocity(x: Tensor, t: float) -> Tensor:
-        return (several if economy.guides(t) else alone)(x, t)
+        if not speedups.guides(t):
+            return single(x, t)[0]
+        outputs = batch(x, t)
+        made = outputs[0]
+        for level, without, with_it in zip(levels[1:], outputs, outputs[1:], strict=False):
+            made = made + level.scale * (with_it - without)
+        return made
 
     return velocity
 
 
-class _Asked:
-    """The network asked about several sets of conditions in one call, and the weighted sum of what it says."""
+class _Batch:
+    """The denoiser evaluated with several levels of conditions in one call."""
 
-    def __init__(self, model: StereoSync, parts: list[tuple[float, Conditions]], envelope: float, economy: Economy):
-        self.model, self.envelope, self.reused = model, envelope, Reused(economy.control_every)
-        self.weights = [weight for weight, _ in parts]
-        self.conditions = Conditions.join([told for _, told in parts])
-        self.spoken: Spoken | None = None  # made at the first step, where the caller is in inference mode or keeps gradients
+    def __init__(self, denoiser: Denoiser, levels: Sequence[GuidanceLevel], control_scale: float, control_interval: int):
+        self.denoiser, self.count, self.control_scale = denoiser, len(levels), control_scale
+        conditions = [level.conditions for level in levels if level.conditions is not None]
+        self.conditions = ClipConditions.join(conditions) if conditions else None
+        prompts = [level.conditioning for level in levels if level.conditioning is not None]
+        self.conditioning = _joined(denoiser, prompts) if prompts else None
+        self.residual_cache = ResidualCache(control_interval)
+        self.control_output: ControlOutput | None = None
 
-    def __call__(self, x: Tensor, t: float) -> Tensor:
-        if self.spoken is None:
-            said = self.model.spoken(self.conditions)
-            self.spoken = replace(said, tokens=attended(self.model.backbone.blocks, said.tokens))
-        several = x.repeat(len(self.weights), 1, 1)
-        times = x.new_full((len(several),), t)
-        every = self.model(several, times, self.conditions, self.envelope, self.spoken, self.reused).split(len(x))
-        return torch.stack([weight * part for weight, part in zip(self.weights, every, strict=True)]).sum(0)
-
-
-def windows(frames: int, length: int, overlap: int) -> list[int]:
-    """Starts of windows of ``length`` that cover ``frames`` and overlap by at least ``overlap``, evenly spread."""
-    if frames <= length:
-        return [0]
-    count = -(-(frames - overlap) // (length - overlap))
-    return [round(n * (frames - length) / (count - 1)) for n in range(count)]
-
-
-def in_windows(make: Callable[[Conditions], Velocity], conditions: Conditions, length: int, overlap: int) -> Velocity:
-    """A velocity for one clip of any length; see :func:`faded`.
-
-    :param make: gives the velocity for a batch of windows.
-    :param conditions: of one clip.
-    """
-    starts = windows(conditions.envelope.shape[-1], length, overlap)
-    if len(starts) == 1:
-        return make(conditions)
-    return faded(make(Conditions.join([cut(conditions, start, length) for start in starts])), starts, length, overlap)
+    def __call__(self, x: Tensor, t: float) -> tuple[Tensor, ...]:
+        """Velocities of each level."""
+        spatial = self.denoiser.spatial_control
+        # at the first step, where the caller is in inference mode or keeps gradients
+        if self.control_output is None and spatial is not None and self.conditions is not None:
+            output = spatial.encode(self.conditions)
+            tokens = cached_tokens(self.denoiser.backbone.blocks, output.cross_attn_tokens)
+            self.control_output = replace(output, cross_attn_tokens=tokens)
+        latents = x.repeat(self.count, 1, 1)
+        velocity = self.denoiser(
+            latents,
+            x.new_full((len(latents),), t),
+            self.conditions,
+            self.conditioning,
+            self.control_scale,
+            self.control_output,
+            self.residual_cache,
+        )
+        return velocity.chunk(self.count)
 
 
-def faded(velocity: Velocity, starts: list[int], length: int, overlap: int) -> Velocity:
-    """The velocity of one clip out of that of a batch of its windows, at every step faded into each other.
-
-    All windows walk down together and agree where they overlap at each step (Bar-Tal et al., "MultiDiffusion", 2023), so that
-    there is no seam to hear. One window stays as it is.
-    """
-    if len(starts) == 1:
-        return velocity
-    ramp = torch.minimum(torch.arange(1, length + 1), torch.arange(length, 0, -1)).clamp(max=max(overlap, 1)).float()
-
-    def whole(x: Tensor, t: float) -> Tensor:
-        parts = velocity(torch.cat([x[..., start : start + length] for start in starts]), t)
-        total, weight, fade = torch.zeros_like(x), x.new_zeros(x.shape[-1]), ramp.to(x)
-        for start, part in zip(starts, parts, strict=True):
-            total[0, :, start : start + length] += part * fade
-            weight[start : start + length] += fade
-        return total / weight
-
-    return whole
-
-
-def cut(conditions: Conditions, start: int, length: int) -> Conditions:
-    """A window of one clip's conditions."""
-    scene, part = conditions.scene, slice(start, start + length)
-    return Conditions(
-        SceneFeatures(scene.boxes[:, :, part], scene.seen[:, :, part], scene.depth[:, part], scene.has_depth),
-        conditions.envelope[..., part],
-        conditions.has_envelope,
-        conditions.timbre,
-    )
+def _joined(denoiser: Denoiser, several: list[Conditioning]) -> Conditioning:
+    tokens, global_cond = (torch.cat([getattr(one, name) for one in several]) for name in ("cross_attn_tokens", "global_cond"))
+    return Conditioning(cached_tokens(denoiser.backbone.blocks, tokens), global_cond)

@@ -30,7 +30,7 @@ class LatentLevels(nn.Module):
 
     :param latents: channels of the latents.
     :param width: of the layers.
-    :param groups: 2 where the latents' halves are the channels' own, so that neither speaks for the other; 1 otherwise.
+    :param groups: 2 where the latents' halves are the channels' own, so that neither influences the other; 1 otherwise.
     """
 
     def __init__(self, latents: int, width: int = 128, groups: int = 1):
@@ -56,7 +56,7 @@ class LatentLevels(nn.Module):
         return dict(self.config)
 
 
-def reader(autoencoder: Decoder, head: LatentLevels | None) -> Levels:
+def level_reader(autoencoder: Decoder, head: LatentLevels | None) -> Levels:
     """The head where there is one, else the way through the decoder; for use with gradients."""
     return decoded_levels(autoencoder) if head is None else differentiable(head)
 

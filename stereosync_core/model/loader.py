@@ -1,78 +1,37 @@
-"""Loading a model's folder, whole or in parts."""
+"""Loading a model: a StereoSync model's folder, whole or in parts, or a release of Stable Audio Open."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
 from ..assets import asset_path
 from ..errors import StereoSyncError
+from . import oobleck
+from .adapter import load_adapter
+from .backbone import Backbone
 from .channel_autoencoder import ChannelAutoencoder, ChannelAutoencoderConfig
 from .conditioning.clap import ClapTimbre
 from .conditioning.timbre import TimbreEncoder
 from .conditioning.video_envelope import VideoEnvelope
+from .denoiser import Denoiser, StereoSync
 from .folder import load_into, read_model_config, read_weights
+from .generative_model import STABLE_AUDIO, STABLE_AUDIO_DISTILLED, STABLE_AUDIO_FLOW, STEREOSYNC, GenerativeModel
 from .latent_levels import LatentLevels
-from .model import StereoSync
 from .packed import pack
+from .stable_audio import conditioners
+from .stable_audio.config import StableAudioConfig
+from .stable_audio.release import AUTOENCODER, BACKBONE, CONFIG, NUMBERS, WEIGHTS, open_release
+from .stable_audio.weights import check_nothing_else, matched, read
 
 #: Folder of the bundled model among the assets.
 BUNDLED = "walking-rooms"
-SAMPLE_RATE = 44100
-
-
-class Model(nn.Module):
-    """All parts of a model, as one module that moves as a whole.
-
-    :ivar sample_rate: of its sound.
-    :ivar latent_rate: latent frames a second.
-    :ivar window: latent frames that it was trained on at a time.
-    :ivar place: device and dtype.
-    :ivar levels: reads the channels' levels off latents; None where the model has no such part.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        autoencoder: ChannelAutoencoder,
-        diffusion: StereoSync,
-        timbre: TimbreEncoder | ClapTimbre,
-        envelope: VideoEnvelope,
-        levels: LatentLevels | None = None,
-    ):
-        super().__init__()
-        self.name = name
-        self.autoencoder, self.diffusion, self.timbre, self.envelope = autoencoder, diffusion, timbre, envelope
-        self.levels = levels
-
-    @property
-    def sample_rate(self) -> int:
-        return SAMPLE_RATE
-
-    @property
-    def latent_rate(self) -> float:
-        return SAMPLE_RATE / self.autoencoder.downsampling
-
-    @property
-    def window(self) -> int:
-        return int(self.diffusion.config["window"])
-
-    @property
-    def cues(self) -> str:
-        """What of a scene it was trained with: ``both``, ``boxes`` or ``depth``; it is told no more."""
-        return str(self.diffusion.config.get("cues", "both"))
-
-    @property
-    def timbre_size(self) -> int:
-        """Of the timbre's embedding."""
-        return self.diffusion.timbre.in_features
-
-    @property
-    def place(self) -> tuple[torch.device, torch.dtype]:
-        parameter = next(self.diffusion.parameters())
-        return parameter.device, parameter.dtype
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def bundled_folder() -> Path:
@@ -80,19 +39,117 @@ def bundled_folder() -> Path:
     return asset_path(f"{BUNDLED}/config.json").parent
 
 
-def load_model(folder: Path | None = None) -> Model:
-    """A model's folder, on the CPU in single precision; the bundled model when left out.
+def load_model(
+    source: Path | None = None,
+    dtype: torch.dtype = torch.float32,
+    *,
+    adapter: Path | None = None,
+    levels: Path | None = None,
+) -> GenerativeModel:
+    """A model on the CPU, frozen, for sampling.
 
+    :param source: a StereoSync model's folder, or a folder or file of Stable Audio Open; the bundled model when left out.
+    :param dtype: of a release's weights.
+    :param adapter: folder of what ``train adapter`` has trained over the release.
+    :param levels: folder of what ``train levels`` has trained over the release; the adapter's own where left out.
     :raises StereoSyncError: when config or weights are missing, damaged or do not fit each other.
     """
-    folder = bundled_folder() if folder is None else Path(folder)
-    parts = (load_autoencoder(folder), load_diffusion(folder), load_timbre(folder), load_envelope(folder), load_levels(folder))
-    model = Model(folder.name, *parts).eval()
-    pack(model)
-    latents = model.diffusion.mean.shape[0]
-    if latents != model.autoencoder.latent_channels or model.diffusion.timbre.in_features != model.timbre.size:
+    if source is None or not is_release(source):
+        model = load_stereosync(bundled_folder() if source is None else source)
+    else:
+        model = load_stable_audio(source, dtype)
+        if adapter is not None:
+            model.denoiser.adapter = load_adapter(adapter, model, dtype)
+            attach_levels(model, adapter)
+        if levels is not None:
+            attach_levels(model, levels)
+            if model.levels is None:
+                raise StereoSyncError(f"Levels: '{levels}' has no part 'levels'; give what `train levels` has written.")
+    if model.dtype == torch.float32:
+        pack(model)
+    return model
+
+
+def is_release(path: Path) -> bool:
+    """Whether a path means Stable Audio Open: one file, or a folder as its release is."""
+    path = Path(path)
+    return path.suffix == ".safetensors" or path.is_file() or any((path / name).is_file() for name in (CONFIG, WEIGHTS))
+
+
+def load_stereosync(folder: Path) -> GenerativeModel:
+    """A StereoSync model's folder, in single precision; see :func:`load_model`."""
+    folder = Path(folder)
+    denoiser = load_diffusion(folder)
+    model = GenerativeModel(
+        folder.name,
+        STEREOSYNC,
+        denoiser,
+        load_autoencoder(folder),
+        window=int(denoiser.config["window"]),
+        cues=str(denoiser.config.get("cues", "both")),
+        timbre_encoder=load_timbre(folder),
+        envelope_reader=load_envelope(folder),
+        levels=load_levels(folder),
+    ).eval()
+    latents, timbre = model.autoencoder.latent_channels, model.timbre_encoder
+    if denoiser.mean.shape[0] != latents or timbre is None or timbre.size != model.timbre_size:
         raise StereoSyncError(f"Model: the parts of '{folder}' are of different models; copy the model's folder again.")
     return model
+
+
+def load_stable_audio(
+    path: Path, dtype: torch.dtype = torch.float32, config: Mapping[str, Any] | None = None
+) -> GenerativeModel:
+    """Stable Audio Open 1.0 or Small without an adapter, on the CPU, frozen, for evaluation.
+
+    Peak memory is that of the weights in ``dtype`` and at most a tenth more.
+
+    :param path: the release's folder, or its one ``.safetensors`` file.
+    :param config: see :func:`.stable_audio.release.open_release`.
+    :raises StereoSyncError: names the file, what is wrong with it, and what to do.
+    """
+    release = open_release(path, config)
+    with torch.device("meta"):
+        model = build_stable_audio(release.config, release.name)
+    check_nothing_else(release)
+    rename = partial(oobleck.renamed, blocks=len(release.config.autoencoder["downsampling_ratios"]))
+    # the autoencoder first: its largest tensors are larger than the transformer's, and folding them in needs some room
+    parts = [
+        matched(release, AUTOENCODER, model.autoencoder.network, rename),
+        matched(release, NUMBERS, model.conditioners, conditioners.renamed),
+        matched(release, BACKBONE, model.backbone.dit, str, _may_be_left_out),
+    ]
+    read(release, parts, dtype)
+    return model.eval()
+
+
+def build_stable_audio(config: StableAudioConfig, name: str) -> GenerativeModel:
+    """The networks of a release, with weights of their own."""
+    defaults = STABLE_AUDIO_DISTILLED if config.distilled else STABLE_AUDIO if config.objective == "v" else STABLE_AUDIO_FLOW
+    autoencoder = oobleck.OobleckAutoencoder(config.autoencoder)
+    return GenerativeModel(
+        name,
+        defaults,
+        Denoiser(Backbone(config.backbone)),
+        autoencoder,
+        window=config.sample_size // autoencoder.downsampling,
+        sample_rate=config.sample_rate,
+        conditioners=conditioners.Conditioners(config),
+    )
+
+
+def attach_levels(model: GenerativeModel, folder: Path) -> None:
+    """Take the reader of levels that ``train levels`` has written into a folder, if there is one.
+
+    :raises StereoSyncError: when it is of another autoencoder's latents.
+    """
+    levels = load_levels(folder)
+    if levels is not None and levels.config["latents"] != model.autoencoder.latent_channels:
+        raise StereoSyncError(
+            f"Stable Audio: the part 'levels' of '{folder}' reads {levels.config['latents']} latents and this model has "
+            f"{model.autoencoder.latent_channels}; train it over this model."
+        )
+    model.levels = levels
 
 
 def load_autoencoder(folder: Path) -> ChannelAutoencoder:
@@ -104,16 +161,16 @@ def load_autoencoder(folder: Path) -> ChannelAutoencoder:
     config = dict(read_model_config(folder)["autoencoder"])
     if config.pop("type", None) != "channel":
         raise StereoSyncError(f"Model: the autoencoder of '{folder}' is of a type that is not known.")
-    network = _built(
-        folder, lambda: ChannelAutoencoder(ChannelAutoencoderConfig(**{**config, "blocks": tuple(config["blocks"])}))
+    return _loaded(
+        folder,
+        "autoencoder",
+        lambda: ChannelAutoencoder(ChannelAutoencoderConfig(**{**config, "blocks": tuple(config["blocks"])})),
     )
-    load_into(network, read_weights(folder, "autoencoder"), folder, "autoencoder")
-    return network.eval()
 
 
 def load_timbre(folder: Path) -> TimbreEncoder | ClapTimbre:
-    """The folder's timbre encoder: ``small``, with weights of its own, or ``clap``, whose ``folder`` the config names, beside
-    the model's; see :func:`load_autoencoder`."""
+    """The folder's timbre encoder: ``small``, with weights of its own, or ``clap``, whose ``folder`` the config names, relative
+    to the model's; see :func:`load_autoencoder`."""
     folder = part_folder(folder, "timbre")
     config = dict(read_model_config(folder)["timbre"])
     kind = config.pop("type", None)
@@ -121,38 +178,25 @@ def load_timbre(folder: Path) -> TimbreEncoder | ClapTimbre:
         return ClapTimbre(Path(folder) / str(config.get("folder", "clap"))).eval()
     if kind != "small":
         raise StereoSyncError(f"Model: the timbre encoder of '{folder}' is of a type that is not known.")
-    network = _built(folder, lambda: TimbreEncoder(**config))
-    load_into(network, read_weights(folder, "timbre"), folder, "timbre")
-    return network.eval()
+    return _loaded(folder, "timbre", lambda: TimbreEncoder(**config))
 
 
 def load_diffusion(folder: Path) -> StereoSync:
     """The folder's diffusion model; see :func:`load_autoencoder`."""
     folder = part_folder(folder, "diffusion")
-    config = dict(read_model_config(folder)["diffusion"])
-    network = _built(folder, lambda: StereoSync(config))
-    load_into(network, read_weights(folder, "diffusion"), folder, "diffusion")
-    return network.eval()
+    return _loaded(folder, "diffusion", lambda: StereoSync(read_model_config(folder)["diffusion"]))
 
 
 def load_envelope(folder: Path) -> VideoEnvelope:
     """The folder's envelope reader; see :func:`load_autoencoder`."""
     folder = part_folder(folder, "envelope")
-    config = dict(read_model_config(folder)["envelope"])
-    network = _built(folder, lambda: VideoEnvelope(**config))
-    load_into(network, read_weights(folder, "envelope"), folder, "envelope")
-    return network.eval()
+    return _loaded(folder, "envelope", lambda: VideoEnvelope(**read_model_config(folder)["envelope"]))
 
 
 def load_levels(folder: Path) -> LatentLevels | None:
     """The folder's reader of levels, None where it has none; see :func:`load_autoencoder`."""
     found = _folder_with(folder, "levels")
-    if found is None:
-        return None
-    config = dict(read_model_config(found)["levels"])
-    network = _built(found, lambda: LatentLevels(**config))
-    load_into(network, read_weights(found, "levels"), found, "levels")
-    return network.eval()
+    return None if found is None else _loaded(found, "levels", lambda: LatentLevels(**read_model_config(found)["levels"]))
 
 
 def part_folder(folder: Path, part: str) -> Path:
@@ -177,8 +221,15 @@ def _folder_with(folder: Path, part: str) -> Path | None:
     return None
 
 
-def _built(folder: Path, build):
+def _loaded(folder: Path, part: str, build: Callable[[], Network]) -> Network:
     try:
-        return build()
+        network = build()
     except (TypeError, KeyError, ValueError) as error:
         raise StereoSyncError(f"Model: the config.json of '{folder}' cannot be understood ({error}).") from error
+    load_into(network, read_weights(folder, part), folder, part)
+    return network.eval()
+
+
+def _may_be_left_out(key: str) -> bool:
+    """Shifts of the norms: never trained, zero in every release, and left out by ComfyUI when it saves a model."""
+    return key.endswith("norm.beta")

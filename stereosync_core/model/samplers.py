@@ -1,43 +1,85 @@
-"""Samplers: plain functions from noise to latents along the probability flow.
+"""Samplers: plain functions from noise to latents along the probability flow, and the timesteps that they take.
 
-Each takes ``velocity(x, t)`` (``x [B, C, T]``, ``t`` a number from 1, noise, to 0, sound), starting noise and falling times,
-and calls ``progress(done, total)`` after every step; what that raises ends the sampling.
+Each takes ``velocity(x, t)`` (``x [B, C, T]``, ``t`` a number from 1, noise, to 0, clean), the latents to begin with, falling
+timesteps, and the model's ``objective``, and calls ``progress(done, total)`` after every step; what that raises ends the
+sampling. Those that add fresh noise take it from ``noise(sigma, sigma_next)``.
+
+diffusers' schedulers were looked at first. CosineDPMSolverMultistepScheduler, which its StableAudioPipeline uses, has the
+release's schedule but stops at second order, and draws its noise inside; the third-order solver of DPMSolverMultistepScheduler
+knows integer times of its own schedules alone. Nothing there takes the few steps of a flow with fresh noise.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from ..errors import StereoSyncError
-from .backbone import angles
+from .objectives import alpha_sigma
 
 Velocity = Callable[[Tensor, float], Tensor]
 Progress = Callable[[int, int], None]
+#: ``noise(sigma, sigma_next)`` gives noise of unit variance for a step between two noise levels.
+Noise = Callable[[float, float], Tensor]
 
 
-def schedule(steps: int, shift: float = 1.0) -> list[float]:
-    """``steps + 1`` times from 1 to 0; a ``shift`` above 1 spends more of them near the noise.
+def linear_times(steps: int) -> list[float]:
+    """``steps + 1`` even timesteps from 1 to 0."""
+    _check(steps)
+    return torch.linspace(1, 0, steps + 1, dtype=torch.float64).tolist()
 
-    (Esser et al., "Scaling Rectified Flow Transformers for High-Resolution Image Synthesis", 2024, eq. 23.)
+
+def log_sigma_times(steps: int, sigma_min: float = 0.3, sigma_max: float = 500.0) -> list[float]:
+    """``steps + 1`` falling timesteps for the objective ``v``, the last one 0: Stable Audio Open's.
+
+    Noise levels ``sigma`` (noise over clean latents) are spread evenly in their logarithm and stand at ``t = 2 / pi
+    atan(sigma)``.
     """
-    if steps < 1:
-        raise StereoSyncError(f"Sampler: {steps} steps; give one or more.")
-    even = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
-    return (shift * even / (1 + (shift - 1) * even)).tolist()
+    _check(steps)
+    logs = torch.linspace(math.log(sigma_max), math.log(sigma_min), steps, dtype=torch.float64)
+    return [*(logs.exp().atan() * 2 / math.pi).tolist(), 0.0]
 
 
-def euler(velocity: Velocity, x: Tensor, times: list[float], progress: Progress | None = None) -> Tensor:
+def log_snr_times(steps: int, lowest: float = -6.0, highest: float = 2.0) -> list[float]:
+    """``steps + 1`` timesteps from 1 to 0 for rectified flow, spread evenly in the logarithm of the signal-to-noise ratio."""
+    _check(steps)
+    times = torch.sigmoid(-torch.linspace(lowest, highest, steps + 1, dtype=torch.float64)).tolist()
+    return [1.0, *times[1:-1], 0.0]
+
+
+SCHEDULES: dict[str, Callable[[int], list[float]]] = {
+    "linear": linear_times,
+    "log_sigma": log_sigma_times,
+    "log_snr": log_snr_times,
+}
+
+
+def initial_latents(noise: Tensor, t: float, objective: str) -> Tensor:
+    """Latents before the first step at ``t``: nothing but noise, as much as there is of it."""
+    return _mixture(t, objective)[1] * noise
+
+
+def seeded_noise(like: Tensor, generator: torch.Generator) -> Noise:
+    """Noise of the shape and on the device of ``like``, drawn on the CPU so that a seed means the same on every device."""
+
+    def draw(*_: float) -> Tensor:
+        return torch.randn(like.shape, generator=generator).to(like)
+
+    return draw
+
+
+def euler(velocity: Velocity, x: Tensor, times: list[float], progress: Progress | None = None, **_: object) -> Tensor:
     """First order; one evaluation a step. For rectified flow: ``dx/dt`` is the velocity."""
     for n in range(len(times) - 1):
         x = x + (times[n + 1] - times[n]) * velocity(x, times[n])
-        stepped(progress, n, times)
+        _report(progress, n, times)
     return x
 
 
-def heun(velocity: Velocity, x: Tensor, times: list[float], progress: Progress | None = None) -> Tensor:
+def heun(velocity: Velocity, x: Tensor, times: list[float], progress: Progress | None = None, **_: object) -> Tensor:
     """Second order; two evaluations a step, one in the last. For rectified flow."""
     for n in range(len(times) - 1):
         span = times[n + 1] - times[n]
@@ -47,16 +89,16 @@ def heun(velocity: Velocity, x: Tensor, times: list[float], progress: Progress |
             slope = (slope + velocity(ahead, times[n + 1])) / 2
             ahead = x + span * slope
         x = ahead
-        stepped(progress, n, times)
+        _report(progress, n, times)
     return x
 
 
 def dpmpp_2m(
-    velocity: Velocity, x: Tensor, times: list[float], progress: Progress | None = None, objective: str = "rectified_flow"
+    velocity: Velocity, x: Tensor, times: list[float], progress: Progress | None = None, *, objective: str, **_: object
 ) -> Tensor:
     """Second order, multistep; one evaluation a step (Lu et al., "DPM-Solver++", 2022, algorithm 2), for either objective.
 
-    In terms of ``alpha``, ``sigma`` and half the log signal-to-noise ratio ``lambda``; the predicted sound of the step before
+    In terms of ``alpha``, ``sigma`` and half the log signal-to-noise ratio ``lambda``; the predicted x0 of the step before
     gives the second order.
     """
     before: Tensor | None = None
@@ -64,24 +106,104 @@ def dpmpp_2m(
     for n in range(len(times) - 1):
         (alpha, sigma), (alpha_next, sigma_next) = (_mixture(times[k], objective) for k in (n, n + 1))
         speed = velocity(x, times[n])
-        sound = alpha * x - sigma * speed if objective == "v" else x - sigma * speed
+        denoised = alpha * x - sigma * speed if objective == "v" else x - sigma * speed
         if sigma_next < 1e-9:
-            x, width = sound, 0.0
+            x, width = denoised, 0.0
         else:
             # at pure noise lambda is infinite: there the step is the first-order one
             width = _log_ratio(alpha_next, sigma_next) - _log_ratio(alpha, sigma)
-            pointed = sound
+            extrapolated = denoised
             if before is not None and width_before < 1e3 and width > 0:
-                pointed = sound + (sound - before) * (width / (2 * width_before))
+                extrapolated = denoised + (denoised - before) * (width / (2 * width_before))
             decay = sigma_next / sigma
-            x = decay * x + (alpha_next - alpha * decay) * pointed
-        before, width_before = sound, width
-        stepped(progress, n, times)
+            x = decay * x + (alpha_next - alpha * decay) * extrapolated
+        before, width_before = denoised, width
+        _report(progress, n, times)
     return x
 
 
+def dpmpp_3m_sde(
+    velocity: Velocity,
+    x: Tensor,
+    times: list[float],
+    progress: Progress | None = None,
+    *,
+    noise: Noise,
+    eta: float = 1.0,
+    **_: object,
+) -> Tensor:
+    """Third order, multistep, with fresh noise in each step; one evaluation a step. For the objective ``v``.
+
+    DPM-Solver++ (Lu et al., 2022) for the reverse stochastic equation, in the form of k-diffusion's ``sample_dpmpp_3m_sde``:
+    the predicted x0 of two steps before gives first and second differences over ``h``, the step in the logarithm of the
+    signal-to-noise ratio, and ``phi`` are the integrals of an exponential against powers that go with them.
+
+    :param x: latents at ``times[0]``, of the mixture's scale.
+    :param eta: share of the noise; 0 follows the probability flow.
+    """
+    mixtures = [_mixture(t, "v") for t in times]
+    # the equation is simplest where the clean latents keep their scale: latents are x0 + sigma * noise
+    x = x / mixtures[0][0]
+    denoised: list[Tensor] = []
+    widths: list[float] = []
+    for n in range(len(times) - 1):
+        (alpha, share), (alpha_next, share_next) = mixtures[n], mixtures[n + 1]
+        mixed = alpha * x
+        denoised = [alpha * mixed - share * velocity(mixed, times[n]), *denoised[:2]]
+        if share_next == 0:
+            x = denoised[0]
+        else:
+            sigma, sigma_next = share / alpha, share_next / alpha_next
+            widths = [math.log(sigma / sigma_next), *widths[:2]]
+            x = _multistep(x, denoised, widths, eta)
+            if eta:
+                x = x + sigma_next * math.sqrt(-math.expm1(-2 * eta * widths[0])) * noise(sigma, sigma_next)
+        _report(progress, n, times)
+    return x
+
+
+def _multistep(x: Tensor, denoised: list[Tensor], widths: list[float], eta: float) -> Tensor:
+    """The part of a step that is not noise: ``denoised`` and ``widths`` begin with the newest."""
+    h = widths[0] * (1 + eta)
+    x = math.exp(-h) * x - math.expm1(-h) * denoised[0]
+    if len(denoised) == 1:
+        return x
+    first = (denoised[0] - denoised[1]) * (widths[0] / widths[1])
+    phi_2 = math.expm1(-h) / h + 1
+    if len(denoised) == 2:
+        return x + phi_2 * first
+    before = (denoised[1] - denoised[2]) * (widths[0] / widths[2])
+    near, far = widths[1] / widths[0], widths[2] / widths[0]
+    second = (first - before) / (near + far)
+    phi_3 = phi_2 / h - 0.5
+    return x + phi_2 * (first + near * second) - phi_3 * second
+
+
+def pingpong(
+    velocity: Velocity, x: Tensor, times: list[float], progress: Progress | None = None, *, noise: Noise, **_: object
+) -> Tensor:
+    """To the x0 that the velocity points to and back to the next, smaller noise level. For distilled rectified flow
+    (Novack et al., "Fast Text-to-Audio Generation with Adversarial Post-Training", 2025)."""
+    for n in range(len(times) - 1):
+        t, t_next = times[n], times[n + 1]
+        x = x - t * velocity(x, t)
+        if t_next:
+            x = (1 - t_next) * x + t_next * noise(t, t_next)
+        _report(progress, n, times)
+    return x
+
+
+#: By objective, what can be sampled with.
+SAMPLERS: dict[str, dict[str, Callable[..., Tensor]]] = {
+    "v": {"dpmpp_3m_sde": dpmpp_3m_sde, "dpmpp_2m": dpmpp_2m},
+    "rectified_flow": {"pingpong": pingpong, "euler": euler, "heun": heun, "dpmpp_2m": dpmpp_2m},
+}
+#: Of every objective, each once.
+SAMPLER_NAMES = list(dict.fromkeys(name for known in SAMPLERS.values() for name in known))
+
+
 def _mixture(t: float, objective: str) -> tuple[float, float]:
-    alpha, sigma = angles(torch.tensor(t, dtype=torch.float64), objective)
+    alpha, sigma = alpha_sigma(t, objective)
     return float(alpha), float(sigma)
 
 
@@ -89,10 +211,12 @@ def _log_ratio(alpha: float, sigma: float) -> float:
     return float(torch.log(torch.tensor(max(alpha, 1e-9) / sigma, dtype=torch.float64)))
 
 
-def stepped(progress: Progress | None, n: int, times: list[float]) -> None:
-    """Tell that step ``n``, from 0, of a walk over ``times`` is done."""
+def _report(progress: Progress | None, n: int, times: list[float]) -> None:
+    """Step ``n``, from 0, over ``times`` is done."""
     if progress is not None:
         progress(n + 1, len(times) - 1)
 
 
-SAMPLERS: dict[str, Callable[..., Tensor]] = {"euler": euler, "heun": heun, "dpmpp_2m": dpmpp_2m}
+def _check(steps: int) -> None:
+    if steps < 1:
+        raise StereoSyncError(f"Sampler: {steps} steps; give one or more.")

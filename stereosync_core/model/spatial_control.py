@@ -1,28 +1,27 @@
-"""All that tells a transformer of a scene: where things are, when they sound, and what like.
+"""What conditions a transformer on a scene: where things are, when they sound, and with what timbre.
 
-The same three parts speak to the pack's own backbone (:class:`.model.StereoSync`) and to a frozen release
-(:class:`.stable_audio.adapter.SpatialAdapter`).
+The same three parts condition the pack's own backbone (:class:`.denoiser.StereoSync`) and a frozen release
+(:class:`.adapter.SpatialAdapter`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import StereoSyncError
-from .attended import Attended
 from .backbone import Backbone, add_residual
 from .conditioning.aligned import AlignedConditions
-from .conditioning.features import SUBFRAMES, Spoken
+from .conditioning.clip import ClipConditions
+from .conditioning.features import SUBFRAMES
 from .conditioning.paper import PaperConditions
-from .control import ControlBranch
-
-if TYPE_CHECKING:
-    from .model import Conditions
+from .control import ControlBranch, ControlOutput
+from .cross_attention import CachedTokens
+from .speedups import Residuals
 
 FORMS = ("aligned", "paper")
 
@@ -39,11 +38,11 @@ class SpatialControl(nn.Module):
     control: ControlBranch
     timbre: nn.Linear
 
-    def speak_to(self, backbone: Backbone, config: Mapping[str, Any], latent_rate: float) -> None:
+    def build(self, backbone: Backbone, config: Mapping[str, Any], latent_rate: float) -> None:
         """Make the parts; to be called once, in the constructor of a subclass.
 
-        :param config: ``control`` (``blocks``, and ``envelopes``: 1 for that of the mono mix; 2, one a channel, exists to show
-            what it leaks), ``conditions`` (``form`` and the arguments of that form), ``timbre`` (width of the embedding).
+        :param config: ``control`` (``blocks``), ``conditions`` (``form`` and the arguments of that form), ``timbre`` (width of
+            the embedding).
         :param latent_rate: latent frames a second.
         :raises StereoSyncError: for a form that is not known, or more blocks than there are.
         """
@@ -56,43 +55,51 @@ class SpatialControl(nn.Module):
             self.space = PaperConditions(tokens, latent_rate, **options)
         else:
             raise StereoSyncError(f"Model: the form of conditions '{form}' is not known; it must be one of {FORMS}.")
-        blocks, envelopes = config["control"]["blocks"], config["control"].get("envelopes", 1)
+        blocks = config["control"]["blocks"]
         if not 1 <= blocks <= len(backbone.blocks):
             raise StereoSyncError(
                 f"Model: the control branch is to copy {blocks} blocks of a backbone that has {len(backbone.blocks)}; "
                 "set 'blocks' of 'control' to a fifth of them."
             )
-        self.control = ControlBranch(backbone, blocks, envelopes * SUBFRAMES + 1)
+        self.control = ControlBranch(backbone, blocks, SUBFRAMES + 1)
         self.timbre = nn.Linear(config["timbre"], tokens, bias=False)
 
-    def spoken(self, conditions: Conditions) -> Spoken:
-        """What timbre and space have to say: needed once a clip, not once a step."""
-        said = self.space(conditions.scene, conditions.mono_envelope)
-        timbre = self.timbre(conditions.timbre)[:, None]
-        return replace(said, tokens=timbre if said.tokens is None else torch.cat([timbre, said.tokens], dim=1))
+    def encode(self, conditions: ClipConditions) -> ControlOutput:
+        """Tokens and residuals of timbre and space: needed once a clip, not once a step."""
+        # in the weights' own precision: half of it is too little for how a box moves
+        conditions = conditions.to(self.timbre.weight)
+        output = self.space(conditions.scene, conditions.envelope)
+        timbre, tokens = self.timbre(conditions.timbre)[:, None], output.cross_attn_tokens
+        return replace(output, cross_attn_tokens=timbre if tokens is None else torch.cat([timbre, tokens], dim=1))
 
-    def step_residuals(
+    def residuals(
         self,
         x: Tensor,
         t: Tensor,
-        conditions: Conditions,
-        said: Spoken,
+        conditions: ClipConditions,
+        output: ControlOutput,
         scale: float = 1.0,
-        **told: Tensor | Attended | None,
-    ) -> list[Tensor | None]:
-        """What is added to the inputs of the backbone's blocks at a step: space, and the control branch times ``scale``.
+        *,
+        tokens: Tensor | CachedTokens | None,
+        global_cond: Tensor | None,
+        extra_context: Tensor | CachedTokens | None = None,
+    ) -> Residuals:
+        """What is added to the inputs of the backbone's blocks at a step, in the precision of ``x``: space, and the control
+        branch times ``scale``.
 
-        :param said: what :meth:`spoken` gave for the same conditions.
-        :param told: what the blocks of the control branch are told beside the envelope, see :class:`ControlBranch`.
+        :param output: of :meth:`encode` for the same conditions.
+        :param tokens: as ``global_cond`` and ``extra_context``, what the backbone itself is conditioned on.
         """
-        residuals = list(said.residuals)
-        if not scale:
-            return residuals
-        present = conditions.has_envelope[:, :, None].expand(-1, -1, x.shape[-1])
-        heard = self.control(x, t, torch.cat([conditions.envelope, present], dim=1), **told)
-        residuals += [None] * (len(heard) - len(residuals))
-        for n, residual in enumerate(heard):
-            other = residuals[n]
-            residual = scale * residual
-            residuals[n] = residual if other is None else add_residual(residual, other)
-        return residuals
+        residuals = list(output.block_residuals)
+        if scale:
+            like = self.control.enter.weight
+            context = (None if given is None else given.to(like) for given in (tokens, global_cond, extra_context))
+            conditions = conditions.to(like)
+            present = conditions.has_envelope[:, :, None].expand(-1, -1, x.shape[-1])
+            signal = torch.cat([conditions.envelope, present], dim=1)
+            branch = self.control(x.to(like), t.to(like), signal, *context)
+            residuals += [None] * (len(branch) - len(residuals))
+            for n, residual in enumerate(branch):
+                other, residual = residuals[n], scale * residual
+                residuals[n] = residual if other is None else add_residual(residual, other)
+        return [None if residual is None else residual.to(x) for residual in residuals]

@@ -1,7 +1,8 @@
-"""Spatial guidance: a stereo latent diffusion model that was never told of places is led to put its sound where the scene is.
+"""Training-free spatial guidance: a stereo latent diffusion model that was trained without places puts its sound where the
+scene is.
 
-At each step the network says which sound it is heading for. That sound's levels are read off its latents, compared with what
-the scene asks for, and the latents are moved the least way that makes them agree; the network then goes on from there, and
+At each step the velocity points to a predicted x0. The levels of its channels are read off the latents and compared with the
+target of the scene, and the latents are moved the least way that makes them agree; the network then goes on from there, and
 carries left and right on together. Its own weights are neither changed nor differentiated through, so that a step costs little
 more than without. (In the manner of He et al., "Manifold Preserving Guided Diffusion", 2024, which corrects the predicted
 sample itself; the length of a step is Polyak's: the squared error over the squared gradient.)
@@ -18,124 +19,111 @@ from torch import Tensor, nn
 
 from ..errors import StereoSyncError
 from ..rendering.panning_laws import panning_laws
-from .backbone import angles, sound_of
-from .conditioning.target import StereoTarget
+from .conditioning.spatial_target import SpatialGuidanceTarget
 from .latent_levels import Levels
+from .objectives import alpha_sigma, predict_x0
 from .samplers import Velocity
 
 #: dB below a sound's loudest moment at which its difference no longer counts.
-_HEARD = 40.0
+_AUDIBLE = 40.0
 #: Root mean square, over the latents of a frame, of the longest correction; the latents' own is about 1.
 _FARTHEST = 0.5
+#: Turns dB of power into natural logarithms.
+_NATURAL = math.log(10) / 10
 
 
 @dataclass(frozen=True)
 class SpatialGuidance:
-    """How to lead.
+    """Strength and cost of the guidance.
 
-    :param strength: share of the way to what the scene asks for that each round goes; 0 leaves guidance out.
-    :param law: how azimuth becomes a level difference: ``pan`` (a mixing desk's), ``binaural`` or ``rooms`` (a game engine's).
-    :param level: weight of the course of the level beside the difference; 0 lets the sound be loud when it likes.
+    :param strength: share of the way to the target that each round goes; 0 leaves guidance out.
+    :param panning_law: how azimuth becomes a level difference: ``pan`` (a mixing desk's), ``binaural`` or ``rooms`` (a game
+        engine's).
+    :param loudness_weight: of the course of the level next to the difference; 0 leaves the level free.
     :param rounds: corrections a step.
-    :param every: steps of which one is led; through a large decoder each costs more than the network itself.
-    :param earliest: noise share ``t`` from which on the sound is led, 1 = from the beginning.
-    :param latest: the same for the end, below which the sound is left alone.
+    :param every: steps of which one is guided; through a large decoder each costs more than the network itself.
     :raises StereoSyncError: for numbers out of range.
     """
 
     strength: float = 1.0
-    law: str = "pan"
-    level: float = 0.0
+    panning_law: str = "pan"
+    loudness_weight: float = 0.0
     rounds: int = 4
     every: int = 1
-    earliest: float = 1.0
-    latest: float = 0.0
 
     def __post_init__(self):
-        if not (math.isfinite(self.strength) and 0 <= self.strength <= 2 and 0 <= self.level <= 10):
+        if not (math.isfinite(self.strength) and 0 <= self.strength <= 2 and 0 <= self.loudness_weight <= 10):
             raise StereoSyncError(
-                f"Spatial guidance: strength {self.strength} must be in 0..2 and level {self.level} in 0..10."
+                f"Spatial guidance: strength {self.strength} must be in 0..2 and the weight of loudness {self.loudness_weight} "
+                "in 0..10."
             )
-        if not (1 <= self.rounds <= 50 and 1 <= self.every <= 100 and 0 <= self.latest < self.earliest <= 1):
+        if not (1 <= self.rounds <= 50 and 1 <= self.every <= 100):
             raise StereoSyncError(
-                f"Spatial guidance: {self.rounds} rounds must be 1 to 50, every {self.every} steps 1 to 100, and the span from "
-                f"{self.earliest} to {self.latest} within 1 and 0, falling."
+                f"Spatial guidance: {self.rounds} rounds must be 1 to 50, and every {self.every} steps 1 to 100."
             )
-        if self.law not in panning_laws():
-            raise StereoSyncError(f"Spatial guidance: the law '{self.law}' is not known; choose {', '.join(panning_laws())}.")
+        if self.panning_law not in panning_laws():
+            raise StereoSyncError(
+                f"Spatial guidance: the panning law '{self.panning_law}' is not known; choose {', '.join(panning_laws())}."
+            )
 
 
-@dataclass(frozen=True)
-class Lead:
-    """Spatial guidance of a clip.
-
-    :param target: what the scene asks for, :func:`..conditioning.target.stereo_target` for the sound's latent frames.
-    """
-
-    target: StereoTarget
-    how: SpatialGuidance
-
-
-def steered(velocity: Velocity, levels: Levels, target: StereoTarget, how: SpatialGuidance, objective: str) -> Velocity:
-    """A velocity that leads where ``velocity`` does, but for the places of things.
+def with_spatial_guidance(
+    velocity: Velocity, levels: Levels, target: SpatialGuidanceTarget, guidance: SpatialGuidance, objective: str
+) -> Velocity:
+    """A velocity whose predicted x0 is corrected towards the target.
 
     :param levels: of the network's latents ``[B, C, T]``; may be called with gradients on.
     :param target: for as many moments as ``levels`` gives.
     """
-    asked = itertools.count()
+    steps = itertools.count()
 
-    def led(x: Tensor, t: float) -> Tensor:
-        said = velocity(x, t)
-        if not how.latest <= t <= how.earliest or next(asked) % how.every:
-            return said
-        sigma = float(angles(torch.tensor(t, dtype=torch.float64), objective)[1])
-        sound = sound_of(x, said, x.new_full((len(x),), t), objective)
-        wanted = corrected(sound, levels, target, how)
-        return said + (sound - wanted) / sigma
+    def corrected(x: Tensor, t: float) -> Tensor:
+        predicted = velocity(x, t)
+        if next(steps) % guidance.every:
+            return predicted
+        sigma = float(alpha_sigma(t, objective)[1])
+        denoised = predict_x0(x, predicted, x.new_full((len(x),), t), objective)
+        return predicted + (denoised - correct_denoised(denoised, levels, target, guidance)) / sigma
 
-    return led
+    return corrected
 
 
-def corrected(latents: Tensor, levels: Levels, target: StereoTarget, how: SpatialGuidance) -> Tensor:
+def correct_denoised(latents: Tensor, levels: Levels, target: SpatialGuidanceTarget, guidance: SpatialGuidance) -> Tensor:
     """Latents ``[B, C, T]`` near the given ones whose levels are nearer to the target."""
     with torch.inference_mode(False), torch.enable_grad():
         target = target.to(latents.device)
         moved = latents.detach().clone().float()
-        for _ in range(how.rounds):
+        for _ in range(guidance.rounds):
             moved.requires_grad_(True)
-            errors = _errors(levels(moved), target, how)  # [B, M], of each moment
+            errors = _errors(levels(moved), target, guidance)  # [B, M], of each moment
             (gradient,) = torch.autograd.grad(errors.sum(), moved)
             frames = moved.shape[-1]
-            # a latent frame speaks for its neighbours too: both sides of the ratio are taken over a short while
-            lengths = _about(gradient.square().sum(1))
-            sizes = _about(errors.unflatten(1, (frames, -1)).sum(-1))
-            change = how.strength * (2 * sizes / lengths.clamp(min=1e-12))[:, None] * gradient
-            # where the levels hardly depend on the latents a straight line leads nowhere
+            # a latent frame's sound reaches into its neighbours: both sides of the ratio are taken over a short while
+            lengths = _neighbourhood(gradient.square().sum(1))
+            sizes = _neighbourhood(errors.unflatten(1, (frames, -1)).sum(-1))
+            change = guidance.strength * (2 * sizes / lengths.clamp(min=1e-12))[:, None] * gradient
+            # where the levels hardly depend on the latents a straight line goes nowhere
             size = change.square().mean(1, keepdim=True).sqrt()
             moved = (moved - change * (_FARTHEST / size.clamp(min=_FARTHEST))).detach()
         return moved.to(latents)
 
 
-def _errors(levels: Tensor, target: StereoTarget, how: SpatialGuidance) -> Tensor:
-    """Squared errors ``[B, M]`` in dB, each weighted by how well the moment is heard."""
+def _errors(levels: Tensor, target: SpatialGuidanceTarget, guidance: SpatialGuidance) -> Tensor:
+    """Squared errors ``[B, M]`` in dB, each weighted by how loud the moment is."""
     left, right = levels.unbind(1)
     both = torch.logaddexp(left * _NATURAL, right * _NATURAL) / _NATURAL
     with torch.no_grad():
         loudest = both.amax(-1, keepdim=True)
-        heard = ((both - loudest) / _HEARD + 1).clamp(0, 1)
-    errors = target.weight * heard * (right - left - target.difference).square()
-    if how.level and target.level is not None:
+        audible = ((both - loudest) / _AUDIBLE + 1).clamp(0, 1)
+    errors = target.weight * audible * (right - left - target.ild_db).square()
+    if guidance.loudness_weight and target.level_db is not None:
         # the course alone: its height is the model's own
-        own = (both - loudest).clamp(min=float(target.level.min()))
-        shift = (own - target.level).mean(-1, keepdim=True).detach()
-        errors = errors + how.level * (own - target.level - shift).square()
+        own = (both - loudest).clamp(min=float(target.level_db.min()))
+        shift = (own - target.level_db).mean(-1, keepdim=True).detach()
+        errors = errors + guidance.loudness_weight * (own - target.level_db - shift).square()
     return errors
 
 
-#: Turns dB of power into natural logarithms.
-_NATURAL = math.log(10) / 10
-
-
-def _about(values: Tensor) -> Tensor:
+def _neighbourhood(values: Tensor) -> Tensor:
     """Sums ``[B, T]`` over each frame and its two neighbours."""
     return nn.functional.avg_pool1d(values[:, None], 3, stride=1, padding=1, count_include_pad=False)[:, 0] * 3

@@ -21,11 +21,11 @@ def test_output_equals_the_reference(kind, tokens):
     torch.manual_seed(0)
     network = lively(Backbone({**diffusion_config()["backbone"], **KINDS[kind]}))
     x, t = torch.randn(2, 8, 20), torch.tensor([0.2, 0.8])
-    told = torch.randn(2, tokens, 32) if tokens else None
-    globally = torch.randn(2, 24) if kind == "global condition" else None
+    context = torch.randn(2, tokens, 32) if tokens else None
+    global_cond = torch.randn(2, 24) if kind == "global condition" else None
     with torch.no_grad():
-        wanted = network.dit(x, t, cross_attn_cond=told, global_embed=globally, use_checkpointing=False)
-        made = network(x, t, told, globally)
+        wanted = network.dit(x, t, cross_attn_cond=context, global_embed=global_cond, use_checkpointing=False)
+        made = network(x, t, context, global_cond)
     assert wanted.abs().max() > 0.01
     torch.testing.assert_close(made, wanted, atol=1e-6, rtol=1e-5)
 

@@ -9,8 +9,8 @@ from safetensors.torch import load_file, save_file
 from research.equality.reference_packages import installed
 from research.equality.stable_audio_equality import BOUNDS, compare, reduced
 from research.equality.stable_audio_reference import EXPECTED, make
+from stereosync_core.model.loader import load_stable_audio
 from stereosync_core.model.stable_audio.config import RELEASES
-from stereosync_core.model.stable_audio.model import load_stable_audio
 from tests.stable_audio_release import release_shapes
 
 
@@ -53,7 +53,8 @@ def test_half_precision_stays_near(release, dtype):
     folder, _ = release
     wanted = load_file(folder / EXPECTED)
     model = load_stable_audio(folder, dtype)
-    told = model.conditioners(wanted["texts"], {"seconds_start": [0.0, 3.5], "seconds_total": [11.25, 600.0]})
+    assert model.conditioners is not None
+    conditioning = model.conditioners(wanted["texts"], {"seconds_start": [0.0, 3.5], "seconds_total": [11.25, 600.0]})
     with torch.inference_mode():
-        made = model(wanted["x"].to(dtype), wanted["t"].to(dtype), told).float()
+        made = model.denoiser(wanted["x"].to(dtype), wanted["t"].to(dtype), None, conditioning).float()
     assert ((made - wanted["velocity"]).norm() / wanted["velocity"].norm()) < 0.1

@@ -13,9 +13,8 @@ from research.rooms import generate as generating
 from research.rooms.generate import generate
 from research.training.adapter import AdapterTask
 from research.training.loop import CHECKPOINT, LoopSettings, curves, train
-from stereosync_core.model.loader import bundled_folder, load_levels, load_timbre
-from stereosync_core.model.stable_audio.adapter import load_adapter
-from stereosync_core.model.stable_audio.model import load_stable_audio
+from stereosync_core.model.adapter import load_adapter
+from stereosync_core.model.loader import bundled_folder, load_levels, load_stable_audio, load_timbre
 from tests.small_model import write_clap
 from tests.stable_audio_release import write_release
 from tests.unit.test_rooms import pretended
@@ -100,8 +99,8 @@ def test_killed_and_started_again_it_ends_in_the_same_place(rooms, release, tmp_
 def test_recomputing_the_blocks_changes_no_gradient(rooms, release, tmp_path, precision):
     gradients = []
     for checkpointed in (False, True):
-        told = config(base_precision=precision, checkpointed=checkpointed)
-        task = AdapterTask(told, rooms, tmp_path, base=release)
+        given = config(base_precision=precision, checkpointed=checkpointed)
+        task = AdapterTask(given, rooms, tmp_path, base=release)
         torch.manual_seed(0)
         network = task.build()
         losses = task.loss(network, torch.Generator().manual_seed(0), torch.device("cpu"))
@@ -130,10 +129,10 @@ def test_the_command_writes_a_folder_that_loads_over_its_release(rooms, release,
     assert main([*command, "--steps", "2", "--json"]) == 0
     assert '"step": "2"' in capsys.readouterr().out
     base = load_stable_audio(release)
-    base.adapter = load_adapter(out, base)
+    base.denoiser.adapter = adapter = load_adapter(out, base)
     assert base.window == 16
     assert load_timbre(out).size == base.timbre_size == 64, "the bundled timbre encoder goes along"
-    names = {name for name, _ in base.adapter.named_parameters()}
+    names = {name for name, _ in adapter.named_parameters()}
     assert set(load_file(out / "adapter.safetensors")) == names, "what was trained, and nothing else"
 
 
@@ -145,19 +144,18 @@ def test_a_clap_is_named_in_the_adapter_s_config(rooms, release, tmp_path):
     assert load_timbre(out).size == load_adapter(out, task.base).timbre.in_features == 8
 
 
-def test_a_prompt_is_read_once_and_told_throughout(rooms, release, tmp_path, caplog):
+def test_a_prompt_is_encoded_once_and_used_throughout(rooms, release, tmp_path, caplog):
     task = AdapterTask(config(prompt="steps on gravel"), rooms, tmp_path, base=release, t5=write_t5(tmp_path / "t5"))
-    tokens = task.asked(task.build(), task.bank, np.zeros(2), torch.device("cpu")).told.tokens
-    said = torch.as_tensor(tokens)
-    assert said[:, :4].abs().sum(-1).all()
+    tokens = torch.as_tensor(task.conditioning(task.bank, np.zeros(2)).cross_attn_tokens)
+    assert tokens[:, :4].abs().sum(-1).all()
     with caplog.at_level(logging.WARNING):
         AdapterTask(config(prompt="steps on gravel"), rooms, tmp_path, base=release)
-    assert "told no text; that needs 'prompt' in the config, and --t5" in caplog.text
+    assert "gets no text; that needs 'prompt' in the config, and --t5" in caplog.text
     losses = task.loss(task.build(), torch.Generator().manual_seed(0), torch.device("cpu"))
     torch.stack(list(losses.values())).sum().backward()
 
 
-def test_what_is_wrong_is_said(rooms, tmp_path, capsys):
+def test_what_is_wrong_is_named(rooms, tmp_path, capsys):
     path = tmp_path / "mine.json"
     path.write_text(json.dumps(config(loop={"steps": 2})))
     shared = ["train", "adapter", "--rooms", str(rooms), "--out", str(tmp_path / "out"), "--config", str(path), "--json"]
@@ -176,9 +174,9 @@ def test_what_is_wrong_is_said(rooms, tmp_path, capsys):
 def test_levels_are_learned_from_the_decoder_alone(rooms, release, tmp_path, over):
     base, groups = (release, 1) if over == "release" else (bundled_folder(), 2)
     path, out = tmp_path / "levels.json", tmp_path / "out"
-    told = {"task": "levels", "width": 16, "groups": groups, "batch": 2, "frames": 16, "noise": 0.5}
-    told |= {"train_clips": 2, "valid_clips": 2, "loop": {"steps": 3, "warmup": 1, "validate_every": 1}}
-    path.write_text(json.dumps(told))
+    given = {"task": "levels", "width": 16, "groups": groups, "batch": 2, "frames": 16, "noise": 0.5}
+    given |= {"train_clips": 2, "valid_clips": 2, "loop": {"steps": 3, "warmup": 1, "validate_every": 1}}
+    path.write_text(json.dumps(given))
     command = ["train", "levels", "--base", str(base), "--rooms", str(rooms), "--out", str(out), "--config", str(path)]
     assert main([*command, "--quiet"]) == 0
     errors = [float(row["valid decibels"]) for row in curves(out / "training-levels")]

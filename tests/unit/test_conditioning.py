@@ -8,7 +8,7 @@ from stereosync_core.errors import StereoSyncError
 from stereosync_core.model.conditioning.curve import envelope_of_curve
 from stereosync_core.model.conditioning.features import compress, envelope_features, latent_count, scene_features
 from stereosync_core.model.conditioning.motion import picture_motion
-from stereosync_core.model.conditioning.space import Scene
+from stereosync_core.model.conditioning.spatial import SpatialConditioning
 from stereosync_core.model.conditioning.timbre import TimbreEncoder, mel_filters
 from stereosync_core.model.conditioning.video_envelope import CLASSES, FULL_SCALE, from_classes, to_classes
 from stereosync_core.scene import DepthSequence, Envelope, Track, Tracks
@@ -23,7 +23,7 @@ def crossing(duration: float = 4.0) -> Tracks:
     return Tracks((Track(1, "person", times, boxes),), duration)
 
 
-def test_features_are_on_the_latents_clock():
+def test_features_are_at_the_latent_frame_rate():
     frames = latent_count(4.0, RATE)
     assert frames == 87
     depth = DepthSequence(np.linspace(0, 1, 4)[:, None, None] * np.ones((4, 24, 32)), np.arange(4.0))
@@ -45,7 +45,7 @@ def test_what_leaves_the_picture_is_not_seen_and_depth_may_be_missing():
     assert scene_features(Tracks((), 2.0), None, 44, RATE).boxes.shape == (0, 44, 4, 4)
 
 
-def test_an_envelope_is_told_relative_to_its_loudest_moment():
+def test_an_envelope_is_relative_to_its_loudest_moment():
     times = np.arange(0, 2, 0.005)
     envelope = Envelope(0.04 * np.exp(-(((times - 1.0) / 0.05) ** 2)), times)
     curve, loudest = envelope_features(envelope, 44, RATE)
@@ -57,7 +57,7 @@ def test_an_envelope_is_told_relative_to_its_loudest_moment():
     silent, nothing = envelope_features(Envelope(np.zeros(5), np.arange(5.0)), 44, RATE)
     assert nothing == 0
     assert not silent.any()
-    assert 0.05 < compress(torch.tensor(1e-3)) < 0.2, "-60 dB is still told"
+    assert 0.05 < compress(torch.tensor(1e-3)) < 0.2, "-60 dB is still above 0"
 
 
 def test_mu_law_classes_and_back():
@@ -106,16 +106,16 @@ def test_motion_is_where_something_moves():
     assert not motion[2].any()
 
 
-def test_what_is_told_of_a_scene_can_be_chosen():
+def test_what_of_a_scene_is_used_can_be_chosen():
     depth = DepthSequence(np.zeros((2, 4, 4)), [0.0, 1.0])
-    both = Scene(crossing(), depth).told()
+    both = SpatialConditioning(crossing(), depth).selected()
     assert len(both[0]) == 1
     assert both[1] is depth
-    assert len(Scene(crossing(), depth, "depth").told()[0]) == 0
-    assert Scene(crossing(), depth, "boxes").told()[1] is None
-    assert Scene(crossing(), depth, "nothing").duration == 4.0
+    assert len(SpatialConditioning(crossing(), depth, "depth").selected()[0]) == 0
+    assert SpatialConditioning(crossing(), depth, "boxes").selected()[1] is None
+    assert SpatialConditioning(crossing(), depth, "nothing").duration == 4.0
     with pytest.raises(StereoSyncError, match="colour"):
-        Scene(crossing(), depth, "colour")
+        SpatialConditioning(crossing(), depth, "colour")
 
 
 def test_mel_filters_tile_the_spectrum():
@@ -125,7 +125,7 @@ def test_mel_filters_tile_the_spectrum():
     assert (filters.argmax(1).diff() >= 0).all()
 
 
-def test_timbre_does_not_hear_place_loudness_or_rate():
+def test_timbre_does_not_depend_on_place_loudness_or_rate():
     torch.manual_seed(0)
     encoder = TimbreEncoder(16, 8).eval()
     sound = np.random.default_rng(0).standard_normal((1, 44100)).cumsum(axis=1) * 1e-3

@@ -11,19 +11,24 @@ from stereosync_core.__main__ import main
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.media.sound import read_sound
 from stereosync_core.media.video import probe
-from stereosync_core.model.generate import Sampling, decode, generate
+from stereosync_core.model.conditioning.spatial import SpatialConditioning
+from stereosync_core.model.decoding import decode
 from stereosync_core.model.loader import load_model
+from stereosync_core.model.pipeline import StereoSyncPipeline
 from stereosync_core.scene import DepthSequence, Envelope
 from tests.clips import make_clip
 from tests.small_model import FORMS, write_model
 from tests.unit.test_conditioning import crossing
 
-FEW = Sampling(steps=3)
-
 
 @pytest.fixture(scope="module", params=list(FORMS))
 def model(request, tmp_path_factory):
     return load_model(write_model(tmp_path_factory.mktemp("model"), request.param))
+
+
+def generate(model, tracks, depth=None, **options) -> np.ndarray:
+    """In three steps unless something else is given."""
+    return StereoSyncPipeline(model)(SpatialConditioning(tracks, depth), **{"num_inference_steps": 3, **options}).samples
 
 
 def loud(seconds: float, level: float = 0.05) -> Envelope:
@@ -33,22 +38,22 @@ def loud(seconds: float, level: float = 0.05) -> Envelope:
 
 @pytest.mark.parametrize("seconds", [0.03, 1.0, 1.2345, 7.7])
 def test_sound_is_exactly_as_long_as_the_clip(model, seconds):
-    sound = generate(model, crossing(seconds), envelope=loud(seconds), options=FEW)
+    sound = generate(model, crossing(seconds), envelope=loud(seconds))
     assert sound.shape == (2, round(seconds * 44100))
     assert sound.dtype == np.float32
     assert np.isfinite(sound).all()
 
 
 def test_equal_seeds_give_equal_sound_and_others_another(model):
-    first, again, other = (generate(model, crossing(1.0), options=Sampling(steps=3, seed=seed)) for seed in (4, 4, 5))
+    first, again, other = (generate(model, crossing(1.0), seed=seed) for seed in (4, 4, 5))
     assert np.array_equal(first, again)
     assert np.abs(first - other).max() > 1e-6
 
 
 def test_the_envelope_carries_the_level_and_silence_is_silence(model):
-    soft, hard = (generate(model, crossing(1.0), envelope=loud(1.0, level), options=FEW) for level in (0.01, 0.1))
+    soft, hard = (generate(model, crossing(1.0), envelope=loud(1.0, level)) for level in (0.01, 0.1))
     np.testing.assert_allclose(hard, 10 * soft, rtol=1e-3, atol=1e-6)
-    assert not generate(model, crossing(1.0), envelope=Envelope(np.zeros(3), np.arange(3.0)), options=FEW).any()
+    assert not generate(model, crossing(1.0), envelope=Envelope(np.zeros(3), np.arange(3.0))).any()
 
 
 def test_steps_can_be_counted_and_stopped(model):
@@ -58,7 +63,7 @@ def test_steps_can_be_counted_and_stopped(model):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        generate(model, crossing(1.0), options=FEW, progress=stop)
+        generate(model, crossing(1.0), progress=stop)
 
 
 def test_decoding_in_pieces_leaves_no_seam(model):
@@ -70,16 +75,39 @@ def test_decoding_in_pieces_leaves_no_seam(model):
 
 @pytest.mark.parametrize(
     ("options", "word"),
-    [({"steps": 0}, "steps"), ({"sampler": "fast"}, "fast"), ({"cfg": float("nan")}, "cfg"), ({"shift": 0.0}, "shift")],
+    [
+        ({"num_inference_steps": 0}, "0 steps"),
+        ({"sampler": "fast"}, "fast"),
+        ({"guidance_scale": float("nan")}, "guidance_scale"),
+        ({"spatial_scale": 99.0}, "spatial_scale is 99"),
+        ({"control_scale": -99.0}, "control_scale is -99"),
+        ({"prompt": "steps"}, "takes no text"),
+    ],
 )
-def test_options_that_make_no_sense_are_named(options, word):
+def test_options_that_make_no_sense_are_named(model, options, word):
     with pytest.raises(StereoSyncError, match=word):
-        Sampling(**options)
+        generate(model, crossing(1.0), **options)
+
+
+def test_scales_of_zero_are_off_and_the_model_s_defaults_are_none(model):
+    given = {"depth": DepthSequence(np.ones((2, 12, 16)), np.array([0.0, 0.9])), "timbre": torch.ones(16)}
+    whole = generate(model, crossing(1.0), envelope=loud(1.0), **given)
+    own = {"guidance_scale": 1.5, "spatial_scale": 2.5, "control_scale": 1.0, "sampler": "dpmpp_2m"}
+    assert np.array_equal(generate(model, crossing(1.0), envelope=loud(1.0), **given, **own), whole)
+    blind = generate(model, crossing(1.0), envelope=loud(1.0), **given, spatial_scale=0.0)
+    bare = generate(model, crossing(1.0), envelope=loud(1.0), **given, spatial_scale=0.0, guidance_scale=0.0)
+    assert np.abs(blind - whole).max() > 1e-6
+    assert np.abs(blind - bare).max() > 1e-6
+    if model.denoiser.space.form == "aligned":  # a list of tokens is longer with a track, even of zeros
+        nothing = replace(crossing(1.0), tracks=())
+        assert np.array_equal(generate(model, nothing, envelope=loud(1.0), timbre=given["timbre"]), blind)
+        np.testing.assert_allclose(generate(model, nothing, envelope=loud(1.0)), bare, atol=1e-6)
+    assert np.abs(generate(model, crossing(1.0), envelope=loud(1.0), **given, control_scale=0.0) - whole).max() > 1e-6
 
 
 def test_a_timbre_of_another_model_is_refused(model):
     with pytest.raises(StereoSyncError, match="Timbre"):
-        generate(model, crossing(1.0), timbre=torch.zeros(3), options=FEW)
+        generate(model, crossing(1.0), timbre=torch.zeros(3))
 
 
 def test_the_command_writes_sound_and_video(tmp_path, capsys):
@@ -99,10 +127,10 @@ def test_the_command_writes_sound_and_video(tmp_path, capsys):
     assert probe(tmp_path / "out.mkv").has_audio
     assert '"spatial": false' in capsys.readouterr().out
     plain = sound.samples
-    assert main([*shared, "-o", str(tmp_path / "led.wav"), "--timbre", "gravel", "--spatial-guidance", "1"]) == 0
-    led = read_sound(tmp_path / "led.wav", align_to_video=False)
-    assert led is not None
-    assert np.abs(led.samples - plain).max() > 1e-6
+    assert main([*shared, "-o", str(tmp_path / "guided.wav"), "--timbre", "gravel", "--spatial-guidance", "1"]) == 0
+    guided = read_sound(tmp_path / "guided.wav", align_to_video=False)
+    assert guided is not None
+    assert np.abs(guided.samples - plain).max() > 1e-6
     assert main([*shared, "-o", str(tmp_path / "fast.wav"), "--timbre", "gravel", "--fast"]) == 0
     fast = read_sound(tmp_path / "fast.wav", align_to_video=False)
     assert fast is not None
@@ -111,7 +139,7 @@ def test_the_command_writes_sound_and_video(tmp_path, capsys):
     assert "Spatial guidance" in capsys.readouterr().err
 
 
-def test_the_command_says_what_is_wrong(tmp_path, capsys):
+def test_the_command_names_what_is_wrong(tmp_path, capsys):
     clip = make_clip(tmp_path / "clip.mp4", count=10)
     out = str(tmp_path / "out.wav")
     assert main(["generate", str(clip), "-o", out, "--model", str(tmp_path / "none"), "--json"]) == 1
@@ -122,13 +150,13 @@ def test_the_command_says_what_is_wrong(tmp_path, capsys):
     assert not (tmp_path / "out.wav").exists()
 
 
-@pytest.mark.parametrize(("cues", "heard"), [("boxes", [True, False]), ("depth", [False, True]), ("both", [True, True])])
-def test_a_model_is_told_no_more_than_it_was_trained_with(tmp_path, cues, heard):
+@pytest.mark.parametrize(("cues", "used"), [("boxes", [True, False]), ("depth", [False, True]), ("both", [True, True])])
+def test_a_model_is_conditioned_on_no_more_than_it_was_trained_with(tmp_path, cues, used):
     model = load_model(write_model(tmp_path))
-    model.diffusion.config["cues"] = cues
+    model.cues = cues
     maps = np.linspace(0, 1, 2 * 12 * 16, dtype=np.float32).reshape(2, 12, 16)
     depth = DepthSequence(maps, np.array([0.0, 0.9]))
     alone = replace(crossing(1.0), tracks=())
-    whole = generate(model, crossing(1.0), depth, options=FEW)
-    without = [generate(model, alone, depth, options=FEW), generate(model, crossing(1.0), None, options=FEW)]
-    assert [not np.array_equal(whole, one) for one in without] == heard
+    whole = generate(model, crossing(1.0), depth)
+    without = [generate(model, alone, depth), generate(model, crossing(1.0), None)]
+    assert [not np.array_equal(whole, one) for one in without] == used

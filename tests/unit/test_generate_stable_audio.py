@@ -8,15 +8,15 @@ import pytest
 from stereosync_core.__main__ import main
 from stereosync_core.media.sound import read_sound
 from stereosync_core.media.video import probe
+from stereosync_core.model.adapter import save_adapter
 from stereosync_core.model.conditioning.timbre import TimbreEncoder
 from stereosync_core.model.folder import save_part
 from stereosync_core.model.latent_levels import LatentLevels
-from stereosync_core.model.stable_audio.adapter import save_adapter
-from stereosync_core.model.stable_audio.model import load_stable_audio
+from stereosync_core.model.loader import load_stable_audio
 from tests.clips import make_clip
 from tests.small_model import lively, write_model
 from tests.stable_audio_release import write_release
-from tests.unit.test_stable_audio_adapter import learned
+from tests.unit.test_stable_audio_adapter import trained
 from tests.unit.test_stable_audio_sampling import write_t5
 
 
@@ -28,7 +28,7 @@ def release(tmp_path_factory):
 @pytest.fixture(scope="module")
 def adapter(release, tmp_path_factory):
     folder = tmp_path_factory.mktemp("adapter")
-    save_adapter(folder, learned(load_stable_audio(release)))
+    save_adapter(folder, trained(load_stable_audio(release)))
     timbre = TimbreEncoder(16, 8)
     timbre.surfaces.normal_()
     save_part(folder, "timbre", timbre.to_config(), lively(timbre).state_dict())
@@ -56,7 +56,7 @@ def made(command, capsys, *more):
 
 
 @pytest.mark.half_precision
-def test_an_adapter_hears_the_scene_and_the_timbre(command, adapter, release, capsys):
+def test_an_adapter_follows_the_scene_and_the_timbre(command, adapter, release, capsys):
     given = ["--adapter", str(adapter), "--timbre", "gravel", "--space-scale", "3"]
     report, sound = made(command, capsys, *given)
     assert (report["model"], report["envelope"], report["timbre"], report["spatial"]) == (
@@ -78,17 +78,17 @@ def test_a_text_is_enough_without_an_adapter(command, tmp_path, capsys):
 
 
 @pytest.mark.half_precision
-def test_a_release_without_an_adapter_is_quicker_or_led_to_the_boxes(command, tmp_path, capsys):
+def test_a_release_without_an_adapter_is_quicker_or_guided_to_the_boxes(command, tmp_path, capsys):
     text = ["--text", "steps", "--t5", str(write_t5(tmp_path / "t5"))]
     _, plain = made(command, capsys, *text)
     _, fast = made(command, capsys, *text, "--fast")
     assert np.abs(plain - fast).max() > 1e-6
-    _, led = made(command, capsys, *text, "--spatial-guidance", "0.5", "--law", "rooms")
-    assert np.abs(plain - led).max() > 1e-6
+    _, guided = made(command, capsys, *text, "--spatial-guidance", "0.5", "--law", "rooms")
+    assert np.abs(plain - guided).max() > 1e-6
     head = LatentLevels(4, 16)
     save_part(tmp_path / "levels", "levels", head.to_config(), head.state_dict())
     _, by_head = made(command, capsys, *text, "--spatial-guidance", "0.5", "--levels", str(tmp_path / "levels"))
-    assert np.abs(by_head - led).max() > 1e-6
+    assert np.abs(by_head - guided).max() > 1e-6
     wrong = LatentLevels(5, 16)
     save_part(tmp_path / "levels", "levels", wrong.to_config(), wrong.state_dict())
     assert main([*command, *text, "--spatial-guidance", "0.5", "--levels", str(tmp_path / "levels")]) == 1
@@ -98,19 +98,19 @@ def test_a_release_without_an_adapter_is_quicker_or_led_to_the_boxes(command, tm
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "error"),
     [
         ([], "no text encoder for the prompt"),
         (["--text", "steps"], "give the folder of T5 base"),
-        (["--timbre", "gravel", "--text", "steps"], "--timbre is heard by an adapter alone"),
-        (["--space-scale", "2", "--text", "steps"], "--space-scale is heard by an adapter alone"),
+        (["--timbre", "gravel", "--text", "steps"], "--timbre needs an adapter"),
+        (["--space-scale", "2", "--text", "steps"], "--space-scale needs an adapter"),
         (["--adapter", "none"], "none' has no config.json"),
         (["--sampler", "pingpong", "--text", "steps"], "no text encoder"),
     ],
 )
-def test_what_does_not_go_together_is_said(command, options, said, capsys):
+def test_what_does_not_go_together_is_named(command, options, error, capsys):
     assert main([*command, *options]) == 1
-    assert said in capsys.readouterr().err
+    assert error in capsys.readouterr().err
 
 
 def test_stable_audio_s_options_need_stable_audio(command, tmp_path, capsys):

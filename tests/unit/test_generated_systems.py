@@ -41,6 +41,6 @@ def test_no_place_of_the_recording_leaks_through_the_envelope_of_the_mix(model, 
 
 @pytest.mark.parametrize(("plainly", "otherwise"), [(no_spatial, spatial_guidance), (aligned, fast)])
 def test_other_ways_give_another_sound_of_the_same_length(model, plainly, otherwise):
-    plain, led = (factory(model)(clip()) for factory in (plainly, otherwise))
-    assert led.shape == plain.shape
-    assert np.abs(led - plain).max() > 1e-5
+    plain, other = (factory(model)(clip()) for factory in (plainly, otherwise))
+    assert other.shape == plain.shape
+    assert np.abs(other - plain).max() > 1e-5

@@ -7,15 +7,17 @@ import pytest
 import torch
 
 from stereosync_core.errors import StereoSyncError
+from stereosync_core.model.conditioning.clip import ClipConditions
 from stereosync_core.model.conditioning.features import SceneFeatures
-from stereosync_core.model.guidance import guided, in_windows
-from stereosync_core.model.model import Conditions, StereoSync
+from stereosync_core.model.denoiser import StereoSync
+from stereosync_core.model.guidance import guidance_levels, guided
+from stereosync_core.model.windows import blend_windows, window_starts
 from tests.small_model import FORMS, diffusion, diffusion_config
 
 FRAMES = 24
 
 
-def conditions(tracks: int = 2, frames: int = FRAMES, batch: int = 1) -> Conditions:
+def conditions(tracks: int = 2, frames: int = FRAMES, batch: int = 1) -> ClipConditions:
     generator = torch.Generator().manual_seed(1)
     corners = torch.rand((batch, tracks, frames, 4, 2), generator=generator) * 0.5
     boxes = torch.cat([corners, corners + 0.2], dim=-1)
@@ -26,13 +28,22 @@ def conditions(tracks: int = 2, frames: int = FRAMES, batch: int = 1) -> Conditi
         torch.ones((batch, 1)),
     )
     envelope = torch.rand((batch, 4, frames), generator=generator)
-    return Conditions(scene, envelope, torch.ones((batch, 1)), torch.randn((batch, 16), generator=generator))
+    return ClipConditions(scene, envelope, torch.ones((batch, 1)), torch.randn((batch, 16), generator=generator))
 
 
-def run(network: StereoSync, told: Conditions, **options) -> torch.Tensor:
-    x = torch.randn((len(told.timbre), 8, told.envelope.shape[-1]), generator=torch.Generator().manual_seed(2))
+def without_envelope(conditions: ClipConditions) -> ClipConditions:
+    nothing = torch.zeros_like(conditions.envelope), torch.zeros_like(conditions.has_envelope)
+    return replace(conditions, envelope=nothing[0], has_envelope=nothing[1])
+
+
+def composed(network: StereoSync, conditions: ClipConditions, guidance_scale: float = 1.0, spatial_scale: float = 1.0):
+    return guided(network, guidance_levels(conditions, None, guidance_scale, spatial_scale))
+
+
+def run(network: StereoSync, given: ClipConditions, **options) -> torch.Tensor:
+    x = torch.randn((len(given.timbre), 8, given.envelope.shape[-1]), generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
-        return network(x, torch.full((len(x),), 0.6), told, **options)
+        return network(x, torch.full((len(x),), 0.6), given, **options)
 
 
 @pytest.fixture(scope="module", params=list(FORMS))
@@ -40,58 +51,58 @@ def network(request):
     return diffusion(request.param)
 
 
-def test_every_condition_is_heard(network):
-    told = conditions()
-    whole = run(network, told)
-    for other in (told.without_space(), told.without_timbre(), told.without_envelope()):
+def test_every_condition_counts(network):
+    given = conditions()
+    whole = run(network, given)
+    for other in (given.without_space(), given.without_timbre(), without_envelope(given)):
         assert (run(network, other) - whole).abs().max() > 1e-4
 
 
-def test_boxes_alone_and_depth_alone_are_heard(network):
-    told = conditions()
-    nothing = run(network, told.without_space())
-    scene, empty = told.scene, told.scene.without_space()
+def test_boxes_alone_and_depth_alone_count(network):
+    given = conditions()
+    nothing = run(network, given.without_space())
+    scene, empty = given.scene, given.scene.without_space()
     boxes = replace(scene, depth=empty.depth, has_depth=empty.has_depth)
     depth = replace(scene, boxes=empty.boxes, seen=empty.seen)
     for part in (boxes, depth):
-        assert (run(network, replace(told, scene=part)) - nothing).abs().max() > 1e-5
+        assert (run(network, replace(given, scene=part)) - nothing).abs().max() > 1e-5
 
 
 def test_the_order_of_tracks_does_not_matter(network):
     if network.space.form == "paper":
         # attention over a flat list knows no order either
         assert FORMS["paper"]
-    told = conditions(3)
-    turned = replace(told.scene, boxes=told.scene.boxes.flip(1), seen=told.scene.seen.flip(1))
-    torch.testing.assert_close(run(network, told), run(network, replace(told, scene=turned)), atol=1e-5, rtol=1e-4)
+    given = conditions(3)
+    turned = replace(given.scene, boxes=given.scene.boxes.flip(1), seen=given.scene.seen.flip(1))
+    torch.testing.assert_close(run(network, given), run(network, replace(given, scene=turned)), atol=1e-5, rtol=1e-4)
 
 
 def test_no_track_and_a_track_that_is_never_seen_are_the_same():
     network = diffusion("aligned")
-    told = conditions(1)
-    unseen = replace(told.scene, seen=torch.zeros_like(told.scene.seen))
-    none = replace(told.scene, boxes=told.scene.boxes[:, :0], seen=told.scene.seen[:, :0])
-    torch.testing.assert_close(run(network, replace(told, scene=unseen)), run(network, replace(told, scene=none)))
+    given = conditions(1)
+    unseen = replace(given.scene, seen=torch.zeros_like(given.scene.seen))
+    none = replace(given.scene, boxes=given.scene.boxes[:, :0], seen=given.scene.seen[:, :0])
+    torch.testing.assert_close(run(network, replace(given, scene=unseen)), run(network, replace(given, scene=none)))
 
 
 def test_a_batch_is_its_clips_one_by_one(network):
-    told = conditions(batch=2)
-    both = run(network, told)
+    given = conditions(batch=2)
+    both = run(network, given)
     x = torch.randn((2, 8, FRAMES), generator=torch.Generator().manual_seed(2))
-    scene = SceneFeatures(told.scene.boxes[1:], told.scene.seen[1:], told.scene.depth[1:], told.scene.has_depth[1:])
-    second = Conditions(scene, told.envelope[1:], told.has_envelope[1:], told.timbre[1:])
+    scene = SceneFeatures(given.scene.boxes[1:], given.scene.seen[1:], given.scene.depth[1:], given.scene.has_depth[1:])
+    second = ClipConditions(scene, given.envelope[1:], given.has_envelope[1:], given.timbre[1:])
     with torch.no_grad():
         torch.testing.assert_close(network(x[1:], torch.full((1,), 0.6), second), both[1:], atol=1e-5, rtol=1e-4)
 
 
-def test_control_begins_silent_and_its_scale_counts():
+def test_control_begins_at_zero_and_its_scale_counts():
     torch.manual_seed(0)
     fresh = StereoSync(diffusion_config())
     torch.nn.init.normal_(fresh.backbone.dit.transformer.project_out.weight)
-    told = conditions()
-    torch.testing.assert_close(run(fresh, told), run(fresh, told, control_scale=0.0))
+    given = conditions()
+    torch.testing.assert_close(run(fresh, given), run(fresh, given, control_scale=0.0))
     network = diffusion()
-    full, half, off = (run(network, told, control_scale=scale) for scale in (1.0, 0.5, 0.0))
+    full, half, off = (run(network, given, control_scale=scale) for scale in (1.0, 0.5, 0.0))
     assert (full - off).abs().max() > (half - off).abs().max() > 1e-5
 
 
@@ -104,27 +115,32 @@ def test_control_has_weights_of_its_own():
 
 
 def test_guidance_composes_and_leaves_out_what_weighs_nothing():
-    network, told = diffusion(), conditions()
+    network, given = diffusion(), conditions()
     x = torch.randn((1, 8, FRAMES), generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
-        bare = guided(network, told.without_space().without_timbre())(x, 0.4)
-        timbre = guided(network, told.without_space())(x, 0.4)
-        whole = guided(network, told)(x, 0.4)
-        made = guided(network, told, cfg=2.0, space=3.0)(x, 0.4)
+        bare = composed(network, given.without_space().without_timbre())(x, 0.4)
+        timbre = composed(network, given.without_space())(x, 0.4)
+        whole = composed(network, given)(x, 0.4)
+        made = composed(network, given, 2.0, 3.0)(x, 0.4)
+        without_space, without_any = composed(network, given, 2.0, 0.0)(x, 0.4), composed(network, given, 0.0, 0.0)(x, 0.4)
     torch.testing.assert_close(made, bare + 2 * (timbre - bare) + 3 * (whole - timbre), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(without_space, bare + 2 * (timbre - bare), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(without_any, bare, atol=1e-4, rtol=1e-4)
 
 
 def test_windows_agree_with_one_run_where_there_is_one_and_differ_nowhere_abruptly():
-    network, told = diffusion(), conditions(frames=60)
+    network, given = diffusion(), conditions(frames=60)
     x = torch.randn((1, 8, 60), generator=torch.Generator().manual_seed(3))
 
-    def make(part):
-        return guided(network, part)
+    def in_windows(length, overlap):
+        starts = window_starts(60, length, overlap)
+        windows = ClipConditions.join([given.window(start, length) for start in starts])
+        return blend_windows(composed(network, windows), starts, length, overlap)
 
     with torch.no_grad():
-        one = in_windows(make, told, 60, 10)(x, 0.4)
-        torch.testing.assert_close(one, make(told)(x, 0.4))
-        several = in_windows(make, told, 24, 8)(x, 0.4)
+        one = in_windows(60, 10)(x, 0.4)
+        torch.testing.assert_close(one, composed(network, given)(x, 0.4))
+        several = in_windows(24, 8)(x, 0.4)
     assert several.shape == one.shape
     jumps = several.diff(dim=-1).abs().amax(1)[0].numpy()
     # no seam: the largest step from frame to frame is not at the windows' edges alone
@@ -142,23 +158,23 @@ def test_a_form_or_objective_that_is_not_known_is_named():
         diffusion(colour="red")
 
 
-def test_every_moment_is_shared_out_among_the_tracks_seen_and_nobody():
-    network, told = diffusion("aligned"), conditions(3)
-    scene = replace(told.scene, seen=told.scene.seen.clone())
+def test_every_moment_is_assigned_to_the_tracks_seen_and_none():
+    network, given = diffusion("aligned"), conditions(3)
+    scene = replace(given.scene, seen=given.scene.seen.clone())
     scene.seen[:, 1, :10] = 0
     with torch.no_grad():
-        claims = network.spoken(replace(told, scene=scene)).claims
-    assert claims is not None
-    shares = claims.exp()
+        log_probs = network.encode(replace(given, scene=scene)).track_log_probs
+    assert log_probs is not None
+    shares = log_probs.exp()
     assert shares.shape == (1, 4, FRAMES * 4)
     torch.testing.assert_close(shares.sum(1), torch.ones(1, FRAMES * 4))
-    assert shares[0, 2, :40].max() == 0, "who is not seen owns nothing"
+    assert shares[0, 2, :40].max() == 0, "a track that is not seen gets nothing"
     assert shares[0, 2, 40:].min() > 0
     assert shares.std(2).min() > 1e-4
 
 
-def test_what_is_said_once_a_clip_serves_at_every_step(network):
-    told = conditions()
+def test_what_is_encoded_once_a_clip_serves_at_every_step(network):
+    given = conditions()
     with torch.no_grad():
-        spoken = network.spoken(told)
-    torch.testing.assert_close(run(network, told, spoken=spoken), run(network, told))
+        output = network.encode(given)
+    torch.testing.assert_close(run(network, given, control_output=output), run(network, given))

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from stereosync_core.errors import StereoSyncError
-from stereosync_core.model.folder import set_base
+from stereosync_core.model.folder import inherit_parts
 from stereosync_core.model.loader import bundled_folder, load_model, part_folder
 from tests.small_model import write_clap, write_model
 
@@ -27,9 +27,9 @@ def test_a_folder_comes_back_as_it_was_written(folder):
 
 def test_parts_can_come_from_another_folder(folder, tmp_path):
     other = tmp_path / "other"
-    set_base(other, folder)
+    inherit_parts(other, folder)
     assert part_folder(other, "timbre").resolve() == folder.resolve()
-    assert torch.equal(load_model(other).diffusion.timbre.weight, load_model(folder).diffusion.timbre.weight)
+    assert torch.equal(load_model(other).denoiser.timbre.weight, load_model(folder).denoiser.timbre.weight)
 
 
 def test_the_bundled_model_loads():
@@ -110,7 +110,8 @@ def test_clap_takes_the_place_of_the_small_encoder(folder):
     write_clap(folder / "clap", 16)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "timbre": {"type": "clap", "folder": "clap"}}))
-    timbre = load_model(folder).timbre
+    timbre = load_model(folder).timbre_encoder
+    assert timbre is not None
     vector = timbre.of_sound(np.random.default_rng(0).standard_normal((2, 44100)), 44100)
     assert vector.shape == (16,)
     assert vector.norm() == pytest.approx(4.0, rel=1e-3)

@@ -1,4 +1,4 @@
-"""Spatial guidance: what a scene asks for, and how a model that knows nothing of places is led there."""
+"""Spatial guidance: the target of a scene, and how a model that was trained without places is guided to it."""
 
 from dataclasses import replace
 
@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from stereosync_core.errors import StereoSyncError
-from stereosync_core.model.backbone import sound_of
 from stereosync_core.model.conditioning.features import SUBFRAMES, subframe_times
-from stereosync_core.model.conditioning.target import StereoTarget, stereo_target
-from stereosync_core.model.generate import Sampling, generate
+from stereosync_core.model.conditioning.spatial import SpatialConditioning
+from stereosync_core.model.conditioning.spatial_target import SpatialGuidanceTarget, spatial_guidance_target
 from stereosync_core.model.latent_levels import LatentLevels, decoded_levels, differentiable, levels_of
 from stereosync_core.model.loader import load_model
-from stereosync_core.model.spatial_guidance import SpatialGuidance, corrected, steered
+from stereosync_core.model.objectives import predict_x0
+from stereosync_core.model.pipeline import StereoSyncPipeline
+from stereosync_core.model.spatial_guidance import SpatialGuidance, correct_denoised, with_spatial_guidance
 from stereosync_core.rendering.analysis import placement_correlation
 from stereosync_core.rendering.panning_laws import panning_law
 from stereosync_core.scene import Envelope, Track, Tracks
@@ -30,44 +31,44 @@ def walker(number: int, start: float, end: float, height: float = 0.5, last: flo
     return Track(id=number, label="person", times=times, boxes=boxes, scores=np.ones(len(times)))
 
 
-def asked(*walkers: Track, **options) -> StereoTarget:
-    return stereo_target(Tracks(walkers, 4.0), None, FRAMES, RATE, **options)
+def target_of(*walkers: Track, **options) -> SpatialGuidanceTarget:
+    return spatial_guidance_target(Tracks(walkers, 4.0), None, FRAMES, RATE, **options)
 
 
-def test_one_walker_asks_for_the_laws_difference_while_seen():
-    target = asked(walker(1, -0.8, 0.8, last=2.0), law="rooms")
+def test_the_target_of_one_walker_is_the_panning_law_s_while_seen():
+    target = target_of(walker(1, -0.8, 0.8, last=2.0), panning_law="rooms")
     times = subframe_times(FRAMES, RATE)
     law = panning_law("rooms")
     early = times < 1.9
     wanted = np.interp(np.interp(times, [0, 2], [-0.8, 0.8]), law.azimuth, law.broadband())
-    assert np.abs(target.difference.numpy() - wanted)[early].max() < 1.0
+    assert np.abs(target.ild_db.numpy() - wanted)[early].max() < 1.0
     assert (target.weight[early] == 1).all()
     assert (target.weight[times > 2.7] == 0).all()
 
 
 def test_of_two_walkers_the_nearer_counts_for_more():
     between = [
-        float(asked(walker(1, -0.8, -0.8, near), walker(2, 0.8, 0.8, 0.4)).difference.mean()) for near in (0.2, 0.4, 0.8)
+        float(target_of(walker(1, -0.8, -0.8, near), walker(2, 0.8, 0.8, 0.4)).ild_db.mean()) for near in (0.2, 0.4, 0.8)
     ]
     assert between[0] > 2 > abs(between[1])
     assert between[2] < -2
 
 
 def test_the_levels_course_follows_distance_or_the_envelope():
-    assert asked(walker(1, 0, 0)).level is None
+    assert target_of(walker(1, 0, 0)).level_db is None
     times = np.arange(0, 4, 0.05)
     boxes = np.stack(
         [np.full_like(times, 0.4), 0.9 - np.interp(times, [0, 4], [0.2, 0.8]), times * 0 + 0.6, times * 0 + 0.9], 1
     )
     coming = Track(id=1, label="person", times=times, boxes=boxes, scores=np.ones(len(times)))
-    course = asked(coming, level=True).level
+    course = target_of(coming, level=True).level_db
     assert course is not None
     assert float(course[-20] - course[0]) == pytest.approx(12, abs=1)  # four times as near
     hits = Envelope(np.array([0.0, 0.0, 1.0, 0.0, 0.0]), np.array([0.0, 1.9, 2.0, 2.1, 4.0]))
-    heard = asked(coming, level=True, envelope=hits).level
-    assert heard is not None
-    assert heard.argmax() == pytest.approx(2.0 * RATE * SUBFRAMES, abs=1)
-    assert heard[0] == heard.min()
+    hit = target_of(coming, level=True, envelope=hits).level_db
+    assert hit is not None
+    assert hit.argmax() == pytest.approx(2.0 * RATE * SUBFRAMES, abs=1)
+    assert hit[0] == hit.min()
 
 
 def test_levels_of_a_tone():
@@ -79,8 +80,8 @@ def test_levels_of_a_tone():
     assert (levels[0, 0] - levels[0, 1])[4:-4] == pytest.approx(20, abs=0.3)
 
 
-def target(difference: float, frames: int) -> StereoTarget:
-    return StereoTarget(torch.full((frames * SUBFRAMES,), difference), torch.ones(frames * SUBFRAMES))
+def target(difference: float, frames: int) -> SpatialGuidanceTarget:
+    return SpatialGuidanceTarget(torch.full((frames * SUBFRAMES,), difference), torch.ones(frames * SUBFRAMES))
 
 
 def error(levels, latents: torch.Tensor, wanted: float) -> float:
@@ -99,32 +100,32 @@ def model():
 
 
 @pytest.mark.parametrize("kind", ["decoder", "head", "plain"])
-def test_corrected_latents_sound_where_they_were_asked_to(model, kind):
+def test_corrected_latents_sound_where_the_target_is(model, kind):
     assert model.levels is not None
     levels = {"decoder": decoded_levels(model.autoencoder), "head": model.levels, "plain": plain_levels}[kind]
-    latents = model.diffusion.restored(torch.randn((1, 32, 24), generator=torch.Generator().manual_seed(1)))
+    latents = model.denoiser.restored(torch.randn((1, 32, 24), generator=torch.Generator().manual_seed(1)))
     with torch.no_grad():
         before = error(levels, latents, 12.0)
-        moved = corrected(latents, levels, target(12.0, 24), SpatialGuidance(rounds=4))
+        moved = correct_denoised(latents, levels, target(12.0, 24), SpatialGuidance(rounds=4))
         assert error(levels, moved, 12.0) < 0.3 * before
-        # and what is not asked for stays
+        # and what has no weight stays
         nothing = replace(target(12.0, 24), weight=torch.zeros(24 * SUBFRAMES))
-        assert torch.equal(corrected(latents, levels, nothing, SpatialGuidance()), latents)
+        assert torch.equal(correct_denoised(latents, levels, nothing, SpatialGuidance()), latents)
 
 
-def test_the_bundled_head_hears_what_the_decoder_makes(model):
-    latents = model.diffusion.restored(torch.randn((2, 32, 24), generator=torch.Generator().manual_seed(2)))
+def test_the_bundled_head_reads_what_the_decoder_makes(model):
+    latents = model.denoiser.restored(torch.randn((2, 32, 24), generator=torch.Generator().manual_seed(2)))
     with torch.no_grad():
         difference = (model.levels(latents) - decoded_levels(model.autoencoder)(latents))[..., 8:-8]
     assert difference.abs().mean() < 3.0
 
 
-def test_the_levels_course_is_led_as_well():
+def test_the_levels_course_is_followed_as_well():
     latents = torch.randn((1, 8, 12), generator=torch.Generator().manual_seed(1))
     course = torch.linspace(-20, 0, 12).repeat_interleave(SUBFRAMES)
-    wanted = replace(target(0.0, 12), level=course)
+    wanted = replace(target(0.0, 12), level_db=course)
     with torch.no_grad():
-        moved = corrected(latents, plain_levels, wanted, SpatialGuidance(level=1.0, rounds=30))
+        moved = correct_denoised(latents, plain_levels, wanted, SpatialGuidance(loudness_weight=1.0, rounds=30))
         both = plain_levels(moved).mean(1)[0]
     assert torch.corrcoef(torch.stack([both, course]))[0, 1] > 0.95
 
@@ -135,64 +136,70 @@ def test_it_works_on_weights_that_were_made_in_inference_mode():
         head = LatentLevels(8, 16)
         levels = differentiable(head)
         latents = torch.randn((1, 8, 12))
-        moved = corrected(latents, levels, target(3.0, 12), SpatialGuidance(strength=0.3))
+        moved = correct_denoised(latents, levels, target(3.0, 12), SpatialGuidance(strength=0.3))
         assert torch.isfinite(moved).all()
         assert not torch.equal(moved, latents)
         assert torch.equal(head(latents), levels(latents))
 
 
 @pytest.mark.parametrize("objective", ["rectified_flow", "v"])
-def test_a_led_velocity_points_to_the_corrected_sound(objective):
+def test_the_guided_velocity_points_to_the_corrected_x0(objective):
     noise, t = torch.randn((1, 8, 12), generator=torch.Generator().manual_seed(1)), 0.5
 
     def velocity(x: torch.Tensor, _: float) -> torch.Tensor:
         return 0.3 * x
 
-    how = SpatialGuidance(rounds=8)
     with torch.no_grad():
-        led = steered(velocity, plain_levels, target(6.0, 12), how, objective)(noise, t)
-        sound = sound_of(noise, led, torch.full((1,), t), objective)
-        assert error(plain_levels, sound, 6.0) < 0.1
-        outside = steered(velocity, plain_levels, target(6.0, 12), SpatialGuidance(earliest=0.4), objective)
-        assert torch.equal(outside(noise, t), velocity(noise, t))
+        guided = with_spatial_guidance(velocity, plain_levels, target(6.0, 12), SpatialGuidance(rounds=8, every=2), objective)
+        denoised = predict_x0(noise, guided(noise, t), torch.full((1,), t), objective)
+        assert error(plain_levels, denoised, 6.0) < 0.1
+        assert torch.equal(guided(noise, t), velocity(noise, t)), "the second step is left alone"
 
 
-def test_the_bundled_model_without_its_conditions_is_led_after_the_walker(model):
+def test_the_bundled_model_without_its_conditions_is_guided_after_the_walker(model):
     tracks = Tracks((walker(1, -0.8, 0.8),), 4.0)
     times = np.arange(0, 4, 0.005)
     steps = Envelope(0.05 * np.exp(-((times % 0.5) / 0.08)), times)
-    plain, led = (
-        generate(model, tracks, envelope=steps, spatial=False, options=Sampling(steps=8, seed=1, spatial_guidance=strength))
+    options = {"num_inference_steps": 8, "seed": 1, "spatial_scale": 0.0}
+    plain, guided = (
+        StereoSyncPipeline(model)(
+            SpatialConditioning(tracks, None), envelope=steps, spatial_guidance=strength, **options
+        ).samples
         for strength in (0.0, 1.0)
     )
-    assert placement_correlation(led, 44100, tracks.tracks[0]) > 0.8
-    assert placement_correlation(led, 44100, tracks.tracks[0]) > placement_correlation(plain, 44100, tracks.tracks[0])
+    assert placement_correlation(guided, 44100, tracks.tracks[0]) > 0.8
+    assert placement_correlation(guided, 44100, tracks.tracks[0]) > placement_correlation(plain, 44100, tracks.tracks[0])
 
 
 @pytest.mark.parametrize("head", [True, False])
-def test_a_model_that_was_loaded_in_inference_mode_is_led_as_well(model, head):
+def test_a_model_that_was_loaded_in_inference_mode_is_guided_as_well(model, head):
     """As ComfyUI runs its nodes."""
-    tracks, options = Tracks((walker(1, -0.8, 0.8, last=1.0),), 1.0), Sampling(steps=2, seed=1, spatial_guidance=1.0)
+    tracks = Tracks((walker(1, -0.8, 0.8, last=1.0),), 1.0)
+
+    def generate(given):
+        options = {"num_inference_steps": 2, "seed": 1, "spatial_guidance": 1.0, "spatial_scale": 0.0}
+        return StereoSyncPipeline(given)(SpatialConditioning(tracks, None), **options).samples
+
     with torch.inference_mode():
         other = load_model()
         if not head:
             other.levels = None
-        made = generate(other, tracks, spatial=False, options=options)
+        made = generate(other)
     kept = model.levels
     try:
         model.levels = kept if head else None
-        assert np.abs(made - generate(model, tracks, spatial=False, options=options)).max() < 1e-3 * np.abs(made).max()
+        assert np.abs(made - generate(model)).max() < 1e-3 * np.abs(made).max()
     finally:
         model.levels = kept
 
 
 @pytest.mark.parametrize(
-    "options", [{"strength": -1}, {"strength": float("nan")}, {"law": "ears"}, {"rounds": 0}, {"earliest": 0.1, "latest": 0.5}]
+    "options", [{"strength": -1}, {"strength": float("nan")}, {"panning_law": "ears"}, {"rounds": 0}, {"every": 0}]
 )
-def test_numbers_out_of_range(options):
+def test_numbers_out_of_range(model, options):
     with pytest.raises(StereoSyncError, match="Spatial guidance"):
         SpatialGuidance(**options)
-    if options.keys() <= {"strength", "law"}:
-        names = {"strength": "spatial_guidance", "law": "law"}
+    if options.keys() <= {"strength", "panning_law"}:
+        names = {"strength": "spatial_guidance", "panning_law": "panning_law"}
         with pytest.raises(StereoSyncError, match="Spatial guidance"):
-            Sampling(**{names[key]: value for key, value in options.items()})
+            StereoSyncPipeline(model).settings(**{names[key]: value for key, value in options.items()})

@@ -1,4 +1,4 @@
-"""An adapter over a frozen release: silent at first, heard when it has learned, and one clear error for what does not fit."""
+"""An adapter over a frozen release: without effect at first, not when trained, and one clear error for what does not fit."""
 
 import json
 
@@ -7,12 +7,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from stereosync_core.errors import StereoSyncError
+from stereosync_core.model.adapter import SpatialAdapter, identity, load_adapter, save_adapter
+from stereosync_core.model.conditioning.clip import ClipConditions
 from stereosync_core.model.conditioning.features import SceneFeatures
-from stereosync_core.model.model import Conditions
-from stereosync_core.model.stable_audio.adapter import SpatialAdapter, identity, load_adapter, save_adapter
-from stereosync_core.model.stable_audio.model import load_stable_audio
+from stereosync_core.model.loader import load_stable_audio
 from tests.small_model import lively
 from tests.stable_audio_release import write_release
+from tests.unit.test_generative_model import without_envelope
 
 FORMS = {"aligned": {"form": "aligned", "inner": 16}, "paper": {"form": "paper", "inner": 4}}
 FRAMES, TIMBRE = 20, 16
@@ -22,7 +23,7 @@ def adapter_config(form: str = "aligned") -> dict:
     return {"conditions": FORMS[form], "control": {"blocks": 1}, "timbre": TIMBRE, "window": 40}
 
 
-def conditions(tracks: int = 2, frames: int = FRAMES) -> Conditions:
+def conditions(tracks: int = 2, frames: int = FRAMES) -> ClipConditions:
     generator = torch.Generator().manual_seed(1)
     corners = torch.rand((1, tracks, frames, 4, 2), generator=generator) * 0.5
     scene = SceneFeatures(
@@ -32,7 +33,7 @@ def conditions(tracks: int = 2, frames: int = FRAMES) -> Conditions:
         torch.ones((1, 1)),
     )
     envelope = torch.rand((1, 4, frames), generator=generator)
-    return Conditions(scene, envelope, torch.ones((1, 1)), torch.randn((1, TIMBRE), generator=generator))
+    return ClipConditions(scene, envelope, torch.ones((1, 1)), torch.randn((1, TIMBRE), generator=generator))
 
 
 @pytest.fixture(scope="module")
@@ -50,59 +51,58 @@ def form(request):
     return request.param
 
 
-def learned(base, form="aligned") -> SpatialAdapter:
+def trained(base, form="aligned") -> SpatialAdapter:
     torch.manual_seed(0)
     adapter = lively(SpatialAdapter(base, adapter_config(form)))
     assert isinstance(adapter, SpatialAdapter)
     return adapter
 
 
-def velocity(base, told=None, **options):
+def velocity(base, given=None, **options):
     """Of a release with its adapter, at a prompt that fills a part of the tokens."""
     generator = torch.Generator().manual_seed(3)
     text, x = torch.randn(1, 12, 64, generator=generator), torch.randn(1, 4, FRAMES, generator=generator)
-    dtype = base.place[1]
     with torch.inference_mode():
-        said = base.conditioners(text, {"seconds_start": [0.0], "seconds_total": [1.0]})
-        return base(x.to(dtype), torch.tensor([0.6], dtype=dtype), said, told, **options)
+        conditioning = base.conditioners(text, {"seconds_start": [0.0], "seconds_total": [1.0]})
+        return base.denoiser(x.to(base.dtype), torch.tensor([0.6], dtype=base.dtype), given, conditioning, **options)
 
 
 def test_a_new_adapter_leaves_the_release_as_it_is(base, form):
-    base.adapter = None
+    base.denoiser.adapter = None
     alone = velocity(base)
-    base.adapter = SpatialAdapter(base, adapter_config(form))
+    base.denoiser.adapter = SpatialAdapter(base, adapter_config(form))
     assert torch.equal(velocity(base, conditions()), alone)
     assert torch.equal(velocity(base, None), alone)
 
 
-def test_every_condition_is_heard_once_it_has_learned(base, form):
-    base.adapter = learned(base, form)
-    told = conditions()
-    whole = velocity(base, told)
-    others = [told.without_space(), told.without_timbre(), told.without_envelope()]
-    for other in (*(velocity(base, one) for one in others), velocity(base, told, control_scale=0.0), velocity(base)):
+def test_every_condition_counts_once_it_is_trained(base, form):
+    base.denoiser.adapter = trained(base, form)
+    given = conditions()
+    whole = velocity(base, given)
+    others = [given.without_space(), given.without_timbre(), without_envelope(given)]
+    for other in (*(velocity(base, one) for one in others), velocity(base, given, control_scale=0.0), velocity(base)):
         assert (other - whole).abs().max() > 1e-4
 
 
-def test_what_is_said_once_a_clip_serves_at_every_step(base, form):
-    base.adapter = learned(base, form)
-    told = conditions()
+def test_what_is_encoded_once_a_clip_serves_at_every_step(base, form):
+    base.denoiser.adapter = trained(base, form)
+    given = conditions()
     with torch.inference_mode():
-        spoken = base.adapter.spoken(told)
-    assert torch.equal(velocity(base, told, spoken=spoken), velocity(base, told))
+        output = base.denoiser.adapter.encode(given)
+    assert torch.equal(velocity(base, given, control_output=output), velocity(base, given))
 
 
-def test_it_holds_nothing_of_the_release_and_everything_in_it_learns(base, form):
-    base.adapter = None
+def test_it_holds_nothing_of_the_release_and_everything_in_it_is_trained(base, form):
+    base.denoiser.adapter = None
     adapter = SpatialAdapter(base, adapter_config(form))
     assert not {id(value) for value in adapter.parameters()} & {id(value) for value in base.parameters()}
     assert all(value.requires_grad and value.dtype == torch.float32 for value in adapter.parameters())
     assert torch.equal(adapter.control.dit.transformer.layers[0].ff.ff[2].weight, base.backbone.blocks[0].ff.ff[2].weight), (
         "the branch begins as a copy"
     )
-    base.adapter = adapter
-    told = base.conditioners(torch.randn(1, 5, 64), {"seconds_start": [0.0], "seconds_total": [1.0]})
-    velocity = base(torch.randn(1, 4, FRAMES), torch.tensor([0.5]), told, conditions())
+    base.denoiser.adapter = adapter
+    conditioning = base.conditioners(torch.randn(1, 5, 64), {"seconds_start": [0.0], "seconds_total": [1.0]})
+    velocity = base.denoiser(torch.randn(1, 4, FRAMES), torch.tensor([0.5]), conditions(), conditioning)
     velocity.square().mean().backward()
     doors = ("control.leave", "timbre", "space.into", "space.project", "space.number.project")
     began_at_zero = {name for name, value in adapter.named_parameters() if name.startswith(doors)}
@@ -111,17 +111,17 @@ def test_it_holds_nothing_of_the_release_and_everything_in_it_learns(base, form)
 
 
 def test_what_is_written_is_read_again_and_holds_what_was_trained_alone(base, form, tmp_path):
-    adapter = learned(base, form)
+    adapter = trained(base, form)
     save_adapter(tmp_path, adapter)
     names = set(load_file(tmp_path / "adapter.safetensors"))
     assert names == {name for name, _ in adapter.named_parameters()}
-    base.adapter = adapter
-    told = conditions()
-    wanted = velocity(base, told)
-    base.adapter = load_adapter(tmp_path, base)
-    assert base.adapter.window == base.window == 40
-    assert not any(value.requires_grad for value in base.adapter.parameters())
-    assert ((velocity(base, told) - wanted).norm() / wanted.norm()) < 1e-2, "half precision on the disk"
+    base.denoiser.adapter = adapter
+    given = conditions()
+    wanted = velocity(base, given)
+    base.denoiser.adapter = load_adapter(tmp_path, base)
+    assert base.denoiser.adapter.config["window"] == base.window == 40
+    assert not any(value.requires_grad for value in base.denoiser.adapter.parameters())
+    assert ((velocity(base, given) - wanted).norm() / wanted.norm()) < 1e-2, "half precision on the disk"
 
 
 @pytest.mark.half_precision
@@ -129,16 +129,17 @@ def test_what_is_written_is_read_again_and_holds_what_was_trained_alone(base, fo
 def test_half_precision_stays_near_and_the_fingerprint_is_the_same(release, form, dtype, tmp_path):
     whole, half = load_stable_audio(release), load_stable_audio(release, dtype)
     assert identity(half) == identity(whole)
-    save_adapter(tmp_path, learned(whole, form))
-    whole.adapter, half.adapter = load_adapter(tmp_path, whole), load_adapter(tmp_path, half, dtype)
-    assert half.adapter.control.enter.weight.dtype == dtype
+    save_adapter(tmp_path, trained(whole, form))
+    whole.denoiser.adapter, narrow = load_adapter(tmp_path, whole), load_adapter(tmp_path, half, dtype)
+    half.denoiser.adapter = narrow
+    assert narrow.control.enter.weight.dtype == dtype
     wanted, made = velocity(whole, conditions()), velocity(half, conditions())
     assert made.dtype == dtype
     assert ((made.float() - wanted).norm() / wanted.norm()) < 0.1
 
 
 def test_no_track_at_all_is_no_trouble(base, form):
-    base.adapter = learned(base, form)
+    base.denoiser.adapter = trained(base, form)
     assert torch.isfinite(velocity(base, conditions(tracks=0))).all()
 
 
@@ -151,7 +152,7 @@ def folder(tmp_path, release):
 
 
 def save(folder, base):
-    save_adapter(folder, learned(base))
+    save_adapter(folder, trained(base))
     return folder
 
 
@@ -172,14 +173,14 @@ def test_an_adapter_of_another_release(folder, tmp_path, release):
 def test_missing_extra_and_misshapen_tensors_are_named(folder, release):
     base, path = load_stable_audio(release), folder / "adapter.safetensors"
     weights = load_file(path)
-    for change, said in (
+    for change, error in (
         ({"timbre.weight": None}, r"lacks timbre\.weight"),
         ({"lora.weight": torch.zeros(2)}, r"has also lora\.weight"),
         ({"timbre.weight": torch.zeros(2, 2)}, r"of another shape: timbre\.weight"),
         ({"timbre.weight": weights["timbre.weight"] * float("nan")}, "NaN"),
     ):
         save_file({key: value for key, value in {**weights, **change}.items() if value is not None}, path)
-        with pytest.raises(StereoSyncError, match=rf"adapter\.safetensors'.*{said}"):
+        with pytest.raises(StereoSyncError, match=rf"adapter\.safetensors'.*{error}"):
             load_adapter(folder, base)
 
 
@@ -199,14 +200,14 @@ def test_half_a_download_and_folders_that_are_none(folder, release, tmp_path):
     with pytest.raises(StereoSyncError, match=r"cannot be understood.*colour"):
         load_adapter(folder, base)
     (folder / "config.json").write_text("{}")
-    with pytest.raises(StereoSyncError, match="tells of no adapter; give a folder"):
+    with pytest.raises(StereoSyncError, match="has no adapter; give a folder"):
         load_adapter(folder, base)
     with pytest.raises(StereoSyncError, match="nowhere"):
         load_adapter(tmp_path / "nowhere", base)
 
 
 def test_weights_that_half_precision_cannot_hold_are_not_written(release, tmp_path):
-    adapter = learned(load_stable_audio(release))
+    adapter = trained(load_stable_audio(release))
     with torch.no_grad():
         adapter.timbre.weight[0, 0] = 1e6
     with pytest.raises(StereoSyncError, match=r"timbre\.weight is not finite in half"):

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MEASURE = """
 import sys, torch
 from pathlib import Path
-from stereosync_core.model.stable_audio.model import load_stable_audio
+from stereosync_core.model.loader import load_stable_audio
 
 def held(what):
     lines = Path("/proc/self/status").read_text().splitlines()

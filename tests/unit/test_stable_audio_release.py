@@ -9,8 +9,8 @@ from safetensors.torch import load_file, save_file
 
 from research.equality.stable_audio_equality import reduced
 from stereosync_core.errors import StereoSyncError
+from stereosync_core.model.loader import load_stable_audio
 from stereosync_core.model.stable_audio.config import RELEASES, release_config
-from stereosync_core.model.stable_audio.model import load_stable_audio
 from stereosync_core.model.stable_audio.release import open_release
 from tests.stable_audio_release import release_shapes, release_weights, sparse_header, write_release
 
@@ -257,7 +257,7 @@ def test_what_is_written_is_read_again_bit_by_bit(folder, weights):
     state = load_stable_audio(folder).state_dict()
     for ours, theirs in (
         (
-            "backbone.dit.transformer.layers.2.cross_attn.to_kv.weight",
+            "denoiser.backbone.dit.transformer.layers.2.cross_attn.to_kv.weight",
             "model.model.transformer.layers.2.cross_attn.to_kv.weight",
         ),
         (

@@ -1,4 +1,4 @@
-"""Stable Audio Open from conditions to sound: what the model is told, the samplers, clips of any length."""
+"""Stable Audio Open from conditions to sound: its conditioners, the samplers, clips of any length."""
 
 import logging
 import math
@@ -8,16 +8,31 @@ import pytest
 import torch
 
 from stereosync_core.errors import StereoSyncError
-from stereosync_core.model.guidance import faded
+from stereosync_core.model.conditioning.spatial import SpatialConditioning
+from stereosync_core.model.guidance import guidance_levels, guided
+from stereosync_core.model.loader import load_stable_audio
+from stereosync_core.model.pipeline import GeneratedSound, StereoSyncPipeline
+from stereosync_core.model.samplers import (
+    dpmpp_3m_sde,
+    initial_latents,
+    log_sigma_times,
+    log_snr_times,
+    pingpong,
+    seeded_noise,
+)
 from stereosync_core.model.stable_audio.conditioners import NumberConditioner
-from stereosync_core.model.stable_audio.generate import StableAudioSampling, encoded, generate, guided, sample_latents
-from stereosync_core.model.stable_audio.model import load_stable_audio
-from stereosync_core.model.stable_audio.samplers import cosine_times, dpmpp_3m_sde, flow_times, pingpong, seeded_noise, starting
 from stereosync_core.model.stable_audio.text import TextEncoder
+from stereosync_core.model.windows import blend_windows
+from stereosync_core.scene import Envelope, Tracks
 from tests.stable_audio_release import write_release
 
 TEXT = torch.randn(1, 12, 64, generator=torch.Generator().manual_seed(3))
-QUICK = StableAudioSampling(steps=3)
+
+
+def generate(model, prompt, seconds: float, **options) -> GeneratedSound:
+    """Of a clip with nothing in it, in three steps unless something else is given."""
+    scene = SpatialConditioning(Tracks((), seconds), None)
+    return StereoSyncPipeline(model)(scene, prompt, **{"num_inference_steps": 3, **options})
 
 
 @pytest.fixture(scope="module")
@@ -47,21 +62,21 @@ def t5(tmp_path_factory):
     return write_t5(tmp_path_factory.mktemp("t5"))
 
 
-# --- what the model is told
+# --- conditioners
 
 
-def test_stable_audio_open_hears_130_tokens_and_both_times_globally(model):
-    told = model.conditioners(TEXT, {"seconds_start": [0.0], "seconds_total": [30.0]})
-    assert told.tokens.shape == (1, 128 + 1 + 1, 64)
-    assert torch.equal(told.tokens[:, :12], TEXT)
-    assert not told.tokens[:, 12:128].any()
-    assert torch.equal(told.globally, told.tokens[:, 128:].flatten(1))
+def test_stable_audio_open_takes_130_tokens_and_both_times_globally(model):
+    conditioning = model.conditioners(TEXT, {"seconds_start": [0.0], "seconds_total": [30.0]})
+    assert conditioning.cross_attn_tokens.shape == (1, 128 + 1 + 1, 64)
+    assert torch.equal(conditioning.cross_attn_tokens[:, :12], TEXT)
+    assert not conditioning.cross_attn_tokens[:, 12:128].any()
+    assert torch.equal(conditioning.global_cond, conditioning.cross_attn_tokens[:, 128:].flatten(1))
 
 
-def test_small_hears_65_tokens_and_the_length_alone(small):
-    told = small.conditioners(TEXT, {"seconds_start": [9.0], "seconds_total": [11.0]})
-    assert told.tokens.shape == (1, 64 + 1, 64)
-    assert torch.equal(told.globally, told.tokens[:, 64])
+def test_small_takes_65_tokens_and_the_length_alone(small):
+    conditioning = small.conditioners(TEXT, {"seconds_start": [9.0], "seconds_total": [11.0]})
+    assert conditioning.cross_attn_tokens.shape == (1, 64 + 1, 64)
+    assert torch.equal(conditioning.global_cond, conditioning.cross_attn_tokens[:, 64])
 
 
 def test_numbers_outside_their_range_count_as_its_ends():
@@ -76,10 +91,12 @@ def test_a_text_over_the_length_is_cut_with_a_note_and_padding_without(model, ca
     seconds = {"seconds_start": [0.0], "seconds_total": [30.0]}
     long = torch.cat([TEXT, torch.zeros(1, 200, 64)], dim=1)
     with caplog.at_level(logging.WARNING):
-        assert torch.equal(model.conditioners(long, seconds).tokens, model.conditioners(TEXT, seconds).tokens)
+        assert torch.equal(
+            model.conditioners(long, seconds).cross_attn_tokens, model.conditioners(TEXT, seconds).cross_attn_tokens
+        )
         assert not caplog.records
         long[:, 150] = 1
-        assert model.conditioners(long, seconds).tokens.shape == (1, 130, 64)
+        assert model.conditioners(long, seconds).cross_attn_tokens.shape == (1, 130, 64)
     assert "212 tokens; the model sees the first 128" in caplog.text
 
 
@@ -124,27 +141,42 @@ def test_a_text_encoder_that_is_missing_incomplete_or_of_another_kind(t5, tmp_pa
         TextEncoder(tmp_path)
 
 
-def test_a_prompt_without_an_encoder():
+def test_a_prompt_without_an_encoder(model):
     for text in ("steps", None):
         with pytest.raises(StereoSyncError, match=r"no text encoder.*T5 base.*CLIPLoader"):
-            encoded(text, None, 128)
-    assert encoded(TEXT, None, 128) is TEXT
+            generate(model, text, 0.5)
+    with pytest.raises(StereoSyncError, match="no text encoder"):
+        generate(model, TEXT, 0.5, negative_prompt="noise")
+
+
+def test_a_prompt_and_its_tokens_give_the_same_sound(model, t5):
+    encoder = TextEncoder(t5)
+    scene = SpatialConditioning(Tracks((), 0.5), None)
+    by_text = StereoSyncPipeline(model, encoder)(scene, "steps on gravel", num_inference_steps=3)
+    assert torch.equal(by_text.latents, generate(model, encoder("steps on gravel"), 0.5).latents)
+
+
+def test_inputs_that_need_an_adapter(model):
+    for options in ({"timbre": torch.zeros(16)}, {"envelope": Envelope(np.ones(2), np.arange(2.0))}):
+        name = next(iter(options))
+        with pytest.raises(StereoSyncError, match=f"'{name}' needs a StereoSync adapter"):
+            generate(model, TEXT, 0.5, **options)
 
 
 # --- schedules and samplers
 
 
 def test_the_schedules_fall_from_noise_to_sound():
-    times = cosine_times(100)
+    times = log_sigma_times(100)
     levels = [math.tan(t * math.pi / 2) for t in times]
     assert len(times) == 101
     assert (levels[0], levels[99], times[100]) == (pytest.approx(500), pytest.approx(0.3), 0)
     ratios = [levels[n + 1] / levels[n] for n in range(99)]
     assert ratios == pytest.approx([ratios[0]] * 99)
-    times = flow_times(8)
+    times = log_snr_times(8)
     assert (len(times), times[0], times[-1]) == (9, 1, 0)
     assert times[1:-1] == pytest.approx([1 / (1 + math.exp(n - 6)) for n in range(1, 8)])
-    for make in (cosine_times, flow_times):
+    for make in (log_sigma_times, log_snr_times):
         with pytest.raises(StereoSyncError, match="0 steps"):
             make(0)
 
@@ -160,22 +192,22 @@ def gaussian(mean: float, spread: float):
     return velocity
 
 
-def test_the_third_order_sampler_draws_from_the_distribution_it_is_told():
+def test_the_third_order_sampler_draws_from_the_distribution():
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(1, 64, 2000, generator=generator)
-    times = cosine_times(60, sigma_min=0.01, sigma_max=80)
-    made = dpmpp_3m_sde(gaussian(0.7, 0.4), starting(noise, times[0], "v"), times, noise=seeded_noise(noise, generator))
+    times = log_sigma_times(60, sigma_min=0.01, sigma_max=80)
+    made = dpmpp_3m_sde(gaussian(0.7, 0.4), initial_latents(noise, times[0], "v"), times, noise=seeded_noise(noise, generator))
     assert made.mean() == pytest.approx(0.7, abs=0.01)
     assert made.std() == pytest.approx(0.4, abs=0.02)
 
 
-def test_without_fresh_noise_it_walks_the_flow_to_high_order():
+def test_without_fresh_noise_it_follows_the_flow_to_high_order():
     noise = torch.randn(1, 4, 50, generator=torch.Generator().manual_seed(0))
     velocity, exact = gaussian(0.7, 0.4), 0.7 + 0.4 * noise
 
     def error(steps):
-        times = cosine_times(steps, sigma_min=1e-3, sigma_max=50)
-        made = dpmpp_3m_sde(velocity, starting(noise, times[0], "v"), times, noise=lambda *_: noise, eta=0.0)
+        times = log_sigma_times(steps, sigma_min=1e-3, sigma_max=50)
+        made = dpmpp_3m_sde(velocity, initial_latents(noise, times[0], "v"), times, noise=lambda *_: noise, eta=0.0)
         return (made - exact).abs().max()
 
     # the largest noise is not infinite, which leaves an error of its own of 0.7 / 50
@@ -191,50 +223,54 @@ def test_pingpong_ends_at_the_sound_that_the_velocity_points_to():
         seen.append(t)
         return (x - sound) / t
 
-    made = pingpong(velocity, noise, flow_times(8), noise=seeded_noise(noise, torch.Generator()))
+    made = pingpong(velocity, noise, log_snr_times(8), noise=seeded_noise(noise, torch.Generator()))
     torch.testing.assert_close(made, sound)
-    assert seen == flow_times(8)[:-1]
+    assert seen == log_snr_times(8)[:-1]
 
 
 # --- from conditions to sound
 
 
 @pytest.mark.parametrize("sampler", [None, "dpmpp_2m"])
-def test_sound_is_exactly_as_long_as_asked_and_a_seed_means_the_same(model, sampler):
-    options, steps = StableAudioSampling(steps=3, sampler=sampler, seed=7), []
-    sound = generate(model, TEXT, 1.23, options=options, progress=lambda done, total: steps.append((done, total)))
+def test_sound_is_exactly_as_long_as_the_clip_and_a_seed_means_the_same(model, sampler):
+    steps = []
+    options = {"sampler": sampler, "progress": lambda done, total: steps.append((done, total))}
+    sound = generate(model, TEXT, 1.23, seed=7, **options).samples
     assert sound.shape == (2, round(1.23 * 44100))
     assert sound.dtype == np.float32
     assert np.isfinite(sound).all()
     assert steps == [(1, 3), (2, 3), (3, 3)]
-    assert np.array_equal(sound, generate(model, TEXT, 1.23, options=options))
-    other = generate(model, TEXT, 1.23, options=StableAudioSampling(steps=3, sampler=sampler, seed=8))
+    assert np.array_equal(sound, generate(model, TEXT, 1.23, sampler=sampler, seed=7).samples)
+    other = generate(model, TEXT, 1.23, sampler=sampler, seed=8).samples
     assert not np.allclose(sound, other)
 
 
 def test_small_takes_eight_steps_without_guidance(small):
     steps = []
-    made = sample_latents(small, TEXT, 0.5, progress=lambda done, total: steps.append(total))
-    assert made.shape == (1, 4, math.ceil(0.5 * 44100 / 2048))
+    scene = SpatialConditioning(Tracks((), 0.5), None)
+    made = StereoSyncPipeline(small)(scene, TEXT, progress=lambda done, total: steps.append(total))
+    assert made.latents.shape == (1, 4, math.ceil(0.5 * 44100 / 2048))
     assert steps == [8] * 8
 
 
-def test_text_seconds_and_guidance_have_a_say(model):
-    plain = sample_latents(model, TEXT, 0.5, options=QUICK)
+def test_text_seconds_and_guidance_count(model):
+    plain = generate(model, TEXT, 0.5).latents
     for other in (
-        sample_latents(model, -TEXT, 0.5, options=QUICK),
-        sample_latents(model, TEXT, 0.5, options=StableAudioSampling(steps=3, cfg=1.0)),
-        sample_latents(model, TEXT, 0.5, options=QUICK, against=-TEXT),
+        generate(model, -TEXT, 0.5),
+        generate(model, TEXT, 0.5, guidance_scale=1.0),
+        generate(model, TEXT, 0.5, negative_prompt=-TEXT),
     ):
-        assert (other - plain).abs().max() > 1e-3 * plain.abs().max()
+        assert (other.latents - plain).abs().max() > 1e-3 * plain.abs().max()
 
 
-def test_guidance_leads_away_from_what_knows_neither_text_nor_seconds(model):
-    told = model.conditioners(TEXT, {"seconds_start": [0.0], "seconds_total": [1.0]})
+def test_the_unconditional_half_has_neither_text_nor_seconds_in_cross_attention(model):
+    conditioning = model.conditioners(TEXT, {"seconds_start": [0.0], "seconds_total": [1.0]})
     x, t = torch.randn(1, 4, 10), torch.tensor([0.5])
     with torch.inference_mode():
-        wanted, nothing = model(x, t, told), model.backbone(x, t, torch.zeros_like(told.tokens), told.globally)
-        made = guided(model, told, 3.0)(x, 0.5)
+        wanted = model.denoiser(x, t, None, conditioning)
+        zeros = torch.zeros_like(conditioning.cross_attn_tokens)
+        nothing = model.backbone(x, t, zeros, conditioning.global_cond)
+        made = guided(model.denoiser, guidance_levels(None, conditioning, 3.0, 3.0))(x, 0.5)
     torch.testing.assert_close(made, nothing + 3 * (wanted - nothing), atol=1e-4, rtol=1e-4)
 
 
@@ -247,24 +283,34 @@ def test_a_clip_longer_than_the_window_is_made_of_windows(small):
         return x * t
 
     x = torch.randn(1, 4, 300)
-    torch.testing.assert_close(faded(velocity, [0, 44], 256, 20)(x, 0.5), x * 0.5)
+    torch.testing.assert_close(blend_windows(velocity, [0, 44], 256, 20)(x, 0.5), x * 0.5)
     assert seen == [(2, 4, 256)]
     long = 14.0  # the window lasts 11.9 seconds
-    sound = generate(small, TEXT, long, options=StableAudioSampling(steps=1))
-    assert sound.shape == (2, round(long * 44100))
+    sound = generate(small, TEXT, long, num_inference_steps=1)
+    assert sound.samples.shape == (2, round(long * 44100))
 
 
-def test_options_that_make_no_sense(model, small):
-    for options in ({"steps": 0}, {"steps": 2000}, {"cfg": math.nan}, {"cfg": 99.0}, {"overlap": -1.0}):
-        with pytest.raises(StereoSyncError, match="Sampler"):
-            StableAudioSampling(**options)
-    with pytest.raises(StereoSyncError, match="'pingpong' is not for this model; choose one of dpmpp_3m_sde"):
-        sample_latents(model, TEXT, 1.0, options=StableAudioSampling(sampler="pingpong"))
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"num_inference_steps": 0}, "Sampler: 0 steps"),
+        ({"num_inference_steps": 2000}, "Sampler: 2000 steps"),
+        ({"guidance_scale": math.nan}, "Sampler: guidance_scale"),
+        ({"guidance_scale": 99.0}, "Sampler: guidance_scale is 99"),
+        ({"sampler": "pingpong"}, "'pingpong' is not for this model; choose one of dpmpp_3m_sde"),
+    ],
+)
+def test_options_that_make_no_sense(model, options, error):
+    with pytest.raises(StereoSyncError, match=error):
+        generate(model, TEXT, 1.0, **options)
+
+
+def test_what_no_model_of_this_kind_can_make(model, small):
     with pytest.raises(StereoSyncError, match="'dpmpp_3m_sde' is not for this model; choose one of pingpong"):
-        sample_latents(small, TEXT, 1.0, options=StableAudioSampling(sampler="dpmpp_3m_sde"))
+        generate(small, TEXT, 1.0, sampler="dpmpp_3m_sde")
     for duration in (0.0, -1.0, math.nan):
-        with pytest.raises(StereoSyncError, match="above 0"):
-            sample_latents(model, TEXT, duration)
+        with pytest.raises(StereoSyncError, match="above zero"):
+            generate(model, TEXT, duration)
 
 
 def test_the_autoencoder_goes_both_ways_at_any_length(model):

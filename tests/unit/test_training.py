@@ -9,14 +9,14 @@ import torch
 from torch import nn
 
 from research.training.degrade import degrade, mirror
-from research.training.diffusion import ownership_loss
+from research.training.diffusion import assignment_loss
 from research.training.loop import CHECKPOINT, LoopSettings, curves, train
 from research.training.losses import level_loss, likelihood_loss
 from research.training.scenes import owners
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.model.channel_autoencoder import ChannelAutoencoder, ChannelAutoencoderConfig
+from stereosync_core.model.conditioning.clip import ClipConditions
 from stereosync_core.model.conditioning.features import SceneFeatures
-from stereosync_core.model.model import Conditions
 from stereosync_core.rendering.gait import Steps
 from stereosync_core.scene import Track, Tracks
 
@@ -163,34 +163,37 @@ def test_mirroring_exchanges_the_channels_and_turns_the_picture():
     assert torch.equal(mirrored.boxes[1], true.boxes[1])
 
 
-def owned_conditions() -> tuple[Conditions, torch.Tensor]:
+def owned_conditions() -> tuple[ClipConditions, torch.Tensor]:
     """Two tracks of 10 latent frames: the first steps in the first half, the second in the second."""
     owner = torch.zeros((1, 3, 4, 10))
     owner[:, 1, :, :5] = 1
     owner[:, 2, :, 5:] = 1
-    told = Conditions(scene(1, 2, 10), torch.ones((1, 4, 10)), torch.ones((1, 1)), torch.zeros((1, 8)))
-    return told, owner
+    given = ClipConditions(scene(1, 2, 10), torch.ones((1, 4, 10)), torch.ones((1, 1)), torch.zeros((1, 8)))
+    return given, owner
 
 
 def test_claims_are_right_when_whose_step_it_was_is_known():
-    told, owner = owned_conditions()
+    given, owner = owned_conditions()
     shares = owner.mT.flatten(2).clamp(0.01, 0.98)
     right, wrong = shares.log(), shares[:, [0, 2, 1]].log()
     unsure = torch.full_like(shares, 1 / 3).log()
-    losses = [float(ownership_loss(claims, owner, told)) for claims in (right, unsure, wrong)]
+    losses = [float(assignment_loss(log_probs, owner, given)) for log_probs in (right, unsure, wrong)]
     assert losses == sorted(losses)
     assert losses[0] < 0.05
     assert losses[1] == pytest.approx(np.log(3), rel=1e-4)
 
 
 def test_a_step_of_a_track_that_was_dropped_is_nobodys_and_silence_counts_nothing():
-    told, owner = owned_conditions()
-    told.scene.seen[:, 0] = 0
+    given, owner = owned_conditions()
+    given.scene.seen[:, 0] = 0
     nobody_first = torch.zeros((1, 3, 40))
     nobody_first[:, 0, :20] = 1
     nobody_first[:, 2, 20:] = 1
-    assert float(ownership_loss(nobody_first.clamp(0.01, 0.98).log(), owner, told)) < 0.05
-    assert ownership_loss(nobody_first.clamp(0.01, 0.98).log(), owner, told.without_envelope()) == 0
+    assert float(assignment_loss(nobody_first.clamp(0.01, 0.98).log(), owner, given)) < 0.05
+    assert (
+        assignment_loss(nobody_first.clamp(0.01, 0.98).log(), owner, replace(given, envelope=torch.zeros_like(given.envelope)))
+        == 0
+    )
 
 
 def two_walkers(number: int) -> SimpleNamespace:

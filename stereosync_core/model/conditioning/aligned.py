@@ -1,8 +1,8 @@
 """The ``aligned`` form of spatial conditions: cues tied to their latent frame.
 
-Each track's box and the depth under it become one vector a latent frame; a softmax over the tracks, which knows their gaits
-and hears the envelope, says whose moment it is; the sum is injected along the latent axis, into the blocks' inputs. Order and
-number of tracks do not matter.
+Each track's box and the depth under it become one vector a latent frame; a softmax over the tracks, from their gaits and the
+envelope, assigns each moment to them; the sum is added along the latent axis to the blocks' inputs. Order and number of tracks
+do not matter.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ..control import zero
+from ..control import ControlOutput, zero_module
 from ..precision import LSTM
-from .features import DEPTH_GRID, MOMENT_VALUES, SUBFRAMES, SceneFeatures, Spoken, moment_features
+from .features import DEPTH_GRID, MOMENT_VALUES, SUBFRAMES, SceneFeatures, moment_features
 
 #: Octaves of the azimuth's Fourier features.
 _OCTAVES = 4
 _BOX_VALUES = SUBFRAMES * 6 + 2 * _OCTAVES + 6
-#: Claim of a track that is not seen.
+#: Logit of a track that is not seen.
 UNSEEN = -1e4
 
 
@@ -38,11 +38,11 @@ class Mix(nn.Module):
         return x + self.outer(nn.functional.gelu(self.inner(mixed)))
 
 
-class Ownership(nn.Module):
-    """Whose moment it is: a claim of each track on each moment, out of its gait, of the others', and of the envelope.
+class TrackAssignment(nn.Module):
+    """Which track makes the sound of a moment: a logit of each track, from its gait, the others', and the envelope.
 
     A walker's box swings with the stride, and strides keep time, so that a beat of the envelope fits one track better than
-    another. The rooms know whose step it was, and training tells (:class:`..training.diffusion.DiffusionTask`).
+    another. The rooms know whose step it was, and training supervises the head with it.
 
     :param width: of a track's vectors, and of either direction of the recurrent layer.
     """
@@ -58,61 +58,61 @@ class Ownership(nn.Module):
         self.claim = nn.Linear(2 * width, 1)
 
     def forward(self, moments: Tensor, envelope: Tensor) -> Tensor:
-        """Logarithms of the shares ``[B, 1 + K, M]`` of nobody and of each track in each moment.
+        """Logarithms of the shares ``[B, 1 + K, M]`` of no track and of each track in each moment.
 
         :param moments: ``[B, K, M, MOMENT_VALUES]``, see :func:`moment_features`.
         :param envelope: ``[B, SUBFRAMES, T]``.
         """
         batch, count = moments.shape[:2]
         seen = moments[..., -1]
-        heard = envelope.mT.flatten(1)[:, None, :, None].expand(-1, count, -1, -1)
-        values = torch.cat([moments, heard], dim=-1)
+        loudness = envelope.mT.flatten(1)[:, None, :, None].expand(-1, count, -1, -1)
+        values = torch.cat([moments, loudness], dim=-1)
         own = self.track(values.flatten(0, 1).mT).mT.unflatten(0, (batch, count)) * seen[..., None]
         others = own.sum(1, keepdim=True) - own
         hidden = self.recurrent(torch.cat([own, others], dim=-1).flatten(0, 1))[0]
-        claims = self.claim(hidden)[..., 0].unflatten(0, (batch, count)).masked_fill(seen == 0, UNSEEN)
-        # nobody's claim is zero: where no track speaks up, the sound is nobody's
-        return torch.cat([torch.zeros_like(claims[:, :1]), claims], dim=1).log_softmax(1)
+        logits = self.claim(hidden)[..., 0].unflatten(0, (batch, count)).masked_fill(seen == 0, UNSEEN)
+        # the logit of no track is zero: where no track's is above it, the sound is assigned to none
+        return torch.cat([torch.zeros_like(logits[:, :1]), logits], dim=1).log_softmax(1)
 
 
 class AlignedConditions(nn.Module):
     """Scene features to residuals for the backbone's blocks.
 
     :param width: of the backbone's hidden state.
-    :param blocks: how many blocks the backbone has; every ``every``-th is spoken to, the first one always.
+    :param blocks: how many blocks the backbone has; every ``every``-th gets a residual, the first one always.
     :param inner: width of the tracks' vectors.
-    :param gait: width of :class:`Ownership`.
+    :param gait: width of :class:`TrackAssignment`.
     """
 
     form = "aligned"
 
     def __init__(self, width: int, blocks: int, inner: int = 128, every: int = 2, gait: int = 64):
         super().__init__()
-        self.ownership = Ownership(gait)
+        self.ownership = TrackAssignment(gait)
         self.track = nn.Sequential(nn.Linear(_BOX_VALUES + SUBFRAMES, inner), Mix(inner), Mix(inner))
         self.owned = nn.Linear(SUBFRAMES * MOMENT_VALUES, inner, bias=False)
         self.nobody = nn.Parameter(torch.zeros(inner))
         self.maps = nn.Sequential(nn.Linear(DEPTH_GRID[0] * DEPTH_GRID[1] + 1, inner), nn.GELU(), nn.Linear(inner, inner))
         self.mix = Mix(inner)
         self.norm = nn.LayerNorm(inner)
-        self.into = nn.ModuleList(zero(nn.Linear(inner, width)) for _ in range(0, blocks, every))
+        self.into = nn.ModuleList(zero_module(nn.Linear(inner, width)) for _ in range(0, blocks, every))
         self.every = every
 
-    def forward(self, scene: SceneFeatures, envelope: Tensor) -> Spoken:
-        """Residuals ``[B, T, width]``, no tokens, and the claims.
+    def forward(self, scene: SceneFeatures, envelope: Tensor) -> ControlOutput:
+        """Residuals ``[B, T, width]``, no tokens, and the track assignment.
 
         :param envelope: ``[B, SUBFRAMES, T]``; zeros where there is none.
         """
         batch, count, frames = scene.boxes.shape[:3]
         maps = torch.cat([scene.depth.flatten(2), scene.has_depth[:, None].expand(-1, frames, -1)], dim=-1)
-        summed, claims = self.maps(maps), None
+        summed, log_probs = self.maps(maps), None
         if count:
             values = torch.cat([box_values(scene), envelope.mT[:, None].expand(-1, count, -1, -1)], dim=-1)
             vectors = self.track(values.flatten(0, 1)).unflatten(0, (batch, count))
             moments = moment_features(scene)
-            claims = self.ownership(moments, envelope)
-            shares = claims.exp()
-            # the owner's box at every moment, and the owner's vector at every latent frame
+            log_probs = self.ownership(moments, envelope)
+            shares = log_probs.exp()
+            # the assigned track's box at every moment, and its vector at every latent frame
             owned = (shares[:, 1:, :, None] * moments).sum(1)
             shares = shares.unflatten(2, (frames, SUBFRAMES)).mean(-1)
             summed = summed + (shares[:, 1:, :, None] * vectors).sum(1) + shares[:, 0, :, None] * self.nobody
@@ -123,11 +123,11 @@ class AlignedConditions(nn.Module):
         residuals: list[Tensor | None] = []
         for into in self.into:
             residuals += [into(mixed), *[None] * (self.every - 1)]
-        return Spoken(None, tuple(residuals), claims)
+        return ControlOutput(None, tuple(residuals), log_probs)
 
 
 def box_values(scene: SceneFeatures) -> Tensor:
-    """What a box says, ``[B, K, T, _BOX_VALUES]``: at every moment its place, size and whether it is seen; once a latent frame
+    """Features of boxes ``[B, K, T, _BOX_VALUES]``: at every moment its place, size and whether it is seen; once a latent frame
     the azimuth's Fourier features, elevation, extent and the depth under it."""
     x0, y0, x1, y1 = scene.boxes.unbind(-1)  # [B, K, T, S]
     seen = scene.seen

@@ -16,7 +16,7 @@ from ...rendering.surfaces import SURFACES
 from ..clap_embedding import ClapEmbedding
 from .timbre import check_audible
 
-#: What is asked of CLAP's text side for a surface.
+#: CLAP's text for a surface.
 PROMPT = "footsteps on {}"
 
 

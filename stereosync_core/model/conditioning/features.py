@@ -1,4 +1,4 @@
-"""The scene on the latents' clock: what the generative model is told of boxes, depth and loudness.
+"""Boxes, depth and loudness at the latent frame rate: the numbers that a generative model is conditioned on.
 
 One form of numbers serves training, both forms of conditions and the sampler; what the networks make of them stands in
 :mod:`.aligned` and :mod:`.paper`.
@@ -8,16 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ...scene import DepthSequence, Envelope, Tracks
-
-if TYPE_CHECKING:
-    from ..attended import Attended
 
 #: Moments of a latent frame at which boxes and envelope are read: 86 a second at the usual 46 ms a latent.
 SUBFRAMES = 4
@@ -29,7 +25,7 @@ DEPTH_GRID = (12, 16)
 REFERENCE_LEVEL = 0.15
 #: Window of the envelope's root mean square, seconds.
 ENVELOPE_WINDOW = 0.024
-#: The envelope is given in units of its own loudest moment, compressed so that -60 dB is heard.
+#: The envelope is given in units of its own loudest moment, compressed so that -60 dB is well above 0.
 _ENVELOPE_KNEE = 1e-3
 
 
@@ -49,9 +45,9 @@ class SceneFeatures:
     has_depth: Tensor
 
     def window(self, start: int, length: int) -> SceneFeatures:
-        """The latent frames from ``start`` on, of features without a batch."""
+        """The latent frames from ``start`` on, of batched features."""
         part = slice(start, start + length)
-        return SceneFeatures(self.boxes[:, part], self.seen[:, part], self.depth[part], self.has_depth)
+        return SceneFeatures(self.boxes[:, :, part], self.seen[:, :, part], self.depth[:, part], self.has_depth)
 
     @staticmethod
     def combined(function: Callable[..., Tensor], *scenes: SceneFeatures) -> SceneFeatures:
@@ -89,21 +85,6 @@ class SceneFeatures:
             torch.stack([clip.depth for clip in clips]),
             torch.stack([clip.has_depth for clip in clips]),
         )
-
-
-@dataclass(frozen=True)
-class Spoken:
-    """What a form of conditions has to say to the backbone; the same at every step of the sampler.
-
-    :param tokens: for cross-attention, ``[B, N, token_width]`` (or what is kept of them from step to step), or None.
-    :param residuals: for the inputs of the first blocks, ``[B, T, width]`` or None each.
-    :param claims: logarithms of the shares ``[B, 1 + K, M]`` that nobody and each track have in each moment; None where the
-        form knows none.
-    """
-
-    tokens: Tensor | Attended | None
-    residuals: tuple[Tensor | None, ...] = ()
-    claims: Tensor | None = None
 
 
 def latent_count(duration: float, latent_rate: float) -> int:

@@ -1,8 +1,7 @@
 """The ``paper`` form of spatial conditions (arXiv 2510.05828): one flat list of tokens in cross-attention.
 
 Depth maps, four a second, each through an image encoder into one pooled vector and a projection: a token a map. Boxes through a
-number conditioner: a token a coordinate, ``box_rate`` boxes a second for each track (the paper has 30). No token says when it
-is.
+number conditioner: a token a coordinate, ``box_rate`` boxes a second for each track (the paper has 30). No token holds a time.
 """
 
 from __future__ import annotations
@@ -10,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .features import SUBFRAMES, SceneFeatures, Spoken
+from ..control import ControlOutput
+from .features import SUBFRAMES, SceneFeatures
 
 
 class NumberToken(nn.Module):
@@ -54,7 +54,7 @@ class PaperConditions(nn.Module):
         self.project = nn.Linear(4 * inner * 2, token_width)
         self.number = NumberToken(token_width)
 
-    def forward(self, scene: SceneFeatures, envelope: Tensor) -> Spoken:
+    def forward(self, scene: SceneFeatures, envelope: Tensor) -> ControlOutput:
         """Tokens ``[B, N, token_width]`` alone; ``envelope`` plays no part in this form."""
         _, count, frames = scene.boxes.shape[:3]
         seconds = frames / self.latent_rate
@@ -68,7 +68,7 @@ class PaperConditions(nn.Module):
             boxes, seen = scene.boxes.flatten(2, 3)[:, :, moments], scene.seen.flatten(2, 3)[:, :, moments]
             numbers = self.number(boxes) * seen[..., None, None]
             tokens.append(numbers.flatten(1, 3))
-        return Spoken(torch.cat(tokens, dim=1))
+        return ControlOutput(torch.cat(tokens, dim=1))
 
 
 def _evenly(count: int, wanted: int) -> Tensor:

@@ -1,36 +1,21 @@
-"""What the model is told: the text's tokens and the seconds, as tokens for cross-attention and as one global condition."""
+"""The release's conditioners: text tokens and seconds, as tokens for cross-attention and as one global condition."""
 
 from __future__ import annotations
 
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from ...errors import StereoSyncError
-from ..attended import Attended
+from ..denoiser import Conditioning
 from .config import StableAudioConfig
 
 _LOG = logging.getLogger(__name__)
 #: Frequencies of a number's embedding.
 _FREQUENCIES = 128
-
-
-@dataclass(frozen=True)
-class Told:
-    """Conditions of a batch.
-
-    :ivar tokens: ``[B, N, D]`` for cross-attention, or what is kept of them from step to step.
-    :ivar globally: ``[B, G]``, prepended to the latents together with the time.
-    :ivar against: tokens that guidance leads away from, as ``tokens``; zeros, as in training, where None.
-    """
-
-    tokens: Tensor | Attended
-    globally: Tensor
-    against: Tensor | None = None
 
 
 class NumberConditioner(nn.Module):
@@ -54,15 +39,15 @@ class NumberConditioner(nn.Module):
 
 
 class Conditioners(nn.Module):
-    """All that the model is told, in the release's order."""
+    """All that the backbone is conditioned on, in the release's order."""
 
     def __init__(self, config: StableAudioConfig):
         super().__init__()
-        self.cross, self.globally, self.text_tokens = config.cross, config.globally, config.text_tokens
+        self.cross_attn_ids, self.global_ids, self.text_tokens = config.cross_attn_ids, config.global_ids, config.text_tokens
         self.width = config.width
         self.numbers = nn.ModuleDict({name: NumberConditioner(config.width, *ends) for name, ends in config.numbers.items()})
 
-    def forward(self, text: Tensor, seconds: Mapping[str, Sequence[float]], against: Tensor | None = None) -> Told:
+    def forward(self, text: Tensor, seconds: Mapping[str, Sequence[float]], negative: Tensor | None = None) -> Conditioning:
         """Conditions of a batch.
 
         :param text: ``[B, N, D]`` of a T5 encoder, as native conditioning has it; ``[1, N, D]`` serves the whole batch.
@@ -70,7 +55,7 @@ class Conditioners(nn.Module):
             takes away anything but zeros.
         :param seconds: of each of the model's numbers (``seconds_total``, and ``seconds_start`` in 1.0), one for each of
             the batch. Others are not looked at.
-        :param against: a second text, which guidance leads away from.
+        :param negative: a second text, of the unconditional half of guidance.
         :raises StereoSyncError: when a number is missing or not finite, or the text is of another width.
         """
         vectors = {name: self._number(name, seconds) for name in self.numbers}
@@ -78,12 +63,13 @@ class Conditioners(nn.Module):
 
         def tokens(of: Tensor) -> Tensor:
             parts = [
-                self._text(of).expand(count, -1, -1) if name == "prompt" else vectors[name][:, None] for name in self.cross
+                self._text(of).expand(count, -1, -1) if name == "prompt" else vectors[name][:, None]
+                for name in self.cross_attn_ids
             ]
             return torch.cat(parts, dim=1)
 
-        globally = torch.cat([vectors[name] for name in self.globally], dim=-1)
-        return Told(tokens(text), globally, None if against is None else tokens(against))
+        global_cond = torch.cat([vectors[name] for name in self.global_ids], dim=-1)
+        return Conditioning(tokens(text), global_cond, None if negative is None else tokens(negative))
 
     def _number(self, name: str, seconds: Mapping[str, Sequence[float]]) -> Tensor:
         conditioner = self.numbers[name]

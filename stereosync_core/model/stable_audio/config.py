@@ -39,9 +39,9 @@ class StableAudioConfig:
 
     :ivar backbone: arguments of :class:`..backbone.Backbone`.
     :ivar autoencoder: arguments of diffusers' ``AutoencoderOobleck``.
-    :ivar numbers: least and largest value of each number that the model is told, by name, in seconds.
-    :ivar cross: what cross-attention sees, in order; ``prompt`` and names of numbers.
-    :ivar globally: numbers whose embeddings make the global condition, in order.
+    :ivar numbers: least and largest value of each number that the model is conditioned on, by name, in seconds.
+    :ivar cross_attn_ids: what cross-attention sees, in order; ``prompt`` and names of numbers.
+    :ivar global_ids: numbers whose embeddings make the global condition, in order.
     :ivar text_tokens: tokens of a prompt.
     :ivar sample_size: samples that the model was trained on at a time.
     :ivar distilled: made for few steps without guidance (the objective ``rf_denoiser``).
@@ -50,8 +50,8 @@ class StableAudioConfig:
     backbone: dict[str, Any]
     autoencoder: dict[str, Any]
     numbers: dict[str, tuple[float, float]]
-    cross: tuple[str, ...]
-    globally: tuple[str, ...]
+    cross_attn_ids: tuple[str, ...]
+    global_ids: tuple[str, ...]
     text_tokens: int
     sample_size: int
     sample_rate: int
@@ -74,7 +74,7 @@ def release_config(name: str) -> dict[str, Any]:
 
 
 def recognise(shapes: Mapping[str, tuple[int, ...]], where: Path) -> dict[str, Any]:
-    """Config of the release whose tensors have these shapes, told by width, depth and the numbers it is told.
+    """Config of the release whose tensors have these shapes, by width, depth and the numbers that it is conditioned on.
 
     :param shapes: by the release's keys.
     :raises StereoSyncError: when it is neither of them.
@@ -96,7 +96,7 @@ def recognise(shapes: Mapping[str, tuple[int, ...]], where: Path) -> dict[str, A
 
 
 def understood(config: Mapping[str, Any], where: Path) -> StableAudioConfig:
-    """What a release's config says.
+    """A release's config, as the networks need it.
 
     :param where: named in errors.
     :raises StereoSyncError: for another family of models, or an option that would change the numbers and is not known here.
@@ -124,7 +124,7 @@ def _understood(config: Mapping[str, Any], model: Mapping[str, Any], where: Path
     unknown += [key for key in ("input_concat_ids", "prepend_cond_ids") if diffusion.get(key)]
     if unknown:
         raise _foreign(where, f"its transformer has the options {', '.join(unknown)}")
-    # both kinds of flow ask for the same velocity; they differ in how they are sampled
+    # both kinds of flow predict the same velocity; they differ in how they are sampled
     backbone["diffusion_objective"] = "v" if objective == "v" else "rectified_flow"
     conditions = {each["id"]: each for each in conditioning["configs"]}
     numbers = {
@@ -132,16 +132,16 @@ def _understood(config: Mapping[str, Any], model: Mapping[str, Any], where: Path
         for name, each in conditions.items()
         if each["type"] == "number"
     }
-    cross, globally = tuple(diffusion["cross_attention_cond_ids"]), tuple(diffusion["global_cond_ids"])
+    cross_attn, global_cond = tuple(diffusion["cross_attention_cond_ids"]), tuple(diffusion["global_cond_ids"])
     text = conditions.get("prompt", {"type": "none"})
-    if text["type"] != "t5" or set(cross) - {"prompt", *numbers} or set(globally) - set(numbers):
-        raise _foreign(where, f"it is told {', '.join(conditions)} and not a T5 prompt and seconds alone")
+    if text["type"] != "t5" or set(cross_attn) - {"prompt", *numbers} or set(global_cond) - set(numbers):
+        raise _foreign(where, f"it is conditioned on {', '.join(conditions)} and not a T5 prompt and seconds alone")
     return StableAudioConfig(
         backbone=backbone,
         autoencoder=_autoencoder(model["pretransform"], int(config["sample_rate"]), where),
         numbers=numbers,
-        cross=cross,
-        globally=globally,
+        cross_attn_ids=cross_attn,
+        global_ids=global_cond,
         text_tokens=int(text["config"].get("max_length", 128)),
         sample_size=int(config["sample_size"]),
         sample_rate=int(config["sample_rate"]),

@@ -57,25 +57,23 @@ def open_release(path: Path, config: Mapping[str, Any] | None = None) -> Release
     """A release's folder, or one file of its weights.
 
     :param path: a folder with ``model_config.json`` and ``model.safetensors``, or a ``.safetensors`` file with the same keys;
-        beside a file ``NAME.safetensors`` of another size than the releases' its config, ``NAME_config.json``.
+        next to a file ``NAME.safetensors`` of another size than the releases', its config, ``NAME_config.json``.
     :param config: of a file whose size is neither 1.0's nor Small's, in the form of ``model_config.json``.
     :raises StereoSyncError: names the file and what to do: nothing there, pickle, GGUF, eight-bit weights, half a download,
         another family of models.
     """
-    path = Path(path)
-    told = path
+    path = config_path = Path(path)
     if path.is_dir():
         if config is None:
-            told = _config_of(path)
-            config = read_object(told, "Stable Audio", "download it again")
+            config_path = _config_of(path)
+            config = read_object(config_path, "Stable Audio", "download it again")
         path = _weights_of(path)
-    elif config is None and (beside := path.with_name(f"{path.stem}_config.json")).is_file():
-        told = beside
-        config = read_object(told, "Stable Audio", "download it again")
+    elif config is None and (own := path.with_name(f"{path.stem}_config.json")).is_file():
+        config_path, config = own, read_object(own, "Stable Audio", "download it again")
     entries = _entries(path)
     if config is None:
         config = recognise({key: entry.shape for key, entry in entries.items()}, path)
-    return Release(path, understood(config, told), entries)
+    return Release(path, understood(config, config_path), entries)
 
 
 def _config_of(folder: Path) -> Path:
@@ -155,7 +153,7 @@ def _header(path: Path) -> tuple[dict[str, dict[str, Any]], int]:
 
 
 def _refuse(path: Path, begin: bytes) -> None:
-    """What can be told by name and first bytes."""
+    """Refuse what name and first bytes show to be of another kind."""
     if path.suffix.lower() in _HALF_LOADED:
         raise StereoSyncError(f"Stable Audio: '{path}' is a download that has not ended; wait for it, or download it again.")
     if begin[:4] == b"GGUF" or path.suffix.lower() == ".gguf":

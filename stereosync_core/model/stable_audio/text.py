@@ -53,8 +53,8 @@ class TextEncoder(nn.Module):
             tokenizer = AutoTokenizer.from_pretrained(where, local_files_only=True)
             network = T5EncoderModel.from_pretrained(where, local_files_only=True, use_safetensors=True, dtype=dtype)
         except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
-            said = (str(error).splitlines() or [type(error).__name__])[0]
-            raise StereoSyncError(f"Text encoder: '{where}' cannot be loaded ({said}); download T5 base again.") from error
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise StereoSyncError(f"Text encoder: '{where}' cannot be loaded ({reason}); download T5 base again.") from error
         return tokenizer, network.requires_grad_(False).eval()
 
     @property
@@ -66,11 +66,11 @@ class TextEncoder(nn.Module):
     def forward(self, text: str, tokens: int = 128) -> Tensor:
         """Tokens ``[1, tokens, width]`` of a text; zeros after its end.
 
-        A longer text is cut, as the release's own code does, with a note that says so.
+        A longer text is cut, as the release's own code does, with a note.
         """
-        asked = len(self.tokenizer(text)["input_ids"])
-        if asked > tokens:
-            _LOG.warning("The prompt has %d tokens; the model sees the first %d.", asked, tokens)
+        length = len(self.tokenizer(text)["input_ids"])
+        if length > tokens:
+            _LOG.warning("The prompt has %d tokens; the model sees the first %d.", length, tokens)
         device = next(self.network.parameters()).device
         ready = self.tokenizer(text, truncation=True, max_length=tokens, padding="max_length", return_tensors="pt").to(device)
         found = self.network(input_ids=ready["input_ids"], attention_mask=ready["attention_mask"])

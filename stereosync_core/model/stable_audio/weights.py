@@ -51,7 +51,7 @@ def matched(
 
     :param rename: from the file's keys, without ``prefix`` and with ``weight`` for both tensors of weight norm, to the
         network's.
-    :param zero: says of a network's key whether it may be missing, and is zero then.
+    :param zero: whether a network's key may be missing, and is zero then.
     :raises StereoSyncError: names the first few that are missing, too many, or of another shape.
     """
     wanted = {key: tuple(value.shape) for key, value in network.state_dict().items()}

@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from stereosync_core.model.attended import Attended, attended
 from stereosync_core.model.backbone import Backbone
+from stereosync_core.model.cross_attention import CachedTokens, cached_tokens
 
 COMMON = {"io_channels": 4, "embed_dim": 128, "depth": 2, "num_heads": 4, "cond_token_dim": 64, "project_cond_tokens": False}
 KINDS = {
     "plain": {},
-    "grouped": {"embed_dim": 256},  # 4 heads that ask, and one that answers
+    "grouped": {"embed_dim": 256},  # 4 heads of queries, one of keys and values
     "ln": {"attn_kwargs": {"qk_norm": "ln"}},
     "l2": {"attn_kwargs": {"qk_norm": "l2"}},
     "dyt": {"attn_kwargs": {"qk_norm": "dyt"}},
@@ -35,20 +35,20 @@ def inputs(batch: int = 3):
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
-@pytest.mark.parametrize("silent", [(), (2,), (0, 1, 2)])
+@pytest.mark.parametrize("zeroed", [(), (2,), (0, 1, 2)])
 @torch.no_grad()
-def test_it_is_what_the_transformer_itself_gives(kind, silent):
+def test_it_is_what_the_transformer_itself_gives(kind, zeroed):
     made = network(**KINDS[kind])
     x, t, tokens, globally = inputs()
-    tokens[list(silent)] = 0
-    told = globally if "global_cond_dim" in KINDS[kind] else None
-    kept = attended(made.blocks, tokens)
-    assert isinstance(kept, Attended)
-    plain, first = made(x, t, tokens, told), made(x, t, kept, told)
+    tokens[list(zeroed)] = 0
+    global_cond = globally if "global_cond_dim" in KINDS[kind] else None
+    kept = cached_tokens(made.blocks, tokens)
+    assert isinstance(kept, CachedTokens)
+    plain, first = made(x, t, tokens, global_cond), made(x, t, kept, global_cond)
     assert (plain - first).abs().max() < 1e-5 * plain.abs().max()
-    assert torch.equal(first, made(x, t, kept, told))
-    plain, beside = made(x, t, tokens, told, beside=tokens), made(x, t, kept, told, beside=kept)
-    assert (plain - beside).abs().max() < 1e-5 * plain.abs().max()
+    assert torch.equal(first, made(x, t, kept, global_cond))
+    plain, extra = made(x, t, tokens, global_cond, extra_context=tokens), made(x, t, kept, global_cond, extra_context=kept)
+    assert (plain - extra).abs().max() < 1e-5 * plain.abs().max()
 
 
 @torch.no_grad()
@@ -60,7 +60,7 @@ def test_keys_are_made_once_for_each_transformer_and_zeros_are_passed_over():
     for block in (*made.blocks, *other.blocks):
         for layer in (block.cross_attn.to_kv, block.cross_attn.to_q):
             layer.register_forward_hook(lambda layer, given, _: seen.setdefault(layer, []).append(len(given[0])))
-    kept = Attended(tokens)
+    kept = CachedTokens(tokens)
     for _ in range(3):
         made(x, t, kept)
         other(x, t, kept)
@@ -70,8 +70,8 @@ def test_keys_are_made_once_for_each_transformer_and_zeros_are_passed_over():
 
 
 @torch.no_grad()
-def test_another_precision_is_kept_beside():
-    kept = Attended(inputs()[2])
+def test_another_precision_is_cached_too():
+    kept = CachedTokens(inputs()[2])
     half = torch.zeros(1, dtype=torch.bfloat16)
     assert kept.to(torch.zeros(1)) is kept
     assert kept.to(half) is kept.to(half)
@@ -81,14 +81,14 @@ def test_another_precision_is_kept_beside():
 def test_attention_of_an_unknown_kind_goes_its_own_way():
     made = network(attn_kwargs={"differential": True})
     tokens = inputs()[2]
-    assert attended(made.blocks, tokens) is tokens
+    assert cached_tokens(made.blocks, tokens) is tokens
 
 
 @torch.no_grad()
 def test_compiled_blocks_give_the_same():
     made = network()
     x, t, tokens, _ = inputs()
-    plain = made(x, t, Attended(tokens))
+    plain = made(x, t, CachedTokens(tokens))
     compiled = []
 
     def backend(graph, _):
@@ -96,7 +96,7 @@ def test_compiled_blocks_give_the_same():
         return graph.forward
 
     made.compile_blocks(backend=backend)
-    assert (made(x, t, Attended(tokens)) - plain).abs().max() < 1e-5 * plain.abs().max()
+    assert (made(x, t, CachedTokens(tokens)) - plain).abs().max() < 1e-5 * plain.abs().max()
     assert compiled
 
 
@@ -107,5 +107,5 @@ def test_under_autocast():
     x, t, tokens, _ = inputs()
     tokens[1:] = 0
     with torch.autocast("cpu", torch.bfloat16):
-        plain, kept = made(x, t, tokens), made(x, t, Attended(tokens))
+        plain, kept = made(x, t, tokens), made(x, t, CachedTokens(tokens))
     assert (plain - kept).abs().max() < 0.05 * plain.abs().max()

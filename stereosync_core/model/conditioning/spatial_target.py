@@ -1,6 +1,6 @@
-"""What a scene asks of a stereo sound: the level difference at every moment, and the course of the level.
+"""The target of spatial guidance: the level difference of a scene at every moment, and the course of the level.
 
-Nothing here is trained. Several walkers share a moment by what each would send: the power of a step that their gait says is
+Nothing here is trained. Several walkers share a moment by what each would send: the power of a step of their gait that is
 ringing (:mod:`..rendering.gait`), over the square of their distance.
 """
 
@@ -13,56 +13,56 @@ import torch
 from torch import Tensor
 
 from ...rendering.gait import steps_from_track
-from ...rendering.panning_laws import panning_law
+from ...rendering.panning_laws import panning_law as law_of
 from ...scene import DepthSequence, Envelope, Tracks
 from .features import subframe_times
 
 #: Seconds in which a step's power falls to a third; and the power that stays between steps, for gaits err.
 _RING, _REST = 0.06, 0.02
-#: Seconds by which what is heard may come before a gait's steps.
+#: Seconds by which a sound may come before a gait's steps.
 _EARLY = 0.04
 #: dB below its loudest moment at which the course of the level ends.
 _QUIETEST = -40.0
 
 
 @dataclass(frozen=True)
-class StereoTarget:
+class SpatialGuidanceTarget:
     """For M moments, ``SUBFRAMES`` of them a latent frame.
 
-    :param difference: level of the right channel over the left, dB ``[M]``.
+    :param ild_db: level of the right channel over the left, dB ``[M]``.
     :param weight: ``[M]``, 0 where nothing is seen, so that any difference will do.
-    :param level: course of the level of both channels, dB below its loudest ``[M]``, or None where it may be any.
+    :param level_db: course of the level of both channels, dB below its loudest ``[M]``, or None where it may be any.
     """
 
-    difference: Tensor
+    ild_db: Tensor
     weight: Tensor
-    level: Tensor | None = None
+    level_db: Tensor | None = None
 
-    def to(self, *arguments) -> StereoTarget:
+    def to(self, *arguments) -> SpatialGuidanceTarget:
         """On another device or of another dtype."""
-        level = None if self.level is None else self.level.to(*arguments)
-        return StereoTarget(self.difference.to(*arguments), self.weight.to(*arguments), level)
+        level = None if self.level_db is None else self.level_db.to(*arguments)
+        return SpatialGuidanceTarget(self.ild_db.to(*arguments), self.weight.to(*arguments), level)
 
 
-def stereo_target(
+def spatial_guidance_target(
     tracks: Tracks,
     depth: DepthSequence | None,
     frames: int,
     latent_rate: float,
     *,
-    law: str = "pan",
+    panning_law: str = "pan",
     envelope: Envelope | None = None,
     level: bool = False,
-) -> StereoTarget:
-    """What the scene asks of ``frames`` latent frames.
+) -> SpatialGuidanceTarget:
+    """The target of ``frames`` latent frames.
 
-    :param law: how azimuth becomes a level difference (:mod:`..rendering.panning_laws`).
+    :param panning_law: how azimuth becomes a level difference (:mod:`..rendering.panning_laws`).
     :param envelope: what ``level`` follows; the walkers' distance (6 dB a doubling) without.
-    :param level: whether the level's course is asked for at all.
+    :param level: whether the target has a course of the level at all.
     :raises StereoSyncError: for a law that is not known.
     """
     times = subframe_times(frames, latent_rate)
-    curve = panning_law(law)
+    curve = law_of(panning_law)
     left, right, near = np.zeros(len(times)), np.zeros(len(times)), np.zeros(len(times))
     for track in tracks:
         _, visible = track.at(times, tracks.max_gap)
@@ -80,7 +80,7 @@ def stereo_target(
     if level:
         power = near if envelope is None else envelope.at(times) ** 2
         course = 10 * np.log10(np.maximum(power / max(power.max(), 1e-12), 1e-12)).clip(_QUIETEST)
-    return StereoTarget(_float(difference), _float(seen), None if course is None else _float(course))
+    return SpatialGuidanceTarget(_float(difference), _float(seen), None if course is None else _float(course))
 
 
 def _ringing(times: np.ndarray, steps: np.ndarray, strengths: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What a generative model is to know of where things are."""
+"""Where things are, as what a generative model is conditioned on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CUES = ("boxes and depth", "boxes", "depth", "nothing")
 
 
 @dataclass(frozen=True)
-class Scene:
+class SpatialConditioning:
     """Tracks and depth of a clip, and what of them is used.
 
     :param use: one of :data:`CUES`.
@@ -31,7 +31,7 @@ class Scene:
         """Seconds."""
         return self.tracks.duration
 
-    def told(self) -> tuple[Tracks, DepthSequence | None]:
+    def selected(self) -> tuple[Tracks, DepthSequence | None]:
         """Tracks and depth with what is not used left out."""
         tracks = self.tracks if "boxes" in self.use else replace(self.tracks, tracks=())
         return tracks, self.depth if "depth" in self.use else None

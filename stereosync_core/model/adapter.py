@@ -1,10 +1,9 @@
 """What StereoSync's method adds to a frozen release: a folder of our own beside the release's.
 
 The paper (arXiv 2510.05828) trains a control branch and projections of the conditions over Stable Audio Open, and freezes the
-rest. Here that is a module that holds none of the release's weights, and a folder in the form of :mod:`..folder`:
+rest. Here that is a module that holds none of the release's weights, and a folder in the form of :mod:`.folder`:
 ``config.json`` with the section ``adapter``, and ``adapter.safetensors`` with what was trained. Spatial tokens and timbre are
-attended to beside the text (:meth:`..backbone.Backbone.forward`), so that an adapter that has learned nothing leaves the
-release as it is.
+attended to next to the text's (:meth:`.backbone.Backbone.forward`), so that an untrained adapter leaves the release as it is.
 """
 
 from __future__ import annotations
@@ -16,24 +15,21 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from ...errors import StereoSyncError
-from ..attended import Attended
-from ..backbone import Backbone
-from ..conditioning.features import Spoken
-from ..conditioning.paper import PaperConditions
-from ..control import zero
-from ..folder import load_into, read_model_config, read_weights, save_part
-from ..model import Conditions
-from ..precision import in_precision
-from ..spatial_control import SpatialControl
+from ..errors import StereoSyncError
+from .backbone import Backbone
+from .conditioning.paper import PaperConditions
+from .control import zero_module
+from .folder import load_into, read_model_config, read_weights, save_part
+from .precision import in_precision
+from .spatial_control import SpatialControl
 
 PART = "adapter"
 
 
 class Base(Protocol):
-    """What an adapter needs of a release: :class:`.model.StableAudio`, or :class:`.borrowed.Borrowed`."""
+    """What an adapter needs of a release: :class:`.generative_model.GenerativeModel`, or
+    :class:`.host_backbone.HostBackbone`."""
 
     @property
     def name(self) -> str: ...
@@ -48,14 +44,14 @@ class Base(Protocol):
     def latent_rate(self) -> float: ...
 
     @property
-    def place(self) -> tuple[torch.device, torch.dtype]: ...
+    def device(self) -> torch.device: ...
 
 
 class SpatialAdapter(SpatialControl):
     """Spatial conditions, control branch and timbre over a release.
 
     :param base: whose first blocks the control branch is a copy of; nothing of it is kept.
-    :param config: what :meth:`SpatialControl.speak_to` takes; ``window`` (latent frames that it was trained on at a time; the
+    :param config: what :meth:`SpatialControl.build` takes; ``window`` (latent frames that it was trained on at a time; the
         release's own when left out). ``base`` is written into it.
     :ivar config: what ``config.json`` holds of it.
     """
@@ -63,49 +59,17 @@ class SpatialAdapter(SpatialControl):
     def __init__(self, base: Base, config: Mapping[str, Any]):
         super().__init__()
         self.config = {**config, "base": identity(base)}
-        self.speak_to(base.backbone, config, base.latent_rate)
-        zero(self.timbre)
+        self.build(base.backbone, config, base.latent_rate)
+        zero_module(self.timbre)
         if isinstance(self.space, PaperConditions):
-            zero(self.space.project)
-            zero(self.space.number.project)
+            zero_module(self.space.project)
+            zero_module(self.space.number.project)
         self.requires_grad_(True)
         in_precision(self, torch.float32)
 
-    @property
-    def window(self) -> int | None:
-        """Latent frames that it was trained on at a time; None where that is the release's own window."""
-        return self.config.get("window")
-
-    def spoken(self, conditions: Conditions) -> Spoken:
-        """Tokens ``[B, N, token width]`` to attend to beside the text's, and residuals of space: needed once a clip."""
-        # in the weights' own precision: half of it is too little for how a box moves
-        return super().spoken(conditions.to(self.timbre.weight))
-
-    def residuals(
-        self,
-        x: Tensor,
-        t: Tensor,
-        tokens: Tensor | Attended,
-        globally: Tensor,
-        conditions: Conditions,
-        spoken: Spoken,
-        scale: float = 1.0,
-    ) -> list[Tensor | None]:
-        """What is added to the inputs of the release's blocks at a step, by the block's number, in the precision of ``x``.
-
-        :param tokens: what the release is told by cross-attention, as ``globally`` the global condition.
-        :param spoken: what :meth:`spoken` gave for the same conditions.
-        :param scale: of the control branch, so of the envelope; 0 leaves it out.
-        """
-        like = self.control.enter.weight
-        told = {"tokens": tokens.to(like), "global_condition": globally.to(like)}
-        beside = None if spoken.tokens is None else spoken.tokens.to(like)
-        made = self.step_residuals(x.to(like), t.to(like), conditions.to(like), spoken, scale, **told, beside=beside)
-        return [None if residual is None else residual.to(x) for residual in made]
-
 
 def identity(base: Base) -> dict[str, Any]:
-    """What tells a release from others: ``width``, ``depth``, ``objective``, and ``fingerprint``.
+    """What identifies a release: ``width``, ``depth``, ``objective``, and ``fingerprint``.
 
     The fingerprint is a digest of the transformer's shapes and of the signs of a few tensors, which are the same in every
     precision.
@@ -133,7 +97,7 @@ def load_adapter(folder: Path, base: Base, dtype: torch.dtype = torch.float32) -
     """The adapter of a folder, frozen, where the release is.
 
     :param base: the release that it was trained over.
-    :param dtype: of the control branch; what speaks once a clip stays in single precision.
+    :param dtype: of the control branch; what runs once a clip stays in single precision.
     :raises StereoSyncError: when the folder holds no adapter or half of one, the adapter is of another release, or config and
         weights do not fit each other.
     """
@@ -141,7 +105,7 @@ def load_adapter(folder: Path, base: Base, dtype: torch.dtype = torch.float32) -
     config = read_model_config(folder).get(PART)
     if not isinstance(config, dict):
         raise StereoSyncError(
-            f"Adapter: the config.json of '{folder}' tells of no adapter; give a folder that `train adapter` has written."
+            f"Adapter: the config.json of '{folder}' has no adapter; give a folder that `train adapter` has written."
         )
     _check_base(folder, config.get("base"), base)
     try:
@@ -152,7 +116,7 @@ def load_adapter(folder: Path, base: Base, dtype: torch.dtype = torch.float32) -
         ) from error
     load_into(adapter, read_weights(folder, PART), folder, PART, dict(adapter.named_parameters()))
     in_precision(adapter.control, dtype)
-    return adapter.requires_grad_(False).eval().to(base.place[0])
+    return adapter.requires_grad_(False).eval().to(base.device)
 
 
 def _check_base(folder: Path, trained_over: Any, base: Base) -> None:

@@ -1,7 +1,7 @@
 """Cross-attention to tokens that stay the same from step to step: keys and values are made once a clip, not once a step.
 
-And a clip of the batch whose tokens are all zero, the half that guidance leads away from, is passed over: without biases its
-values are zero, whatever the keys.
+A clip of the batch whose tokens are all zero, the unconditional half of guidance, is passed over: without biases its values are
+zero, whatever the keys.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Attended:
+class CachedTokens:
     """Tokens, to be given to a transformer in place of a tensor for as many steps as they stay the same.
 
     :param tokens: ``[B, N, token width]``.
@@ -22,30 +22,30 @@ class Attended:
         self.count = len(tokens)
         self.rows = tokens.flatten(1).any(1).nonzero()[:, 0]
         self.tokens = tokens[self.rows]
-        self._embedded: dict[nn.Module, Embedded] = {}
-        self._others: dict[torch.dtype, Attended] = {}
+        self._embedded: dict[nn.Module, KeyValueCache] = {}
+        self._others: dict[torch.dtype, CachedTokens] = {}
 
-    def of(self, dit: nn.Module) -> Embedded:
-        """The tokens as a transformer sees them; made when first asked for, and kept."""
+    def embedded(self, dit: nn.Module) -> KeyValueCache:
+        """The tokens after a transformer's embedding; made at the first call, and kept."""
         if dit not in self._embedded:
-            self._embedded[dit] = Embedded(dit.to_cond_embed(self.tokens), self.rows, self.count)
+            self._embedded[dit] = KeyValueCache(dit.to_cond_embed(self.tokens), self.rows, self.count)
         return self._embedded[dit]
 
-    def to(self, like: Tensor) -> Attended:
+    def to(self, like: Tensor) -> CachedTokens:
         """In the precision of ``like``, kept as well."""
         if like.dtype == self.tokens.dtype:
             return self
         if like.dtype not in self._others:
-            other = Attended(self.tokens.to(like))
+            other = CachedTokens(self.tokens.to(like))
             other.rows, other.count = self.rows, self.count
             self._others[like.dtype] = other
         return self._others[like.dtype]
 
 
-class Embedded:
-    """Tokens after a transformer's embedding.
+class KeyValueCache:
+    """Tokens after a transformer's embedding, and each block's keys and values of them.
 
-    :param context: ``[R, N, D]``, of the clips that are told anything.
+    :param context: ``[R, N, D]``, of the clips whose tokens are not all zero.
     :param rows: their numbers in the batch ``[R]``.
     :param count: clips of the batch.
     """
@@ -64,40 +64,40 @@ class Embedded:
             self._kept[attention] = (_normed(attention, keys, "k_norm"), values.contiguous())
         return self._kept[attention]
 
-    def add(self, block: Any, hidden: Tensor) -> Tensor:
-        """``hidden [B, T, D]`` and what a block's cross-attention hears."""
+    def attend(self, block: Any, hidden: Tensor) -> Tensor:
+        """``hidden [B, T, D]`` plus the output of a block's cross-attention."""
         if not len(self.rows):
             return hidden
-        everyone = len(self.rows) == self.count
-        asking = hidden if everyone else hidden[self.rows]
+        all_rows = len(self.rows) == self.count
+        selected = hidden if all_rows else hidden[self.rows]
         attention = block.cross_attn
         keys, values = self.keys_values(attention)
-        queries = attention.to_q(block.cross_attend_norm(asking)).unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
+        queries = attention.to_q(block.cross_attend_norm(selected)).unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
         queries = _normed(attention, queries, "q_norm")
         grouped = attention.num_heads != attention.kv_heads
-        heard = nn.functional.scaled_dot_product_attention(queries, keys, values, enable_gqa=grouped)
-        heard = block.cross_attn_scale(attention.to_out(heard.transpose(1, 2).flatten(2)))
+        output = nn.functional.scaled_dot_product_attention(queries, keys, values, enable_gqa=grouped)
+        output = block.cross_attn_scale(attention.to_out(output.transpose(1, 2).flatten(2)))
         # under autocast one may be wider than the other
-        return hidden + heard if everyone else hidden.index_add(0, self.rows, heard.to(hidden))
+        return hidden + output if all_rows else hidden.index_add(0, self.rows, output.to(hidden))
 
 
-def attended(blocks: nn.ModuleList, tokens: Tensor | None) -> Tensor | Attended | None:
+def cached_tokens(blocks: nn.ModuleList, tokens: Tensor | None) -> Tensor | CachedTokens | None:
     """The tokens for many steps of a transformer; as they are where its attention is of a kind that is not known here."""
     known = all(not block.cross_attn.differential and not block.cross_attn.feat_scale for block in blocks)
-    return Attended(tokens) if known and tokens is not None else tokens
+    return CachedTokens(tokens) if known and tokens is not None else tokens
 
 
-def through(block: Any, hidden: Tensor, context: Embedded, rotary: Any, modulation: Tensor | None) -> Tensor:
+def block_forward(block: Any, hidden: Tensor, context: KeyValueCache, rotary: Any, modulation: Tensor | None) -> Tensor:
     """``hidden [B, T, D]`` after a block of stable-audio-tools' transformer, as its own ``forward`` has it."""
     if modulation is None:
         hidden = hidden + block.self_attn_scale(block.self_attn(block.pre_norm(hidden), rotary_pos_emb=rotary))
-        hidden = context.add(block, hidden)
+        hidden = context.attend(block, hidden)
         return hidden + block.ff_scale(block.ff(block.ff_norm(hidden)))
     parts = (block.to_scale_shift_gate + modulation).unsqueeze(1).chunk(6, dim=-1)
     scale_self, shift_self, gate_self, scale_ff, shift_ff, gate_ff = parts
     inner = block.self_attn(block.pre_norm(hidden) * (1 + scale_self) + shift_self, rotary_pos_emb=rotary)
     hidden = hidden + block.self_attn_scale(inner * torch.sigmoid(1 - gate_self))
-    hidden = context.add(block, hidden)
+    hidden = context.attend(block, hidden)
     inner = block.ff(block.ff_norm(hidden) * (1 + scale_ff) + shift_ff)
     return hidden + block.ff_scale(inner * torch.sigmoid(1 - gate_ff))
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...errors import StereoSyncError
-from ..backbone import Backbone
+from ..errors import StereoSyncError
+from .backbone import Backbone
 
 #: Latent frames a second of Stable Audio Open 1.0, which is the only release that ComfyUI knows.
 LATENT_RATE = 44100 / 2048
@@ -20,7 +20,7 @@ _FOREIGN = (
 
 
 @dataclass(frozen=True)
-class Borrowed:
+class HostBackbone:
     """What an adapter needs of a release (:class:`.adapter.Base`); the weights are the other program's, none is copied."""
 
     backbone: Backbone
@@ -32,12 +32,12 @@ class Borrowed:
         return self.backbone.objective
 
     @property
-    def place(self) -> tuple[torch.device, torch.dtype]:
-        """Device on which an adapter is to begin, and dtype of the weights."""
-        return torch.device("cpu"), next(self.backbone.parameters()).dtype
+    def device(self) -> torch.device:
+        """On which an adapter is to begin."""
+        return torch.device("cpu")
 
 
-def borrowed(weights: Mapping[str, Tensor], name: str) -> Borrowed:
+def host_backbone(weights: Mapping[str, Tensor], name: str) -> HostBackbone:
     """A release made of a transformer's weights.
 
     :param weights: by the names that they have in stable-audio-tools' ``DiffusionTransformer``.
@@ -55,36 +55,36 @@ def borrowed(weights: Mapping[str, Tensor], name: str) -> Borrowed:
         raise StereoSyncError(_FOREIGN.format(why=f"{wrong[0]} does not fit"))
     state = {key: weights[key].detach() for key in own}
     for key, value in backbone.dit.named_buffers():
-        # a host drops the norms' shifts, which are zero, and may hold the angles in half precision, too coarse for them
+        # a host drops the norms' shifts, which are zero, and may hold the frequencies in half precision, too coarse for them
         if not key.endswith("inv_freq"):
             state[key] = torch.zeros(value.shape)
         elif weights[key].dtype == torch.float32:
             state[key] = weights[key].detach()
         else:
-            state[key] = _angles(len(value))
+            state[key] = _rotary_frequencies(len(value))
     backbone.dit.load_state_dict(state, assign=True)
     backbone.requires_grad_(False).eval()
-    return Borrowed(backbone, name)
+    return HostBackbone(backbone, name)
 
 
 def _config(weights: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Arguments of :class:`Backbone`, told by shapes."""
+    """Arguments of :class:`Backbone`, from shapes."""
     width, channels = weights["transformer.project_in.weight"].shape
-    turned = len(weights["transformer.rotary_pos_emb.inv_freq"])
-    told, tokens = weights["to_cond_embed.0.weight"].shape
+    rotated = len(weights["transformer.rotary_pos_emb.inv_freq"])
+    embedded, tokens = weights["to_cond_embed.0.weight"].shape
     return {
         "io_channels": channels,
         "embed_dim": width,
         "depth": len({key.split(".")[2] for key in weights if key.startswith("transformer.layers.")}),
-        # half of a head is turned, in pairs
-        "num_heads": width // (4 * turned),
+        # half of a head is rotated, in pairs
+        "num_heads": width // (4 * rotated),
         "cond_token_dim": tokens,
-        "project_cond_tokens": told != tokens,
+        "project_cond_tokens": embedded != tokens,
         "global_cond_dim": weights["to_global_embed.0.weight"].shape[1],
         "diffusion_objective": "v",
     }
 
 
-def _angles(count: int) -> Tensor:
+def _rotary_frequencies(count: int) -> Tensor:
     """Frequencies of the rotary embedding (Su et al., "RoFormer", 2021)."""
     return 10000.0 ** -(torch.arange(count) / count)

@@ -1,0 +1,113 @@
+"""The options of a generative model on the command line, and the pipeline that they give."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ..errors import StereoSyncError
+from ..model.generative_model import STEREOSYNC
+from ..model.loader import is_release
+from ..model.pipeline import StereoSyncPipeline
+from ..model.precision import PRECISIONS, chosen_dtype
+from ..model.samplers import SAMPLER_NAMES
+from ..model.spatial_guidance import SpatialGuidance
+from ..model.speedups import FAST
+from ..rendering.panning_laws import panning_laws
+
+_STABLE_AUDIO = ("adapter", "text", "t5", "levels", "precision", "device", "compile")
+_NEED_ADAPTER = ("envelope", "timbre", "space_scale", "envelope_scale")
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Adds the options and returns the group of those that go with every model."""
+    # what is left out is as the model has it; the defaults named here are the StereoSync model's
+    group = parser.add_argument_group("model")
+    group.add_argument(
+        "--model", type=Path, metavar="DIR", help="a model's folder (default: the bundled one), or Stable Audio Open's"
+    )
+    group.add_argument("--steps", type=int, help=f"of the sampler (default: {STEREOSYNC.num_inference_steps})")
+    group.add_argument("--sampler", choices=SAMPLER_NAMES, help=f"(default: {STEREOSYNC.sampler})")
+    group.add_argument(
+        "--cfg", type=float, help=f"guidance scale of timbre and text, 0 = off (default: {STEREOSYNC.guidance_scale})"
+    )
+    group.add_argument(
+        "--space-scale", type=float, help=f"guidance scale of boxes and depth, 0 = off (default: {STEREOSYNC.spatial_scale})"
+    )
+    group.add_argument("--envelope-scale", type=float, help="of the envelope's control branch, 0 = off (default: 1.0)")
+    group.add_argument(
+        "--spatial-guidance",
+        type=float,
+        default=0.0,
+        metavar="STRENGTH",
+        help="training-free guidance to where things are, 0 = off to 1, whatever the model has learned of places (default: 0)",
+    )
+    group.add_argument(
+        "--law",
+        choices=list(panning_laws()),
+        help="its panning law: how azimuth becomes a level difference (default: rooms; Stable Audio Open: pan)",
+    )
+    group.add_argument(
+        "--fast",
+        action="store_true",
+        help="guidance in the middle timesteps alone, and the control branch at every other step (docs/results.md)",
+    )
+    release = parser.add_argument_group("Stable Audio Open", "where --model is its folder or file")
+    release.add_argument("--adapter", type=Path, metavar="DIR", help="conditions it on the scene; see train adapter")
+    release.add_argument("--text", metavar="PROMPT", help="what it sounds like; may be left out with an adapter")
+    release.add_argument("--t5", type=Path, metavar="DIR", help="folder of T5 base, which encodes the prompt")
+    release.add_argument(
+        "--levels", type=Path, metavar="DIR", help="for --spatial-guidance: of train levels; without it, through the decoder"
+    )
+    release.add_argument(
+        "--precision", choices=list(PRECISIONS), help="of its weights (default: fp32; with --fast bf16, where that is faster)"
+    )
+    release.add_argument("--device", help="where it runs (default: cpu)")
+    release.add_argument(
+        "--compile", action="store_true", help="have torch compile the blocks: for many steps, on a graphics card"
+    )
+    return group
+
+
+def load_pipeline(arguments: argparse.Namespace) -> tuple[StereoSyncPipeline, dict[str, Any]]:
+    """The pipeline of the options, and what it is to be called with, checked.
+
+    :raises StereoSyncError: for options that do not go together.
+    """
+    source, device = arguments.model or "bundled", arguments.device or "cpu"
+    if source == "bundled" or not is_release(source):
+        _refuse(arguments, _STABLE_AUDIO, "is for Stable Audio Open; give its folder or file with --model")
+        pipeline = StereoSyncPipeline.from_pretrained(source)
+    else:
+        if arguments.adapter is None:
+            _refuse(arguments, _NEED_ADAPTER, "needs an adapter; give one with --adapter")
+        pipeline = StereoSyncPipeline.from_pretrained(
+            source,
+            adapter=arguments.adapter,
+            text_encoder=arguments.t5,
+            levels=arguments.levels,
+            dtype=chosen_dtype(arguments.precision, device, fast=arguments.fast),
+            device=device,
+        )
+    if arguments.compile:
+        pipeline.model.backbone.compile_blocks()
+    law = arguments.law or pipeline.model.defaults.spatial_guidance.panning_law
+    numbers = {
+        "num_inference_steps": arguments.steps,
+        "sampler": arguments.sampler,
+        "guidance_scale": arguments.cfg,
+        "spatial_scale": 0.0 if arguments.no_spatial else arguments.space_scale,
+        "control_scale": arguments.envelope_scale,
+        "spatial_guidance": SpatialGuidance(arguments.spatial_guidance, law),
+        "speedups": FAST if arguments.fast else None,
+    }
+    pipeline.check_inputs(arguments.text)
+    pipeline.settings(**numbers)
+    return pipeline, {"prompt": arguments.text, "seed": arguments.seed, **numbers}
+
+
+def _refuse(arguments: argparse.Namespace, names: tuple[str, ...], why: str) -> None:
+    for name in names:
+        if getattr(arguments, name) not in (None, False):
+            raise StereoSyncError(f"--{name.replace('_', '-')} {why}, or leave the option out.")

@@ -1,0 +1,80 @@
+"""All conditions of a clip but text: scene, envelope and timbre, as the networks take them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ...errors import StereoSyncError
+from ...scene import DepthSequence, Envelope, Tracks
+from .features import SUBFRAMES, SceneFeatures, envelope_features, latent_count, scene_features
+
+
+@dataclass(frozen=True)
+class ClipConditions:
+    """Conditions of a batch of B clips of T latent frames.
+
+    :param scene: boxes and depth.
+    :param envelope: ``[B, SUBFRAMES, T]`` in 0..1; zeros where ``has_envelope`` is 0.
+    :param has_envelope: ``[B, 1]``.
+    :param timbre: ``[B, E]``; zeros stand for none.
+    """
+
+    scene: SceneFeatures
+    envelope: Tensor
+    has_envelope: Tensor
+    timbre: Tensor
+
+    @property
+    def has_space(self) -> bool:
+        """Whether there is a track or a depth map at all."""
+        return bool(self.scene.seen.any() or self.scene.has_depth.any())
+
+    def without_space(self) -> ClipConditions:
+        return replace(self, scene=self.scene.without_space())
+
+    def without_timbre(self) -> ClipConditions:
+        return replace(self, timbre=torch.zeros_like(self.timbre))
+
+    def window(self, start: int, length: int) -> ClipConditions:
+        """The latent frames from ``start`` on."""
+        return replace(self, scene=self.scene.window(start, length), envelope=self.envelope[..., start : start + length])
+
+    def to(self, *arguments) -> ClipConditions:
+        """On another device or of another dtype."""
+        moved = (value.to(*arguments) for value in (self.envelope, self.has_envelope, self.timbre))
+        return ClipConditions(self.scene.to(*arguments), *moved)
+
+    @staticmethod
+    def join(several: list[ClipConditions]) -> ClipConditions:
+        """One batch of several of the same number of tracks and frames."""
+        scene = SceneFeatures.combined(lambda *parts: torch.cat(parts), *(one.scene for one in several))
+        others = (torch.cat([getattr(one, name) for one in several]) for name in ("envelope", "has_envelope", "timbre"))
+        return ClipConditions(scene, *others)
+
+
+def clip_conditions(
+    tracks: Tracks,
+    depth: DepthSequence | None,
+    envelope: Envelope | None,
+    timbre: Tensor | None,
+    *,
+    latent_rate: float,
+    timbre_size: int,
+) -> ClipConditions:
+    """Conditions of one clip.
+
+    :param timbre: ``[E]`` (:class:`.timbre.TimbreEncoder`); None leaves the timbre to the model.
+    :param latent_rate: latent frames a second of the model.
+    :param timbre_size: of the timbre's embedding that the model takes.
+    :raises StereoSyncError: for a timbre of another size.
+    """
+    frames = latent_count(tracks.duration, latent_rate)
+    curve = torch.zeros((SUBFRAMES, frames)) if envelope is None else envelope_features(envelope, frames, latent_rate)[0]
+    vector = torch.zeros(timbre_size) if timbre is None else timbre.detach().float().cpu()
+    if vector.shape != (timbre_size,):
+        raise StereoSyncError(f"Timbre: a vector of {tuple(vector.shape)} was given, this model takes [{timbre_size}].")
+    scene = SceneFeatures.stack([scene_features(tracks, depth, frames, latent_rate)])
+    return ClipConditions(scene, curve[None], torch.full((1, 1), float(envelope is not None)), vector[None])

@@ -1,0 +1,135 @@
+"""A backbone under all its conditions: what guidance evaluates and samplers integrate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .backbone import Backbone
+from .conditioning.clip import ClipConditions
+from .control import ControlOutput
+from .cross_attention import CachedTokens
+from .spatial_control import SpatialControl
+from .speedups import ResidualCache, Residuals
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """A prompt and the seconds of a batch, as Stable Audio Open takes them.
+
+    :param cross_attn_tokens: ``[B, N, D]`` for cross-attention, or what is cached of them from step to step.
+    :param global_cond: ``[B, G]``, prepended to the latents together with the timestep.
+    :param negative_tokens: tokens of the unconditional half of guidance; zeros, as in training, where None.
+    """
+
+    cross_attn_tokens: Tensor | CachedTokens
+    global_cond: Tensor
+    negative_tokens: Tensor | None = None
+
+    def unconditional(self) -> Conditioning:
+        """What guidance moves away from."""
+        assert isinstance(self.cross_attn_tokens, Tensor)
+        negative = self.negative_tokens
+        return Conditioning(torch.zeros_like(self.cross_attn_tokens) if negative is None else negative, self.global_cond)
+
+
+class Denoiser(nn.Module):
+    """Velocity of latents under a prompt, and under a clip's conditions where there is an adapter.
+
+    :ivar adapter: what conditions the backbone on a scene; None without.
+    """
+
+    adapter: SpatialControl | None
+
+    def __init__(self, backbone: Backbone):
+        super().__init__()
+        self.backbone = backbone
+        self.adapter = None
+
+    @property
+    def spatial_control(self) -> SpatialControl | None:
+        return self.adapter
+
+    @property
+    def objective(self) -> str:
+        return self.backbone.objective
+
+    def normalised(self, latents: Tensor) -> Tensor:
+        """The autoencoder's latents ``[B, C, T]`` with mean 0 and spread 1, as a release's are."""
+        return latents
+
+    def restored(self, latents: Tensor) -> Tensor:
+        """The inverse of :meth:`normalised`."""
+        return latents
+
+    def forward(
+        self,
+        x: Tensor,
+        t: Tensor,
+        conditions: ClipConditions | None = None,
+        conditioning: Conditioning | None = None,
+        control_scale: float = 1.0,
+        control_output: ControlOutput | None = None,
+        residual_cache: ResidualCache | None = None,
+    ) -> Tensor:
+        """Velocity ``[B, C, T]`` at ``t [B]`` without guidance, in the precision of ``x`` whatever the networks compute in.
+
+        :param conditions: of the clip; without them, or without spatial control, the backbone sees the prompt alone.
+        :param control_scale: of the control branch's residuals; 0 leaves the envelope out.
+        :param control_output: of the spatial control's ``encode`` for the same conditions.
+        :param residual_cache: keeps residuals from step to step, for the same conditions.
+        """
+        like, spatial = next(self.backbone.parameters()), self.spatial_control
+        latents, times = x.to(like), t.to(like)
+        tokens = global_cond = extra_context = None
+        if conditioning is not None:
+            tokens, global_cond = conditioning.cross_attn_tokens.to(like), conditioning.global_cond.to(like)
+        if spatial is None or conditions is None:
+            return self.backbone(latents, times, tokens, global_cond).to(x)
+        output = spatial.encode(conditions) if control_output is None else control_output
+        own = None if output.cross_attn_tokens is None else output.cross_attn_tokens.to(like)
+        # next to a prompt, the spatial tokens are attended to in a softmax of their own
+        tokens, extra_context = (own, None) if tokens is None else (tokens, own)
+
+        def residuals() -> Residuals:
+            context = {"tokens": tokens, "global_cond": global_cond, "extra_context": extra_context}
+            return spatial.residuals(latents, times, conditions, output, control_scale, **context)
+
+        made = residuals() if residual_cache is None else residual_cache(residuals)
+        return self.backbone(latents, times, tokens, global_cond, made, extra_context).to(x)
+
+
+class StereoSync(Denoiser, SpatialControl):
+    """The pack's own network: backbone and spatial control, trained together.
+
+    :param config: ``backbone`` (arguments of the transformer), ``latent_rate`` (latent frames a second), and what
+        :meth:`SpatialControl.build` takes.
+    :ivar mean: of the autoencoder's latents, ``[C]``, as ``spread``; the network works on latents of mean 0 and spread 1.
+    :raises StereoSyncError: for a form that is not known.
+    """
+
+    mean: Tensor
+    spread: Tensor
+
+    def __init__(self, config: Mapping[str, Any]):
+        super().__init__(Backbone(config["backbone"]))
+        self.config = dict(config)
+        self.build(self.backbone, config, config["latent_rate"])
+        channels = config["backbone"]["io_channels"]
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("spread", torch.ones(channels))
+
+    @property
+    def spatial_control(self) -> SpatialControl:
+        return self
+
+    def normalised(self, latents: Tensor) -> Tensor:
+        """The autoencoder's latents ``[B, C, T]`` with mean 0 and spread 1."""
+        return (latents - self.mean[:, None]) / self.spread[:, None]
+
+    def restored(self, latents: Tensor) -> Tensor:
+        return latents * self.spread[:, None] + self.mean[:, None]

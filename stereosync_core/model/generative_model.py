@@ -1,0 +1,158 @@
+"""A generative model with all its parts. The bases differ in their networks and in :class:`SamplingDefaults`, in nothing
+else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+
+from ..errors import StereoSyncError
+from .backbone import Backbone
+from .channel_autoencoder import ChannelAutoencoder
+from .conditioning.clap import ClapTimbre
+from .conditioning.features import REFERENCE_LEVEL
+from .conditioning.timbre import TimbreEncoder
+from .conditioning.video_envelope import VideoEnvelope
+from .denoiser import Denoiser
+from .latent_levels import LatentLevels
+from .oobleck import OobleckAutoencoder
+from .precision import in_precision
+from .spatial_guidance import SpatialGuidance
+from .stable_audio.conditioners import Conditioners
+
+
+@dataclass(frozen=True)
+class SamplingDefaults:
+    """What a base is sampled with unless something else is asked for.
+
+    :param sampler: one of :data:`.samplers.SAMPLERS` for the base's objective; ``schedule`` one of :data:`.samplers.SCHEDULES`.
+    :param spatial_scale: None = that of the guidance scale, which saves an evaluation a step.
+    :param overlap: seconds by which the windows of a long clip overlap.
+    :param level: of the sound's loudest moment where no envelope is given.
+    :param spatial_guidance: its panning law and cost; ``decoder_guidance`` where levels are read through the decoder.
+    """
+
+    sampler: str
+    schedule: str
+    num_inference_steps: int
+    guidance_scale: float
+    spatial_scale: float | None
+    overlap: float
+    level: float
+    spatial_guidance: SpatialGuidance
+    decoder_guidance: SpatialGuidance
+
+
+#: The scales were chosen on validation rooms (docs/results.md). The level is that of a step some three metres away there.
+STEREOSYNC = SamplingDefaults(
+    sampler="dpmpp_2m",
+    schedule="linear",
+    num_inference_steps=16,
+    guidance_scale=1.5,
+    spatial_scale=2.5,
+    overlap=0.8,
+    level=0.05,
+    spatial_guidance=SpatialGuidance(panning_law="rooms"),
+    decoder_guidance=SpatialGuidance(panning_law="rooms"),
+)
+#: Stable Audio Open 1.0.
+STABLE_AUDIO = SamplingDefaults(
+    sampler="dpmpp_3m_sde",
+    schedule="log_sigma",
+    num_inference_steps=100,
+    guidance_scale=7.0,
+    spatial_scale=None,
+    overlap=4.0,
+    level=REFERENCE_LEVEL,
+    spatial_guidance=SpatialGuidance(panning_law="pan"),
+    decoder_guidance=SpatialGuidance(panning_law="pan", rounds=2, every=5),
+)
+#: A rectified flow of its kind.
+STABLE_AUDIO_FLOW = replace(STABLE_AUDIO, sampler="euler", schedule="log_snr")
+#: Stable Audio Open Small, which was distilled for few steps without guidance.
+STABLE_AUDIO_DISTILLED = replace(STABLE_AUDIO_FLOW, sampler="pingpong", num_inference_steps=8, guidance_scale=1.0)
+
+
+class GenerativeModel(nn.Module):
+    """All parts of a model, as one module that moves as a whole.
+
+    :param defaults: see :class:`SamplingDefaults`.
+    :param window: latent frames that it was trained on at a time.
+    :ivar name: for messages and menus.
+    :ivar sample_rate: of its sound.
+    :ivar conditioners: from text tokens and seconds to the denoiser's conditioning; None where it takes no prompt.
+    :ivar timbre_encoder: makes a timbre's vector, and ``envelope_reader`` an envelope of a clip's pictures; None without.
+    :ivar levels: reads the channels' levels off latents, for spatial guidance; None where they are read through the decoder.
+    :ivar cues: what of a scene it was trained with: ``both``, ``boxes`` or ``depth``; it is conditioned on no more.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        defaults: SamplingDefaults,
+        denoiser: Denoiser,
+        autoencoder: ChannelAutoencoder | OobleckAutoencoder,
+        *,
+        window: int,
+        sample_rate: int = 44100,
+        cues: str = "both",
+        conditioners: Conditioners | None = None,
+        timbre_encoder: TimbreEncoder | ClapTimbre | None = None,
+        envelope_reader: VideoEnvelope | None = None,
+        levels: LatentLevels | None = None,
+    ):
+        super().__init__()
+        self.name, self.defaults, self.sample_rate, self.cues = name, defaults, sample_rate, cues
+        self.denoiser, self.autoencoder, self.conditioners = denoiser, autoencoder, conditioners
+        self.timbre_encoder, self.envelope_reader, self.levels = timbre_encoder, envelope_reader, levels
+        self._window = window
+
+    @property
+    def backbone(self) -> Backbone:
+        return self.denoiser.backbone
+
+    @property
+    def objective(self) -> str:
+        return self.denoiser.objective
+
+    @property
+    def latent_rate(self) -> float:
+        """Latent frames a second."""
+        return self.sample_rate / self.autoencoder.downsampling
+
+    @property
+    def window(self) -> int:
+        """Latent frames that it, or its adapter, was trained on at a time."""
+        adapter = self.denoiser.adapter
+        return self._window if adapter is None else min(self._window, adapter.config.get("window") or self._window)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.denoiser.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the backbone."""
+        return next(self.denoiser.backbone.parameters()).dtype
+
+    @property
+    def timbre_size(self) -> int:
+        """Of the embedding of a timbre that it takes.
+
+        :raises StereoSyncError: for a release without an adapter.
+        """
+        control = self.denoiser.spatial_control
+        if control is None:
+            raise StereoSyncError(
+                f"Stable Audio: '{self.name}' takes no timbre without a StereoSync adapter; give the folder of one."
+            )
+        return control.timbre.in_features
+
+    def set_precision(self, dtype: torch.dtype) -> None:
+        """Compute velocities in ``dtype``. What runs once a clip, and the autoencoder, stay as they are."""
+        control = self.denoiser.spatial_control
+        for part in (self.backbone, self.conditioners, None if control is None else control.control):
+            if part is not None:
+                in_precision(part, dtype)

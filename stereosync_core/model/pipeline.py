@@ -1,0 +1,309 @@
+"""From a scene to stereo sound: the one way through a generative model, whichever its base is."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import StereoSyncError
+from ..media.sound import Sound
+from ..scene import Envelope
+from .conditioning.clip import ClipConditions, clip_conditions
+from .conditioning.features import REFERENCE_LEVEL, latent_count
+from .conditioning.spatial import SpatialConditioning
+from .conditioning.spatial_target import spatial_guidance_target
+from .decoding import decode
+from .denoiser import Conditioning
+from .generative_model import GenerativeModel
+from .guidance import guidance_levels, guided
+from .latent_levels import level_reader
+from .loader import bundled_folder, load_envelope, load_model, load_timbre
+from .precision import WIDER
+from .samplers import SAMPLERS, SCHEDULES, Progress, Velocity, initial_latents, seeded_noise
+from .spatial_guidance import SpatialGuidance, with_spatial_guidance
+from .speedups import SamplerSpeedups
+from .stable_audio.text import TextEncoder
+from .windows import blend_windows, window_starts
+
+_LOG = logging.getLogger(__name__)
+#: A prompt, or its tokens ``[1, N, D]`` of a T5 encoder, as native conditioning has them.
+Prompt = str | Tensor
+
+
+@dataclass(frozen=True)
+class GeneratedSound(Sound):
+    """A sound, and the latents ``[1, C, T]`` that it was decoded from, of the autoencoder's own scale."""
+
+    latents: Tensor
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A call's numbers after the model's defaults took the place of None."""
+
+    sampler: str
+    num_inference_steps: int
+    guidance_scale: float
+    spatial_scale: float
+    control_scale: float
+    spatial_guidance: SpatialGuidance
+    speedups: SamplerSpeedups
+
+
+class StereoSyncPipeline:
+    """Sound for a clip with a StereoSync model, or with Stable Audio Open with or without an adapter.
+
+        pipeline = StereoSyncPipeline.from_pretrained("bundled")
+        sound = pipeline(SpatialConditioning(tracks, depth), envelope=envelope, timbre="gravel", seed=1)
+        write_sound("out.wav", sound)
+
+    :param model: of :func:`.loader.load_model`.
+    :param text_encoder: for prompts that are no tokens yet.
+    """
+
+    def __init__(self, model: GenerativeModel, text_encoder: TextEncoder | None = None):
+        self.model, self.text_encoder = model, text_encoder
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: Path | str = "bundled",
+        *,
+        adapter: Path | None = None,
+        text_encoder: Path | None = None,
+        levels: Path | None = None,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> StereoSyncPipeline:
+        """A model from disk with all that goes with it. Nothing is downloaded.
+
+        :param source: ``bundled``, a StereoSync model's folder, or the folder or file of Stable Audio Open.
+        :param adapter: folder of what ``train adapter`` has trained over a release, with its timbre encoder; it is given the
+            bundled envelope reader.
+        :param text_encoder: folder of T5 base.
+        :param levels: as ``dtype``, see :func:`.loader.load_model`.
+        """
+        folder = None if source == "bundled" else Path(source)
+        model = load_model(folder, dtype, adapter=adapter, levels=levels)
+        if adapter is not None:
+            model.timbre_encoder, model.envelope_reader = load_timbre(adapter), load_envelope(bundled_folder())
+        return cls(model.to(device), None if text_encoder is None else TextEncoder(text_encoder))
+
+    @torch.inference_mode()
+    def __call__(
+        self,
+        scene: SpatialConditioning,
+        prompt: Prompt | None = None,
+        negative_prompt: Prompt | None = None,
+        *,
+        envelope: Envelope | None = None,
+        timbre: Tensor | str | None = None,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        spatial_scale: float | None = None,
+        control_scale: float | None = None,
+        spatial_guidance: float | SpatialGuidance = 0.0,
+        panning_law: str | None = None,
+        sampler: str | None = None,
+        seed: int = 0,
+        speedups: SamplerSpeedups | None = None,
+        progress: Progress | None = None,
+    ) -> GeneratedSound:
+        """Stereo sound exactly as long as the clip. Of every number None is the model's default, and of every scale 0 is off.
+
+        :param scene: where things are; its duration is the sound's.
+        :param prompt: what it sounds like, for a model with a text encoder; ``negative_prompt`` what it does not.
+        :param envelope: when it sounds and how loud; an envelope of silence gives silence. Left to the model where None.
+        :param timbre: vector ``[E]`` of the model's timbre encoder, or the name of a surface. Left to the model where None.
+        :param guidance_scale: of prompt and timbre; 1 follows them without guidance.
+        :param spatial_scale: of boxes and depth. Equal to ``guidance_scale`` it saves an evaluation a step.
+        :param control_scale: of the envelope's control branch.
+        :param spatial_guidance: strength of the training-free guidance to where things are, 0 to 1, or all of its settings.
+        :param panning_law: of that guidance, one of :func:`..rendering.panning_laws.panning_laws`.
+        :param seed: equal seeds give equal sound, as noise is drawn on the CPU.
+        :param speedups: what may be left out to be faster; nothing where None.
+        :param progress: called after every step with steps done and in all; what it raises ends the sampling.
+        :raises StereoSyncError: for an input or number that does not go with the model, or latents that are not finite.
+        """
+        model, denoiser = self.model, self.model.denoiser
+
+        # 1. Check the inputs, and put the model's defaults in the place of None
+        self.check_inputs(prompt, negative_prompt, envelope=envelope, timbre=timbre)
+        settings = self.settings(
+            sampler=sampler,
+            num_inference_steps=num_inference_steps,
+            guidance_scale=guidance_scale,
+            spatial_scale=spatial_scale,
+            control_scale=control_scale,
+            spatial_guidance=spatial_guidance,
+            panning_law=panning_law,
+            speedups=speedups,
+        )
+
+        # 2. Cut the clip into windows of the length that the model was trained on
+        frames = latent_count(scene.duration, model.latent_rate)
+        overlap = min(round(model.defaults.overlap * model.latent_rate), model.window // 2)
+        starts = window_starts(frames, model.window, overlap)
+
+        # 3. Prepare scene, envelope and timbre, a row for each window
+        conditions = self.prepare_conditions(scene, envelope, timbre, starts)
+
+        while True:
+            # 4. Encode the prompt, and the seconds at which each window begins
+            conditioning = self.encode_prompt(prompt, negative_prompt, scene.duration, starts)
+
+            # 5. Prepare the latents
+            times = SCHEDULES[model.defaults.schedule](settings.num_inference_steps)
+            generator = torch.Generator().manual_seed(seed % 2**63)
+            noise = torch.randn((1, model.autoencoder.latent_channels, frames), generator=generator).to(model.device)
+            latents = initial_latents(noise, times[0], model.objective)
+
+            # 6. Denoise: guidance within each window, windows blended into one clip, spatial guidance over the whole
+            levels = guidance_levels(conditions, conditioning, settings.guidance_scale, settings.spatial_scale)
+            velocity = guided(denoiser, levels, settings.control_scale, settings.speedups)
+            velocity = blend_windows(velocity, starts, model.window, overlap)
+            if settings.spatial_guidance.strength:
+                velocity = self.guide_to_places(velocity, scene, settings.spatial_guidance)
+            latents = SAMPLERS[model.objective][settings.sampler](
+                velocity, latents, times, progress, objective=model.objective, noise=seeded_noise(noise, generator)
+            )
+            if torch.isfinite(latents).all():
+                break
+            self.widen_precision()
+
+        # 7. Decode, at the level of the envelope's loudest moment, which the latents do not carry
+        latents = denoiser.restored(latents).float().cpu()
+        samples = decode(model.autoencoder, latents, round(scene.duration * model.sample_rate))
+        loudest = model.defaults.level if envelope is None else float(envelope.values.max())
+        return GeneratedSound(samples * np.float32(loudest / REFERENCE_LEVEL), model.sample_rate, latents)
+
+    def check_inputs(
+        self,
+        prompt: Prompt | None = None,
+        negative_prompt: Prompt | None = None,
+        *,
+        envelope: Envelope | None = None,
+        timbre: Tensor | str | None = None,
+    ) -> None:
+        """:raises StereoSyncError: for an input that the model does not take, or lacks."""
+        prompts = [given for given in (prompt, negative_prompt) if given is not None]
+        if self.model.conditioners is None:
+            if prompts:
+                raise StereoSyncError(f"Prompt: '{self.model.name}' takes no text; give a timbre, or load Stable Audio Open.")
+        elif (not prompts and self.model.denoiser.adapter is None) or (
+            self.text_encoder is None and any(isinstance(given, str) for given in prompts)
+        ):
+            raise StereoSyncError(
+                "Stable Audio: there is no text encoder for the prompt; give the folder of T5 base, or conditioning from the "
+                "host's CLIP nodes (CLIPLoader of type stable_audio)."
+            )
+        if self.model.denoiser.spatial_control is None:
+            given = next((name for name, value in (("envelope", envelope), ("timbre", timbre)) if value is not None), None)
+            if given is not None:
+                raise StereoSyncError(
+                    f"Stable Audio: '{given}' needs a StereoSync adapter, and '{self.model.name}' has none; give the folder of "
+                    f"one that was trained over it, or leave {given} out."
+                )
+        if envelope is not None and not envelope.values.any():
+            _LOG.warning("The envelope is silent from beginning to end, and so is the sound.")
+
+    def settings(
+        self,
+        *,
+        sampler: str | None = None,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        spatial_scale: float | None = None,
+        control_scale: float | None = None,
+        spatial_guidance: float | SpatialGuidance = 0.0,
+        panning_law: str | None = None,
+        speedups: SamplerSpeedups | None = None,
+    ) -> Settings:
+        """A call's numbers, with the model's defaults for None; see :meth:`__call__`.
+
+        :raises StereoSyncError: for a sampler that does not go with the model, and numbers out of range.
+        """
+        defaults, samplers = self.model.defaults, SAMPLERS[self.model.objective]
+        sampler = defaults.sampler if sampler is None else sampler
+        if sampler not in samplers:
+            raise StereoSyncError(f"Sampler: '{sampler}' is not for this model; choose one of {', '.join(samplers)}.")
+        steps = defaults.num_inference_steps if num_inference_steps is None else num_inference_steps
+        if not 1 <= steps <= 1000:
+            raise StereoSyncError(f"Sampler: {steps} steps; give 1 to 1000.")
+        guidance_scale = defaults.guidance_scale if guidance_scale is None else guidance_scale
+        if spatial_scale is None:
+            spatial_scale = guidance_scale if defaults.spatial_scale is None else defaults.spatial_scale
+        control_scale = 1.0 if control_scale is None else control_scale
+        scales = {"guidance_scale": guidance_scale, "spatial_scale": spatial_scale, "control_scale": control_scale}
+        for name, value in scales.items():
+            if not (math.isfinite(value) and -20 <= value <= 20):
+                raise StereoSyncError(f"Sampler: {name} is {value}; give a number near 1, at most 20.")
+        if not isinstance(spatial_guidance, SpatialGuidance):
+            own = defaults.decoder_guidance if self.model.levels is None else defaults.spatial_guidance
+            spatial_guidance = replace(own, strength=spatial_guidance)
+        if panning_law is not None:
+            spatial_guidance = replace(spatial_guidance, panning_law=panning_law)
+        return Settings(sampler, steps, **scales, spatial_guidance=spatial_guidance, speedups=speedups or SamplerSpeedups())
+
+    def prepare_conditions(
+        self, scene: SpatialConditioning, envelope: Envelope | None, timbre: Tensor | str | None, starts: Sequence[int]
+    ) -> ClipConditions | None:
+        """Conditions of the windows that begin at the latent frames ``starts``; None for a release without an adapter."""
+        model = self.model
+        if model.denoiser.spatial_control is None:
+            return None
+        if isinstance(timbre, str):
+            if model.timbre_encoder is None:
+                raise StereoSyncError(f"Timbre: '{model.name}' was loaded without its timbre encoder; give a vector.")
+            timbre = model.timbre_encoder.of_surface(timbre)
+        sizes = {"latent_rate": model.latent_rate, "timbre_size": model.timbre_size}
+        whole = clip_conditions(*scene.selected(), envelope, timbre, **sizes)
+        whole = replace(whole, scene=whole.scene.only(model.cues)).to(model.device)
+        return ClipConditions.join([whole.window(start, model.window) for start in starts])
+
+    def encode_prompt(
+        self, prompt: Prompt | None, negative_prompt: Prompt | None, duration: float, starts: Sequence[int]
+    ) -> Conditioning | None:
+        """The prompt's tokens and the seconds, a row for each window; None for a model without text."""
+        conditioners = self.model.conditioners
+        if conditioners is None:
+            return None
+        tokens, negative = (
+            self.text_encoder(given, conditioners.text_tokens) if self.text_encoder and isinstance(given, str) else given
+            for given in (prompt, negative_prompt)
+        )
+        seconds = {
+            "seconds_start": [start / self.model.latent_rate for start in starts],
+            "seconds_total": [duration] * len(starts),
+        }
+        return conditioners(torch.zeros((1, 1, conditioners.width)) if tokens is None else tokens, seconds, negative)
+
+    def guide_to_places(self, velocity: Velocity, scene: SpatialConditioning, guidance: SpatialGuidance) -> Velocity:
+        """A velocity under training-free spatial guidance; see :mod:`.spatial_guidance`."""
+        model = self.model
+        frames = latent_count(scene.duration, model.latent_rate)
+        target = spatial_guidance_target(*scene.selected(), frames, model.latent_rate, panning_law=guidance.panning_law)
+        read = level_reader(model.autoencoder, model.levels)
+
+        def levels(latents: Tensor) -> Tensor:
+            return read(model.denoiser.restored(latents))
+
+        return with_spatial_guidance(velocity, levels, target, guidance, model.objective)
+
+    def widen_precision(self) -> None:
+        """Where half precision does not hold the numbers, the model goes on in a wider type, and stays in it.
+
+        :raises StereoSyncError: where it is in single precision already.
+        """
+        narrow = self.model.dtype
+        if narrow not in WIDER:
+            raise StereoSyncError("Sampler: the latents are not finite; lower the guidance scales, or load the model again.")
+        _LOG.warning("The latents are not finite in %s; the model goes on in %s, from the first step.", narrow, WIDER[narrow])
+        self.model.set_precision(WIDER[narrow])

@@ -19,7 +19,7 @@ from stereosync_core.tracking.masa.deformable import deformable_convolution
 from stereosync_core.tracking.masa.loader import build_masa
 from stereosync_core.tracking.masa.model import DEVIATION, LONG_SIDE, MEAN, Masa, _rois, prepare
 from stereosync_core.tracking.masa.postprocess import remove_giants, smooth
-from stereosync_core.tracking.masa.roi import roi_align, roi_align_in_torch, roi_features
+from stereosync_core.tracking.masa.roi import roi_align, roi_features
 from stereosync_core.tracking.masa.tracker import TaoSettings, TaoTracker
 from tests.parity.conftest import fixture_files, fixture_folders
 
@@ -244,9 +244,8 @@ def test_the_branches_use_the_channels_that_the_release_gives_them():
     assert [tuple(branch) for branch in (MID, LOW, HIGH)] == [(0, 54), (18, 63), (36, 72)]
 
 
-@pytest.mark.parametrize("align", [roi_align, roi_align_in_torch])
-def test_roi_align(ops, align):
-    assert (align(ops["roi_in"], ops["roi_rois"], 0.25) - ops["roi_out"]).abs().max() < 1e-5
+def test_roi_align(ops):
+    assert (roi_align(ops["roi_in"], ops["roi_rois"], 0.25) - ops["roi_out"]).abs().max() < 1e-5
 
 
 def test_the_resize(ops):

@@ -9,12 +9,12 @@ from torchvision.ops import roi_align as operator
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.scene import Tracks
 from stereosync_core.tracking.detections import Detections
-from stereosync_core.tracking.masa import deformable
+from stereosync_core.tracking.masa import deformable, roi
 from stereosync_core.tracking.masa.deformable import deformable_convolution
 from stereosync_core.tracking.masa.loader import build_masa
 from stereosync_core.tracking.masa.model import Masa, prepare
 from stereosync_core.tracking.masa.pipeline import track_with_masa
-from stereosync_core.tracking.masa.roi import roi_align_in_torch, roi_levels
+from stereosync_core.tracking.masa.roi import roi_levels
 from stereosync_core.tracking.nanodet_detector import load_nanodet
 from stereosync_core.tracking.registry import TRACKERS, track_video
 from tests.clips import make_clip
@@ -51,13 +51,22 @@ def test_the_deformable_convolution_is_torchvisions(stride, chunk, monkeypatch):
     assert torch.equal(deformable_convolution(x, offset, mask, weight, stride), theirs)
 
 
-def test_roi_align_without_torchvisions_operator():
+def test_roi_align_on_a_device_without_the_operator(monkeypatch):
     rng = np.random.default_rng(2)
     level = torch.from_numpy(rng.standard_normal((2, 5, 20, 30))).float()
     corner, extent = rng.uniform(-60, 200, (40, 2)), rng.uniform(0, 200, (40, 2)) * rng.integers(0, 2, (40, 1))
     rois = torch.from_numpy(np.concatenate([rng.integers(0, 2, (40, 1)), corner, corner + extent], axis=1)).float()
     theirs = operator(level, rois, 7, 0.125, sampling_ratio=0, aligned=True)
-    assert (roi_align_in_torch(level, rois, 0.125) - theirs).abs().max() < 1e-4
+    tries = iter([NotImplementedError])
+
+    def missing(*args, **options):
+        for error in tries:
+            raise error
+        return operator(*args, **options)
+
+    monkeypatch.setattr(roi, "operator", missing)
+    assert torch.equal(roi.roi_align(level, rois, 0.125), theirs)
+    assert next(tries, None) is None, "the device was tried first"
 
 
 def test_levels_by_size():

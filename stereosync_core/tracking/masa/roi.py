@@ -39,41 +39,8 @@ def roi_features(levels: Sequence[torch.Tensor | None], rois: torch.Tensor) -> t
 
 
 def roi_align(level: torch.Tensor, rois: torch.Tensor, scale: float) -> torch.Tensor:
-    """RoIAlign 7 x 7: average, aligned, as many samples to a bin as it has pixels; torchvision's operator where it runs."""
+    """RoIAlign 7 x 7: average, aligned, a sample for each pixel of a bin; on the CPU where the device has no operator."""
     try:
         return operator(level, rois.to(level.dtype), SIZE, scale, sampling_ratio=0, aligned=True)
-    except NotImplementedError:  # the device has no such operator
-        return roi_align_in_torch(level, rois, scale)
-
-
-def roi_align_in_torch(level: torch.Tensor, rois: torch.Tensor, scale: float) -> torch.Tensor:
-    """The same for devices that torchvision has no operator for.
-
-    The bilinear samples of a bin lie on a grid, so that the average over them is a product with one matrix for the rows and one
-    for the columns.
-    """
-    result = []
-    height, width = level.shape[-2:]
-    for place, x0, y0, x1, y1 in rois.tolist():
-        rows = _bins(y0 * scale - 0.5, (y1 - y0) * scale, height).to(level)
-        columns = _bins(x0 * scale - 0.5, (x1 - x0) * scale, width).to(level)
-        result.append(rows @ level[int(place)] @ columns.T)
-    return torch.stack(result)
-
-
-def _bins(start: float, length: float, size: int) -> torch.Tensor:
-    """Matrix ``[7, size]`` that averages a line of ``size`` pixels over the samples of each bin."""
-    count = int(-(-length / SIZE // 1))
-    if count <= 0:
-        return torch.zeros(SIZE, size)
-    places = start + (torch.arange(SIZE * count, dtype=torch.float64) + 0.5) * length / (SIZE * count)
-    inside = (places >= -1) & (places <= size)
-    places = places.clamp(0, size - 1)
-    lower = places.floor().long()
-    upper = (lower + 1).clamp(max=size - 1)
-    share = places - lower
-    matrix = torch.zeros(SIZE * count, size, dtype=torch.float64)
-    line = torch.arange(SIZE * count)
-    matrix.index_put_((line, lower), (1 - share) * inside, accumulate=True)
-    matrix.index_put_((line, upper), share * inside, accumulate=True)
-    return matrix.view(SIZE, count, size).mean(dim=1)
+    except NotImplementedError:
+        return operator(level.cpu(), rois.to("cpu", level.dtype), SIZE, scale, sampling_ratio=0, aligned=True).to(level.device)

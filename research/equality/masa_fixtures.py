@@ -28,7 +28,7 @@ KEPT = {3: (16, 3, 3), 4: (9, 8, 3, 3), 2: (9, 32)}
 WHOLE = ("boxes", "scores", "labels", "rois", "embed", "match", "track_")
 
 
-def weights(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+def weights(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
     """Made-up weights, each a function of its name and shape: normal values, scaled so that activations stay near 1."""
     return {name: _weight(name, tuple(shape)) for name, shape in shapes.items()}
 
@@ -53,7 +53,7 @@ def digest(shapes: Mapping[str, tuple[int, ...]]) -> str:
     return hashlib.sha256(json.dumps(sorted((name, list(shape)) for name, shape in shapes.items())).encode()).hexdigest()
 
 
-def small_operators(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def small_operators(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Fewer channels, of the oversize maps the part that is read, and a corner of the resized picture."""
     small = dict(arrays)
     small["roi_in"], small["roi_out"] = arrays["roi_in"][:, :CHANNELS], arrays["roi_out"][:, :CHANNELS]
@@ -69,7 +69,7 @@ def small_operators(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return small
 
 
-def small_features(arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def small_features(arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The first frames, with every map thinned further."""
     small, steps = {"frames_rgb": arrays["frames_rgb"][:FRAMES]}, {}
     for name, values in arrays.items():
@@ -87,7 +87,7 @@ def small_features(arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -
     return small, {"resize_scale": facts["resize_scale"], "frames": frames, "stored_step_chw": steps}
 
 
-def small_sequence(arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def small_sequence(arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> dict[str, Any]:
     """The first frames of the tracker's inputs and outputs; a tracker does not look ahead."""
     boxes = arrays["frame_ptr"][TRACKED_FRAMES]
     small = {name: values[:boxes] for name, values in arrays.items() if name.startswith("in_")}

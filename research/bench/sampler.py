@@ -2,9 +2,9 @@
 
 Keys: ``exact_vs_stable_audio_tools``, ``exact_vs_host`` - how many times faster a step is with what changes nothing but
 rounding, for 2 and 10 s of sound; ``unpacked_vs_stable_audio_tools`` - the same without packed layers;
-``fast_vs_stable_audio_tools`` - with bfloat16 and guidance in the middle of the way alone; ``max_difference``,
-``max_difference_to_host`` - of the latents, over their largest; ``fast_difference`` - the same of the fast ones;
-``seconds_a_step``, ``gigamacs_a_step`` - billions of multiply-adds.
+``fast_vs_stable_audio_tools``, ``fast_vs_exact`` - with guidance in the middle of the way alone and in ``fast_precision``:
+bfloat16 where the processor is faster in it; ``max_difference``, ``max_difference_to_host`` - of the latents, over their
+largest; ``fast_difference`` - the same of the fast ones; ``seconds_a_step``, ``gigamacs_a_step`` - billions of multiply-adds.
 """
 
 from __future__ import annotations

@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import copy
 import io
+import itertools
 import json
 import os
 import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +35,14 @@ from stereosync_core.model.generative_model import GenerativeModel
 from stereosync_core.model.guidance import guidance_levels, guided
 from stereosync_core.model.loader import build_stable_audio
 from stereosync_core.model.packed import pack
-from stereosync_core.model.precision import in_precision
+from stereosync_core.model.precision import fast_dtype, in_precision
 from stereosync_core.model.samplers import dpmpp_3m_sde, initial_latents, log_sigma_times
 from stereosync_core.model.speedups import FAST, SamplerSpeedups
 from stereosync_core.model.stable_audio.config import release_config, understood
 
 CFG, SEED, TEXT = 7.0, 3, 128
-#: Seconds of sound -> steps that are timed, and rounds of which the median counts.
-LENGTHS = {2: (8, 3), 10: (3, 1)}
+#: Seconds of sound -> steps that are timed, and rounds in turn of which the median counts.
+LENGTHS = {2: (8, 3), 10: (3, 2)}
 
 
 class GivenNoise:
@@ -154,16 +155,6 @@ def our_model(reference: Any, config: dict) -> GenerativeModel:
     return model.eval().requires_grad_(False)
 
 
-def seconds_of(run: Callable[[], Tensor], rounds: int) -> tuple[float, Tensor]:
-    """Median time of a run, and what it made."""
-    times, made = [], torch.zeros(0)
-    for _ in range(rounds):
-        began = time.perf_counter()
-        made = run()
-        times.append(time.perf_counter() - began)
-    return statistics.median(times), made
-
-
 def gigamacs(run: Callable[[], Tensor]) -> float:
     """Billions of multiply-adds of a run."""
     with FlopCounterMode(display=False) as counter:
@@ -187,40 +178,41 @@ def measure(lengths: dict[int, tuple[int, int]], comfyui: Path, narrow: bool = F
         if name.endswith("norm.beta"):  # zero in the release, and the host has no place for them
             value.zero_()
     given = {seconds: Given(reference, seconds) for seconds in lengths}
-    ours = our_model(reference, config)
-    rows: dict[str, dict[str, float]] = {}
-    macs: dict[str, dict[str, float]] = {}
-    made: dict[str, dict[int, Tensor]] = {}
-
-    def run(name: str, sample: Callable[[Given, int], Tensor], counted: bool = False) -> None:
-        for seconds, (steps, rounds) in lengths.items():
-            took, sound = seconds_of(lambda s=seconds, n=steps: sample(given[s], n), rounds)
-            rows.setdefault(name, {})[f"{seconds}s"] = took / steps
-            made.setdefault(name, {})[seconds] = sound
-            if counted:
-                many, few = (gigamacs(lambda s=seconds, n=n: sample(given[s], n)) for n in (3, 2))
-                macs.setdefault(name, {})[f"{seconds}s"] = round(many - few, 1)
-
-    def exact(each: Given, steps: int) -> Tensor:
-        return our_loop(ours, each.conditioning, each, steps)
-
-    our_loop(ours, given[2].conditioning, given[2], 1)  # to warm up
-    run("stable_audio_tools", lambda each, steps: reference_loop(reference, each, steps), counted=True)
-    run("exact, layers not packed", exact, counted=True)
+    plain, packed, fast = (our_model(reference, config) for _ in range(3))
     patcher = None if narrow else host_model(reference, comfyui)
-    if patcher is not None:
-        run("host", lambda each, steps: host_loop(patcher, each, steps), counted=True)
-    pack(ours)
-    our_loop(ours, given[2].conditioning, given[2], 1)
-    run("exact", exact)
-    run("exact, as the host guides", lambda each, steps: our_loop(ours, each.as_the_host, each, steps))
-    for layer in ours.modules():
-        layer.__dict__.pop("_kept", None)
-    half = copy.deepcopy(ours.backbone)
-    ours.denoiser.backbone = half
-    in_precision(half, torch.bfloat16)
-    our_loop(ours, given[2].conditioning, given[2], 1, FAST)
-    run("fast", lambda each, steps: our_loop(ours, each.conditioning, each, steps, FAST))
+    pack(packed)
+    if fast_dtype() == torch.float32:
+        fast = packed
+    else:
+        in_precision(fast.denoiser.backbone, fast_dtype())
+    systems: dict[str, Callable[[Given, int], Tensor]] = {
+        "stable_audio_tools": lambda each, steps: reference_loop(reference, each, steps),
+        "exact, layers not packed": lambda each, steps: our_loop(plain, each.conditioning, each, steps),
+        "host": lambda each, steps: host_loop(patcher, each, steps),
+        "exact": lambda each, steps: our_loop(packed, each.conditioning, each, steps),
+        "exact, as the host guides": lambda each, steps: our_loop(packed, each.as_the_host, each, steps),
+        "fast": lambda each, steps: our_loop(fast, each.conditioning, each, steps, FAST),
+    }
+    if patcher is None:
+        del systems["host"]
+    rows: dict[str, dict[str, float]] = {name: {} for name in systems}
+    made: dict[str, dict[int, Tensor]] = {name: {} for name in systems}
+    for seconds, (steps, rounds) in lengths.items():
+        times: dict[str, list[float]] = {name: [] for name in systems}
+        for sample in systems.values():
+            sample(given[seconds], 2)  # to warm up, and for layers to choose whether to pack
+        for name, sample in list(systems.items()) * rounds:
+            began = time.perf_counter()
+            made[name][seconds] = sample(given[seconds], steps)
+            times[name].append((time.perf_counter() - began) / steps)
+        for name in systems:
+            rows[name][f"{seconds}s"] = statistics.median(times[name])
+    # packed products are not counted
+    counted = ("stable_audio_tools", "exact, layers not packed", "host")
+    macs: dict[str, dict[str, float]] = {name: {} for name in counted if name in systems}
+    for name, seconds in itertools.product(macs, lengths):
+        many, few = (gigamacs(partial(systems[name], given[seconds], steps)) for steps in (3, 2))
+        macs[name][f"{seconds}s"] = round(many - few, 1)
 
     def over(name: str, other: str) -> dict[str, float]:
         return {key: round(rows[name][key] / value, 2) for key, value in rows[other].items()}
@@ -229,6 +221,8 @@ def measure(lengths: dict[int, tuple[int, int]], comfyui: Path, narrow: bool = F
         "exact_vs_stable_audio_tools": over("stable_audio_tools", "exact"),
         "unpacked_vs_stable_audio_tools": over("stable_audio_tools", "exact, layers not packed"),
         "fast_vs_stable_audio_tools": over("stable_audio_tools", "fast"),
+        "fast_vs_exact": over("exact", "fast"),
+        "fast_precision": str(fast_dtype()).removeprefix("torch."),
         "max_difference": max(off(made["exact"][key], value) for key, value in made["stable_audio_tools"].items()),
         "fast_difference": max(off(made["fast"][key], value) for key, value in made["stable_audio_tools"].items()),
         "seconds_a_step": {name: {key: round(value, 3) for key, value in row.items()} for name, row in rows.items()},

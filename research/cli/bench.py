@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from ..bench import depth, depth_full_size, generate, guidance, path, sampler, tracking
+from ..bench.processor import processor
 
 BENCHES = {
     "path": path,
@@ -32,7 +33,7 @@ def add(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    measured = BENCHES[arguments.name].measure(quick=arguments.quick)
+    measured = BENCHES[arguments.name].measure(quick=arguments.quick) | {"processor": processor()}
     if not arguments.json:
         for key, value in measured.items():
             print(f"{key:28} {value}")

@@ -10,7 +10,7 @@ from ..errors import StereoSyncError
 from ..model.generative_model import STEREOSYNC
 from ..model.loader import is_release
 from ..model.pipeline import StereoSyncPipeline
-from ..model.precision import PRECISIONS, chosen_dtype
+from ..model.precision import PRECISIONS, chosen_dtype, fast_dtype
 from ..model.samplers import SAMPLER_NAMES
 from ..model.spatial_guidance import SpatialGuidance
 from ..model.speedups import FAST
@@ -51,7 +51,8 @@ def add_model_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
     group.add_argument(
         "--fast",
         action="store_true",
-        help="guidance in the middle timesteps alone, and the control branch at every other step (docs/results.md)",
+        help="guidance in the middle timesteps alone, and the control branch at every other step; Stable Audio Open in bf16 "
+        "where the device is faster in it (docs/results.md)",
     )
     release = parser.add_argument_group("Stable Audio Open", "where --model is its folder or file")
     release.add_argument("--adapter", type=Path, metavar="DIR", help="conditions it on the scene; see train adapter")
@@ -60,9 +61,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
     release.add_argument(
         "--levels", type=Path, metavar="DIR", help="for --spatial-guidance: of train levels; without it, through the decoder"
     )
-    release.add_argument(
-        "--precision", choices=list(PRECISIONS), help="of its weights (default: fp32; with --fast bf16, where that is faster)"
-    )
+    release.add_argument("--precision", choices=list(PRECISIONS), help="of its weights (default: fp32)")
     release.add_argument("--device", help="where it runs (default: cpu)")
     release.add_argument(
         "--compile", action="store_true", help="have torch compile the blocks: for many steps, on a graphics card"
@@ -87,9 +86,11 @@ def load_pipeline(arguments: argparse.Namespace) -> tuple[StereoSyncPipeline, di
             adapter=arguments.adapter,
             text_encoder=arguments.t5,
             levels=arguments.levels,
-            dtype=chosen_dtype(arguments.precision, device, fast=arguments.fast),
+            dtype=chosen_dtype(arguments.precision or "fp32", device),
             device=device,
         )
+        if arguments.fast and arguments.precision is None:
+            pipeline.model.set_precision(fast_dtype(device))
     if arguments.compile:
         pipeline.model.backbone.compile_blocks()
     law = arguments.law or pipeline.model.defaults.spatial_guidance.panning_law

@@ -31,13 +31,14 @@ _spent = 0.0
 class PackedLinear(nn.Linear):
     """A linear layer that keeps a second copy of its weights, in the processor's order.
 
-    It is the plain layer wherever there is nothing to gain: with gradients, on other devices, in other precisions, and for
-    shapes that the processor is faster at without.
+    It is the plain layer wherever there is nothing to gain: with gradients, on other devices, in other precisions, when
+    compiled, and for shapes that the processor is faster at without.
     """
 
     def forward(self, input: Tensor) -> Tensor:
         single = input.dtype == self.weight.dtype == torch.float32
-        if not single or input.device.type != "cpu" or torch.is_grad_enabled() or not input.numel():
+        plain = not single or input.device.type != "cpu" or torch.is_grad_enabled() or not input.numel()
+        if plain or torch.compiler.is_compiling():
             return super().forward(input)
         rows = _rows_at_a_time(input, self.weight)
         return super().forward(input) if rows == _PLAIN else _product(input, self._packed(), self.bias, rows)

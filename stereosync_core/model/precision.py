@@ -45,13 +45,8 @@ def fast_dtype(device: str | torch.device = "cpu") -> torch.dtype:
     return torch.bfloat16 if is_faster(torch.bfloat16, device) else torch.float32
 
 
-def chosen_dtype(name: str | None, device: str | torch.device = "cpu", fast: bool = False) -> torch.dtype:
-    """The dtype by its name in :data:`PRECISIONS`; where there is none, float32, or what is fastest if ``fast``.
-
-    A choice that only makes the device slower is taken, and logged: it still halves the memory.
-    """
-    if name is None:
-        return fast_dtype(device) if fast else torch.float32
+def chosen_dtype(name: str, device: str | torch.device = "cpu") -> torch.dtype:
+    """The dtype by its name in :data:`PRECISIONS`. One that the device is slower in is logged: it still halves the memory."""
     dtype = PRECISIONS[name]
     if dtype != torch.float32 and not is_faster(dtype, device):
         _LOG.warning("This processor is slower in %s than in fp32; it saves memory, not time.", name)

@@ -8,6 +8,7 @@ import pytest
 from stereosync_core.__main__ import main
 from stereosync_core.media.sound import read_sound
 from stereosync_core.media.video import probe
+from stereosync_core.model import precision
 from stereosync_core.model.adapter import save_adapter
 from stereosync_core.model.conditioning.timbre import TimbreEncoder
 from stereosync_core.model.folder import save_part
@@ -95,6 +96,15 @@ def test_a_release_without_an_adapter_is_quicker_or_guided_to_the_boxes(command,
     assert "reads 5 latents and this model has 4" in capsys.readouterr().err
     assert main([*command, *text, "--spatial-guidance", "0.5", "--levels", str(tmp_path / "t5")]) == 1
     assert "t5" in capsys.readouterr().err
+
+
+def test_fast_is_in_half_precision_where_the_processor_is_faster_in_it(command, tmp_path, capsys, monkeypatch):
+    text = ["--text", "steps", "--t5", str(write_t5(tmp_path / "t5")), "--fast"]
+    _, single = made(command, capsys, *text, "--precision", "fp32")
+    for faster in (True, False):
+        monkeypatch.setattr(precision, "_is_faster_on_cpu", lambda _, faster=faster: faster)
+        _, fast = made(command, capsys, *text)
+        assert np.array_equal(fast, single) is not faster
 
 
 @pytest.mark.parametrize(

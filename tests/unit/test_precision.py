@@ -56,8 +56,8 @@ def test_recurrent_layers_in_half_precision_take_any_input(layers):
 def test_what_a_choice_gives(monkeypatch, caplog):
     for faster, dtype in ((True, torch.bfloat16), (False, torch.float32)):
         monkeypatch.setattr(precision, "_is_faster_on_cpu", lambda _, faster=faster: faster)
-        assert fast_dtype() == chosen_dtype(None, fast=True) == dtype
-        assert chosen_dtype(None) == chosen_dtype("fp32", fast=True) == torch.float32
+        assert fast_dtype() == dtype
+        assert chosen_dtype("fp32") == torch.float32
         assert fast_dtype("cuda") == torch.bfloat16, "a graphics card is not asked"
         caplog.clear()
         assert chosen_dtype("fp16") == torch.float16

@@ -26,7 +26,7 @@ AUTO, NONE = "auto", "none"
 ADAPTER = "adapter.safetensors"
 #: What a 0 in steps, cfg and space_scale means; a graph that was saved without the choice takes the first.
 MODEL_DEFAULT, OFF = "model default", "off"
-#: Bytes of work that room is asked for: the autoencoder decodes up to 288 latent frames at once, and each sample of single
+#: Bytes of work that memory is reserved for: the autoencoder decodes up to 288 latent frames at once, and each sample of single
 #: precision takes about a thousand times its own size.
 WORK = 288 * 2048 * 1000 * 4
 
@@ -196,7 +196,7 @@ class StableAudioSampler(io.ComfyNode):
             ],
             outputs=[
                 io.Audio.Output(display_name="audio", tooltip="Stereo at 44.1 kHz, exactly as long as the clip."),
-                io.Latent.Output(display_name="latent", tooltip="The model's latents; VAE Decode Audio understands them."),
+                io.Latent.Output(display_name="latent", tooltip="The model's latents; for VAE Decode Audio."),
             ],
         )
 

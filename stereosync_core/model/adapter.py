@@ -1,4 +1,4 @@
-"""What StereoSync's method adds to a frozen release: a folder of our own beside the release's.
+"""What StereoSync's method adds to a frozen release: a folder of our own next to the release's.
 
 The paper (arXiv 2510.05828) trains a control branch and projections of the conditions over Stable Audio Open, and freezes the
 rest. Here that is a module that holds none of the release's weights, and a folder in the form of :mod:`.folder`:

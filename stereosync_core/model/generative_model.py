@@ -25,7 +25,7 @@ from .stable_audio.conditioners import Conditioners
 
 @dataclass(frozen=True)
 class SamplingDefaults:
-    """What a base is sampled with unless something else is asked for.
+    """What a base is sampled with where a call leaves it out.
 
     :param sampler: one of :data:`.samplers.SAMPLERS` for the base's objective; ``schedule`` one of :data:`.samplers.SCHEDULES`.
     :param spatial_scale: None = that of the guidance scale, which saves an evaluation a step.

@@ -19,7 +19,7 @@ def clip_of(graph, seconds=1.0):
 
 
 def scene(graph, seconds=1.0):
-    """What an adapter hears: a thing that crosses the picture, a beat, a surface."""
+    """Conditions of an adapter: a thing that crosses the picture, a beat, a surface."""
     boxes, frame = graph.add("TestMakeBoxes").BBOX, {"frame_width": 96, "frame_height": 64, "boxes_per_second": 30 / seconds}
     tracks = graph.add("StereoSyncTracksFromBoxes", video=clip_of(graph, seconds), boxes=boxes, **frame)
     space = graph.add("StereoSyncSpatialConditioning", tracks=tracks)
@@ -32,9 +32,9 @@ def checkpoint_of(graph):
     return graph.add("CheckpointLoaderSimple", ckpt_name=CHECKPOINT)
 
 
-def applied(graph, model, told, **options):
+def applied(graph, model, given, **options):
     positive, negative = texts(graph)
-    return graph.add("StereoSyncApply", model=model, positive=positive, negative=negative, **told, **options)
+    return graph.add("StereoSyncApply", model=model, positive=positive, negative=negative, **given, **options)
 
 
 def walked(graph, apply, cfg=3.0, steps=4, seed=5):
@@ -67,31 +67,50 @@ def difference(made, wanted):
 
 @pytest.mark.parametrize("adapter", ["none", "aligned", "paper"])
 def test_native_sampling_gives_what_our_own_sampler_gives(host, graph, adapter):
-    told = scene(graph)
+    given = scene(graph)
     if adapter == "none":
-        told = {"space": told["space"]}
-    native = walked(graph, applied(graph, checkpoint_of(graph).MODEL, told, adapter=adapter))
+        given = {"space": given["space"]}
+    native = walked(graph, applied(graph, checkpoint_of(graph).MODEL, given, adapter=adapter))
     model = graph.add("StereoSyncStableAudioLoader", model=RELEASE, adapter=adapter)
     positive, negative = texts(graph)
     options = {"positive": positive, "negative": negative, "seed": 5, "steps": 4, "cfg": 3.0, "sampler": "dpmpp_2m"}
-    own = graph.add("StereoSyncStableAudioSampler", model=model, **options, **told)
+    own = graph.add("StereoSyncStableAudioSampler", model=model, **options, **given)
     made, wanted = latents(host, graph, native.output, own.latent)
     assert made.shape == wanted.shape == (1, 64, 22)
     assert difference(made, wanted) < 1e-4
 
 
-def test_each_condition_is_heard(host, graph):
-    told = scene(graph)
+def test_zero_is_the_model_s_default_in_saved_graphs_and_off_where_chosen(host, graph):
+    """A graph that was saved before the choice has no such input."""
+    given = scene(graph)
+    model = graph.add("StereoSyncStableAudioLoader", model=RELEASE, adapter="aligned")
+    positive, negative = texts(graph)
+    options = {"positive": positive, "negative": negative, "steps": 2, "cfg": 3.0, "sampler": "dpmpp_2m", **given}
+
+    def sampler(**more):
+        return graph.add("StereoSyncStableAudioSampler", model=model, **options, **more)
+
+    before, default, equal = sampler(), sampler(), sampler(space_scale=3.0, zero_means="off")
+    for name in ("law", "zero_means"):
+        del graph.prompt[before.number]["inputs"][name]
+    off = sampler(zero_means="off")
+    saved_before, by_default, as_cfg, without = latents(host, graph, *(one.latent for one in (before, default, equal, off)))
+    assert difference(saved_before, by_default) == difference(saved_before, as_cfg) == 0
+    assert difference(without, as_cfg) > 1e-3
+
+
+def test_each_condition_counts(host, graph):
+    given = scene(graph)
     model = checkpoint_of(graph).MODEL
     without = graph.add(
-        "StereoSyncSpatialConditioning", tracks=graph.prompt[told["space"].number]["inputs"]["tracks"], use="nothing"
+        "StereoSyncSpatialConditioning", tracks=graph.prompt[given["space"].number]["inputs"]["tracks"], use="nothing"
     )
     ways = [
-        applied(graph, model, told, adapter="aligned"),
-        applied(graph, model, told | {"space": without}, adapter="aligned"),
-        applied(graph, model, told, adapter="aligned", envelope_scale=0.0),
-        applied(graph, model, {name: told[name] for name in ("space", "envelope")}, adapter="aligned"),
-        applied(graph, model, {"space": told["space"]}, adapter="none"),
+        applied(graph, model, given, adapter="aligned"),
+        applied(graph, model, given | {"space": without}, adapter="aligned"),
+        applied(graph, model, given, adapter="aligned", envelope_scale=0.0),
+        applied(graph, model, {name: given[name] for name in ("space", "envelope")}, adapter="aligned"),
+        applied(graph, model, {"space": given["space"]}, adapter="none"),
     ]
     whole, *others = latents(host, graph, *(walked(graph, way).output for way in ways))
     for other in others:
@@ -107,9 +126,9 @@ def test_a_lora_on_the_model_goes_on_working_and_the_adapter_with_it(host, graph
         {f"{name}.lora_up.weight": torch.randn(128, 4), f"{name}.lora_down.weight": torch.randn(4, 128)},
         folder / "it.safetensors",
     )
-    told, model = scene(graph), checkpoint_of(graph).MODEL
+    given, model = scene(graph), checkpoint_of(graph).MODEL
     changed = graph.add("LoraLoaderModelOnly", model=model, lora_name="it.safetensors", strength_model=1.0)
-    ways = [applied(graph, one, told, adapter="aligned") for one in (model, changed, model)]
+    ways = [applied(graph, one, given, adapter="aligned") for one in (model, changed, model)]
     first, other, again = latents(host, graph, *(walked(graph, way).output for way in ways))
     assert difference(other, first) > 1e-3
     assert difference(again, first) < 1e-6
@@ -120,14 +139,14 @@ def test_the_native_sampler_decodes_to_sound_and_takes_a_batch_of_another_length
     apply = applied(graph, checkpoint.MODEL, scene(graph), adapter="aligned")
     latent = graph.add("EmptyLatentAudio", seconds=2.0, batch_size=2)
     options = {"steps": 3, "cfg": 4.0, "sampler_name": "dpmpp_3m_sde", "scheduler": "exponential"}
-    told = {"model": apply.model, "positive": apply.positive, "negative": apply.negative, "latent_image": latent}
-    sampled = graph.add("KSampler", **told, **options)
+    given = {"model": apply.model, "positive": apply.positive, "negative": apply.negative, "latent_image": latent}
+    sampled = graph.add("KSampler", **given, **options)
     sound = saved(host, graph, graph.add("VAEDecodeAudio", samples=sampled, vae=checkpoint.VAE))
     assert sound.shape == (2, 44 * 2048)
     assert abs(sound).max() > 1e-3
 
 
-def test_a_clip_longer_than_the_adapters_window_is_told_of(host, graph):
+def test_a_clip_longer_than_the_adapters_window_is_noted(host, graph):
     apply = applied(graph, checkpoint_of(graph).MODEL, scene(graph, seconds=3.0), adapter="aligned")
     before = host.log.stat().st_size
     (made,) = latents(host, graph, walked(graph, apply, steps=1).output)
@@ -136,7 +155,7 @@ def test_a_clip_longer_than_the_adapters_window_is_told_of(host, graph):
 
 
 def test_guiders_of_the_host_take_the_model(host, graph):
-    """The dual guider asks for three texts at once, in an order of its own."""
+    """The dual guider evaluates three texts at once, in an order of its own."""
     apply = applied(graph, checkpoint_of(graph).MODEL, scene(graph), adapter="aligned")
     texts_of = {"cond1": apply.positive, "cond2": apply.negative, "negative": apply.negative}
     guiders = [
@@ -161,9 +180,9 @@ def test_guiders_of_the_host_take_the_model(host, graph):
 def memory_after(host, object_info, seed, surface):
     """What the host holds after a run of its own."""
     graph = Graph(object_info)
-    told = scene(graph)
-    graph.prompt[told["timbre"].number]["inputs"]["surface"] = surface
-    sampled = walked(graph, applied(graph, checkpoint_of(graph).MODEL, told, adapter="aligned"), seed=seed)
+    given = scene(graph)
+    graph.prompt[given["timbre"].number]["inputs"]["surface"] = surface
+    sampled = walked(graph, applied(graph, checkpoint_of(graph).MODEL, given, adapter="aligned"), seed=seed)
     looked = graph.add("TestMemory", after=sampled.output)
     result = run(host, graph)
     assert result.status == "success", result.error
@@ -192,12 +211,12 @@ def refused(host, graph, **options):
 
 
 def test_errors_name_the_input_and_the_remedy(host, graph, object_info):
-    def told(fresh):
-        return {"told": scene(fresh), "model": checkpoint_of(fresh).MODEL}
+    def inputs(fresh):
+        return {"given": scene(fresh), "model": checkpoint_of(fresh).MODEL}
 
     def error(change, **options):
         fresh = Graph(object_info)
-        given = told(fresh)
+        given = inputs(fresh)
         change(fresh, given)
         return refused(host, fresh, **given, **options)
 
@@ -208,11 +227,11 @@ def test_errors_name_the_input_and_the_remedy(host, graph, object_info):
         pass
 
     def twice(fresh, given):
-        given["model"] = applied(fresh, given["model"], given["told"], adapter="aligned").model
+        given["model"] = applied(fresh, given["model"], given["given"], adapter="aligned").model
 
     wanted = "The MODEL is not Stable Audio Open 1.0"
     assert wanted in error(other_model)
-    assert "'envelope' is heard by an adapter alone" in error(nothing, adapter="none")
+    assert "'envelope' needs a StereoSync adapter" in error(nothing, adapter="none")
     assert "'model' has an adapter already" in error(twice, adapter="aligned")
     assert "absent' has no config.json" in error(nothing, adapter="absent")
     folder = host.base / "models" / "stereosync" / "foreign"
@@ -230,12 +249,12 @@ def balance(sound, part):
 
 
 @pytest.mark.parametrize("adapter", ["none", "aligned"])
-def test_the_spatial_guider_leads_the_native_sampler_to_where_the_thing_is(host, graph, adapter):
-    checkpoint, told = checkpoint_of(graph), scene(graph)
+def test_the_spatial_guider_moves_the_native_sampler_s_sound_to_where_the_thing_is(host, graph, adapter):
+    checkpoint, given = checkpoint_of(graph), scene(graph)
     if adapter == "none":
-        told = {"space": told["space"]}
-    apply = applied(graph, checkpoint.MODEL, told, adapter=adapter)
-    guider = graph.add("StereoSyncSpatialGuider", model=apply.model, vae=checkpoint.VAE, space=told["space"])
+        given = {"space": given["space"]}
+    apply = applied(graph, checkpoint.MODEL, given, adapter=adapter)
+    guider = graph.add("StereoSyncSpatialGuider", model=apply.model, vae=checkpoint.VAE, space=given["space"])
     sampled = walked(graph, Swapped(apply, guider))
     sound = saved(host, graph, graph.add("VAEDecodeAudio", samples=sampled.output, vae=checkpoint.VAE))
     length = sound.shape[1] // 4
@@ -251,15 +270,15 @@ class Swapped:
         self.model, self.positive, self.negative, self.latent = model, apply.positive, apply.negative, apply.latent
 
 
-def test_the_spatial_guider_says_what_it_lacks(host, graph, object_info):
+def test_the_spatial_guider_names_what_it_lacks(host, graph, object_info):
     def error(**change):
         fresh = Graph(object_info)
         checkpoint = checkpoint_of(fresh)
         given = {"model": checkpoint.MODEL, "vae": checkpoint.VAE, "space": scene(fresh)["space"]}
         given |= {name: make(fresh) for name, make in change.items()}
         guider = fresh.add("StereoSyncSpatialGuider", **given)
-        told = {"space": given["space"]}
-        fresh.add("SaveLatent", samples=walked(fresh, Swapped(applied(fresh, checkpoint.MODEL, told), guider), steps=1).output)
+        given = {"space": given["space"]}
+        fresh.add("SaveLatent", samples=walked(fresh, Swapped(applied(fresh, checkpoint.MODEL, given), guider), steps=1).output)
         result = run(host, fresh)
         assert result.status == "error"
         return result.error or ""
@@ -273,13 +292,13 @@ def test_the_spatial_guider_says_what_it_lacks(host, graph, object_info):
     assert "'space' holds no tracks" in error(space=without_boxes)
 
 
-def test_our_own_sampler_is_led_to_the_boxes_without_an_adapter(host, graph):
+def test_our_own_sampler_is_guided_to_the_boxes_without_an_adapter(host, graph):
     model = graph.add("StereoSyncStableAudioLoader", model=RELEASE)
     positive, _ = texts(graph)
-    told = {"model": model, "positive": positive, "space": scene(graph)["space"], "steps": 2}
-    plain, led = (
-        saved(host, graph, graph.add("StereoSyncStableAudioSampler", **told, spatial_guidance=strength).audio)
+    given = {"model": model, "positive": positive, "space": scene(graph)["space"], "steps": 2}
+    plain, guided = (
+        saved(host, graph, graph.add("StereoSyncStableAudioSampler", **given, spatial_guidance=strength).audio)
         for strength in (0.0, 0.5)
     )
-    assert plain.shape == led.shape
-    assert np.abs(plain - led).max() > 1e-3
+    assert plain.shape == guided.shape
+    assert np.abs(plain - guided).max() > 1e-3

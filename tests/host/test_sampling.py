@@ -24,20 +24,20 @@ def saved(host, graph, clip, sampler):
 
 
 def refused(host, graph, clip, sampler) -> str:
-    """What the user is told."""
+    """The error that the user sees."""
     graph.add("StereoSyncSoundOntoVideo", video=clip.video, audio=sampler.audio)
     result = run(host, graph)
     assert result.status == "error"
     return result.error or ""
 
 
-@pytest.mark.parametrize("way", ["none", "audio", "curve", "led"])
+@pytest.mark.parametrize("way", ["none", "audio", "curve", "guided"])
 def test_sound_with_every_kind_of_envelope_is_as_long_as_the_clip(host, graph, small_clip, way):
     clip = graph.add("StereoSyncLoadVideo", file=small_clip)
     inputs = {}
     if way == "audio":
         inputs["envelope"] = graph.add("StereoSyncEnvelopeFromAudio", audio=graph.add("TestMakeAudio", kind="stereo"))
-    elif way == "led":
+    elif way == "guided":
         inputs["spatial_guidance"] = 1.0
     elif way == "curve":
         inputs["envelope"] = graph.add("StereoSyncEnvelopeCurve", curve="0.2 hit, 0.6 hit 0.5")

@@ -34,8 +34,8 @@ def test_the_host_itself_samples_the_narrow_model(host, graph):
 def test_our_own_sampler_makes_sound_of_the_length_asked_for_and_latents_that_the_host_decodes(host, graph):
     model = graph.add("StereoSyncStableAudioLoader", model=RELEASE)
     positive, negative = texts(graph)
-    told = {"positive": positive, "negative": negative, "steps": 3, "seconds": 1.3}
-    sampler = graph.add("StereoSyncStableAudioSampler", model=model, **told)
+    given = {"positive": positive, "negative": negative, "steps": 3, "seconds": 1.3}
+    sampler = graph.add("StereoSyncStableAudioSampler", model=model, **given)
     sound = saved(host, graph, sampler.audio)
     assert sound.shape == (2, 57330)
     checkpoint = graph.add("CheckpointLoaderSimple", ckpt_name=CHECKPOINT)

@@ -55,7 +55,7 @@ class TrackAssignment(nn.Module):
             convolutions += [nn.Conv1d(entering, width, 9, padding=4 * dilation, dilation=dilation), nn.GELU()]
         self.track = nn.Sequential(*convolutions)
         self.recurrent = LSTM(2 * width, width, batch_first=True, bidirectional=True)
-        self.claim = nn.Linear(2 * width, 1)
+        self.claim = nn.Linear(2 * width, 1)  # the logits; named as in saved weights
 
     def forward(self, moments: Tensor, envelope: Tensor) -> Tensor:
         """Logarithms of the shares ``[B, 1 + K, M]`` of no track and of each track in each moment.
@@ -91,7 +91,7 @@ class AlignedConditions(nn.Module):
         self.ownership = TrackAssignment(gait)
         self.track = nn.Sequential(nn.Linear(_BOX_VALUES + SUBFRAMES, inner), Mix(inner), Mix(inner))
         self.owned = nn.Linear(SUBFRAMES * MOMENT_VALUES, inner, bias=False)
-        self.nobody = nn.Parameter(torch.zeros(inner))
+        self.nobody = nn.Parameter(torch.zeros(inner))  # the vector of no track; named as in saved weights
         self.maps = nn.Sequential(nn.Linear(DEPTH_GRID[0] * DEPTH_GRID[1] + 1, inner), nn.GELU(), nn.Linear(inner, inner))
         self.mix = Mix(inner)
         self.norm = nn.LayerNorm(inner)

@@ -23,7 +23,7 @@ def envelope_of_curve(text: str, drawing: np.ndarray | None, seconds: float, lev
     """An envelope from a text (see :data:`CURVE_HELP`), or from a mask ``[H, W]`` in 0..1 painted over ``seconds``.
 
     :param level: what 1 stands for.
-    :raises StereoSyncError: names the entry that is not understood, or says that nothing was given.
+    :raises StereoSyncError: names the entry that is not understood; when nothing was given.
     """
     if drawing is not None:
         return _drawn(drawing, seconds, level)

@@ -1,7 +1,6 @@
 """Timbre: what a sound is made of, as one vector, from a reference sound or from the name of a surface.
 
-The bundled encoder listens to the mono mix, so that no place leaks in; it was trained to tell surfaces, shoes and weights
-apart. CLAP does the same for any sound where its weights are at hand.
+The bundled encoder takes the mono mix, so that no place leaks in; it was trained to classify surfaces, shoes and weights. CLAP does the same for any sound where its weights are at hand.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ def mel_filters(rate: int, window: int, mels: int, low: float = 40.0, high: floa
 def check_audible(mono: np.ndarray) -> None:
     """:raises StereoSyncError: when a sound ``[N]`` is silent, empty or not finite."""
     if not np.isfinite(mono).all() or not np.abs(mono).max(initial=0) > 0:
-        raise StereoSyncError("Timbre: the reference is silent, empty or holds NaN; give a sound that can be heard.")
+        raise StereoSyncError("Timbre: the reference is silent, empty or holds NaN; give one with samples above 0.")
 
 
 class TimbreEncoder(nn.Module):

@@ -1,4 +1,4 @@
-"""The loudness envelope read off the picture, where nobody gives one: when does it sound, and how loud.
+"""The loudness envelope read off the picture, where none is given: when it sounds, and how loud.
 
 The part of Stable-V2A's RMS-Mapper (arXiv 2412.15023): features of the picture through convolutions and a bidirectional
 recurrent layer to one of 64 mu-law classes at each moment. Features here are the tracked boxes, how they move, and how the

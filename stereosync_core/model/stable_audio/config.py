@@ -35,7 +35,7 @@ _CHANNELS, _STRIDES = [1, 2, 4, 8, 16], [2, 4, 4, 8, 8]
 
 @dataclass(frozen=True)
 class StableAudioConfig:
-    """What the networks need to know of a release.
+    """What of a release its networks are built from.
 
     :ivar backbone: arguments of :class:`..backbone.Backbone`.
     :ivar autoencoder: arguments of diffusers' ``AutoencoderOobleck``.
@@ -91,7 +91,7 @@ def recognise(shapes: Mapping[str, tuple[int, ...]], where: Path) -> dict[str, A
             return config
     raise StereoSyncError(
         f"Stable Audio: '{where}' holds a transformer of width {width} with {depth} blocks, which is neither Stable Audio Open "
-        "1.0 nor Small; give the folder that holds its model_config.json too, or put that beside the file as NAME_config.json."
+        "1.0 nor Small; give the folder that holds its model_config.json too, or put that next to the file as NAME_config.json."
     )
 
 
@@ -150,7 +150,7 @@ def _understood(config: Mapping[str, Any], model: Mapping[str, Any], where: Path
 
 
 def _autoencoder(pretransform: Mapping[str, Any], rate: int, where: Path) -> dict[str, Any]:
-    """Arguments of ``AutoencoderOobleck``, which is one shape of what the release's config can say."""
+    """Arguments of ``AutoencoderOobleck``, which is one case of the release's config."""
     whole = pretransform["config"]
     encoder, decoder = whole["encoder"]["config"], whole["decoder"]["config"]
     multiples, strides = encoder.get("c_mults", _CHANNELS), encoder.get("strides", _STRIDES)

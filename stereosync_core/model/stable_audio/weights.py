@@ -24,7 +24,7 @@ _DIRECTIONS = (".weight_v", ".parametrizations.weight.original1")
 
 
 @dataclass(frozen=True)
-class Source:
+class TensorSource:
     """Where a network's tensor comes from: keys of the file. ``length`` is there for weight-normalised ones, whose ``key`` is
     the direction."""
 
@@ -37,7 +37,7 @@ class Part:
     """A network on the meta device, and where each of its tensors comes from; None stands for zeros."""
 
     network: nn.Module
-    sources: dict[str, Source | None]
+    sources: dict[str, TensorSource | None]
 
 
 def matched(
@@ -61,7 +61,7 @@ def matched(
             name, role = _role(key.removeprefix(prefix))
             found.setdefault(rename(name), {})[role] = key
     missing, extra, other = [], [], []
-    sources: dict[str, Source | None] = {}
+    sources: dict[str, TensorSource | None] = {}
     for name, shape in wanted.items():
         keys = found.pop(name, {})
         if keys.keys() not in ({"whole"}, {"length", "direction"}):
@@ -70,7 +70,7 @@ def matched(
             else:
                 sources[name] = None
             continue
-        source = Source(keys.get("whole") or keys["direction"], keys.get("length"))
+        source = TensorSource(keys.get("whole") or keys["direction"], keys.get("length"))
         sources[name] = source
         if _plain(release.entries[source.key].shape) != _plain(shape):
             other.append(source.key)
@@ -127,7 +127,7 @@ def read(release: Release, parts: Iterable[Part], dtype: torch.dtype) -> None:
         part.network.requires_grad_(False).eval()
 
 
-def _handfuls(release: Release, sources: Mapping[str, Source | None]) -> Iterator[list[str]]:
+def _handfuls(release: Release, sources: Mapping[str, TensorSource | None]) -> Iterator[list[str]]:
     """Keys in the file's order, in groups that are mapped together."""
 
     def entries(key: str):
@@ -146,7 +146,7 @@ def _handfuls(release: Release, sources: Mapping[str, Source | None]) -> Iterato
 
 
 def _handful(
-    release: Release, sources: Mapping[str, Source | None], own: Mapping[str, Tensor], dtype: torch.dtype
+    release: Release, sources: Mapping[str, TensorSource | None], own: Mapping[str, Tensor], dtype: torch.dtype
 ) -> dict[str, Tensor]:
     from safetensors import safe_open
 

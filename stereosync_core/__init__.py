@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from .media.trim import trim as trim
     from .media.video import frames as frames
     from .media.video import probe as probe
+    from .model.conditioning.spatial import SpatialConditioning as SpatialConditioning
+    from .model.pipeline import StereoSyncPipeline as StereoSyncPipeline
     from .preview.report import alignment_report as alignment_report
     from .rendering.spatialize import SpatializeSettings as SpatializeSettings
     from .rendering.spatialize import spatialize as spatialize
@@ -43,8 +45,10 @@ _PUBLIC = {
     "DepthSequence": "scene",
     "Envelope": "scene",
     "Sound": "media.sound",
+    "SpatialConditioning": "model.conditioning.spatial",
     "SpatializeSettings": "rendering.spatialize",
     "StereoSyncError": "errors",
+    "StereoSyncPipeline": "model.pipeline",
     "Track": "scene",
     "Tracks": "scene",
     "alignment_report": "preview.report",

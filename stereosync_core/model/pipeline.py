@@ -76,9 +76,9 @@ class StereoSyncPipeline:
         cls,
         source: Path | str = "bundled",
         *,
-        adapter: Path | None = None,
-        text_encoder: Path | None = None,
-        levels: Path | None = None,
+        adapter: Path | str | None = None,
+        text_encoder: Path | str | None = None,
+        levels: Path | str | None = None,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> StereoSyncPipeline:
@@ -90,7 +90,9 @@ class StereoSyncPipeline:
         :param text_encoder: folder of T5 base.
         :param levels: as ``dtype``, see :func:`.loader.load_model`.
         """
-        folder = None if source == "bundled" else Path(source)
+        folder, adapter, text_encoder, levels = (
+            None if path in (None, "bundled") else Path(path) for path in (source, adapter, text_encoder, levels)
+        )
         model = load_model(folder, dtype, adapter=adapter, levels=levels)
         if adapter is not None:
             model.timbre_encoder, model.envelope_reader = load_timbre(adapter), load_envelope(bundled_folder())

@@ -19,7 +19,7 @@ class SpatialConditioning:
     """
 
     tracks: Tracks
-    depth: DepthSequence | None
+    depth: DepthSequence | None = None
     use: str = CUES[0]
 
     def __post_init__(self):

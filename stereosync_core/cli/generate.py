@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..media.envelope import envelope_of_sound
 from ..media.sound import require_sound
+from ..media.source import Clip
 from ..media.video import probe
 from ..model.conditioning.features import ENVELOPE_WINDOW
 from ..model.conditioning.motion import motion_of_clip
@@ -27,7 +28,7 @@ from .scene_options import add_scene_options, progress_bar, scene_of
 def add(subparsers: Any) -> None:
     parser = subparsers.add_parser("generate", help="make sound with the StereoSync model", description=__doc__)
     parser.set_defaults(run=run)
-    parser.add_argument("video", help="the clip")
+    parser.add_argument("video", type=Clip, help="the clip")
     add_output_options(parser)
     add_scene_options(parser)
     group = add_model_options(parser)

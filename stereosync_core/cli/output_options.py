@@ -48,7 +48,7 @@ def clip_report(
     """What every command reports of the sound that it made."""
     return {
         "output": str(arguments.output),
-        "video": str(arguments.video),
+        "video": str(arguments.video.source),
         "duration": info.duration,
         "sample_rate": rate,
         "tracks": [

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..media.sound import require_sound
+from ..media.source import Clip
 from ..media.video import probe
 from ..rendering.footsteps import SHOES
 from ..rendering.spatialize import MODES, OFFSCREEN, SpatializeSettings, spatialize
@@ -22,7 +23,7 @@ from .scene_options import add_scene_options, progress_bar, scene_of
 def add(subparsers: Any) -> None:
     parser = subparsers.add_parser("render", help="place footsteps, or a sound of your own, in a clip", description=__doc__)
     parser.set_defaults(run=run)
-    parser.add_argument("video", help="the clip")
+    parser.add_argument("video", type=Clip, help="the clip")
     out = add_output_options(parser)
     parser.add_argument("--sound", metavar="FILE", help="place this sound instead of footsteps")
     add_scene_options(parser)

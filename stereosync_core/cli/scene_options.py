@@ -12,6 +12,7 @@ from tqdm import tqdm
 from ..depth.estimators import ESTIMATORS, estimate_depth
 from ..errors import StereoSyncError
 from ..files import load_depth, load_tracks, save_depth, save_tracks
+from ..media.source import Clip
 from ..media.video import VideoInfo
 from ..scene import DepthSequence, Tracks
 from ..tracking.registry import TRACKERS, track_video
@@ -47,7 +48,7 @@ def progress_bar(name: str, quiet: bool) -> Iterator:
         yield report
 
 
-def scene_of(clip: str, info: VideoInfo, arguments: argparse.Namespace) -> tuple[Tracks, DepthSequence | None]:
+def scene_of(clip: Clip, info: VideoInfo, arguments: argparse.Namespace) -> tuple[Tracks, DepthSequence | None]:
     """Tracks and depth of a clip by the options, saved to files where these are given."""
     if arguments.no_depth and (arguments.depth or arguments.save_depth):
         raise StereoSyncError("--no-depth cannot go with --depth or --save-depth; leave one of them out.")

@@ -6,19 +6,20 @@ import numpy as np
 
 from ..scene import Envelope
 
+_HOP = 0.005  # seconds from value to value
 
-def envelope_of_sound(samples: np.ndarray, rate: int, *, window: float = 0.03, hop: float = 0.005) -> Envelope:
+
+def envelope_of_sound(samples: np.ndarray, rate: int, *, window: float = 0.03) -> Envelope:
     """Root-mean-square level of the mono mix over time.
 
     The mix and not the channels: whatever is spatial must come from the scene, not leak in through the timing.
 
     :param samples: float ``[C, N]``.
     :param window: seconds that a value is averaged over, centred on its time.
-    :param hop: seconds from value to value.
     """
     power = np.square(np.asarray(samples, dtype=np.float64).mean(axis=0))
     total = np.concatenate([[0.0], np.cumsum(power)])
-    times = np.arange(0.0, max(len(power) / rate, hop), hop)
+    times = np.arange(0.0, max(len(power) / rate, _HOP), _HOP)
     first = np.clip(((times - window / 2) * rate).round().astype(int), 0, len(power))
     last = np.clip(((times + window / 2) * rate).round().astype(int), 0, len(power))
     # Cumulative sums of non-negative numbers may still differ by a rounding below zero.

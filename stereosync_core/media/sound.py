@@ -73,7 +73,7 @@ class Sound:
         return self.length / self.rate
 
 
-def read_sound(source: Source, *, align_to_video: bool = True, duration: float | None = None) -> Sound | None:
+def read_sound(source: Source, *, align_to_video: bool = True) -> Sound | None:
     """The main sound of a file or clip with all its channels, or None where there is none.
 
     Gaps in the file's sound are filled with silence; what an encoder put before the first sample is left out.
@@ -81,13 +81,10 @@ def read_sound(source: Source, *, align_to_video: bool = True, duration: float |
     :param align_to_video: sample 0 is at the clip's first video frame (silence is put before a sound that starts later, the
         beginning of one that starts earlier is cut) and the sound is exactly as long as the video. A file without video, or
         with False: sample 0 is the file's first sample.
-    :param duration: seconds to return instead, filled with silence or cut; exactly ``round(duration * rate)`` samples.
     :raises StereoSyncError: the source cannot be read, or the sound in it not decoded.
     """
-    if duration is not None and not (np.isfinite(duration) and duration > 0):
-        raise StereoSyncError(f"Sound: the wanted duration is {duration} seconds; it must be above zero.")
     name = source_name(source)
-    start: Fraction | None = None
+    start = duration = None
     with opened(source) as container:
         if find_audio(container, name) is None:
             return None
@@ -95,7 +92,7 @@ def read_sound(source: Source, *, align_to_video: bool = True, duration: float |
     if align_to_video:
         timeline = timeline_of(source)
         start = timeline.start * timeline.tick
-        duration = float(timeline.duration) if duration is None else duration
+        duration = float(timeline.duration)
     pieces, length = [], 0
     for rate, at, samples in sound_blocks(source, start):
         pieces.append((at, samples))

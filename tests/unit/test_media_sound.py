@@ -186,15 +186,6 @@ class TestReadSound:
             assert found is not None
             assert (found.length, found.rate) == (round(31 / 30 * rate), rate)
 
-    def test_is_as_long_as_asked(self, tmp_path):
-        path = clips.sound_file(tmp_path / "a.mka", clips.noise(0.5))
-        for seconds in (0.2, 0.9):
-            found = read_sound(path, duration=seconds)
-            assert found is not None
-            assert found.length == round(seconds * 48000)
-        with pytest.raises(StereoSyncError, match="above zero"):
-            read_sound(path, duration=0)
-
     def test_of_a_sound_file_is_all_of_it(self, tmp_path):
         sound = Sound(clips.noise(0.5), 48000)
         path = write_sound(tmp_path / "a.flac", sound)

@@ -52,14 +52,14 @@ def child(quick: bool) -> dict[str, Any]:
 
     run(length)
     took = statistics.median(run(length) for _ in range(3))
-    figures = {"steps": model.defaults.num_inference_steps, "sampling_ratio": round(took / length, 3)}
+    measured = {"steps": model.defaults.num_inference_steps, "sampling_ratio": round(took / length, 3)}
     latents = torch.randn((1, model.autoencoder.latent_channels, int(length * model.latent_rate)))
     began = time.perf_counter()
     decode(model.autoencoder, latents, round(length * model.sample_rate))
-    figures |= {"decoding_ratio": round((time.perf_counter() - began) / length, 3), "peak_mib": peak_mib()}
+    measured |= {"decoding_ratio": round((time.perf_counter() - began) / length, 3), "peak_mib": peak_mib()}
     if not quick:
-        figures |= {"minute_ratio": round(run(60.0) / 60, 3), "peak_mib_minute": peak_mib()}
-    return figures
+        measured |= {"minute_ratio": round(run(60.0) / 60, 3), "peak_mib_minute": peak_mib()}
+    return measured
 
 
 if __name__ == "__main__":

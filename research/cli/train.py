@@ -18,7 +18,7 @@ from stereosync_core.model.loader import is_release
 from ..cache import default_rooms
 
 CONFIGS = Path(__file__).resolve().parents[1] / "training" / "configs"
-#: Module and class of each part's task, beside the training loop.
+#: Module and class of each part's task.
 TASKS = {
     "autoencoder": ("autoencoder", "AutoencoderTask"),
     "diffusion": ("diffusion", "DiffusionTask"),

@@ -1,4 +1,4 @@
-"""Train an adapter over Stable Audio Open of its full size for a few steps, on random weights, and tell what it takes.
+"""Train an adapter over Stable Audio Open of its full size for a few steps, on random weights, and measure what it takes.
 
     python -m research.equality.adapter_smoke                   # 1.0: 14 GB of memory at most, 10 GB of disk, some minutes
     python -m research.equality.adapter_smoke --narrow                # the same way through at a small width
@@ -83,8 +83,8 @@ def main() -> int:
         for split in ("train", "valid"):
             (scratch / "rooms" / split).symlink_to(rooms / split)
         depth = config["model"]["diffusion"]["config"]["depth"]
-        told = smoke_config(arguments.form, arguments.batch, arguments.clips, arguments.precision, depth)
-        (scratch / "smoke.json").write_text(json.dumps(told), encoding="utf-8")
+        config = smoke_config(arguments.form, arguments.batch, arguments.clips, arguments.precision, depth)
+        (scratch / "smoke.json").write_text(json.dumps(config), encoding="utf-8")
         out = scratch / "adapter"
         command = [sys.executable, "-m", "research", "train", "adapter", "--base", release, "--out", out, "--quiet"]
         command += ["--rooms", scratch / "rooms", "--config", scratch / "smoke.json", "--steps", arguments.steps]

@@ -49,7 +49,7 @@ class AdapterTask(DiffusionTask):
 
     def __init__(self, config: dict[str, Any], rooms: Path, model: Path, *, base: Path | None, t5: Path | None = None):
         if base is None:
-            raise StereoSyncError("Training an adapter: say with --base over what, the folder or file of Stable Audio Open.")
+            raise StereoSyncError("Training an adapter needs --base: the folder or file of Stable Audio Open.")
         precision = config.get("base_precision", "bf16")
         if precision not in PRECISIONS:
             raise StereoSyncError(f"Config: 'base_precision' is '{precision}'; it must be one of {', '.join(PRECISIONS)}.")

@@ -24,7 +24,7 @@ from stereosync_core.model.objectives import add_noise
 from stereosync_core.model.samplers import euler, linear_times
 from stereosync_core.rendering.analysis import level_difference
 
-from .degrade import degrade, mirror
+from .augment import augment, mirror
 from .scenes import RATE, Codec, SceneBank, scene_bank
 
 CUES = ("both", "boxes", "depth")
@@ -73,7 +73,7 @@ class DiffusionTask:
         latents, conditions = self._batch(self.bank, clips, starts, frames)
         turned = torch.rand(count, generator=generator) < self.mirrored
         latents, scene = mirror(latents, conditions.scene, turned)
-        conditions = self._dropped(replace(conditions, scene=degrade(scene, generator)), generator)
+        conditions = self._dropped(replace(conditions, scene=augment(scene, generator)), generator)
         model = self.denoiser(network, device)
         conditioning = self.conditioning(self.bank, starts, generator)
         x0 = model.normalised(latents.to(device))
@@ -150,19 +150,19 @@ class DiffusionTask:
             float((model(x, t, given, conditioning) - velocity).square().mean())
             for given in (conditions, conditions.without_space())
         ]
-        figures = {"velocity": losses[0], "without_space": losses[1]}
+        metrics = {"velocity": losses[0], "without_space": losses[1]}
         assert model.spatial_control is not None
         log_probs = model.spatial_control.encode(conditions).track_log_probs
         if log_probs is not None:
             owner = self.held_out.windows("owner", clips, starts, frames).to(device)
-            figures["ownership"] = float(assignment_loss(log_probs, owner, conditions))
+            metrics["ownership"] = float(assignment_loss(log_probs, owner, conditions))
         one = np.flatnonzero(self.held_out.seen[:count].any(axis=(2, 3)).sum(1) == 1)[:8]
         if len(one):
             few = self._batch(self.held_out, one, starts[one], frames)[1]
             made = self.made(network, few.to(device), noise[one])
             sounds = [decode(self.autoencoder, latent[None], frames * self.autoencoder.downsampling) for latent in made]
-            figures["placement_r"] = _correlation(sounds, few.scene, self.rate)
-        return figures
+            metrics["placement_r"] = _correlation(sounds, few.scene, self.rate)
+        return metrics
 
     def made(self, network: nn.Module, conditions: ClipConditions, noise: Tensor) -> Tensor:
         """Latents ``[B, C, T]`` of held-out windows that begin with their clip, in a few steps."""

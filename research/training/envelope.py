@@ -32,7 +32,7 @@ from stereosync_core.model.conditioning.video_envelope import (
 from stereosync_core.model.folder import read_model_config, save_part
 
 from ..rooms.rooms import RoomClip
-from .degrade import degrade
+from .augment import augment
 from .scenes import MOST_TRACKS, RATE
 from .sounds import clip_rows
 
@@ -62,7 +62,7 @@ class EnvelopeTask:
     def loss(self, network: nn.Module, generator: torch.Generator, device: torch.device) -> dict[str, Tensor]:
         clips = torch.randint(len(self.train["seen"]), (self.config["batch"],), generator=generator).numpy()
         scene, motion, levels = _batch(self.train, clips)
-        scene = degrade(scene, generator)
+        scene = augment(scene, generator)
         # now and then without motion: a still camera and a panning one have little in common there
         motion = motion * (torch.rand((len(motion), 1, 1), generator=generator) > 0.25)
         scores = network(track_features(scene, motion).to(device))

@@ -1,4 +1,4 @@
-"""Training of the levels that are read off latents, on the decoder alone: what it makes of latents is what they are to tell."""
+"""Training of the levels that are read off latents: the target is the levels of what the decoder makes of them."""
 
 from __future__ import annotations
 

@@ -36,8 +36,8 @@ from .sounds import clip_rows, mutes_unseen, seen_sound
 #: More walkers than this are in no room.
 MOST_TRACKS = 3
 RATE = 44100
-#: Seconds in which a step falls to a third, and for which it is heard at most.
-_RINGING, _HEARD = 0.05, 0.3
+#: Seconds in which a step falls to a third, and for which it counts at most.
+_RINGING, _LONGEST = 0.05, 0.3
 
 
 class Codec(Decoder, Protocol):
@@ -102,8 +102,8 @@ def scene_bank(
 ) -> SceneBank:
     """The first ``clips`` clips of a set; from ``cache`` where they are there.
 
-    Clips that are silent are left out. A step whose walker is not seen sounds in every other clip alone: conditions cannot
-    tell of it, and on a user's clip it is not asked for.
+    Clips that are silent are left out. A step whose walker is not seen sounds in every other clip alone: conditions do not
+    hold it, and on a user's clip it is not wanted.
 
     :param rooms: folder of a split.
     :param autoencoder: on the processor it works in as many processes as there are cores; elsewhere in this one.
@@ -176,7 +176,7 @@ def _row(
 
 def owners(clip: RoomClip, times: np.ndarray) -> np.ndarray:
     """The part that nobody in the picture and each track have in what sounds at each moment, ``[1 + MOST_TRACKS, M]``; zeros
-    where nobody has stepped. A step rings for some 50 ms and is heard by its distance."""
+    where nobody has stepped. A step rings for some 50 ms and falls with its distance."""
     shares = np.zeros((1 + MOST_TRACKS, len(times)))
     hidden = not mutes_unseen(clip)
     row_of = {track.id - 1: n + 1 for n, track in enumerate(clip.tracks)}
@@ -188,6 +188,6 @@ def owners(clip: RoomClip, times: np.ndarray) -> np.ndarray:
             last = np.searchsorted(own, times, "right") - 1
             since = np.where(last >= 0, times - own[np.maximum(last, 0)], np.inf)
             near = np.interp(times, clip.times, clip.distance[walker]).clip(min=1.0)
-            shares[row] += np.exp(-np.minimum(since, 1.0) / _RINGING) / near * (since < _HEARD)
+            shares[row] += np.exp(-np.minimum(since, 1.0) / _RINGING) / near * (since < _LONGEST)
     whole = shares.sum(0)
     return np.where(whole > 0, shares / np.maximum(whole, 1e-9), 0.0)

@@ -65,7 +65,7 @@ def test_two_objects_with_swapped_sounds_score_as_if_mirrored():
     assert swapped.clip.score == pytest.approx(-1.0, abs=0.1)
     assert set(swapped.objects) == {1, 2}
     assert all(defined(one.score) < -0.85 and one.windows > 5 for one in swapped.objects.values())
-    # the published score cannot tell them apart: there is a box at either place at any time
+    # the published score does not distinguish them: there is a box at either place at any time
     localisation = LevelLocaliser()(placed(there, left) + placed(here, right, seed=1), RATE)
     assert spatial_av_align(localisation, truth, DURATION).score == 1.0
 

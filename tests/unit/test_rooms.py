@@ -272,7 +272,7 @@ def test_a_killed_process_leaves_nothing_that_hinders_the_next(tmp_path, no_engi
     assert again == generate(tmp_path / "whole", "valid", 7, 6, seconds=1.0)
 
 
-def test_a_folder_without_rooms_and_a_damaged_clip_are_told(tmp_path, no_engine):
+def test_a_folder_without_rooms_and_a_damaged_clip_are_named(tmp_path, no_engine):
     with pytest.raises(StereoSyncError, match="make-rooms"):
         RoomSet(tmp_path)
     generate(tmp_path, "train", 0, 1, seconds=1.0)
@@ -287,7 +287,7 @@ def test_a_folder_without_rooms_and_a_damaged_clip_are_told(tmp_path, no_engine)
         RoomSet(tmp_path / "train")[0]
 
 
-def test_without_the_engine_the_user_is_told_what_to_install(tmp_path, monkeypatch):
+def test_without_the_engine_the_error_names_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr(generating.engine, "missing_engine", lambda: "the package vizdoom is not installed")
     with pytest.raises(StereoSyncError, match="vizdoom"):
         generate(tmp_path, "train", 0, 1)

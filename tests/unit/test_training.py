@@ -1,4 +1,4 @@
-"""The training loop: exact after a kill, honest about what is wrong; and the degraded conditions."""
+"""The training loop: exact after a kill, honest about what is wrong; and augmentation."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from research.training.degrade import degrade, mirror
+from research.training.augment import augment, mirror
 from research.training.diffusion import assignment_loss
 from research.training.loop import CHECKPOINT, LoopSettings, curves, train
 from research.training.losses import level_loss, likelihood_loss
@@ -131,22 +131,22 @@ def scene(batch: int = 6, tracks: int = 2, frames: int = 40) -> SceneFeatures:
     return SceneFeatures(boxes, torch.ones((batch, tracks, frames, 4)), depth, torch.ones((batch, 1)))
 
 
-def test_degraded_conditions_stay_near_the_truth_and_in_range():
+def test_augmented_conditions_stay_near_the_truth_and_in_range():
     true = scene(64)
-    spoiled = degrade(true, torch.Generator().manual_seed(0))
-    kept = spoiled.seen > 0
+    augmented = augment(true, torch.Generator().manual_seed(0))
+    kept = augmented.seen > 0
     assert 0.7 < kept.float().mean() < 0.99, "some are missed"
-    centres = [(part.boxes[..., 0] + part.boxes[..., 2]) / 2 for part in (true, spoiled)]
+    centres = [(part.boxes[..., 0] + part.boxes[..., 2]) / 2 for part in (true, augmented)]
     errors = (centres[0] - centres[1])[kept].abs()
     assert 0 < errors.mean() < 0.02, "a part of a box's width of 0.1"
-    assert spoiled.depth.min() >= 0
-    assert spoiled.depth.max() <= 1
-    assert 0.6 < spoiled.has_depth.mean() < 1
-    assert torch.equal(spoiled.depth.amax((1, 2, 3)) > 0, spoiled.has_depth[:, 0] > 0)
+    assert augmented.depth.min() >= 0
+    assert augmented.depth.max() <= 1
+    assert 0.6 < augmented.has_depth.mean() < 1
+    assert torch.equal(augmented.depth.amax((1, 2, 3)) > 0, augmented.has_depth[:, 0] > 0)
 
 
-def test_equal_seeds_degrade_equally():
-    first, second = (degrade(scene(), torch.Generator().manual_seed(5)) for _ in range(2))
+def test_equal_seeds_augment_equally():
+    first, second = (augment(scene(), torch.Generator().manual_seed(5)) for _ in range(2))
     assert torch.equal(first.boxes, second.boxes)
     assert torch.equal(first.depth, second.depth)
 
@@ -172,7 +172,7 @@ def owned_conditions() -> tuple[ClipConditions, torch.Tensor]:
     return given, owner
 
 
-def test_claims_are_right_when_whose_step_it_was_is_known():
+def test_the_assignment_loss_is_least_when_whose_step_it_was_is_known():
     given, owner = owned_conditions()
     shares = owner.mT.flatten(2).clamp(0.01, 0.98)
     right, wrong = shares.log(), shares[:, [0, 2, 1]].log()
@@ -214,13 +214,13 @@ def two_walkers(number: int) -> SimpleNamespace:
 
 def test_a_moment_is_owned_by_who_stepped_last_and_nearest():
     moments = np.array([0.3, 0.52, 0.62, 1.52])
-    heard, muted = (owners(two_walkers(number), moments) for number in (0, 1))
-    assert heard.shape == (4, 4)
-    assert not heard[:, 0].any(), "nobody has stepped"
-    assert heard[1, 1] == 1
+    shares, muted = (owners(two_walkers(number), moments) for number in (0, 1))
+    assert shares.shape == (4, 4)
+    assert not shares[:, 0].any(), "nobody has stepped"
+    assert shares[1, 1] == 1
     first = np.exp(-0.12 / 0.05) / 2
-    assert heard[1, 2] == pytest.approx(first / (first + np.exp(-0.02 / 0.05) / 8), rel=1e-6)
-    assert heard[0, 3] == 1, "who is out of the picture is nobody"
+    assert shares[1, 2] == pytest.approx(first / (first + np.exp(-0.02 / 0.05) / 8), rel=1e-6)
+    assert shares[0, 3] == 1, "who is out of the picture is nobody"
     assert not muted[:, 3].any(), "and does not sound in every other clip"
 
 

@@ -1,4 +1,4 @@
-"""Conditions spoiled the way estimators spoil them, so that what a small tracker and a small depth network give will do."""
+"""Augmentation: conditions with the errors of estimators, so that a small tracker and a small depth network are good enough."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ class Chance:
         return self.uniform(*shape) < probability
 
 
-def degrade(scene: SceneFeatures, generator: torch.Generator) -> SceneFeatures:
+def augment(scene: SceneFeatures, generator: torch.Generator) -> SceneFeatures:
     """Batched features as an estimator would give them: boxes seldom, jittered, of a wrong size and missed for a while; tracks
     dropped; maps blurred, shifted, of another scale, mirrored in depth, or missing. A quarter of the clips stay as they are: a
     good tracker shows the gait in the boxes, and it is worth knowing."""
     chance = Chance(generator, len(scene.boxes))
-    spoiled = _spoil_depth(_spoil_boxes(scene, chance), chance)
+    augmented = _augment_depth(_augment_boxes(scene, chance), chance)
     spared = chance.happens(0.25)
 
     def chosen(kept: Tensor, changed: Tensor) -> Tensor:
         return torch.where(spared.reshape(-1, *[1] * (kept.dim() - 1)), kept, changed)
 
-    return SceneFeatures.combined(chosen, scene, spoiled)
+    return SceneFeatures.combined(chosen, scene, augmented)
 
 
-def _spoil_boxes(scene: SceneFeatures, chance: Chance) -> SceneFeatures:
+def _augment_boxes(scene: SceneFeatures, chance: Chance) -> SceneFeatures:
     _, count, frames, sub = scene.seen.shape
     if not count:
         return scene
@@ -87,7 +87,7 @@ def _seldom(boxes: Tensor, seen: Tensor, chance: Chance) -> Tensor:
     return torch.stack(result)
 
 
-def _spoil_depth(scene: SceneFeatures, chance: Chance) -> SceneFeatures:
+def _augment_depth(scene: SceneFeatures, chance: Chance) -> SceneFeatures:
     depth = scene.depth
     depth = depth * torch.exp(0.3 * chance.normal(1, 1, 1)) + 0.1 * chance.normal(1, 1, 1)
     blurred = torch.nn.functional.avg_pool2d(depth, 3, stride=1, padding=1, count_include_pad=False)

@@ -1,0 +1,114 @@
+"""Events on disk, as JSON or CSV by the file's name; written beside their place and moved, so that no half file stays.
+
+JSON: ``{"duration": s, "events": [{"time": s, "kind", "track", "foot", "strength", "confidence"}]}``. CSV: a line of those six names,
+then a line an event; commas, semicolons or tabs. Only ``time`` has to be there, everything else may be absent or empty.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import StereoSyncError
+from ..files import read_object
+from ..media.output import replacing
+from ..scene_events import Event, Events
+
+FIELDS = ("time", "kind", "track", "foot", "strength", "confidence")
+#: Seconds by which a file's clip may differ in length.
+_SLACK = 0.25
+_REMEDY = "give a file that --save-events wrote, or a CSV with a line of names (time, kind, track, foot, strength, confidence)"
+
+
+def save_events(path: Path, events: Events) -> Path:
+    """Write events; a name that ends in ``.csv`` makes a CSV, any other JSON."""
+    rows = [
+        {
+            "time": round(event.time, 6),
+            "kind": event.kind,
+            "track": event.track,
+            "foot": event.foot,
+            "strength": round(event.strength, 4),
+            "confidence": round(event.confidence, 4),
+        }
+        for event in events
+    ]
+    if Path(path).suffix.lower() == ".csv":
+        sheet = io.StringIO()
+        writer = csv.DictWriter(sheet, FIELDS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        text = sheet.getvalue()
+    else:
+        text = json.dumps({"duration": events.duration, "events": rows})
+    with replacing(Path(path)) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return Path(path)
+
+
+def load_events(path: Path, duration: float) -> Events:
+    """Read events for a clip of ``duration`` seconds.
+
+    :raises StereoSyncError: where the file is not of the form, or belongs to a clip of another length.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".csv":
+        rows, length = _read_csv(path), duration
+    else:
+        data = read_object(path, "Events file", _REMEDY)
+        rows, length = data.get("events"), data.get("duration", duration)
+        if not isinstance(rows, list):
+            raise StereoSyncError(f"Events file '{path}' has no list of events; {_REMEDY}.")
+    try:
+        events = Events(tuple(_event(row) for row in rows), float(length))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StereoSyncError(f"Events file '{path}': {type(error).__name__} {error}; {_REMEDY}.") from error
+    except StereoSyncError as error:
+        raise StereoSyncError(f"Events file '{path}': {error}") from error
+    check_events_fit(events, duration)
+    return replace(events, duration=duration, events=tuple(event for event in events if event.time <= duration))
+
+
+def check_events_fit(events: Events, duration: float) -> None:
+    """Raise where events belong to a clip of another length."""
+    if abs(events.duration - duration) > max(_SLACK, 0.02 * duration):
+        raise StereoSyncError(
+            f"Events: they are for a clip of {events.duration:.2f} s, but this clip lasts {duration:.2f} s; detect events on the "
+            "same clip (after trimming, not before)."
+        )
+
+
+def _read_csv(path: Path) -> list[dict[str, Any]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StereoSyncError(f"Events file: '{path}' cannot be read ({error}); {_REMEDY}.") from error
+    lines = text.splitlines()
+    first = lines[0] if lines else ""
+    delimiter = max(",;\t", key=first.count)
+    rows = list(csv.DictReader(lines, delimiter=delimiter))
+    if "time" not in [name.strip().lower() for name in first.split(delimiter)]:
+        raise StereoSyncError(f"Events file '{path}' has no column 'time'; {_REMEDY}.")
+    # spreadsheets of many countries write 1,25 where the columns are parted by semicolons
+    comma = "," if delimiter != "," else "."
+    return [
+        {
+            str(name).strip().lower(): value.strip().replace(comma, ".") if isinstance(value, str) else value
+            for name, value in row.items()
+        }
+        for row in rows
+    ]
+
+
+def _event(row: dict[str, Any]) -> Event:
+    given = {name: row[name] for name in FIELDS if row.get(name) not in (None, "")}
+    for name in ("time", "strength", "confidence"):
+        if name in given:
+            given[name] = float(given[name])
+    if "track" in given:
+        given["track"] = int(given["track"])
+    return Event(given.pop("time"), **given)

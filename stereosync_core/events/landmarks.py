@@ -1,0 +1,151 @@
+"""Body landmarks of tracked people over a clip, streamed: square crops around their boxes, through :mod:`blazepose` in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.ndimage import gaussian_filter1d, maximum_filter1d
+
+from ..media.video import Source, frame_times, frames, probe
+from ..scene import Track, Tracks
+from .blazepose import SIZE, BlazePose, load_network
+
+#: Frames a second that are looked at, at most.
+MAX_RATE = 30.0
+BATCH = 8
+#: Side of the crop over the longer side of the box.
+MARGIN = 1.3
+#: Names of the landmarks that events need, by their place in the network's output; (left, right).
+SHOULDERS, WRISTS, INDEX_FINGERS = (11, 12), (15, 16), (19, 20)
+HIPS, KNEES, ANKLES, HEELS, TOES = (23, 24), (25, 26), (27, 28), (29, 30), (31, 32)
+#: Landmarks kept: the body's, without the network's own helpers.
+KEPT = 33
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """A tracked person's landmarks.
+
+    :param id: the track's id.
+    :param times: seconds ``[N]``, rising: presentation times of frames.
+    :param points: ``[N, 33, 2]``, x to the right and y down, both in frame heights.
+    :param world: ``[N, 33, 3]`` metres from the middle of the hips, y down, z away from the camera.
+    :param visibility: ``[N, 33]``, probability that a landmark is seen.
+    :param presence: ``[N]``, probability that a person is in the crop.
+    :param heights: ``[N]`` of the box in frame heights.
+    """
+
+    id: int
+    times: np.ndarray
+    points: np.ndarray
+    world: np.ndarray
+    visibility: np.ndarray
+    presence: np.ndarray
+    heights: np.ndarray
+
+    def middle(self, pair: tuple[int, int]) -> np.ndarray:
+        """The middle ``[N, 2]`` of a left and a right landmark."""
+        return self.points[:, pair].mean(1)
+
+
+def picked_times(source: Source, rate: float = MAX_RATE) -> np.ndarray:
+    """Presentation times of the frames that are looked at: all of them, or those nearest to a grid of ``rate`` a second."""
+    times = frame_times(source)
+    if len(times) < 2 or np.median(np.diff(times)) > 0.95 / rate:
+        return times
+    grid = np.arange(times[0], times[-1] + 0.5 / rate, 1 / rate)
+    after = np.clip(np.searchsorted(times, grid), 1, len(times) - 1)
+    return times[np.unique(np.where(times[after] - grid < grid - times[after - 1], after, after - 1))]
+
+
+def crop_squares(track: Track, times: np.ndarray, aspect: float, max_gap: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Squares ``[N, 3]`` (centre x, centre y, side, in frame heights) around a person, whether there is one ``[N]``, and the
+    boxes' heights ``[N]``.
+
+    Place and size change slowly, so that the landmarks do not tremble with the box.
+    """
+    boxes, present = track.at(times, max_gap)
+    boxes = boxes * np.array([aspect, 1.0, aspect, 1.0])
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    sides = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
+    step = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
+    sides = gaussian_filter1d(maximum_filter1d(sides, 2 * round(0.3 / step) + 1, mode="nearest"), 0.2 / step, mode="nearest")
+    centres = gaussian_filter1d(centres, min(0.05 / step, 3.0), axis=0, mode="nearest")
+    return np.concatenate([centres, MARGIN * sides[:, None]], axis=1), present, boxes[:, 3] - boxes[:, 1]
+
+
+def cut_square(frame: np.ndarray, square: np.ndarray) -> tuple[torch.Tensor, np.ndarray]:
+    """The picture ``[3, 256, 256]`` in 0..1 inside a square, black beyond the frame, and the corner and pixel size of what was
+    cut, ``(x, y, size of a pixel)`` in frame heights."""
+    height, width = frame.shape[:2]
+    side = max(8, round(square[2] * height))
+    left, top = round(square[0] * height - side / 2), round(square[1] * height - side / 2)
+    x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + side, width), min(top + side, height)
+    picture = np.zeros((side, side, 3), dtype=np.uint8)
+    if x1 > x0 and y1 > y0:
+        picture[y0 - top : y1 - top, x0 - left : x1 - left] = frame[y0:y1, x0:x1]
+    pixels = torch.from_numpy(picture).permute(2, 0, 1)[None]
+    pixels = F.interpolate(pixels, size=(SIZE, SIZE), mode="bilinear", antialias=side > SIZE)
+    return pixels[0].float() / 255.0, np.array([left / height, top / height, side / SIZE / height])
+
+
+def track_landmarks(
+    source: Source,
+    tracks: Tracks,
+    *,
+    rate: float = MAX_RATE,
+    network: BlazePose | None = None,
+    progress: Callable[[float, float], None] | None = None,
+) -> list[Landmarks]:
+    """Landmarks of every track while it is in the picture.
+
+    :param tracks: people.
+    :param rate: frames a second that are looked at, at most; a slower clip gives its own.
+    :param network: the network on the device of choice; the bundled weights on the CPU when left out.
+    :param progress: called with seconds done and in all; raising inside it stops the work.
+    """
+    if len(tracks) == 0:
+        return []
+    info = probe(source)
+    times = picked_times(source, rate)
+    plans = [crop_squares(track, times, info.width / info.height, tracks.max_gap) for track in tracks]
+    seen = np.stack([present for _, present, _ in plans])
+    if not seen.any():
+        return []
+    network = network if network is not None else load_network()
+    device, dtype = network.stem.weight.device, network.stem.weight.dtype
+    found: list[list[tuple]] = [[] for _ in plans]
+    waiting: list[tuple[int, int, torch.Tensor, np.ndarray]] = []
+
+    @torch.inference_mode()
+    def work() -> None:
+        pixels = torch.stack([item[2] for item in waiting]).to(device, dtype, memory_format=torch.channels_last)
+        landmarks, world, presence = (output.float().cpu().numpy() for output in network(pixels))
+        for (who, n, _, corner), raw, metres, probability in zip(waiting, landmarks, world, presence, strict=True):
+            points = corner[:2] + (raw[:KEPT, :2] + 0.5) * corner[2]
+            visibility = 1 / (1 + np.exp(-raw[:KEPT, 3]))
+            found[who].append((times[n], points, metres[:KEPT], visibility, probability, plans[who][2][n]))
+        waiting.clear()
+
+    # pictures just as large as the middle person's crops need them
+    sides = np.concatenate([squares[present, 2] for squares, present, _ in plans])
+    max_side = max(SIZE, round(SIZE / float(np.median(sides)) * max(info.width / info.height, 1.0)))
+    wanted = np.flatnonzero(seen.any(0))
+    for n, (time, frame) in zip(wanted, frames(source, times=times[wanted], max_side=max_side), strict=True):
+        for who in np.flatnonzero(seen[:, n]):
+            waiting.append((int(who), int(n), *cut_square(frame, plans[who][0][n])))
+            if len(waiting) == BATCH:
+                work()
+        if progress is not None:
+            progress(time, info.duration)
+    if waiting:
+        work()
+    return [
+        Landmarks(track.id, *(np.array(values) for values in zip(*rows, strict=True)))
+        for track, rows in zip(tracks, found, strict=True)
+        if rows
+    ]

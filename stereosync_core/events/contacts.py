@@ -1,0 +1,88 @@
+"""Contacts of a person's hands and of both feet together: claps, and landings from a jump."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.signal import find_peaks
+
+from ..scene_events import Event
+from .body import RATE, Body, smooth, velocity
+from .landmarks import HIPS, WRISTS
+
+#: Body heights a second: hands that close faster than this clap, and nobody closes them faster than the second number.
+CLAP_SPEED, FASTEST_HANDS = 1.0, 9.0
+#: Body heights between the hands' middles: touching, and far enough apart to clap.
+TOUCHING, APART = 0.09, 0.14
+#: Body heights a second at which a jumper's feet and hips fall at least, and body heights that the feet come down.
+FALL_SPEED, DROP = 0.55, 0.05
+#: Seconds between two landings or claps at least.
+SPACING = 0.2
+
+
+def claps(body: Body, track: int | None) -> list[Event]:
+    """Moments at which the hands close abruptly."""
+    raw = np.linalg.norm(body.hand(0) - body.hand(1), axis=1)
+    distance = smooth(raw, 0.02)
+    closing = -velocity(distance)
+    own = [np.linalg.norm(velocity(smooth(body.hand(side), 0.02)), axis=1) for side in (0, 1)]
+    seen = np.minimum(*(body.visibility[:, place] for place in WRISTS))
+    found = []
+    peaks, _ = find_peaks(closing, height=CLAP_SPEED, distance=max(1, round(SPACING * RATE)))
+    for peak in peaks:
+        before = distance[max(0, peak - round(0.3 * RATE)) : peak + 1]
+        after = distance[peak : peak + round(0.2 * RATE) + 1]
+        floor = float(after.min())
+        if floor > TOUCHING or before.max() < floor + APART or closing[peak] > FASTEST_HANDS:
+            continue
+        vector = body.hand(0) - body.hand(1)
+        apart, back = vector[max(0, peak - round(0.15 * RATE))], vector[min(len(body) - 1, peak + round(0.2 * RATE))]
+        if apart @ back < -0.2 * apart @ apart:  # arms that swing past each other
+            continue
+        # a hand that jumps onto the other is the network's slip, not a clap
+        if min(own[0][peak], own[1][peak]) < 0.15 * closing[peak] or seen[peak] < 0.4:
+            continue
+        level = floor + 0.02
+        place = peak + int(np.argmax(after <= level))
+        if place == 0 or distance[place] > level:
+            continue
+        part = (distance[place - 1] - level) / max(distance[place - 1] - distance[place], 1e-6)
+        moment = body.times[place - 1] + np.clip(part, 0, 1) / RATE
+        strength = float(np.clip(closing[peak] / 5.0, 0.3, 1.0))
+        confidence = float(np.clip(seen[peak] * min(1.0, closing[peak] / 1.6), 0, 1))
+        found.append(Event(moment, "clap", track, None, strength, confidence))
+    return found
+
+
+def landings(body: Body, track: int | None) -> list[Event]:
+    """Moments at which both feet, after the hips have fallen with them, stop: the end of a jump."""
+    feet = np.stack([smooth(body.foot(side))[:, 1] for side in (0, 1)])
+    hips = smooth(body.hips())[:, 1]
+    falling = np.stack([velocity(one) for one in feet])
+    hips_falling = velocity(hips)
+    together = np.minimum(falling.min(0), hips_falling + 0.3)
+    seen = np.minimum(body.visible(HIPS), body.visible((27, 28)))
+    found = []
+    peaks, _ = find_peaks(together, height=FALL_SPEED, distance=max(1, round(SPACING * RATE)))
+    for peak in peaks:
+        span = slice(max(0, peak - round(0.35 * RATE)), peak + round(0.25 * RATE) + 1)
+        drop = float(np.min(feet[:, peak : span.stop].max(1) - feet[:, span].min(1)))
+        fastest = falling[:, span].max(1)
+        if drop < DROP or np.max(fastest) > 3 * np.min(fastest):
+            continue
+        speed = falling.mean(0)
+        top = max(0, peak - 2) + int(np.argmax(speed[max(0, peak - 2) : peak + 3]))
+        later = speed[top : top + round(0.25 * RATE) + 1]
+        if later.min() > 0.4 * speed[top]:
+            continue
+        springy = later.min() < -0.3 * speed[top]
+        if springy:
+            # on a mattress the feet touch well before they stop, while they still fall faster and faster
+            earlier = speed[max(0, top - round(0.2 * RATE)) : top + 1]
+            level, place = 0.8 * speed[top], top - int(np.argmax(earlier[::-1] < 0.8 * speed[top])) + 1
+        else:
+            level, place = 0.4 * speed[top], top + int(np.argmax(later < 0.4 * speed[top]))
+        part = (level - speed[place - 1]) / (speed[place] - speed[place - 1] or 1e-6)
+        moment = body.times[place - 1] + np.clip(part, 0, 1) / RATE
+        strength = float(np.clip(speed[top] / 2.0, 0.3, 1.0))
+        found.append(Event(moment, "landing", track, None, strength, float(np.clip(seen[peak], 0, 1))))
+    return found

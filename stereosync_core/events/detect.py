@@ -1,0 +1,164 @@
+"""Detect Events: who or what touches what, and when - by pose, by box gait, by the paths of things, or from a guide sound."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from ..errors import StereoSyncError
+from ..media.sound import Sound
+from ..media.video import Source, probe
+from ..scene import Track, Tracks
+from ..scene_events import FEET, Event, Events
+from ..tracking.nanodet import CLASSES
+from .blazepose import BlazePose
+from .body import bodies
+from .contacts import claps, landings
+from .landmarks import Landmarks, track_landmarks
+from .steps import steps
+from .things import impacts, thing_paths
+
+logger = logging.getLogger("stereosync")
+METHODS = ("auto", "pose", "gait", "motion", "sound")
+#: Events less probable than this are left out, unless another bound is given.
+CONFIDENCE = 0.5
+#: Labels that tell nothing by their path: what lives moves by itself, what rolls does not bounce, what is furnished stands.
+_NO_PATH = frozenset(CLASSES[:24]) | {"chair", "couch", "potted plant", "bed", "dining table", "toilet", "tv", "sink", "refrigerator"}
+#: Confidence of steps from a box alone, where the walker clearly moves.
+_GAIT_CONFIDENCE = 0.55
+_STANDING = 0.25  # body heights a second
+#: Share of a track's time that must have a person's pose for the pose to speak for it.
+_POSED = 0.3
+
+
+def detect_events(
+    source: Source,
+    tracks: Tracks,
+    *,
+    method: str = "auto",
+    sound: Sound | None = None,
+    confidence: float = CONFIDENCE,
+    network: BlazePose | None = None,
+    progress: Callable[[float, float], None] | None = None,
+) -> Events:
+    """Events of a clip.
+
+    :param tracks: whom and what to watch.
+    :param method: ``pose`` - feet and hands of people by body landmarks; ``gait`` - steps of people by their boxes alone; ``motion`` -
+        impacts of things by their paths; ``sound`` - onsets of a guide sound; ``auto`` - pose for people, gait where no pose is
+        found, motion for things, and onsets where a guide sound is given and nothing is tracked.
+    :param sound: a guide sound, for ``sound`` and ``auto``.
+    :param confidence: events less probable than this are left out.
+    :param network: the pose network on the device of choice; the bundled weights on the CPU when left out.
+    :param progress: called with seconds done and in all; raising inside it stops the work.
+    :raises StereoSyncError: an unknown method, or ``sound`` without a guide sound.
+    """
+    if method not in METHODS:
+        raise StereoSyncError(f"Events: the method '{method}' is not known; choose {', '.join(METHODS)}.")
+    if not 0 <= confidence <= 1:
+        raise StereoSyncError(f"Events: the least confidence is {confidence}; it must be in 0..1.")
+    if method == "sound" and sound is None:
+        raise StereoSyncError("Events: the method 'sound' needs a guide sound; connect one, or choose auto.")
+    duration = probe(source).duration
+    if method == "sound" or (method == "auto" and sound is not None and len(tracks) == 0):
+        assert sound is not None
+        return _finished(onset_events(sound), duration, confidence)
+    people = [track for track in tracks if track.label == "person"]
+    things = [track for track in tracks if track.label not in _NO_PATH]
+    found: list[Event] = []
+    if method in ("auto", "pose") and people:
+        landmarks = own_landmarks(track_landmarks(source, replace(tracks, tracks=tuple(people)), network=network, progress=progress))
+        for one in landmarks:
+            found += contacts(one)
+        if method == "auto":
+            posed = {one.id: one for one in landmarks}
+            found += [event for track in people if not _has_pose(track, posed.get(track.id)) for event in gait_steps(track, tracks)]
+    if method == "gait":
+        found += [event for track in people for event in gait_steps(track, tracks)]
+    if method in ("auto", "motion") and things:
+        paths, aspect = thing_paths(source, sorted({t.label for t in things if t.label in CLASSES}), progress=progress)
+        found += [replace(event, track=_owner(path, event.time, things)) for path in paths for event in impacts(path, aspect)]
+    if not found and len(tracks):
+        logger.warning("Events: nothing in the tracks touches anything that can be seen; feet must be in the picture.")
+    return _finished(found, duration, confidence)
+
+
+def contacts(landmarks: Landmarks) -> list[Event]:
+    """Steps, landings and claps of one person."""
+    found: list[Event] = []
+    for body in bodies(landmarks):
+        landed = landings(body, landmarks.id)
+        moments = np.array([event.time for event in landed])
+        walked = [event for event in steps(body, landmarks.id) if not len(moments) or np.abs(moments - event.time).min() > 0.15]
+        found += landed + walked + claps(body, landmarks.id)
+    return found
+
+
+def own_landmarks(landmarks: list[Landmarks], same: float = 0.12) -> list[Landmarks]:
+    """Landmarks without those that several tracks have of one person; the earlier track in the list keeps them.
+
+    :param same: mean distance of two bodies' landmarks, in box heights, below which they are one.
+    """
+    kept: list[Landmarks] = []
+    for one in landmarks:
+        free = np.ones(len(one.times), dtype=bool)
+        for other in kept:
+            places = np.clip(np.searchsorted(other.times, one.times - 1e-6), 0, len(other.times) - 1)
+            apart = np.linalg.norm(other.points[places] - one.points, axis=-1).mean(1)
+            free &= (np.abs(other.times[places] - one.times) > 1e-3) | (apart > same * one.heights)
+        if free.any():
+            values = {name: getattr(one, name)[free] for name in ("times", "points", "world", "visibility", "presence", "heights")}
+            kept.append(replace(one, **values))
+    return kept
+
+
+def gait_steps(track: Track, tracks: Tracks) -> list[Event]:
+    """Steps of a person from the box alone, while it clearly moves."""
+    from ..rendering.gait import steps_from_track
+
+    found = steps_from_track(track, tracks.duration, max_gap=tracks.max_gap, aspect=tracks.aspect)
+    if len(found) == 0:
+        return []
+    around = found.times[:, None] + np.array([-0.4, 0.4])
+    boxes, _ = track.at(around.ravel(), tracks.max_gap)
+    middle = np.stack([(boxes[:, 0] + boxes[:, 2]) / 2 * tracks.aspect, boxes[:, 3]], axis=1).reshape(-1, 2, 2)
+    heights = (boxes[:, 3] - boxes[:, 1]).reshape(-1, 2).mean(1)
+    speed = np.linalg.norm(middle[:, 1] - middle[:, 0], axis=1) / 0.8 / np.maximum(heights, 0.02)
+    sure = _GAIT_CONFIDENCE * np.clip(speed / _STANDING, 0, 1)
+    return [
+        Event(float(time), "step", track.id, FEET[foot], float(strength), float(one))
+        for time, strength, foot, one in zip(found.times, found.strengths, found.feet, sure, strict=True)
+    ]
+
+
+def onset_events(sound: Sound) -> list[Event]:
+    """Onsets of a guide sound; as strong as the 50 ms after them are loud against the loudest."""
+    from ..metrics.timing import onsets
+
+    samples, rate = sound.samples.astype(np.float64), sound.rate
+    moments = onsets(samples, rate)
+    levels = np.array([np.sqrt(np.mean(samples[:, int(t * rate) : int((t + 0.05) * rate) + 1] ** 2)) for t in moments])
+    loudest = levels.max() if len(levels) else 1.0
+    return [Event(float(t), "onset", None, None, float(level / max(loudest, 1e-12))) for t, level in zip(moments, levels, strict=True)]
+
+
+def _has_pose(track: Track, landmarks: Landmarks | None) -> bool:
+    return landmarks is not None and float((landmarks.presence > 0.5).mean()) > _POSED
+
+
+def _owner(path: Track, time: float, things: list[Track]) -> int | None:
+    """The id of the tracked thing that is nearest to a path at a moment, of the same label."""
+    box, _ = path.at([time])
+    away = {track.id: float(np.abs(track.at([time])[0] - box).max()) for track in things if track.label == path.label}
+    return min(away, key=away.__getitem__) if away else None
+
+
+def _finished(found: list[Event], duration: float, confidence: float) -> Events:
+    inside = [event for event in found if event.time <= duration]
+    kept = Events(tuple(event for event in inside if event.confidence >= confidence), duration)
+    if len(kept) < len(inside):
+        logger.info("Events: %d of %d left out, their confidence is below %.2g.", len(inside) - len(kept), len(inside), confidence)
+    return kept

@@ -3,8 +3,8 @@
     pip download --no-deps mediapipe==0.10.14     # and unpack the wheel
     python -m research.assets.convert_pose .../mediapipe/modules/pose_landmark/pose_landmark_full.tflite [--check]
 
-Needs ``tflite`` beside the project's own requirements, and ``ai-edge-litert`` for ``--check``, which compares the landmarks with
-the file's own run-time on noise and smooth pictures.
+Needs ``tflite`` beside the project's own requirements, and ``ai-edge-litert`` for ``--check``, which compares the landmarks
+with the file's own run-time on noise and smooth pictures.
 """
 
 from __future__ import annotations
@@ -87,9 +87,13 @@ def check(source: Path) -> None:
             picture = torch.nn.functional.interpolate(small, size=(SIZE, SIZE), mode="bilinear")
             interpreter.set_tensor(interpreter.get_input_details()[0]["index"], picture.permute(0, 2, 3, 1).numpy())
             interpreter.invoke()
-            landmarks, presence, _, _, world = (interpreter.get_tensor(one["index"]) for one in interpreter.get_output_details())
+            landmarks, presence, _, _, world = (
+                interpreter.get_tensor(one["index"]) for one in interpreter.get_output_details()
+            )
             ours = network(picture)
-            differences = [(one.numpy().ravel() - other.ravel()) for one, other in zip(ours, (landmarks, world, presence), strict=True)]
+            differences = [
+                (one.numpy().ravel() - other.ravel()) for one, other in zip(ours, (landmarks, world, presence), strict=True)
+            ]
             worst = np.maximum(worst, [np.abs(one).max() for one in differences])
         print(f"{name}: landmarks {worst[0]:.4f} px, world {1000 * worst[1]:.3f} mm, presence {worst[2]:.6f}")
 

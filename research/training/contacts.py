@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from scipy.ndimage import gaussian_filter1d
 
 from stereosync_core.assets import FOLDER
@@ -40,7 +40,9 @@ def bank(seed: int, count: int) -> list[Walk]:
 def rotation(random: np.random.Generator) -> tuple[np.ndarray, float]:
     """Axes of a random camera (rows: right, down, away) and its distance in body heights."""
     azimuth = random.uniform(0, 2 * np.pi)
-    elevation = random.choice([random.uniform(-0.15, 0.2), random.uniform(0.2, 0.7), random.uniform(0.7, 1.3)], p=[0.68, 0.22, 0.1])
+    elevation = random.choice(
+        [random.uniform(-0.15, 0.2), random.uniform(0.2, 0.7), random.uniform(0.7, 1.3)], p=[0.68, 0.22, 0.1]
+    )
     away = np.array([np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), -np.sin(elevation)])
     right = np.cross(away, [0, 0, 1.0])
     right /= np.linalg.norm(right)
@@ -57,7 +59,8 @@ def wobble(random: np.random.Generator, frames: int, shape: tuple[int, ...], sec
 
 
 def look(walk: Walk, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A window of a walk as the pose network would give it: points ``[N, 12, 2]``, world ``[N, 12, 3]`` and targets ``[N, 6]``."""
+    """A window of a walk as the pose network would give it: points ``[N, 12, 2]``, world ``[N, 12, 3]`` and targets ``[N,
+    6]``."""
     u = random.uniform
     tempo = u(0.85, 1.18)
     length = FRAMES / RATE * tempo
@@ -69,7 +72,10 @@ def look(walk: Walk, random: np.random.Generator) -> tuple[np.ndarray, np.ndarra
     taken = taken + (random.random(len(taken)) < 0.03) * -tempo / own * random.choice([0, 1])  # doubled pictures
     fine = np.clip(taken * FINE_RATE, 0, len(walk.joints) - 1.001)
     low = fine.astype(int)
-    joints = walk.joints[low][:, _KEPT] * (1 - (fine - low))[:, None, None] + walk.joints[low + 1][:, _KEPT] * (fine - low)[:, None, None]
+    joints = (
+        walk.joints[low][:, _KEPT] * (1 - (fine - low))[:, None, None]
+        + walk.joints[low + 1][:, _KEPT] * (fine - low)[:, None, None]
+    )
     axes, distance = rotation(random)
     hips = joints[:, 2:4].mean(1)
     count = len(taken)
@@ -91,11 +97,15 @@ def look(walk: Walk, random: np.random.Generator) -> tuple[np.ndarray, np.ndarra
     speed = np.linalg.norm(np.gradient(points, axis=0), axis=-1, keepdims=True)
     quality = np.exp(random.normal(0, 0.5))
     points = points + quality * scale[:, None] * (
-        random.standard_normal(points.shape) * 0.004 + wobble(random, count, (12, 2), 0.1) * 0.005 + wobble(random, count, (12, 2), 0.6) * 0.007
+        random.standard_normal(points.shape) * 0.004
+        + wobble(random, count, (12, 2), 0.1) * 0.005
+        + wobble(random, count, (12, 2), 0.6) * 0.007
     )
     points = points + random.standard_normal(points.shape) * speed * 0.12 + wobble(random, count, (1, 2), 0.1) * u(0, 0.004)
     world = world + quality * scale[:, None] * (
-        random.standard_normal(world.shape) * 0.012 + wobble(random, count, (12, 3), 0.12) * 0.02 + wobble(random, count, (12, 3), 0.6) * 0.02
+        random.standard_normal(world.shape) * 0.012
+        + wobble(random, count, (12, 3), 0.12) * 0.02
+        + wobble(random, count, (12, 3), 0.6) * 0.02
     )
     # the worse the legs hide each other, the more often one is taken for the other
     hidden = gaussian_filter1d((np.linalg.norm(points[:, 6] - points[:, 7], axis=-1) < 0.09).astype(float), 1.0)
@@ -165,7 +175,7 @@ def _feed(queue, seed: int, size: int) -> None:
         queue.put(tuple(part.numpy() for part in batch))
 
 
-def train(steps: int, target: Path, size: int = 32, workers: int = 1, seed: int = 0) -> None:
+def train(steps: int, target: Path, start: Path | None = None, size: int = 24, workers: int = 1, seed: int = 0) -> None:
     torch.manual_seed(seed)
     context = torch.multiprocessing.get_context("spawn")
     queue = context.Queue(maxsize=8)
@@ -173,6 +183,8 @@ def train(steps: int, target: Path, size: int = 32, workers: int = 1, seed: int 
     for feeder in feeders:
         feeder.start()
     network = ContactNetwork()
+    if start is not None:
+        network.load_state_dict({key: value.float() for key, value in load_file(start).items()})
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps, pct_start=0.1)
     average = {key: value.clone() for key, value in network.state_dict().items()}
@@ -192,7 +204,7 @@ def train(steps: int, target: Path, size: int = 32, workers: int = 1, seed: int 
         if step % 100 == 0 or step == steps:
             print(f"{step} {total / 100:.4f} {time.perf_counter() - began:.0f} s", flush=True)
             total = 0.0
-        if step % 500 == 0 or step == steps:
+        if step % 250 == 0 or step == steps:
             save_file({key: value.half().contiguous() for key, value in average.items()}, target)
     for feeder in feeders:
         feeder.terminate()
@@ -203,6 +215,7 @@ if __name__ == "__main__":
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--target", type=Path, default=FOLDER / "contacts.safetensors")
+    parser.add_argument("--start", type=Path, help="weights to go on from")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    train(arguments.steps, arguments.target, workers=arguments.workers)
+    train(arguments.steps, arguments.target, arguments.start, workers=arguments.workers)

@@ -1,9 +1,10 @@
-"""People who walk, run, march, climb, turn, jump, sway and stand, as joints in space with the true times of their foot contacts.
+"""People who walk, run, march, climb, turn, jump, sway and stand, as joints in space with the true times of their foot
+contacts.
 
-Footfalls come first: when and where each foot lands, and when it leaves. Between them the feet rest or swing, the hips follow the
-feet, and the knees bend as two straight bones allow. Nothing is recorded; every figure in here is drawn at random. What
-walking looks like (share of stance, lift, tilt of the foot, bob) is after D. Winter, "The Biomechanics and Motor Control of Human
-Gait", 1991, and T. Novacheck, "The biomechanics of running", Gait and Posture 7, 1998.
+Footfalls come first: when and where each foot lands, and when it leaves. Between them the feet rest or swing, the hips follow
+the feet, and the knees bend as two straight bones allow. Nothing is recorded; every figure in here is drawn at random. What
+walking looks like (share of stance, lift, tilt of the foot, bob) is after D. Winter, "The Biomechanics and Motor Control of
+Human Gait", 1991, and T. Novacheck, "The biomechanics of running", Gait and Posture 7, 1998.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ class _Style:
     crouch: float
     overshoot: float
     warp: float
+    stop: float  # share of the swing's curve after which the ground stops it
     arms: float
 
 
@@ -67,7 +69,17 @@ def _schedule(gait: str, random: np.random.Generator) -> tuple[list[Footfalls], 
     """Footfalls, manner, times of landings from jumps, step time, and share of a stride on the ground."""
     u = random.uniform
     style = _Style(
-        u(0.01, 0.05), u(0.7, 1.3), u(0.1, 0.45), u(0.005, 0.02), u(0.08, 0.2), u(-0.02, 0.1), u(0.0, 0.03), u(0, 0.04), u(0.8, 1.1), u(0, 1)
+        u(0.01, 0.05),
+        u(0.7, 1.3),
+        u(0.1, 0.45),
+        u(0.005, 0.02),
+        u(0.08, 0.2),
+        u(-0.02, 0.1),
+        u(0.0, 0.03),
+        u(0, 0.04),
+        u(0.85, 1.1),
+        u(0.68, 0.95),
+        u(0, 1),
     )
     width, step, length, duty, rise = u(0.02, 0.14), 0.55, 0.0, 0.62, 0.0
     turn = random.choice([0.0, u(-0.5, 0.5)])  # radians a step
@@ -80,13 +92,29 @@ def _schedule(gait: str, random: np.random.Generator) -> tuple[list[Footfalls], 
         step, duty = 1 / u(2.2, 3.4), u(0.25, 0.46)
         length, turn = speed * step, turn * 0.2
         style = _Style(
-            u(0.03, 0.2), u(0.9, 1.7), u(-0.3, 0.35), u(0.015, 0.045), u(0.3, 0.42), u(0.02, 0.25), u(0.02, 0.07), u(0, 0.1), u(0.75, 1.1), u(0.3, 1)
+            u(0.03, 0.2),
+            u(0.9, 1.7),
+            u(-0.3, 0.35),
+            u(0.015, 0.045),
+            u(0.3, 0.42),
+            u(0.02, 0.25),
+            u(0.02, 0.07),
+            u(0, 0.1),
+            u(0.8, 1.1),
+            u(0.65, 1.0),
+            u(0.3, 1),
         )
     elif gait == "march":
         step, duty, length = 1 / u(1.1, 3.2), u(0.42, 0.78), u(-0.03, 0.05)
         style.swing_lift, style.toe_up, style.heel_rise = u(0.03, 0.3), u(-0.4, 0.15), u(0.1, 1.0)
     elif gait == "stairs":
-        step, duty, length, rise, turn = 1 / u(1.1, 2.4), u(0.55, 0.7), u(0.14, 0.3), random.choice([-1, 1]) * u(0.06, 0.13), 0.0
+        step, duty, length, rise, turn = (
+            1 / u(1.1, 2.4),
+            u(0.55, 0.7),
+            u(0.14, 0.3),
+            random.choice([-1, 1]) * u(0.06, 0.13),
+            0.0,
+        )
         style.swing_lift, style.toe_up = u(0.04, 0.15) + (0.05 if rise > 0 else 0), u(-0.5, 0.1)
     feet = [Footfalls(), Footfalls()]
     landings: list[float] = []
@@ -157,7 +185,9 @@ def _foot(falls: Footfalls, style: _Style, times: np.ndarray, random: np.random.
         settle = random.uniform(0.05, 0.12)
         roll = min(0.25, 0.45 * (leave - land))
         first = style.toe_up * np.clip(1 - (times - land) / settle, 0, 1) if n else np.zeros(len(times))
-        last = -style.heel_rise * np.clip(1 - (leave - times) / roll, 0, 1) ** 1.5 if np.isfinite(leave) else np.zeros(len(times))
+        last = (
+            -style.heel_rise * np.clip(1 - (leave - times) / roll, 0, 1) ** 1.5 if np.isfinite(leave) else np.zeros(len(times))
+        )
         angle = first + last
         back = place + reach * ahead  # the toe's place, on which the foot rolls off
         rolled = back - reach * (np.cos(angle)[:, None] * ahead + np.sin(angle)[:, None] * up)
@@ -168,8 +198,9 @@ def _foot(falls: Footfalls, style: _Style, times: np.ndarray, random: np.random.
         until = falls.land[n + 1]
         swings = (times >= leave) & (times < until)
         part = np.clip((times[swings] - leave) / (until - leave), 0, 1)
-        eased = part**style.warp
-        eased = eased**3 * (10 - 15 * eased + 6 * eased**2) + style.overshoot * np.sin(np.pi * part) ** 2 * part**3 * 2
+        # the ground stops a foot that is still on its way: the curve of least jerk, cut off before its end
+        eased = _least_jerk(part**style.warp * style.stop) / _least_jerk(style.stop)
+        eased = eased + style.overshoot * np.sin(np.pi * part) ** 2 * part**3 * 2
         # where the heel is when the toe leaves
         begin = back - reach * (np.cos(style.heel_rise) * ahead - np.sin(style.heel_rise) * up)
         lift = style.swing_lift * (0.6 * np.sin(np.pi * part) + 0.4 * np.sin(np.pi * part**0.8) ** 2)
@@ -201,7 +232,11 @@ def simulate(random: np.random.Generator, gait: str | None = None) -> Walk:
     thigh, shank = u(0.23, 0.26), u(0.225, 0.255)
     leg = thigh + shank + _SOLE
     phase = np.interp(times, events, np.arange(len(events))) if len(events) > 1 else np.zeros(len(times))
-    stepping = gaussian_filter1d(((times > events[0] - step) & (times < events[-1])).astype(float), 0.1 * RATE) if len(events) else 0 * times
+    stepping = (
+        gaussian_filter1d(((times > events[0] - step) & (times < events[-1])).astype(float), 0.1 * RATE)
+        if len(events)
+        else 0 * times
+    )
     sink = style.crouch + style.bob * stepping * (1 + np.cos(2 * np.pi * (phase - style.bob_phase))) / 2
     sway = np.zeros(len(times))
     if gait in ("stand", "wander", "march") and random.random() < 0.7:  # weight shifts, knees bend, to music or not
@@ -220,15 +255,22 @@ def simulate(random: np.random.Generator, gait: str | None = None) -> Walk:
     for side, (heel, tilt, foot_yaw, _) in enumerate(parts):
         sign = 1 - 2 * side
         nose = np.stack([np.cos(foot_yaw + sign * 0.08), np.sin(foot_yaw + sign * 0.08), np.zeros(len(times))], axis=1)
-        along, normal = np.cos(tilt)[:, None] * nose + np.sin(tilt)[:, None] * up, np.cos(tilt)[:, None] * up - np.sin(tilt)[:, None] * nose
+        along, normal = (
+            np.cos(tilt)[:, None] * nose + np.sin(tilt)[:, None] * up,
+            np.cos(tilt)[:, None] * up - np.sin(tilt)[:, None] * nose,
+        )
         ankle = heel - _HEEL * along + _SOLE * normal
         joints[:, 12 + side], joints[:, 10 + side], joints[:, 8 + side] = heel + (_TOE - _HEEL) * along, heel, ankle
         joints[:, 4 + side] = base + sign * hip_width / 2 * (left + twist[:, None] * ahead)
     # hips come down where a leg would be too long
-    over = np.max([np.linalg.norm(joints[:, 8 + s] - joints[:, 4 + s], axis=1) - 0.998 * (thigh + shank) for s in (0, 1)], axis=0)
+    over = np.max(
+        [np.linalg.norm(joints[:, 8 + s] - joints[:, 4 + s], axis=1) - 0.998 * (thigh + shank) for s in (0, 1)], axis=0
+    )
     joints[:, 4:6, 2] -= gaussian_filter1d(np.clip(over, 0, 0.4) * 1.1, 1.5)[:, None]
     for side in (0, 1):
-        joints[:, 6 + side] = _knee(joints[:, 4 + side], joints[:, 8 + side], thigh, shank, ahead + (1 - 2 * side) * 0.15 * left)
+        joints[:, 6 + side] = _knee(
+            joints[:, 4 + side], joints[:, 8 + side], thigh, shank, ahead + (1 - 2 * side) * 0.15 * left
+        )
     trunk = u(0.28, 0.33)
     hips = joints[:, 4:6].mean(1)
     chest = hips + trunk * (np.cos(style.lean) * up + np.sin(style.lean) * ahead) + left * (0.3 * sway)[:, None]
@@ -241,7 +283,11 @@ def simulate(random: np.random.Generator, gait: str | None = None) -> Walk:
         joints[:, 2 + side] = hang - sign * style.arms * 0.5 * swing[:, None] * ahead + wild[:, side]
     contacts = tuple(np.array([t for t in falls.land[1:] if 0 <= t < SECONDS]) for falls in feet)
     return Walk(
-        joints, contacts, np.array([t for t in landings if t < SECONDS]), np.stack([part[3] for part in parts], 1), gait  # type: ignore[arg-type]
+        joints,
+        contacts,
+        np.array([t for t in landings if t < SECONDS]),
+        np.stack([part[3] for part in parts], 1),
+        gait,  # type: ignore[arg-type]
     )
 
 
@@ -261,6 +307,10 @@ def _jump_height(height: np.ndarray, parts, times: np.ndarray, random: np.random
     for heel in (parts[0][0], parts[1][0]):
         heel[:, 2] += flight  # legs are drawn up by the swing's lift besides
     return height, flight
+
+
+def _least_jerk(part):
+    return part**3 * (10 - 15 * part + 6 * part**2)
 
 
 def _knee(hip: np.ndarray, ankle: np.ndarray, thigh: float, shank: float, ahead: np.ndarray) -> np.ndarray:

@@ -1,8 +1,8 @@
 """BlazePose GHUM (full): 39 landmarks of one person in a square picture, 3.1 M parameters.
 
-Bazarevsky et al., "BlazePose: On-device Real-time Body Pose tracking", 2020; Grishchenko et al., "BlazePose GHUM Holistic", 2022.
-A MobileNetV2 with wide kernels and a regression tail; the heat maps and the mask, which only training and cut-outs need, are
-left out. Batch norms are folded into the convolutions of the bundled weights.
+Bazarevsky et al., "BlazePose: On-device Real-time Body Pose tracking", 2020; Grishchenko et al., "BlazePose GHUM Holistic",
+2022. A MobileNetV2 with wide kernels and a regression tail; the heat maps and the mask, which only training and cut-outs
+need, are left out. Batch norms are folded into the convolutions of the bundled weights.
 """
 
 from __future__ import annotations

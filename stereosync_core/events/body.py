@@ -116,7 +116,8 @@ def body_height(points: np.ndarray, world: np.ndarray) -> float:
 
 
 def swaps(points: np.ndarray, world: np.ndarray, prior: float = 0.02, cap: float = 0.5) -> np.ndarray:
-    """Where the network took the left leg for the right one: bool ``[N]``, the most probable path (Viterbi) under smooth motion.
+    """Where the network took the left leg for the right one: bool ``[N]``, the most probable path (Viterbi) under smooth
+    motion.
 
     :param points: ``[N, 33, 2]`` in body heights.
     :param prior: cost of a frame that is swapped, so that most of the network's own names stay.

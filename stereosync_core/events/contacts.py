@@ -7,12 +7,14 @@ from scipy.signal import find_peaks
 
 from ..scene_events import Event
 from .body import RATE, Body, smooth, velocity
-from .landmarks import HIPS, WRISTS
+from .landmarks import HIPS, INDEX_FINGERS, WRISTS
 
 #: Body heights a second: hands that close faster than this clap, and nobody closes them faster than the second number.
 CLAP_SPEED, FASTEST_HANDS = 1.0, 9.0
 #: Body heights between the hands' middles: touching, and far enough apart to clap.
 TOUCHING, APART = 0.09, 0.14
+#: Metres between them in the pose network's space, which sees depth; frames from the fastest closing to the touch.
+TOUCHING_METRES, _SOON = 0.2, 3
 #: Body heights a second at which a jumper's feet and hips fall at least, and body heights that the feet come down.
 FALL_SPEED, DROP = 0.55, 0.05
 #: Seconds between two landings or claps at least.
@@ -23,6 +25,8 @@ def claps(body: Body, track: int | None) -> list[Event]:
     """Moments at which the hands close abruptly."""
     raw = np.linalg.norm(body.hand(0) - body.hand(1), axis=1)
     distance = smooth(raw, 0.02)
+    places = [[WRISTS[side], INDEX_FINGERS[side]] for side in (0, 1)]
+    in_depth = np.linalg.norm(body.world[:, places[0]].mean(1) - body.world[:, places[1]].mean(1), axis=1)
     closing = -velocity(distance)
     own = [np.linalg.norm(velocity(smooth(body.hand(side), 0.02)), axis=1) for side in (0, 1)]
     seen = np.minimum(*(body.visibility[:, place] for place in WRISTS))
@@ -43,13 +47,13 @@ def claps(body: Body, track: int | None) -> list[Event]:
             continue
         level = floor + 0.02
         place = peak + int(np.argmax(after <= level))
-        if place == 0 or distance[place] > level:
+        if place - peak > _SOON or distance[place] > level or in_depth[max(0, place - 1) : place + 2].min() > TOUCHING_METRES:
             continue
         part = (distance[place - 1] - level) / max(distance[place - 1] - distance[place], 1e-6)
         moment = body.times[place - 1] + np.clip(part, 0, 1) / RATE
         strength = float(np.clip(closing[peak] / 5.0, 0.3, 1.0))
         confidence = float(np.clip(seen[peak] * min(1.0, closing[peak] / 1.6), 0, 1))
-        found.append(Event(moment, "clap", track, None, strength, confidence))
+        found.append(Event(float(moment), "clap", track, None, strength, confidence))
     return found
 
 
@@ -65,6 +69,8 @@ def landings(body: Body, track: int | None) -> list[Event]:
     peaks, _ = find_peaks(together, height=FALL_SPEED, distance=max(1, round(SPACING * RATE)))
     for peak in peaks:
         span = slice(max(0, peak - round(0.35 * RATE)), peak + round(0.25 * RATE) + 1)
+        if peak < 3:  # nothing is known of how it began
+            continue
         drop = float(np.min(feet[:, peak : span.stop].max(1) - feet[:, span].min(1)))
         fastest = falling[:, span].max(1)
         if drop < DROP or np.max(fastest) > 3 * np.min(fastest):
@@ -84,5 +90,5 @@ def landings(body: Body, track: int | None) -> list[Event]:
         part = (level - speed[place - 1]) / (speed[place] - speed[place - 1] or 1e-6)
         moment = body.times[place - 1] + np.clip(part, 0, 1) / RATE
         strength = float(np.clip(speed[top] / 2.0, 0.3, 1.0))
-        found.append(Event(moment, "landing", track, None, strength, float(np.clip(seen[peak], 0, 1))))
+        found.append(Event(float(moment), "landing", track, None, strength, float(np.clip(seen[peak], 0, 1))))
     return found

@@ -26,7 +26,17 @@ METHODS = ("auto", "pose", "gait", "motion", "sound")
 #: Events less probable than this are left out, unless another bound is given.
 CONFIDENCE = 0.5
 #: Labels that tell nothing by their path: what lives moves by itself, what rolls does not bounce, what is furnished stands.
-_NO_PATH = frozenset(CLASSES[:24]) | {"chair", "couch", "potted plant", "bed", "dining table", "toilet", "tv", "sink", "refrigerator"}
+_NO_PATH = frozenset(CLASSES[:24]) | {
+    "chair",
+    "couch",
+    "potted plant",
+    "bed",
+    "dining table",
+    "toilet",
+    "tv",
+    "sink",
+    "refrigerator",
+}
 #: Confidence of steps from a box alone, where the walker clearly moves.
 _GAIT_CONFIDENCE = 0.55
 _STANDING = 0.25  # body heights a second
@@ -47,7 +57,8 @@ def detect_events(
     """Events of a clip.
 
     :param tracks: whom and what to watch.
-    :param method: ``pose`` - feet and hands of people by body landmarks; ``gait`` - steps of people by their boxes alone; ``motion`` -
+    :param method: ``pose`` - feet and hands of people by body landmarks; ``gait`` - steps of people by their boxes alone;
+    ``motion`` -
         impacts of things by their paths; ``sound`` - onsets of a guide sound; ``auto`` - pose for people, gait where no pose is
         found, motion for things, and onsets where a guide sound is given and nothing is tracked.
     :param sound: a guide sound, for ``sound`` and ``auto``.
@@ -70,12 +81,16 @@ def detect_events(
     things = [track for track in tracks if track.label not in _NO_PATH]
     found: list[Event] = []
     if method in ("auto", "pose") and people:
-        landmarks = own_landmarks(track_landmarks(source, replace(tracks, tracks=tuple(people)), network=network, progress=progress))
+        landmarks = own_landmarks(
+            track_landmarks(source, replace(tracks, tracks=tuple(people)), network=network, progress=progress)
+        )
         for one in landmarks:
             found += contacts(one)
         if method == "auto":
             posed = {one.id: one for one in landmarks}
-            found += [event for track in people if not _has_pose(track, posed.get(track.id)) for event in gait_steps(track, tracks)]
+            found += [
+                event for track in people if not _has_pose(track, posed.get(track.id)) for event in gait_steps(track, tracks)
+            ]
     if method == "gait":
         found += [event for track in people for event in gait_steps(track, tracks)]
     if method in ("auto", "motion") and things:
@@ -110,7 +125,9 @@ def own_landmarks(landmarks: list[Landmarks], same: float = 0.12) -> list[Landma
             apart = np.linalg.norm(other.points[places] - one.points, axis=-1).mean(1)
             free &= (np.abs(other.times[places] - one.times) > 1e-3) | (apart > same * one.heights)
         if free.any():
-            values = {name: getattr(one, name)[free] for name in ("times", "points", "world", "visibility", "presence", "heights")}
+            values = {
+                name: getattr(one, name)[free] for name in ("times", "points", "world", "visibility", "presence", "heights")
+            }
             kept.append(replace(one, **values))
     return kept
 
@@ -142,7 +159,10 @@ def onset_events(sound: Sound) -> list[Event]:
     moments = onsets(samples, rate)
     levels = np.array([np.sqrt(np.mean(samples[:, int(t * rate) : int((t + 0.05) * rate) + 1] ** 2)) for t in moments])
     loudest = levels.max() if len(levels) else 1.0
-    return [Event(float(t), "onset", None, None, float(level / max(loudest, 1e-12))) for t, level in zip(moments, levels, strict=True)]
+    return [
+        Event(float(t), "onset", None, None, float(level / max(loudest, 1e-12)))
+        for t, level in zip(moments, levels, strict=True)
+    ]
 
 
 def _has_pose(track: Track, landmarks: Landmarks | None) -> bool:
@@ -160,5 +180,7 @@ def _finished(found: list[Event], duration: float, confidence: float) -> Events:
     inside = [event for event in found if event.time <= duration]
     kept = Events(tuple(event for event in inside if event.confidence >= confidence), duration)
     if len(kept) < len(inside):
-        logger.info("Events: %d of %d left out, their confidence is below %.2g.", len(inside) - len(kept), len(inside), confidence)
+        logger.info(
+            "Events: %d of %d left out, their confidence is below %.2g.", len(inside) - len(kept), len(inside), confidence
+        )
     return kept

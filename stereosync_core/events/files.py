@@ -1,7 +1,7 @@
 """Events on disk, as JSON or CSV by the file's name; written beside their place and moved, so that no half file stays.
 
-JSON: ``{"duration": s, "events": [{"time": s, "kind", "track", "foot", "strength", "confidence"}]}``. CSV: a line of those six names,
-then a line an event; commas, semicolons or tabs. Only ``time`` has to be there, everything else may be absent or empty.
+JSON: ``{"duration": s, "events": [{"time": s, "kind", "track", "foot", "strength", "confidence"}]}``. CSV: a line of those six
+names, then a line an event; commas, semicolons or tabs. Only ``time`` has to be there, everything else may be absent or empty.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def save_events(path: Path, events: Events) -> Path:
     ]
     if Path(path).suffix.lower() == ".csv":
         sheet = io.StringIO()
-        writer = csv.DictWriter(sheet, FIELDS, lineterminator="\n")
+        writer = csv.DictWriter(sheet, list(rows[0]) if rows else FIELDS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
         text = sheet.getvalue()
@@ -77,8 +77,8 @@ def check_events_fit(events: Events, duration: float) -> None:
     """Raise where events belong to a clip of another length."""
     if abs(events.duration - duration) > max(_SLACK, 0.02 * duration):
         raise StereoSyncError(
-            f"Events: they are for a clip of {events.duration:.2f} s, but this clip lasts {duration:.2f} s; detect events on the "
-            "same clip (after trimming, not before)."
+            f"Events: they are for a clip of {events.duration:.2f} s, but this clip lasts {duration:.2f} s; detect events on "
+            "the same clip (after trimming, not before)."
         )
 
 

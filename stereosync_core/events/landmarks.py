@@ -1,4 +1,5 @@
-"""Body landmarks of tracked people over a clip, streamed: square crops around their boxes, through :mod:`blazepose` in batches."""
+"""Body landmarks of tracked people over a clip, streamed: square crops around their boxes, through :mod:`blazepose` in
+batches."""
 
 from __future__ import annotations
 

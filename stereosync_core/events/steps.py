@@ -14,7 +14,13 @@ from .landmarks import ANKLES, HEELS, TOES
 #: Frames that the network sees at once, as in training.
 WINDOW = 128
 #: Probability from which a peak is kept at all, and seconds between two steps at least.
-LEAST, SPACING = 0.2, 0.15
+LEAST, SPACING = 0.08, 0.2
+#: Probability from which a peak is worth more in a chain of steps than it costs, and seconds that end a chain.
+WORTH, _PAUSE = 0.3, 1.3
+#: Cost of uneven intervals (times the squared logarithm of their ratio), its bound, and log odds that an even rhythm adds.
+_EVEN, _MOST_UNEVEN, _RHYTHM = 6.0, 1.5, 1.2
+#: Mean visibility of the worse foot below which nothing is known of it, and above which all is.
+_HIDDEN, _SEEN = 0.3, 0.6
 #: Steps a second that are as strong as can be.
 _HARDEST = 3.0
 
@@ -43,20 +49,81 @@ def steps(body: Body, track: int | None, network: ContactNetwork | None = None) 
     """Foot contacts with their feet; times between the frames."""
     likely = probabilities(body, network)
     curve = likely[:, 0]
-    peaks, _ = find_peaks(np.concatenate([[0.0], curve, [0.0]]), height=LEAST, distance=max(1, round(SPACING * RATE)))
+    peaks, _ = find_peaks(np.concatenate([[0.0], curve, [0.0]]), height=LEAST, distance=round(0.1 * RATE))
     peaks = peaks - 1
-    seen = body.visible(ANKLES + HEELS + TOES)
-    moments = np.array([body.times[peak] + _offset(curve, peak) / RATE for peak in peaks])
-    gaps = np.diff(moments)
+    moments = np.array([max(0.0, body.times[peak] + _offset(curve, peak) / RATE) for peak in peaks])
+    chosen = regular(moments, curve[peaks])
+    peaks, moments = peaks[chosen], moments[chosen]
+    seen = np.minimum(*(body.visible([pair[side] for pair in (ANKLES, HEELS, TOES)]) for side in (0, 1)))
+    rhythm = regularity(moments)
     found = []
     for n, peak in enumerate(peaks):
         span = slice(max(0, peak - 1), peak + 2)
         side = int(likely[span, 3].sum() > likely[span, 2].sum())
-        near = [gap for gap in gaps[max(0, n - 1) : n + 1] if gap < 1.2]
-        strength = np.clip((1 / np.mean(near) if near else 1.2) / _HARDEST, 0.4, 1.0)
-        confidence = curve[peak] * np.clip(2 * seen[peak], 0, 1)
-        found.append(Event(max(0.0, moments[n]), "step", track, FEET[side], float(strength), float(np.clip(confidence, 0, 1))))
+        odds = _logit(curve[peak]) + _RHYTHM * (rhythm[n] - 0.4)
+        confidence = np.clip((seen[peak] - _HIDDEN) / (_SEEN - _HIDDEN), 0, 1) / (1 + np.exp(-odds))
+        gaps = [gap for gap in np.diff(moments[max(0, n - 1) : n + 2]) if gap < _PAUSE]
+        strength = np.clip((1 / np.mean(gaps) if gaps else 1.2) / _HARDEST, 0.4, 1.0)
+        found.append(Event(float(moments[n]), "step", track, FEET[side], float(strength), float(confidence)))
     return found
+
+
+def regular(moments: np.ndarray, likely: np.ndarray) -> np.ndarray:
+    """Places ``[M]`` of the steps that are likely and come at even intervals: the best chain of pairs (dynamic programming).
+
+    :param moments: seconds ``[N]``, rising, of all that may be steps.
+    :param likely: their probabilities ``[N]``.
+    """
+    count = len(moments)
+    worth = _logit(likely) - _logit(WORTH)
+    if count < 2:
+        return np.flatnonzero(worth > 0)
+    # best[i, j]: chains whose last two steps are i and j; best[j, j]: those that begin, or begin anew, at j
+    best, came_from = np.full((count, count), -np.inf), np.full((count, count), -1)
+    for j in range(count):
+        earlier = [(float(best[h, i]), h, i) for i in range(j) if moments[j] - moments[i] > _PAUSE for h in range(i + 1)]
+        start = max(earlier, default=(0.0, -1, -1))
+        best[j, j] = worth[j] + max(0.0, start[0])
+        if start[0] > 0:
+            came_from[j, j] = start[1] * count + start[2]
+        for i in range(j):
+            gap = moments[j] - moments[i]
+            if not SPACING <= gap <= _PAUSE:
+                continue
+            options = best[: i + 1, i].copy()
+            before = moments[i] - moments[:i]
+            uneven = np.log(gap / np.maximum(before, 1e-3))
+            options[:i] -= np.minimum(_EVEN * uneven**2, _MOST_UNEVEN)
+            options[i] -= 0.3 * _MOST_UNEVEN
+            h = int(options.argmax())
+            best[i, j], came_from[i, j] = worth[j] + options[h], h * count + i
+    i, j = np.unravel_index(int(best.argmax()), best.shape)
+    if best[i, j] <= 0:
+        return np.zeros(0, dtype=int)
+    chain = []
+    while True:
+        chain.append(int(j))
+        back = came_from[i, j]
+        if back < 0:
+            break
+        i, j = divmod(int(back), count)
+    return np.array(chain[::-1])
+
+
+def regularity(moments: np.ndarray) -> np.ndarray:
+    """How evenly each step lies between its neighbours, ``[N]`` in 0..1."""
+    result = np.zeros(len(moments))
+    gaps = np.diff(moments)
+    for n in range(len(moments)):
+        around = gaps[max(0, n - 2) : n + 2]
+        around = around[around < _PAUSE]
+        if len(around) > 1:
+            result[n] = np.exp(-0.5 * (np.diff(np.log(around)) / 0.2) ** 2).mean()
+    return result
+
+
+def _logit(likely):
+    return np.log(np.clip(likely, 1e-3, 0.999) / np.clip(1 - likely, 1e-3, 0.999))
 
 
 def _offset(curve: np.ndarray, peak: int) -> float:

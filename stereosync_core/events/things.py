@@ -29,8 +29,8 @@ _FASTEST, _LOST = 6.0, 0.25
 def impacts(track: Track, aspect: float = 16 / 9, max_gap: float = 0.2) -> list[Event]:
     """Impacts of a thing.
 
-    Gravity bends a path downwards and slowly; what bends it upwards or sideways within a few frames is a hit. Its moment is where
-    the motion before and the motion after meet, so that the blurred frames between need not be found.
+    Gravity bends a path downwards and slowly; what bends it upwards or sideways within a few frames is a hit. Its moment is
+    where the motion before and the motion after meet, so that the blurred frames between need not be found.
 
     :param track: its boxes at the picture's own rate, not smoothed.
     :param aspect: width over height of the frame.
@@ -86,7 +86,8 @@ def _line(times: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray
 def thing_paths(
     source: Source, labels: list[str], *, progress: Callable[[float, float], None] | None = None
 ) -> tuple[list[Track], float]:
-    """Paths of things at the picture's own rate, and the frame's aspect: the detector on every frame, chained through sudden turns.
+    """Paths of things at the picture's own rate, and the frame's aspect: the detector on every frame, chained through sudden
+    turns.
 
     The tracker for people expects smooth motion and loses a ball where it matters: at the kick.
 
@@ -121,7 +122,8 @@ def _strong(time: float, found: Detections):
 
 
 def chains(found: list[tuple[float, np.ndarray, float, str]], aspect: float, most: int = 4) -> list[Track]:
-    """Detections ``(seconds, box, score, label)`` in order of time, as the best chains, the strongest first (dynamic programming).
+    """Detections ``(seconds, box, score, label)`` in order of time, as the best chains, the strongest first (dynamic
+    programming).
 
     Near and seen often is better than far and seldom; which way a thing flew before does not matter.
     """

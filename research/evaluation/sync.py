@@ -150,10 +150,10 @@ def kept_for(events: Events, truth: dict, tracks: Tracks | None) -> tuple[np.nda
         if track is None or not watched:
             continue
         box = track.at([event.time])[0][0]
-        paths = [np.array(truth["path"][who]) for who in watched]
-        counted[place] = (
-            min(abs((box[0] + box[2]) / 2 - np.interp(event.time, path[:, 0], path[:, 1])) for path in paths) < _BESIDE
-        )
+        foot = np.array([(box[0] + box[2]) / 2, box[3]])
+        paths = [np.array(truth["path"][who]).T for who in watched]
+        beside = [np.abs(foot - [np.interp(event.time, path[0], row) for row in path[1:]]).max() for path in paths]
+        counted[place] = min(beside) < _BESIDE
     return np.array([event.time for event in wanted]), counted
 
 

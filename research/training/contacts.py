@@ -19,7 +19,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from stereosync_core.assets import FOLDER
 from stereosync_core.events.body import RATE
-from stereosync_core.events.contact_network import ContactNetwork, features
+from stereosync_core.events.contact_network import MIRRORED, ContactNetwork, features
 
 from .walker_simulation import RATE as FINE_RATE
 from .walker_simulation import SECONDS, Walk, simulate
@@ -29,7 +29,6 @@ FRAMES = 128
 MARK = 0.028
 #: Of the simulated joints, those of contact_network.SEEN: all but the wrists.
 _KEPT = [0, 1, *range(4, 14)]
-_SWAP = [1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10]
 
 
 def bank(seed: int, count: int) -> list[Walk]:
@@ -114,7 +113,7 @@ def look(walk: Walk, random: np.random.Generator) -> tuple[np.ndarray, np.ndarra
         span = slice(at, at + int(random.integers(1, random.choice([4, 4, 12, 40]))))
         kind = random.random()
         if kind < 0.45:
-            points[span, 2:], world[span, 2:] = points[span][:, _SWAP][:, 2:], world[span][:, _SWAP][:, 2:]
+            points[span, 2:], world[span, 2:] = points[span][:, MIRRORED][:, 2:], world[span][:, MIRRORED][:, 2:]
         elif kind < 0.75:
             side, share = int(random.integers(2)), u(0.5, 1.0)
             for joint in range(4, 12, 2):
@@ -142,7 +141,7 @@ def look(walk: Walk, random: np.random.Generator) -> tuple[np.ndarray, np.ndarra
             mark(walk.contacts[side], 0)
         targets[:, 4 + side] = walk.grounded[np.clip((times * FINE_RATE).round().astype(int), 0, len(walk.grounded) - 1), side]
     if random.random() < 0.5:
-        points, world, targets = points[:, _SWAP] * [-1, 1], world[:, _SWAP] * [-1, 1, 1], targets[:, [0, 1, 3, 2, 5, 4]]
+        points, world, targets = points[:, MIRRORED] * [-1, 1], world[:, MIRRORED] * [-1, 1, 1], targets[:, [0, 1, 3, 2, 5, 4]]
     return points, world, targets
 
 

@@ -13,6 +13,8 @@ from .landmarks import ANKLES, HEELS, HIPS, KNEES, SHOULDERS, TOES
 
 #: Landmarks that the network sees, left before right.
 SEEN = [place for pair in (SHOULDERS, HIPS, KNEES, ANKLES, HEELS, TOES) for place in pair]
+#: Where each of them is in a mirror.
+MIRRORED = [place ^ 1 for place in range(len(SEEN))]
 _FEET = slice(6, 12)
 #: What comes out, a frame: a foot's contact, a landing on both feet, the left and the right foot's contact, and whether each is
 #: on the ground; as logits.

@@ -57,8 +57,11 @@ def claps(body: Body, track: int | None) -> list[Event]:
     return found
 
 
-def landings(body: Body, track: int | None) -> list[Event]:
-    """Moments at which both feet, after the hips have fallen with them, stop: the end of a jump."""
+def landings(body: Body, track: int | None, likely: np.ndarray) -> list[Event]:
+    """Moments at which both feet, after the hips have fallen with them, stop: the end of a jump.
+
+    :param likely: the contact network's probability ``[N]`` of a landing.
+    """
     feet = np.stack([smooth(body.foot(side))[:, 1] for side in (0, 1)])
     hips = smooth(body.hips())[:, 1]
     falling = np.stack([velocity(one) for one in feet])
@@ -90,5 +93,7 @@ def landings(body: Body, track: int | None) -> list[Event]:
         part = (level - speed[place - 1]) / (speed[place] - speed[place - 1] or 1e-6)
         moment = body.times[place - 1] + np.clip(part, 0, 1) / RATE
         strength = float(np.clip(speed[top] / 2.0, 0.3, 1.0))
-        found.append(Event(float(moment), "landing", track, None, strength, float(np.clip(seen[peak], 0, 1))))
+        believed = likely[max(0, place - 4) : place + 5].max()
+        confidence = float(np.clip(seen[peak] * np.clip(2 * believed - 0.2, 0, 1), 0, 1))
+        found.append(Event(float(moment), "landing", track, None, strength, confidence))
     return found

@@ -18,7 +18,7 @@ from .blazepose import BlazePose
 from .body import bodies
 from .contacts import claps, landings
 from .landmarks import Landmarks, track_landmarks
-from .steps import steps
+from .steps import probabilities, steps
 from .things import impacts, thing_paths
 
 logger = logging.getLogger("stereosync")
@@ -105,9 +105,14 @@ def contacts(landmarks: Landmarks) -> list[Event]:
     """Steps, landings and claps of one person."""
     found: list[Event] = []
     for body in bodies(landmarks):
-        landed = landings(body, landmarks.id)
-        moments = np.array([event.time for event in landed])
-        walked = [event for event in steps(body, landmarks.id) if not len(moments) or np.abs(moments - event.time).min() > 0.15]
+        likely = probabilities(body)
+        landed = landings(body, landmarks.id, likely[:, 1])
+        moments = np.array([event.time for event in landed if event.confidence >= CONFIDENCE])
+        walked = [
+            event
+            for event in steps(body, landmarks.id, likely)
+            if not len(moments) or np.abs(moments - event.time).min() > 0.15
+        ]
         found += landed + walked + claps(body, landmarks.id)
     return found
 

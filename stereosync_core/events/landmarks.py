@@ -17,7 +17,7 @@ from .blazepose import SIZE, BlazePose, load_network
 
 #: Frames a second that are looked at, at most.
 MAX_RATE = 30.0
-BATCH = 8
+BATCH = 4
 #: Side of the crop over the longer side of the box.
 MARGIN = 1.3
 #: Names of the landmarks that events need, by their place in the network's output; (left, right).

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from scipy.ndimage import uniform_filter1d
 from scipy.signal import find_peaks
 
 from ..scene_events import FEET, Event
 from .body import RATE, Body
-from .contact_network import SEEN, ContactNetwork, features, load_network
+from .contact_network import MIRRORED, SEEN, ContactNetwork, features, load_network
 from .landmarks import ANKLES, HEELS, TOES
 
 #: Frames that the network sees at once, as in training.
@@ -19,7 +20,7 @@ LEAST, SPACING = 0.08, 0.2
 WORTH, _PAUSE = 0.3, 1.3
 #: Cost of uneven intervals (times the squared logarithm of their ratio), its bound, and log odds that an even rhythm adds.
 _EVEN, _MOST_UNEVEN, _RHYTHM = 6.0, 1.5, 1.2
-#: Mean visibility of the worse foot below which nothing is known of it, and above which all is.
+#: Mean visibility of the feet below which nothing is known of them, and above which all is.
 _HIDDEN, _SEEN = 0.3, 0.6
 #: Steps a second that are as strong as can be.
 _HARDEST = 3.0
@@ -32,29 +33,34 @@ def probabilities(body: Body, network: ContactNetwork | None = None) -> np.ndarr
     points, world = body.points[:, SEEN], body.world[:, SEEN]
     short = max(0, WINDOW - len(points))
     points, world = (np.pad(values, ((0, short), (0, 0), (0, 0)), mode="edge") for values in (points, world))
-    seen = features(points, world)
-    starts = sorted({*range(0, len(seen) - WINDOW, WINDOW // 2), len(seen) - WINDOW})
-    windows = np.stack([seen[start : start + WINDOW] for start in starts])
-    logits = network(torch.from_numpy(windows)).sigmoid().double().numpy()
+    # a person and the mirror image step at the same moments, with the other foot
+    views = [features(points, world), features(points[:, MIRRORED] * [-1, 1], world[:, MIRRORED] * [-1, 1, 1])]
+    count = len(points)
+    starts = sorted({*range(0, count - WINDOW, WINDOW // 2), count - WINDOW})
+    windows = [np.stack([view[start : start + WINDOW] for start in starts]) for view in views]
+    plain, mirrored = (network(torch.from_numpy(one)).sigmoid().double().numpy() for one in windows)
+    likely = (plain + mirrored[..., [0, 1, 3, 2, 5, 4]]) / 2
     # a window knows its middle best
     trust = np.minimum(np.arange(1, WINDOW + 1), np.arange(WINDOW, 0, -1))[:, None].astype(float)
-    total, weight = np.zeros((len(seen), logits.shape[2])), np.zeros((len(seen), 1))
-    for start, one in zip(starts, logits, strict=True):
+    total, weight = np.zeros((count, likely.shape[2])), np.zeros((count, 1))
+    for start, one in zip(starts, likely, strict=True):
         total[start : start + WINDOW] += trust * one
         weight[start : start + WINDOW] += trust
     return (total / weight)[: len(body)]
 
 
-def steps(body: Body, track: int | None, network: ContactNetwork | None = None) -> list[Event]:
-    """Foot contacts with their feet; times between the frames."""
-    likely = probabilities(body, network)
+def steps(body: Body, track: int | None, likely: np.ndarray) -> list[Event]:
+    """Foot contacts with their feet; times between the frames.
+
+    :param likely: the contact network's :func:`probabilities`.
+    """
     curve = likely[:, 0]
     peaks, _ = find_peaks(np.concatenate([[0.0], curve, [0.0]]), height=LEAST, distance=round(0.1 * RATE))
     peaks = peaks - 1
     moments = np.array([max(0.0, body.times[peak] + _offset(curve, peak) / RATE) for peak in peaks])
     chosen = regular(moments, curve[peaks])
     peaks, moments = peaks[chosen], moments[chosen]
-    seen = np.minimum(*(body.visible([pair[side] for pair in (ANKLES, HEELS, TOES)]) for side in (0, 1)))
+    seen = uniform_filter1d(body.visible(ANKLES + HEELS + TOES), 7)
     rhythm = regularity(moments)
     found = []
     for n, peak in enumerate(peaks):

@@ -30,7 +30,7 @@ from stereosync_core.media.sound import require_sound
 from stereosync_core.media.video import probe
 from stereosync_core.scene import Tracks
 from stereosync_core.scene_events import Events
-from stereosync_core.tracking.small import track_video
+from stereosync_core.tracking.registry import track_video
 
 TOLERANCE = 0.05
 #: What the truth calls an event, in the pack's kinds.

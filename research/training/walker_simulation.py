@@ -281,13 +281,13 @@ def simulate(random: np.random.Generator, gait: str | None = None) -> Walk:
         joints[:, side] = chest + sign * shoulder_width / 2 * left - sign * 0.5 * twist[:, None] * shoulder_width * ahead
         hang = joints[:, side] - u(0.22, 0.33) * up + u(0.0, 0.12) * ahead + sign * 0.03 * left
         joints[:, 2 + side] = hang - sign * style.arms * 0.5 * swing[:, None] * ahead + wild[:, side]
-    contacts = tuple(np.array([t for t in falls.land[1:] if 0 <= t < SECONDS]) for falls in feet)
+    left_contacts, right_contacts = (np.array([t for t in falls.land[1:] if 0 <= t < SECONDS]) for falls in feet)
     return Walk(
         joints,
-        contacts,
+        (left_contacts, right_contacts),
         np.array([t for t in landings if t < SECONDS]),
         np.stack([part[3] for part in parts], 1),
-        gait,  # type: ignore[arg-type]
+        gait,
     )
 
 

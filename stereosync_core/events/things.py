@@ -7,10 +7,12 @@ from collections.abc import Callable
 import numpy as np
 from scipy.signal import find_peaks
 
+from ..batches import batched
 from ..media.video import Source, frames, probe
 from ..scene import Track
 from ..scene_events import Event
-from ..tracking.detector import Detections, Detector, input_size
+from ..tracking.detections import Detections
+from ..tracking.nanodet_detector import NanoDetDetector, input_size
 from .landmarks import picked_times
 
 #: Seconds before and after a moment whose motion is compared.
@@ -61,7 +63,7 @@ def _impacts(track: Track, run: np.ndarray, aspect: float) -> list[Event]:
             places[n] = now + np.clip((gap @ change) / (change @ change), -_WINDOW / 2, _WINDOW / 2)
     usual = float(np.median(kicks))
     peaks, _ = find_peaks(kicks, height=max(_LEAST_KICK, _OVER_USUAL * usual), distance=max(1, round(_SPACING * 60)))
-    score = float(np.clip(np.median(track.scores[run]) / 0.4, 0, 1))
+    score = float(np.clip(np.median(np.asarray(track.scores)[run]) / 0.4, 0, 1))
     return [
         Event(
             max(0.0, places[peak]),
@@ -94,24 +96,14 @@ def thing_paths(
     :param labels: class names of the detector.
     """
     info = probe(source)
-    detector, size = Detector(labels), input_size(info.width, info.height, _LONG_SIDE)
+    detector, size = NanoDetDetector(", ".join(labels)), input_size(info.width, info.height, _LONG_SIDE)
     aspect = info.width / info.height
     found: list[tuple[float, np.ndarray, float, str]] = []
-    waiting: list[tuple[float, np.ndarray]] = []
-
-    def work() -> None:
-        for (time, _), one in zip(waiting, detector.detect([image for _, image in waiting]), strict=True):
+    for batch in batched(frames(source, times=picked_times(source), size=size), _BATCH):
+        for (time, _), one in zip(batch, detector.detect_resized([picture for _, picture in batch]), strict=True):
             found.extend(_strong(time, one))
         if progress is not None:
-            progress(waiting[-1][0], info.duration)
-        waiting.clear()
-
-    for item in frames(source, times=picked_times(source), size=size):
-        waiting.append(item)
-        if len(waiting) == _BATCH:
-            work()
-    if waiting:
-        work()
+            progress(batch[-1][0], info.duration)
     return chains(found, aspect), aspect
 
 

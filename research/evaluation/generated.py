@@ -40,7 +40,7 @@ def autoencoder(options: Options) -> System:
         loudest = float(_envelope(sound).values.max())
         gain = np.float32(REFERENCE_LEVEL / max(loudest, 1e-6))
         with torch.inference_mode():
-            latents = model.autoencoder.encode(torch.from_numpy(sound * gain)[None].to(model.device))
+            latents = model.autoencoder.encode(torch.from_numpy(sound * gain)[None].to(model.execution_device))
         return decode(model.autoencoder, latents, sound.shape[1]) / gain
 
     return system

@@ -44,7 +44,7 @@ class Base(Protocol):
     def latent_rate(self) -> float: ...
 
     @property
-    def device(self) -> torch.device: ...
+    def execution_device(self) -> torch.device: ...
 
 
 class SpatialAdapter(SpatialControl):
@@ -116,7 +116,7 @@ def load_adapter(folder: Path, base: Base, dtype: torch.dtype = torch.float32) -
         ) from error
     load_into(adapter, read_weights(folder, PART), folder, PART, dict(adapter.named_parameters()))
     in_precision(adapter.control, dtype)
-    return adapter.requires_grad_(False).eval().to(base.device)
+    return adapter.requires_grad_(False).eval().to(base.execution_device)
 
 
 def _check_base(folder: Path, trained_over: Any, base: Base) -> None:

@@ -129,7 +129,8 @@ class GenerativeModel(nn.Module):
         return self._window if adapter is None else min(self._window, adapter.config.get("window") or self._window)
 
     @property
-    def device(self) -> torch.device:
+    def execution_device(self) -> torch.device:
+        """Where it runs. Hosts set an attribute ``device`` of their own."""
         return next(self.denoiser.parameters()).device
 
     @property

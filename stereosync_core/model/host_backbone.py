@@ -32,7 +32,7 @@ class HostBackbone:
         return self.backbone.objective
 
     @property
-    def device(self) -> torch.device:
+    def execution_device(self) -> torch.device:
         """On which an adapter is to begin."""
         return torch.device("cpu")
 

@@ -164,7 +164,7 @@ class StereoSyncPipeline:
             # 5. Prepare the latents
             times = SCHEDULES[model.defaults.schedule](settings.num_inference_steps)
             generator = torch.Generator().manual_seed(seed % 2**63)
-            noise = torch.randn((1, model.autoencoder.latent_channels, frames), generator=generator).to(model.device)
+            noise = torch.randn((1, model.autoencoder.latent_channels, frames), generator=generator).to(model.execution_device)
             latents = initial_latents(noise, times[0], model.objective)
 
             # 6. Denoise: guidance within each window, windows blended into one clip, spatial guidance over the whole
@@ -267,7 +267,7 @@ class StereoSyncPipeline:
             timbre = model.timbre_encoder.of_surface(timbre)
         sizes = {"latent_rate": model.latent_rate, "timbre_size": model.timbre_size}
         whole = clip_conditions(*scene.selected(), envelope, timbre, **sizes)
-        whole = replace(whole, scene=whole.scene.only(model.cues)).to(model.device)
+        whole = replace(whole, scene=whole.scene.only(model.cues)).to(model.execution_device)
         return ClipConditions.join([whole.window(start, model.window) for start in starts])
 
     def encode_prompt(

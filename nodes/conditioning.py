@@ -7,10 +7,9 @@ from comfy_api.latest import io
 from ..stereosync_core.media.envelope import envelope_of_sound
 from ..stereosync_core.model.conditioning.curve import CURVE_HELP, envelope_of_curve
 from ..stereosync_core.model.conditioning.features import ENVELOPE_WINDOW
-from ..stereosync_core.model.conditioning.motion import motion_of_clip
 from ..stereosync_core.model.conditioning.spatial import CUES
 from ..stereosync_core.model.conditioning.spatial import SpatialConditioning as SpaceValue
-from ..stereosync_core.model.conditioning.video_envelope import envelope_from_video
+from ..stereosync_core.model.conditioning.video_envelope import envelope_of_clip
 from ..stereosync_core.rendering.surfaces import SURFACES
 from ..stereosync_core.scene import check_depth_fits
 from . import convert, host
@@ -67,8 +66,8 @@ class EnvelopeFromVideo(io.ComfyNode):
     @classmethod
     def execute(cls, model, video, tracks) -> io.NodeOutput:
         loaded = host.placed(model)
-        times, motion = motion_of_clip(host.source_of(video), tracks, host.progress())
-        return io.NodeOutput(envelope_from_video(loaded.envelope_reader, tracks, times, motion, loaded.latent_rate))
+        source, progress = host.source_of(video), host.progress()
+        return io.NodeOutput(envelope_of_clip(loaded.envelope_reader, source, tracks, loaded.latent_rate, progress))
 
 
 class EnvelopeFromAudio(io.ComfyNode):

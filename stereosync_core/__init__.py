@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .media.video import frames as frames
     from .media.video import probe as probe
     from .model.conditioning.spatial import SpatialConditioning as SpatialConditioning
+    from .model.conditioning.video_envelope import envelope_of_clip as envelope_of_clip
     from .model.pipeline import StereoSyncPipeline as StereoSyncPipeline
     from .preview.report import alignment_report as alignment_report
     from .rendering.spatialize import SpatializeSettings as SpatializeSettings
@@ -52,6 +53,7 @@ _PUBLIC = {
     "Track": "scene",
     "Tracks": "scene",
     "alignment_report": "preview.report",
+    "envelope_of_clip": "model.conditioning.video_envelope",
     "estimate_depth": "depth.estimators",
     "footstep_voices": "rendering.voices",
     "frames": "media.video",

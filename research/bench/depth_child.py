@@ -25,13 +25,13 @@ from stereosync_core.depth.rollingdepth.loader import load_rollingdepth
 from stereosync_core.depth.rollingdepth.merging import normalize
 from stereosync_core.depth.rollingdepth.model import RollingDepthModel, prepare_frame
 from stereosync_core.depth.rollingdepth.pipeline import estimate, estimate_with_rollingdepth
-from stereosync_core.depth.rollingdepth.presets import Settings
+from stereosync_core.depth.rollingdepth.presets import RollingDepthSettings
 from stereosync_core.depth.rollingdepth.refinement import refine
 from stereosync_core.depth.rollingdepth.snippets import Snippets, plan_refinement, plan_snippets
 
 from .memory import peak_mib
 
-SETTINGS = {"fast": Settings(0), "full": Settings(0, (1, 10, 25), refine_steps=10)}
+SETTINGS = {"fast": RollingDepthSettings(0), "full": RollingDepthSettings(0, (1, 10, 25), refine_steps=10)}
 FRAMES = 25
 
 
@@ -84,7 +84,7 @@ def warm_up(model: RollingDepthModel) -> None:
 
 
 def as_released(
-    images: list[torch.Tensor], model: RollingDepthModel, settings: Settings
+    images: list[torch.Tensor], model: RollingDepthModel, settings: RollingDepthSettings
 ) -> tuple[torch.Tensor, list[torch.Tensor], list[Snippets]]:
     """Depth, the alignment's input and its passes; one snippet at a time, all dilations of the settings."""
     rgb = torch.cat([model.encode(part) for part in torch.stack(images).split(4)])

@@ -23,10 +23,10 @@ from safetensors import safe_open
 
 from research.cache import default_rooms
 from research.cli.train import CONFIGS
+from research.equality.release_weights import release_weights
 from research.equality.stable_audio_equality import reduced
 from research.equality.stable_audio_reference import write
 from stereosync_core.model.stable_audio.config import RELEASES, release_config
-from tests.stable_audio_release import release_weights
 
 ROOT = Path(__file__).resolve().parents[2]
 

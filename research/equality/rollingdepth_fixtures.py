@@ -23,7 +23,7 @@ import torch
 from stereosync_core.depth.rollingdepth.alignment import RELEASED_ALIGNMENT, alignment_points
 from stereosync_core.depth.rollingdepth.loader import load_rollingdepth
 from stereosync_core.depth.rollingdepth.pipeline import estimate
-from stereosync_core.depth.rollingdepth.presets import Settings
+from stereosync_core.depth.rollingdepth.presets import RollingDepthSettings
 
 from ..bench.rollingdepth_folder import TINY, write_folder
 
@@ -48,7 +48,7 @@ CASES = {
     "aligner_unit": (("snippet_indices_",), ALIGNMENT),
 }
 SIZE = 16
-SEEDED = Settings(0, (1, 10, 25), refine_steps=2)
+SEEDED = RollingDepthSettings(0, (1, 10, 25), refine_steps=2)
 
 
 def seeded_frames() -> list[torch.Tensor]:

@@ -77,14 +77,14 @@ def expected(model, frames: int) -> dict:
     seconds = {"seconds_start": [0.0, 3.5], "seconds_total": [11.25, 600.0]}
     texts, against = normal(2, 20, width), normal(2, 20, width)
 
-    def told(text, **options):
+    def conditioning(text, **options):
         given = {name: model.conditioner.conditioners[name](seconds[name], device="cpu") for name in names}
         tokens = 128 if "seconds_start" in names else 64
         given["prompt"] = (torch.nn.functional.pad(text, (0, 0, 0, tokens - text.shape[1])), torch.ones(2, tokens))
         return model.get_conditioning_inputs(given, **options)
 
-    inputs = {key: value for key, value in told(texts).items() if key in ("cross_attn_cond", "global_cond")}
-    other = told(against, negative=True)["negative_cross_attn_cond"]
+    inputs = {key: value for key, value in conditioning(texts).items() if key in ("cross_attn_cond", "global_cond")}
+    other = conditioning(against, negative=True)["negative_cross_attn_cond"]
     one = {key: value[:1] for key, value in inputs.items()}
     x, t = normal(2, model.io_channels, frames), torch.tensor([0.2, 0.8])
     plain = {"use_checkpointing": False}

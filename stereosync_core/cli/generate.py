@@ -14,9 +14,8 @@ from ..media.sound import require_sound
 from ..media.source import Clip
 from ..media.video import probe
 from ..model.conditioning.features import ENVELOPE_WINDOW
-from ..model.conditioning.motion import motion_of_clip
 from ..model.conditioning.spatial import SpatialConditioning
-from ..model.conditioning.video_envelope import envelope_from_video
+from ..model.conditioning.video_envelope import envelope_of_clip
 from ..model.generative_model import GenerativeModel
 from ..rendering.surfaces import SURFACES
 from ..scene import Envelope, Tracks
@@ -86,5 +85,4 @@ def _envelope(model: GenerativeModel, tracks: Tracks, arguments: argparse.Namesp
         sound = require_sound(arguments.envelope, "--envelope")
         return envelope_of_sound(sound.samples, sound.rate, window=ENVELOPE_WINDOW)
     with progress_bar("motion", arguments.quiet) as progress:
-        times, motion = motion_of_clip(arguments.video, tracks, progress)
-    return envelope_from_video(model.envelope_reader, tracks, times, motion, model.latent_rate)
+        return envelope_of_clip(model.envelope_reader, arguments.video, tracks, model.latent_rate, progress)

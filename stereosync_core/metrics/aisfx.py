@@ -45,7 +45,7 @@ def spectrogram(mono: np.ndarray) -> torch.Tensor:
     return (torch.log10(1e4 * mel + 1.0) / LARGEST).T
 
 
-class Block(nn.Module):
+class AisfxBlock(nn.Module):
     """Two convolutions, their batch norms folded in, each with a rectifier."""
 
     def __init__(self, inputs: int, width: int):
@@ -62,7 +62,7 @@ class AisfxNet(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.blocks = nn.ModuleList(Block(inputs, width) for inputs, width in zip((1, *WIDTHS), WIDTHS, strict=False))
+        self.blocks = nn.ModuleList(AisfxBlock(inputs, width) for inputs, width in zip((1, *WIDTHS), WIDTHS, strict=False))
 
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
         x = windows[:, None]

@@ -45,7 +45,7 @@ class GeneratedSound(Sound):
 
 
 @dataclass(frozen=True)
-class Settings:
+class PipelineSettings:
     """A call's numbers after the model's defaults took the place of None."""
 
     sampler: str
@@ -227,7 +227,7 @@ class StereoSyncPipeline:
         spatial_guidance: float | SpatialGuidance = 0.0,
         panning_law: str | None = None,
         speedups: SamplerSpeedups | None = None,
-    ) -> Settings:
+    ) -> PipelineSettings:
         """A call's numbers, with the model's defaults for None; see :meth:`__call__`.
 
         :raises StereoSyncError: for a sampler that does not go with the model, and numbers out of range.
@@ -252,7 +252,8 @@ class StereoSyncPipeline:
             spatial_guidance = replace(own, strength=spatial_guidance)
         if panning_law is not None:
             spatial_guidance = replace(spatial_guidance, panning_law=panning_law)
-        return Settings(sampler, steps, **scales, spatial_guidance=spatial_guidance, speedups=speedups or SamplerSpeedups())
+        speedups = speedups or SamplerSpeedups()
+        return PipelineSettings(sampler, steps, **scales, spatial_guidance=spatial_guidance, speedups=speedups)
 
     def prepare_conditions(
         self, scene: SpatialConditioning, envelope: Envelope | None, timbre: Tensor | str | None, starts: Sequence[int]

@@ -24,7 +24,7 @@ from .nanodet_tracker import track_with_nanodet
 from .transformers_detectors import ClassDetectorModel, DetectorModel, TextDetectorModel
 
 
-class Track(Protocol):
+class TrackClip(Protocol):
     """Tracks of a clip; a tracker's own options are further keywords with defaults.
 
     ``threshold`` is the score from which a box may begin a track, ``rate`` the frames a second that are analysed, and
@@ -54,7 +54,7 @@ class Tracker(NamedTuple):
     """
 
     load: Callable[..., torch.nn.Module]
-    track: Track
+    track: TrackClip
     link: str = ""
 
 
@@ -84,7 +84,7 @@ def track_video(
 
     :param tracker: a name in :data:`TRACKERS`.
     :param weights: its file; not for those that are bundled.
-    :param options: of :class:`Track`, and the tracker's own.
+    :param options: of :class:`TrackClip`, and the tracker's own.
     :raises StereoSyncError: unreadable clip, no such tracker, numbers out of range.
     """
     if tracker not in TRACKERS:

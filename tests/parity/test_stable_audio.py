@@ -7,11 +7,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from research.equality.reference_packages import installed
+from research.equality.release_weights import release_shapes
 from research.equality.stable_audio_equality import BOUNDS, compare, reduced
 from research.equality.stable_audio_reference import EXPECTED, make
 from stereosync_core.model.loader import load_stable_audio
 from stereosync_core.model.stable_audio.config import RELEASES
-from tests.stable_audio_release import release_shapes
 
 
 @pytest.fixture(scope="module", params=RELEASES)

@@ -1,6 +1,7 @@
 """The programs in examples/ run as their heads describe, on two seconds of the sample clip."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -51,3 +52,24 @@ def test_a_clip_is_measured(placed, tmp_path):
     printed = run("measure.py", placed[0], tmp_path / "figure.png")
     assert "placement: " in printed
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_a_sound_is_generated_for_a_clip(clip, tmp_path):
+    printed = run("generate.py", clip, tmp_path / "generated.mp4")
+    assert "44100 Hz" in printed
+    made = read_sound(tmp_path / "generated.mp4")
+    assert made is not None
+    assert made.duration == pytest.approx(SECONDS, abs=0.05)
+
+
+@pytest.mark.slow
+def test_the_readme_s_example_runs(clip, tmp_path):
+    (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "example.py").write_text(program, encoding="utf-8")
+    (tmp_path / "clip.mp4").write_bytes(clip.read_bytes())
+    command = [sys.executable, "example.py"]
+    done = subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "footsteps.mp4").is_file()
+    assert (tmp_path / "generated.mp4").is_file()

@@ -16,14 +16,14 @@ from stereosync_core.depth.rollingdepth.loader import load_rollingdepth
 from stereosync_core.depth.rollingdepth.merging import SnippetMaps, normalize
 from stereosync_core.depth.rollingdepth.model import RollingDepthModel, prepare_frame, processing_size
 from stereosync_core.depth.rollingdepth.pipeline import Resources, estimate, estimate_with_rollingdepth
-from stereosync_core.depth.rollingdepth.presets import PRESETS, Settings
+from stereosync_core.depth.rollingdepth.presets import PRESETS, RollingDepthSettings
 from stereosync_core.depth.rollingdepth.snippets import Snippets
 from stereosync_core.errors import StereoSyncError
 from tests.clips import grain, make_clip
 
 QUICK = AlignmentOptions(iterations=20)
-FAST = Settings(64)
-REFINED = Settings(64, (1, 10, 25), refine_steps=2)
+FAST = RollingDepthSettings(64)
+REFINED = RollingDepthSettings(64, (1, 10, 25), refine_steps=2)
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +159,7 @@ def test_a_model_that_gives_nan_is_named(folder, tmp_path):
 def test_a_clip_that_is_too_small_is_named(tmp_path, model, size):
     clip = make_clip(tmp_path / "clip.mkv", count=3, size=size, codec="ffv1", paint=grain)
     with pytest.raises(StereoSyncError, match=f"{size[0]} x {size[1]} pixels are too small"):
-        depth_of(clip, model, Settings(0))
+        depth_of(clip, model, RollingDepthSettings(0))
 
 
 def test_a_full_disk_is_named(monkeypatch):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stereosync_core.depth.rollingdepth.presets import PRESETS, Settings
+from stereosync_core.depth.rollingdepth.presets import PRESETS, RollingDepthSettings
 from stereosync_core.depth.rollingdepth.snippets import Snippets, plan_refinement, plan_snippets
 from stereosync_core.errors import StereoSyncError
 
@@ -64,9 +64,9 @@ def test_the_frames_of_a_slot_are_an_unbroken_run():
 )
 def test_settings_that_make_no_sense_are_named(changes, word):
     with pytest.raises(StereoSyncError, match=word):
-        Settings(**changes)
+        RollingDepthSettings(**changes)
 
 
 def test_snippet_lengths_may_differ_between_dilations():
-    plan = plan_snippets(Settings(dilations=(1, 5), snippet_lengths=(3, 2)), 30)
+    plan = plan_snippets(RollingDepthSettings(dilations=(1, 5), snippet_lengths=(3, 2)), 30)
     assert [(snippets.length, snippets.count) for snippets in plan] == [(3, 28), (2, 25)]

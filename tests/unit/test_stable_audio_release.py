@@ -7,12 +7,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from research.equality.release_weights import release_shapes, release_weights
 from research.equality.stable_audio_equality import reduced
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.model.loader import load_stable_audio
 from stereosync_core.model.stable_audio.config import RELEASES, release_config
 from stereosync_core.model.stable_audio.release import open_release
-from tests.stable_audio_release import release_shapes, release_weights, sparse_header, write_release
+from tests.stable_audio_release import sparse_header, write_release
 
 
 @pytest.fixture(scope="module")

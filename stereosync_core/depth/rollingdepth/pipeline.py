@@ -17,7 +17,7 @@ from .alignment import RELEASED_ALIGNMENT, AlignmentOptions, co_align
 from .denoising import denoise_snippets, draw_noise
 from .merging import SnippetMaps, merge, normalize
 from .model import FACTOR, RollingDepthModel, prepare_frame, processing_size
-from .presets import PRESETS, SMALLEST, Settings
+from .presets import PRESETS, SMALLEST, RollingDepthSettings
 from .refinement import refine
 from .snippets import Snippets, plan_refinement, plan_snippets
 from .stages import Progress, Stages
@@ -53,7 +53,7 @@ DEFAULT_RESOURCES = Resources()
 def estimate_with_rollingdepth(
     source: Source,
     network: RollingDepthModel,
-    settings: Settings = PRESETS["fast"],
+    settings: RollingDepthSettings = PRESETS["fast"],
     *,
     rate: float = 4.0,
     seed: int = 0,
@@ -105,7 +105,7 @@ def estimate(
     images: Iterable[torch.Tensor],
     out: torch.Tensor,
     model: RollingDepthModel,
-    settings: Settings,
+    settings: RollingDepthSettings,
     seed: int = 0,
     *,
     alignment: AlignmentOptions = RELEASED_ALIGNMENT,

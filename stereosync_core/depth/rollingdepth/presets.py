@@ -12,7 +12,7 @@ SMALLEST = 64
 
 
 @dataclass(frozen=True)
-class Settings:
+class RollingDepthSettings:
     """How a clip is cut into snippets and how they are denoised.
 
     :param resolution: pixels of the frames' longer side, smaller frames are enlarged too; 0 keeps the clip's own size.
@@ -69,14 +69,16 @@ class Settings:
 
 #: The release runs all of them in half precision but ``paper``, which is single.
 PRESETS = {
-    "fast": Settings(768),
-    "fast1024": Settings(1024),
-    "full": Settings(1024, (1, 10, 25), refine_steps=10),
-    "paper": Settings(768, (1, 10, 25), cap_dilations=False, refine_steps=10),
+    "fast": RollingDepthSettings(768),
+    "fast1024": RollingDepthSettings(1024),
+    "full": RollingDepthSettings(1024, (1, 10, 25), refine_steps=10),
+    "paper": RollingDepthSettings(768, (1, 10, 25), cap_dilations=False, refine_steps=10),
 }
 
 
-def customized(settings: Settings, resolution: int = 0, dilations: str = "", refine_steps: int = -1) -> Settings:
+def customized(
+    settings: RollingDepthSettings, resolution: int = 0, dilations: str = "", refine_steps: int = -1
+) -> RollingDepthSettings:
     """Settings with changes of one's own.
 
     :param resolution: 0 keeps the settings' own.

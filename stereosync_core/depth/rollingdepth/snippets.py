@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from .presets import Settings
+from .presets import RollingDepthSettings
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def effective_dilation(dilation: int, length: int, frame_count: int, capped: boo
     return max(1, min(dilation, longest))
 
 
-def plan_snippets(settings: Settings, frame_count: int) -> list[Snippets]:
+def plan_snippets(settings: RollingDepthSettings, frame_count: int) -> list[Snippets]:
     """The passes over a clip, each different one once. Clips shorter than a snippet become one shorter snippet."""
     passes: dict[tuple[int, int, int], int] = {}
     for dilation, length, steps in settings.passes():
@@ -57,7 +57,7 @@ def plan_snippets(settings: Settings, frame_count: int) -> list[Snippets]:
     return [Snippets(dilation, length, frame_count, steps, repeats) for (dilation, length, steps), repeats in passes.items()]
 
 
-def plan_refinement(settings: Settings, frame_count: int) -> list[Snippets]:
+def plan_refinement(settings: RollingDepthSettings, frame_count: int) -> list[Snippets]:
     """The snippets of each refinement step: their dilation falls from the start dilation to 1."""
     length = min(settings.refine_snippet_length, frame_count)
     start = effective_dilation(settings.refine_start_dilation, length, frame_count, settings.cap_dilations)

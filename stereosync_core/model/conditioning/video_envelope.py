@@ -7,15 +7,18 @@ picture changes under them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ...media.video import Source
 from ...scene import Envelope, Tracks
 from ..precision import LSTM
 from .features import MOMENT_VALUES, SceneFeatures, latent_count, moment_features, scene_features, subframe_times
+from .motion import motion_of_clip
 
 CLASSES = 64
 _MU = 127.0
@@ -106,3 +109,17 @@ def envelope_from_video(
     device = network.classes.weight.device
     features = track_features(scene, resampled_motion(times, motion, moments)[None]).to(device)
     return Envelope(network.eval().levels(features)[0].cpu().numpy().astype(np.float64), moments)
+
+
+def envelope_of_clip(
+    network: VideoEnvelope,
+    source: Source,
+    tracks: Tracks,
+    latent_rate: float,
+    progress: Callable[[float, float], None] | None = None,
+) -> Envelope:
+    """The same, of a clip whose motion is not known yet.
+
+    :param progress: called with seconds done and in all; raising inside it stops the work.
+    """
+    return envelope_from_video(network, tracks, *motion_of_clip(source, tracks, progress), latent_rate)

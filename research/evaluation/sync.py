@@ -56,8 +56,8 @@ WALKING_TRUTH = {
     "uncertain": [6.31],
     "path": {"walker": [[1.3, 0.83, 0.95], [3.2, 0.53, 0.95], [4.5, 0.3, 0.95], [5.7, 0.12, 0.95], [6.4, 0.02, 0.95]]},
 }
-#: How far beside a person's path an event's track may be, in frame widths.
-_BESIDE = 0.15
+#: How far from a person's path an event's track may be, in frame widths.
+_NEAR_PATH = 0.15
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,9 @@ def score(times: np.ndarray, truth: dict, counted: np.ndarray | None = None) -> 
     :param counted: bool ``[N]``, False for what is no false alarm wherever it lies.
     """
     times = np.asarray(times, dtype=np.float64)
-    asked = [event for event in truth["events"] if not event.get("minor")]
-    true = np.array([event["time"] for event in asked])
-    reach = np.array([max(event.get("tol", 0.0), TOLERANCE) for event in asked])
+    major = [event for event in truth["events"] if not event.get("minor")]
+    true = np.array([event["time"] for event in major])
+    reach = np.array([max(event.get("tol", 0.0), TOLERANCE) for event in major])
     hit = np.zeros(len(times), dtype=bool)
     offsets = np.zeros(0)
     if len(times) and len(true):
@@ -152,8 +152,8 @@ def kept_for(events: Events, truth: dict, tracks: Tracks | None) -> tuple[np.nda
         box = track.at([event.time])[0][0]
         foot = np.array([(box[0] + box[2]) / 2, box[3]])
         paths = [np.array(truth["path"][who]).T for who in watched]
-        beside = [np.abs(foot - [np.interp(event.time, path[0], row) for row in path[1:]]).max() for path in paths]
-        counted[place] = min(beside) < _BESIDE
+        away = [np.abs(foot - [np.interp(event.time, path[0], row) for row in path[1:]]).max() for path in paths]
+        counted[place] = min(away) < _NEAR_PATH
     return np.array([event.time for event in wanted]), counted
 
 

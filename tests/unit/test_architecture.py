@@ -107,12 +107,12 @@ def test_files_stay_readable():
 #: Rooms of the core from the ground up; those of a row know nothing of each other. The face of the package is above all.
 FLOORS = [
     {"errors"},
-    {"scene", "assets", "batches"},
+    {"scene", "scene_events", "assets", "batches"},
     {"media"},
     {"files", "timing"},
     {"depth", "tracking", "rendering"},
     {"model", "metrics"},
-    {"preview"},
+    {"events", "preview"},
     {"cli"},
     {"__init__"},
     {"__main__"},

@@ -132,4 +132,5 @@ class StereoSync(Denoiser, SpatialControl):
         return (latents - self.mean[:, None]) / self.spread[:, None]
 
     def restored(self, latents: Tensor) -> Tensor:
-        return latents * self.spread[:, None] + self.mean[:, None]
+        # of copies, for tensors that were made in inference mode, as in ComfyUI's nodes, can take no part in a gradient
+        return latents * self.spread.clone()[:, None] + self.mean.clone()[:, None]

@@ -9,7 +9,7 @@ from stereosync_core.model.conditioning.curve import envelope_of_curve
 from stereosync_core.model.conditioning.features import compress, envelope_features, latent_count, scene_features
 from stereosync_core.model.conditioning.motion import picture_motion
 from stereosync_core.model.conditioning.spatial import SpatialConditioning
-from stereosync_core.model.conditioning.timbre import TimbreEncoder, mel_filters
+from stereosync_core.model.conditioning.timbre import TimbreEncoder
 from stereosync_core.model.conditioning.video_envelope import CLASSES, FULL_SCALE, from_classes, to_classes
 from stereosync_core.scene import DepthSequence, Envelope, Track, Tracks
 
@@ -119,7 +119,7 @@ def test_what_of_a_scene_is_used_can_be_chosen():
 
 
 def test_mel_filters_tile_the_spectrum():
-    filters = mel_filters(44100, 1024, 64)
+    filters = TimbreEncoder(16, 8).filters
     assert filters.shape == (64, 513)
     assert filters.min() >= 0
     assert (filters.argmax(1).diff() >= 0).all()

@@ -19,16 +19,8 @@ from ...rendering.surfaces import SHOES, SURFACES
 
 RATE = 44100
 _WINDOW, _HOP, _MELS = 1024, 512, 64
-
-
-def mel_filters(rate: int, window: int, mels: int, low: float = 40.0, high: float = 18000.0) -> Tensor:
-    """Triangular filters ``[mels, window // 2 + 1]``, evenly spread on the mel scale (2595 log10(1 + f / 700))."""
-    edges = torch.linspace(2595 * math.log10(1 + low / 700), 2595 * math.log10(1 + high / 700), mels + 2)
-    hertz = 700 * (10 ** (edges / 2595) - 1)
-    bins = torch.linspace(0, rate / 2, window // 2 + 1)
-    rising = (bins - hertz[:-2, None]) / (hertz[1:-1] - hertz[:-2])[:, None]
-    falling = (hertz[2:, None] - bins) / (hertz[2:] - hertz[1:-1])[:, None]
-    return torch.minimum(rising, falling).clamp(min=0)
+#: Hz that the mel filters cover.
+_LOWEST, _HIGHEST = 40.0, 18000.0
 
 
 def check_audible(mono: np.ndarray) -> None:
@@ -48,9 +40,12 @@ class TimbreEncoder(nn.Module):
     surfaces: Tensor
 
     def __init__(self, size: int = 64, width: int = 64):
+        from torchaudio.functional import melscale_fbanks  # comes with torch in ComfyUI; slow to import
+
         super().__init__()
         self.size = size
-        self.register_buffer("filters", mel_filters(RATE, _WINDOW, _MELS), persistent=False)
+        filters = melscale_fbanks(_WINDOW // 2 + 1, _LOWEST, _HIGHEST, _MELS, RATE).T.contiguous()
+        self.register_buffer("filters", filters, persistent=False)
         self.register_buffer("surfaces", torch.zeros(len(SURFACES), size))
         self.body = nn.Sequential(
             nn.Conv1d(_MELS, width, 5, padding=2),

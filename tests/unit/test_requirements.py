@@ -18,7 +18,7 @@ APART, ITS_IMPORTS = {"stable_audio_tools"}, {"einops", "packaging"}
 #: Run as commands.
 COMMANDS = {"pyright", "ruff"}
 #: Needed by one script each, whose docstring has the words for it.
-ONCE = {"h5py", "onnx", "trackeval"}
+ONCE = {"ai_edge_litert", "h5py", "onnx", "tflite", "trackeval"}
 #: Modules by other names than their packages.
 MODULES = {"websocket-client": "websocket"}
 

@@ -45,6 +45,11 @@ def panning_law_input(default: str, optional: bool = False) -> io.Input:
     )
 
 
+def unit_input(name: str, default: float, tooltip: str) -> io.Input:
+    """A number in 0..1."""
+    return io.Float.Input(name, default=default, min=0.0, max=1.0, step=0.05, tooltip=tooltip)
+
+
 def rate_input(what: str, tooltip: str, *, default: float, min: float, step: float = 0.5) -> io.Input:
     """How many ``what`` a second; the canvas shows that name in place of the id ``rate``."""
     return io.Float.Input(

@@ -10,7 +10,7 @@ from comfy_api.latest import io, ui
 from ..stereosync_core.preview.overlay import overlay_frames, write_preview
 from ..stereosync_core.preview.plot import plot_scene
 from . import convert, host
-from .inputs import rate_input
+from .inputs import rate_input, unit_input
 from .sockets import Depth, Tracks
 
 CATEGORY = "StereoSync/preview"
@@ -23,9 +23,7 @@ def overlay_inputs(rate: float, size: int) -> list[io.Input]:
         Tracks.Input("tracks", optional=True, tooltip="Drawn as boxes with label and id."),
         rate_input("frames", "Frames drawn a second.", default=rate, min=0.5),
         io.Int.Input("size", default=size, min=64, max=2048, step=16, tooltip="Pixels of the long side."),
-        io.Float.Input(
-            "depth_opacity", default=0.5, min=0.0, max=1.0, step=0.05, tooltip="0: the clip alone. 1: the depth alone."
-        ),
+        unit_input("depth_opacity", 0.5, "0: the clip alone. 1: the depth alone."),
     ]
 
 

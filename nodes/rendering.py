@@ -10,6 +10,7 @@ from ..stereosync_core.rendering.surfaces import SURFACES
 from ..stereosync_core.rendering.voices import NOTHING_TRACKED, TIMINGS, footstep_voices
 from ..stereosync_core.scene import DISTANCE_CUES
 from . import convert, host
+from .inputs import unit_input
 from .sockets import Depth, Tracks
 
 CATEGORY = "StereoSync/sound"
@@ -28,15 +29,8 @@ class Footsteps(io.ComfyNode):
                 Tracks.Input("tracks", tooltip="The walkers."),
                 io.Combo.Input("surface", options=list(SURFACES), default="concrete", tooltip="The ground."),
                 io.Combo.Input("shoe", options=list(SHOES), default="sneaker", tooltip="The footwear."),
-                io.Float.Input("weight", default=0.5, min=0.0, max=1.0, step=0.05, tooltip="From light (0) to heavy (1)."),
-                io.Float.Input(
-                    "variation",
-                    default=0.5,
-                    min=0.0,
-                    max=1.0,
-                    step=0.05,
-                    tooltip="Difference from step to step.",
-                ),
+                unit_input("weight", 0.5, "From light (0) to heavy (1)."),
+                unit_input("variation", 0.5, "Difference from step to step."),
                 io.Int.Input(
                     "seed",
                     default=0,
@@ -76,35 +70,17 @@ class Footsteps(io.ComfyNode):
         )
 
     @classmethod
-    def execute(
-        cls,
-        tracks,
-        surface,
-        shoe,
-        weight,
-        variation,
-        seed,
-        timing,
-        cadence,
-        sample_rate,
-        if_nothing_tracked,
-        timing_sound=None,
-    ) -> io.NodeOutput:
+    def execute(cls, tracks, timing, sample_rate, if_nothing_tracked, timing_sound=None, **options) -> io.NodeOutput:
         if len(tracks) == 0:
             host.notice(NOTHING_TRACKED, cls.hidden.unique_id)
         uses_sound = timing == "envelope" and timing_sound is not None
         voices, _ = footstep_voices(
             tracks,
-            surface=surface,
             rate=int(sample_rate),
             timing=timing,
             timing_sound=convert.sound_of(timing_sound, "timing_sound") if uses_sound else None,
-            cadence=cadence,
-            shoe=shoe,
-            weight=weight,
-            variation=variation,
-            seed=seed,
             fallback=if_nothing_tracked,
+            **options,
         )
         return io.NodeOutput(convert.audio_out(voices, int(sample_rate)))
 
@@ -128,14 +104,7 @@ class SpatializeAudio(io.ComfyNode):
                     default="pan",
                     tooltip="pan: for loudspeakers and headphones. binaural: measured head responses, for headphones only.",
                 ),
-                io.Float.Input(
-                    "width",
-                    default=1.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.05,
-                    tooltip="Stereo width: 0 puts all in the middle.",
-                ),
+                unit_input("width", 1.0, "Stereo width: 0 puts all in the middle."),
                 io.Float.Input(
                     "field_of_view",
                     default=60.0,
@@ -165,14 +134,7 @@ class SpatializeAudio(io.ComfyNode):
                     tooltip="Exponent of the inverse distance law; 0 is off.",
                 ),
                 io.Boolean.Input("air", default=True, tooltip="Far sounds lose treble."),
-                io.Float.Input(
-                    "room",
-                    default=0.2,
-                    min=0.0,
-                    max=1.0,
-                    step=0.05,
-                    tooltip="Reverberation: 0 in the open, 1 in a hall.",
-                ),
+                unit_input("room", 0.2, "Reverberation: 0 in the open, 1 in a hall."),
                 io.Combo.Input(
                     "offscreen",
                     options=list(OFFSCREEN),
@@ -186,41 +148,15 @@ class SpatializeAudio(io.ComfyNode):
         )
 
     @classmethod
-    def execute(
-        cls,
-        audio,
-        tracks,
-        mode,
-        width,
-        field_of_view,
-        time_difference,
-        distance_from,
-        distance,
-        air,
-        room,
-        offscreen,
-        seed,
-        depth=None,
-    ) -> io.NodeOutput:
+    def execute(cls, audio, tracks, seed, depth=None, **settings) -> io.NodeOutput:
         voices, rate = convert.waveform_of(audio)
         if len(tracks) == 0:
             host.notice("Spatialize Audio: nothing is tracked, so the sound stays in the middle.", cls.hidden.unique_id)
-        settings = SpatializeSettings(
-            mode=mode,
-            width=width,
-            field_of_view=field_of_view,
-            itd=time_difference,
-            distance_from=distance_from,
-            distance_amount=distance,
-            air=air,
-            room=room,
-            offscreen=offscreen,
-        )
         stereo = spatialize(
             voices.numpy(),
             rate,
             tracks,
-            settings,
+            SpatializeSettings(**settings),
             duration=tracks.duration,
             depth=depth,
             seed=seed,

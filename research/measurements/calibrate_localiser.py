@@ -68,7 +68,7 @@ def renderer_law(mode: str) -> dict:
     for at in grid:
         box = np.array([[(at + 1) / 2 - 0.02, 0.3, (at + 1) / 2 + 0.02, 0.7]])
         tracks = Tracks((Track(1, "noise", np.array([0.0, 1.0]), np.repeat(box, 2, 0)),), duration=1.0, max_gap=2.0)
-        settings = SpatializeSettings(mode, room=0.0, distance_amount=0.0, air=False)
+        settings = SpatializeSettings(mode, room=0.0, distance=0.0, air=False)
         sound = spatialize(noise, RATE, tracks, settings, duration=1.0).astype(np.float64)
         spectra = np.fft.rfft(sound)
         frequencies = np.fft.rfftfreq(sound.shape[1], 1 / RATE)

@@ -51,14 +51,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     check_output(arguments)
     info = probe(arguments.video)
     tracks, depth = scene_of(arguments.video, info, arguments)
-    settings = SpatializeSettings(
-        mode=arguments.mode,
-        width=arguments.width,
-        distance_from=arguments.distance_from,
-        distance_amount=arguments.distance,
-        room=arguments.room,
-        offscreen=arguments.offscreen,
-    )
+    names = ("mode", "width", "distance_from", "distance", "room", "offscreen")
+    settings = SpatializeSettings(**{name: getattr(arguments, name) for name in names})
     voices, rate, steps = _voices(tracks, arguments)
     with progress_bar("sound", arguments.quiet) as progress:
         stereo = spatialize(

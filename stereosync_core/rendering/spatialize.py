@@ -35,9 +35,9 @@ class SpatializeSettings:
         right), ``binaural`` for headphones (responses of the KEMAR manikin; the frame's edges are at half the field of view).
     :param width: 0..1, 1 = the whole stereo width, 0 = all in the middle.
     :param field_of_view: horizontal, in degrees; binaural only.
-    :param itd: whether the sound reaches the far ear later (up to 0.66 ms).
+    :param time_difference: whether the sound reaches the far ear later (up to 0.66 ms).
     :param distance_from: with depth given, ``both``, ``boxes`` or ``depth``, as :meth:`Tracks.distance` has it.
-    :param distance_amount: exponent of the inverse distance law, 0 = distance changes nothing, 1 = physical.
+    :param distance: exponent of the inverse distance law, 0 = distance changes nothing, 1 = physical.
     :param air: whether distance takes treble away.
     :param room: 0 = dry .. 1 = a hall; first reflections and tail.
     :param offscreen: ``fade`` out in 150 ms when the object leaves, ``mute`` at once, or ``hold`` the last place.
@@ -47,9 +47,9 @@ class SpatializeSettings:
     mode: str = "pan"
     width: float = 1.0
     field_of_view: float = 60.0
-    itd: bool = True
+    time_difference: bool = True
     distance_from: str = "both"
-    distance_amount: float = 1.0
+    distance: float = 1.0
     air: bool = True
     room: float = 0.2
     offscreen: str = "fade"
@@ -58,7 +58,7 @@ class SpatializeSettings:
         for name, allowed in (("mode", MODES), ("offscreen", OFFSCREEN), ("distance_from", DISTANCE_CUES)):
             if getattr(self, name) not in allowed:
                 raise StereoSyncError(f"Spatialize: {name} is {getattr(self, name)!r}; choose one of {', '.join(allowed)}.")
-        ranges = {"width": (0.0, 1.0), "field_of_view": (1.0, 180.0), "distance_amount": (0.0, 2.0), "room": (0.0, 1.0)}
+        ranges = {"width": (0.0, 1.0), "field_of_view": (1.0, 180.0), "distance": (0.0, 2.0), "room": (0.0, 1.0)}
         for name, (low, high) in ranges.items():
             if not low <= getattr(self, name) <= high:  # false for NaN as well
                 raise StereoSyncError(f"Spatialize: {name} is {getattr(self, name)}; give {low:g} to {high:g}.")
@@ -169,11 +169,11 @@ class _MovingVoice:
             self.angle = np.deg2rad(self.degrees)
             lag = time_differences(self.degrees, self.rise, rate)
         # Everything below is on the trajectory's grid; a block interpolates it to its samples.
-        self.lag = lag * rate / 2 if settings.itd else np.zeros(len(trajectory))
+        self.lag = lag * rate / 2 if settings.time_difference else np.zeros(len(trajectory))
         # the tail of a binaural sound is placed like the sound, as far as a gain can do what a head does
         self.sides = pan_gains(pan if settings.mode == "pan" else np.sin(self.angle))
-        self.near = distance_gain(trajectory.distance, settings.distance_amount)
-        self.treble = air_gain(trajectory.distance, settings.distance_amount)
+        self.near = distance_gain(trajectory.distance, settings.distance)
+        self.treble = air_gain(trajectory.distance, settings.distance)
         images = early_reflections(self.angle, trajectory.distance, settings.room) if settings.room > 0 else []
         self.images = [
             (image.delay * rate, *(image.gain * side for side in pan_gains(image.azimuth)))  # delay in samples, left, right

@@ -20,7 +20,7 @@ def rendered(azimuth: float, mode: str = "pan", **options) -> np.ndarray:
     noise = np.random.default_rng(1).standard_normal((1, 1, RATE)).astype(np.float32) * 0.1
     box = np.array([[(azimuth + 1) / 2 - 0.02, 0.3, (azimuth + 1) / 2 + 0.02, 0.7]])
     tracks = Tracks((Track(1, "noise", [0.0, 1.0], np.repeat(box, 2, 0)),), duration=1.0, max_gap=2.0)
-    settings = SpatializeSettings(mode, room=0.0, distance_amount=0.0, air=False, **options)
+    settings = SpatializeSettings(mode, room=0.0, distance=0.0, air=False, **options)
     return spatialize(noise, RATE, tracks, settings, duration=1.0)
 
 

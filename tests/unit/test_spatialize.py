@@ -21,7 +21,7 @@ from stereosync_core.scene import DepthSequence, Track, Tracks
 
 RATE = 48000
 Way = float | Callable[[np.ndarray], np.ndarray]
-DRY = {"room": 0.0, "air": False, "distance_amount": 0.0}
+DRY = {"room": 0.0, "air": False, "distance": 0.0}
 
 
 def spatialize(voices, rate, tracks, *, duration, depth=None, seed=0, progress=None, **settings):
@@ -99,10 +99,13 @@ def test_the_level_difference_grows_all_the_way_to_the_edges():
 @pytest.mark.parametrize("rate", [44100, 48000])
 @pytest.mark.parametrize("azimuth", [-0.9, -0.4, 0.0, 0.6, 1.0])
 def test_the_far_ear_hears_later_by_woodworths_formula(azimuth, rate):
-    out = spatialize(noise(0.5, rate), rate, scene(track(azimuth, 0.5), seconds=0.5), duration=0.5, **DRY)
+    place = scene(track(azimuth, 0.5), seconds=0.5)
+    out = spatialize(noise(0.5, rate), rate, place, duration=0.5, **DRY)
     expected = float(interaural_time_difference(np.array(azimuth * np.pi / 2)))
     assert lag(out, rate) == pytest.approx(expected, abs=1 / rate)
-    without = spatialize(noise(0.5, rate), rate, scene(track(azimuth, 0.5), seconds=0.5), duration=0.5, itd=False, **DRY)
+    without = spatialize(
+        noise(0.5, rate), rate, scene(track(azimuth, 0.5), seconds=0.5), duration=0.5, time_difference=False, **DRY
+    )
     assert lag(without, rate) == pytest.approx(0, abs=0.2 / rate)
 
 
@@ -173,7 +176,7 @@ def test_the_far_walker_is_softer_duller_and_more_reverberant():
     burst = noise(2)
     burst[:, :, 4800:] = 0
     hum = [np.concatenate([burst, 0 * burst]), np.concatenate([0 * burst, burst])]
-    away, close = (spatialize(voices, RATE, both, duration=2.0, room=0.5, distance_amount=1.0) for voices in hum)
+    away, close = (spatialize(voices, RATE, both, duration=2.0, room=0.5, distance=1.0) for voices in hum)
     direct = [decibels(out[:, :4800]).mean() for out in (away, close)]
     assert direct[1] - direct[0] == pytest.approx(20 * np.log10(3), abs=2.5)
     tail = [decibels(out[:, 7200:24000]).mean() for out in (away, close)]
@@ -362,7 +365,7 @@ def test_progress_is_told_and_can_stop_the_work():
         ({"width": 1.5}, "width"),
         ({"room": float("nan")}, "room"),
         ({"field_of_view": 0.0}, "field_of_view"),
-        ({"distance_amount": -1.0}, "distance_amount"),
+        ({"distance": -1.0}, "distance is -1"),
     ],
 )
 def test_bad_inputs_are_named(change, says):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..stereosync_core.depth.adapt import depth_from_images
 from ..stereosync_core.depth.fastdepth import estimate_with_fastdepth, load_fastdepth
-from ..stereosync_core.depth.stabilize import stabilize_depth
+from ..stereosync_core.depth.maps import depth_from_images, stabilize_depth
 from ..stereosync_core.depth.transformers_depth import estimate_with_transformers, load_frame_estimator
 from ..stereosync_core.media.video import frame_times, probe
 from ..stereosync_core.timing import entry_times

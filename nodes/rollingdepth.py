@@ -7,8 +7,8 @@ from comfy_api.latest import io
 
 from ..stereosync_core.depth.rollingdepth.alignment import FAST_ALIGNMENT, RELEASED_ALIGNMENT
 from ..stereosync_core.depth.rollingdepth.loader import load_rollingdepth
-from ..stereosync_core.depth.rollingdepth.pipeline import Resources, estimate_with_rollingdepth
-from ..stereosync_core.depth.rollingdepth.presets import PRESETS, customized
+from ..stereosync_core.depth.rollingdepth.pipeline import estimate_with_rollingdepth
+from ..stereosync_core.depth.rollingdepth.snippets import PRESETS, customized
 from . import host
 from .convert import depth_images
 from .inputs import depth_rate_input, model_folder, model_folder_input, precision_input
@@ -128,7 +128,8 @@ class RollingDepth(io.ComfyNode):
             rate=rate,
             seed=seed,
             alignment=FAST_ALIGNMENT if alignment == "fast" else RELEASED_ALIGNMENT,
-            resources=Resources(snippets=batch, notice=lambda text: host.notice(text, node)),
+            batch=batch,
+            notice=lambda text: host.notice(text, node),
             progress=host.progress(),
         )
         return io.NodeOutput(depth, depth_images(depth))

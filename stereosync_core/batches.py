@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any, TypeVar
 
 import torch
@@ -15,21 +16,8 @@ _WORDS = ("out of memory", "can't allocate memory", "not enough memory", "failed
 
 def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     """Lists of ``size`` items each, the last one shorter; only one is held (``itertools.batched`` of Python 3.12)."""
-    batch: list[Item] = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of a network means that the device or the machine has no memory left."""
-    if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in _WORDS)
+    stream = iter(items)
+    return iter(lambda: list(islice(stream, size)), [])
 
 
 class Batches:
@@ -53,20 +41,28 @@ class Batches:
         begin = 0
         while begin < count:
             part = slice(begin, min(begin + self.size, count))
-            exhausted = ""
-            result = None
+            result, shortage = None, ""
             try:
                 result = work(part)
             except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
+                shortage = str(error) or "out of memory"
+                known = isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError))
+                if not known and not any(word in shortage.lower() for word in _WORDS):
                     raise
-                exhausted = str(error).splitlines()[0] if str(error) else "out of memory"
             # Outside of the except block, so that the failed batch's tensors are not held by the error's traceback.
-            if exhausted:
-                self._halve(exhausted)
+            if shortage:
+                self._halve(shortage.splitlines()[0])
                 continue
             yield part, result
             begin = part.stop
+
+    def over(self, work: Callable[[list[Item]], Any], stream: Iterable[Item]) -> Iterator[tuple[slice, Any]]:
+        """:meth:`run` of a stream's items, of which one batch is held; ``work`` gets a list of them."""
+        begin = 0
+        for items in batched(stream, self.size):
+            for part, result in self.run(lambda part, items=items: work(items[part]), len(items)):
+                yield slice(begin + part.start, begin + part.stop), result
+            begin += len(items)
 
     def _halve(self, reason: str) -> None:
         if self.size == 1:
@@ -74,7 +70,7 @@ class Batches:
                 f"Memory does not suffice for one of the {self.what} ({reason}); lower the resolution, choose half "
                 "precision in the loader, or free memory."
             )
-        self.size = max(1, self.size // 2)
+        self.size //= 2
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         if self.notice is not None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -20,14 +20,12 @@ from stereosync_core.depth.rollingdepth.alignment import (
     alignment_points,
     co_align,
 )
-from stereosync_core.depth.rollingdepth.denoising import denoise_snippets, draw_noise
+from stereosync_core.depth.rollingdepth.denoising import denoise_snippets, draw_noise, refine
 from stereosync_core.depth.rollingdepth.loader import load_rollingdepth
 from stereosync_core.depth.rollingdepth.merging import normalize
 from stereosync_core.depth.rollingdepth.model import RollingDepthModel, prepare_frame
 from stereosync_core.depth.rollingdepth.pipeline import estimate, estimate_with_rollingdepth
-from stereosync_core.depth.rollingdepth.presets import RollingDepthSettings
-from stereosync_core.depth.rollingdepth.refinement import refine
-from stereosync_core.depth.rollingdepth.snippets import Snippets, plan_refinement, plan_snippets
+from stereosync_core.depth.rollingdepth.snippets import RollingDepthSettings, Snippets, plan_refinement, plan_snippets
 
 from .memory import peak_mib
 
@@ -52,8 +50,7 @@ def clip(folder: str, path: str, count: str) -> dict[str, Any]:
     """Time and memory for the first frames of a clip, streamed."""
     model = load_rollingdepth(folder)
     warm_up(model)
-    rate = 10.0
-    seconds, depth = timed(lambda: estimate_with_rollingdepth(path, model, SETTINGS["fast"], rate=rate))
+    seconds, depth = timed(lambda: estimate_with_rollingdepth(path, model, SETTINGS["fast"], rate=10))
     # the clip is up to a second longer, so that its rate is a whole number
     return {"seconds": seconds * int(count) / len(depth.times), "mib": peak_mib()}
 
@@ -65,36 +62,39 @@ def compare(folder: str, settings: str, height: str, width: str) -> dict[str, An
     noise = np.random.default_rng(0).integers(0, 255, (FRAMES, *shape, 3), dtype=np.uint8)
     images = [prepare_frame(torch.from_numpy(image), 0) for image in noise]
 
-    def ours(options: AlignmentOptions) -> torch.Tensor:
-        return estimate(images, torch.empty(FRAMES, *shape), model, chosen, alignment=options)
-
-    result: dict[str, Any] = {}
-    result["ours"], depth = timed(lambda: ours(RELEASED_ALIGNMENT))
-    result["ours_fast_alignment"], _ = timed(lambda: ours(FAST_ALIGNMENT))
-    result["as_released"], (theirs, values, snippets) = timed(lambda: as_released(images, model, chosen))
+    ours, depth = timed(lambda: estimate(images, torch.empty(FRAMES, *shape), model, chosen))
+    fast, _ = timed(lambda: estimate(images, torch.empty(FRAMES, *shape), model, chosen, alignment=FAST_ALIGNMENT))
+    released, (theirs, values, snippets) = timed(lambda: as_released(images, model, chosen))
     assert float((depth - theirs).abs().max()) < 0.02, "the two ways must give the same depth"
-    result["alignment_as_released"], _ = timed(lambda: dense_alignment(values, snippets))
     plan = plan_snippets(chosen, FRAMES)
-    result["alignment_ours"], _ = timed(lambda: co_align(values[: len(plan)], plan))
-    return result
+    return {
+        "ours": ours,
+        "ours_fast_alignment": fast,
+        "as_released": released,
+        "alignment_as_released": timed(lambda: dense_alignment(values, snippets))[0],
+        "alignment_ours": timed(lambda: co_align(values[: len(plan)], plan))[0],
+    }
 
 
 def warm_up(model: RollingDepthModel) -> None:
     estimate([torch.zeros(3, 48, 80)] * 3, torch.empty(3, 48, 80), model, SETTINGS["fast"], alignment=FAST_ALIGNMENT)
 
 
+def in_fours(network: Callable[[torch.Tensor], torch.Tensor], batch: torch.Tensor) -> torch.Tensor:
+    return torch.cat([network(part) for part in batch.split(4)])
+
+
 def as_released(
     images: list[torch.Tensor], model: RollingDepthModel, settings: RollingDepthSettings
 ) -> tuple[torch.Tensor, list[torch.Tensor], list[Snippets]]:
     """Depth, the alignment's input and its passes; one snippet at a time, all dilations of the settings."""
-    rgb = torch.cat([model.encode(part) for part in torch.stack(images).split(4)])
+    rgb = in_fours(model.encode, torch.stack(images))
     noise = draw_noise(model, rgb.shape[-2], rgb.shape[-1], 0)
     snippets = [one for group in plan_snippets(settings, len(images)) for one in [group] * group.repeats]
     depths = []
     for group in snippets:
         latents = torch.cat(list(denoise_snippets(model, rgb, noise, group, Batches(1, "snippets"))))
-        maps = torch.cat([model.decode(part) for part in latents.flatten(0, 1).split(4)])
-        depths.append(maps.unflatten(0, latents.shape[:2]))
+        depths.append(in_fours(model.decode, latents.flatten(0, 1)).unflatten(0, latents.shape[:2]))
     minimum = torch.stack([depth.min() for depth in depths]).min()
     depths = [depth - minimum for depth in depths]
     values = [alignment_points(depth, RELEASED_ALIGNMENT).clone() for depth in depths]
@@ -106,65 +106,72 @@ def as_released(
     merged = normalize(merged / counts)
     refinement = plan_refinement(settings, len(images))
     if refinement:
-        grey = merged[:, None].expand(-1, 3, -1, -1)
-        latents = torch.cat([model.encode(part) for part in grey.split(4)])
-        latents = refine(model, rgb, latents, noise, refinement, Batches(1, "snippets"))
-        merged = torch.cat([model.decode(part) for part in latents.split(4)])
+        latents = in_fours(model.encode, merged[:, None].expand(-1, 3, -1, -1))
+        merged = in_fours(model.decode, refine(model, rgb, latents, noise, refinement, Batches(1, "snippets")))
     return merged, values, snippets
 
 
 def dense_alignment(values: list[torch.Tensor], snippets: list[Snippets]) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """The alignment as the specification states it: rows x frames x points, autograd, torch's Adam."""
-    options, frame_count = RELEASED_ALIGNMENT, snippets[0].frame_count
-    values = [value.flatten(2).clone() for value in values]
-    rows, points = sum(group.length for group in snippets), values[0].shape[-1]
-    scales = [torch.ones(group.count, 1, requires_grad=True) for group in snippets]
-    shifts = [torch.zeros(group.count, 1, requires_grad=True) for group in snippets]
-    covered = torch.zeros(rows, frame_count, 1)
-    row = 0
-    for group in snippets:
-        for slot in range(group.length):
-            covered[row, group.span(slot)] = 1
-            row += 1
+    """Scales and shifts ``[K]`` of each pass by autograd and torch's Adam."""
+    options = RELEASED_ALIGNMENT
+    loss = stated_objective(values, snippets, options)
+    scales = [torch.ones(group.count, requires_grad=True) for group in snippets]
+    shifts = [torch.zeros(group.count, requires_grad=True) for group in snippets]
     optimizer = torch.optim.Adam(scales + shifts, lr=options.rate, betas=(0.5, 0.9))
     for _ in range(options.iterations):
-        depth, inverse = torch.zeros(rows, frame_count, points), torch.zeros(rows, frame_count, points)
-        row = 0
-        for value, group, scale, shift in zip(values, snippets, scales, shifts, strict=True):
-            for slot in range(group.length):
-                aligned = value[:, slot] * scale + shift
-                depth[row, group.span(slot)] = aligned
-                inverse[row, group.span(slot)] = 1 / aligned.clamp(min=options.floor)
-                row += 1
-        loss = torch.zeros(())
+        optimizer.zero_grad()
+        loss(scales, shifts).backward()
+        optimizer.step()
+    return [(scale.detach(), shift.detach()) for scale, shift in zip(scales, shifts, strict=True)]
+
+
+def stated_objective(
+    values: Sequence[torch.Tensor], snippets: Sequence[Snippets], options: AlignmentOptions
+) -> Callable[[Sequence[torch.Tensor], Sequence[torch.Tensor]], torch.Tensor]:
+    """The alignment's loss of scales and shifts ``[K]`` of each pass, as it is specified: rows x frames x points.
+
+    :param values: depth ``[K, L, ...]`` of each pass at the alignment's points.
+    """
+    values = [value.flatten(2).clone() for value in values]
+    starts = list(accumulate((group.length for group in snippets), initial=0))
+    slots = [(k, slot, starts[k] + slot, group.span(slot)) for k, group in enumerate(snippets) for slot in range(group.length)]
+    shape = (len(slots), snippets[0].frame_count, values[0].shape[-1])
+    covered = torch.zeros(*shape[:2], 1)
+    for _, _, row, frames in slots:
+        covered[row, frames] = 1
+
+    def loss(scales: Sequence[torch.Tensor], shifts: Sequence[torch.Tensor]) -> torch.Tensor:
+        depth, inverse = torch.zeros(shape), torch.zeros(shape)
+        for k, slot, row, frames in slots:
+            aligned = values[k][:, slot] * scales[k][:, None] + shifts[k][:, None]
+            depth[row, frames] = aligned
+            inverse[row, frames] = 1 / aligned.clamp(min=options.floor)
+        total = torch.zeros(())
         for predicted in (depth, inverse):
             target = (predicted.sum(dim=0) / covered.sum(dim=0)).detach()
             norm = target.abs().mean(dim=-1, keepdim=True)
-            loss = loss + ((predicted - target) * covered / norm).abs().mean()
+            total = total + ((predicted - target) * covered / norm).abs().mean()
         for scale, shift in zip(scales, shifts, strict=True):
-            loss = loss + options.scale_weight * (1 - scale).clamp(min=0).square().mean()
-            loss = loss + options.shift_weight * shift.square().mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    return [(scale.detach()[:, 0], shift.detach()[:, 0]) for scale, shift in zip(scales, shifts, strict=True)]
+            total = total + options.scale_weight * (1 - scale).clamp(min=0).square().mean()
+            total = total + options.shift_weight * shift.square().mean()
+        return total
+
+    return loss
 
 
 def full_size(folder: str, dtype: str, width: str, height: str) -> dict[str, Any]:
     """Loads a folder of the released size and runs one snippet through it."""
-    precision = getattr(torch, dtype)
     before = peak_mib()
-    loading, model = timed(lambda: load_rollingdepth(Path(folder), precision))
+    loading, model = timed(lambda: load_rollingdepth(folder, getattr(torch, dtype)))
     loaded = peak_mib()
-    image = torch.zeros(3, int(height), int(width))
-    latents = model.encode(image[None]).expand(3, -1, -1, -1)
+    latents = model.encode(torch.zeros(1, 3, int(height), int(width))).expand(3, -1, -1, -1)
     noise = draw_noise(model, latents.shape[-2], latents.shape[-1], 0)
-    snippets = Snippets(1, 3, 3)
-    seconds, depth_latents = timed(lambda: next(denoise_snippets(model, latents, noise, snippets, Batches(1, "snippets"))))
+    snippet = denoise_snippets(model, latents, noise, Snippets(1, 3, 3), Batches(1, "snippets"))
+    seconds, depth_latents = timed(lambda: next(snippet))
     decoding, maps = timed(lambda: model.decode(depth_latents[0, :1]))
     assert torch.isfinite(maps).all()
     return {
-        "parameters_m": round(sum(parameter.numel() for parameter in model.parameters()) / 1e6, 1),
+        "parameters_m": round(sum(p.numel() for p in model.parameters()) / 1e6, 1),
         "weights_mib": round(sum(p.numel() * p.element_size() for p in model.parameters()) / 2**20),
         "loading_s": round(loading, 1),
         "before_mib": before,

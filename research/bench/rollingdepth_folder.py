@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 
-@dataclass(frozen=True)
-class Widths:
-    """Sizes of a model.
-
-    :param unet: channels of the UNet's four levels; the width of an attention head is ``head``.
-    :param vae: channels of the autoencoder's four levels.
-    :param text: width of the text condition.
-    :param vae_layers: residual blocks a level of the autoencoder.
-    """
+class Widths(NamedTuple):
+    """Channels of the four levels of UNet and autoencoder, of the text condition and of an attention head; ``vae_layers``
+    residual blocks a level of the autoencoder."""
 
     unet: tuple[int, int, int, int]
     vae: tuple[int, int, int, int]
@@ -46,18 +38,15 @@ def write_folder(folder: Path, widths: Widths, dtype: torch.dtype = torch.float3
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from safetensors.torch import save_file
 
-    parts: dict[str, tuple[Any, dict[str, Any]]] = {
-        "unet": (UNet2DConditionModel, unet_config(widths)),
-        "vae": (AutoencoderKL, vae_config(widths)),
-    }
+    parts = {"unet": (UNet2DConditionModel, unet_config(widths)), "vae": (AutoencoderKL, vae_config(widths))}
     generator = torch.Generator().manual_seed(seed)
     for name, (kind, config) in parts.items():
         (folder / name).mkdir(parents=True, exist_ok=True)
         (folder / name / "config.json").write_text(json.dumps(config, indent=2))
         with torch.device("meta"):
-            shapes = {key: value.shape for key, value in kind.from_config(config).state_dict().items()}
+            empty = kind.from_config(config).state_dict()
+        weights = {key: random_weight(key, value.shape, generator).to(dtype) for key, value in empty.items()}
         suffix = ".safetensors" if dtype == torch.float32 else ".fp16.safetensors"
-        weights = dict(random_weights(shapes, dtype, generator))
         save_file(weights, folder / name / f"diffusion_pytorch_model{suffix}")
     (folder / "scheduler").mkdir(exist_ok=True)
     (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(SCHEDULER, indent=2))
@@ -65,16 +54,11 @@ def write_folder(folder: Path, widths: Widths, dtype: torch.dtype = torch.float3
     return folder
 
 
-def random_weights(
-    shapes: dict[str, torch.Size], dtype: torch.dtype, generator: torch.Generator
-) -> Iterator[tuple[str, torch.Tensor]]:
-    """Weights that keep the size of what passes through them; norms do nothing."""
-    for name, shape in shapes.items():
-        if len(shape) == 1:
-            value = torch.ones(shape) if "norm" in name and name.endswith("weight") else torch.zeros(shape)
-        else:
-            value = torch.randn(shape, generator=generator) / shape[1:].numel() ** 0.5
-        yield name, value.to(dtype)
+def random_weight(name: str, shape: torch.Size, generator: torch.Generator) -> torch.Tensor:
+    """A weight that keeps the size of what passes through it; norms do nothing."""
+    if len(shape) == 1:
+        return torch.ones(shape) if "norm" in name and name.endswith("weight") else torch.zeros(shape)
+    return torch.randn(shape, generator=generator) / shape[1:].numel() ** 0.5
 
 
 SCHEDULER = {

@@ -23,7 +23,7 @@ import torch
 from stereosync_core.depth.rollingdepth.alignment import RELEASED_ALIGNMENT, alignment_points
 from stereosync_core.depth.rollingdepth.loader import load_rollingdepth
 from stereosync_core.depth.rollingdepth.pipeline import estimate
-from stereosync_core.depth.rollingdepth.presets import RollingDepthSettings
+from stereosync_core.depth.rollingdepth.snippets import RollingDepthSettings
 
 from ..bench.rollingdepth_folder import TINY, write_folder
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 
@@ -18,22 +18,20 @@ from ..scene import DepthSequence
 from . import transformers_depth
 from .fastdepth import estimate_with_fastdepth, load_fastdepth
 from .rollingdepth import loader
-from .rollingdepth.pipeline import estimate_with_rollingdepth
-from .rollingdepth.stages import Progress
+from .rollingdepth.pipeline import Progress, estimate_with_rollingdepth
 from .transformers_depth import estimate_with_transformers, load_frame_estimator
 
 
-class EstimateDepth(Protocol):
-    """Relative depth of a clip, 1 = near, ``rate`` maps a second; options of its own are keywords with defaults."""
-
-    def __call__(self, source: Source, network: Any, *, rate: float, progress: Progress | None) -> DepthSequence: ...
-
-
 class Estimator(NamedTuple):
-    """Loads its network on the CPU, of a folder or bundled; estimates with it; ``link`` is where the folder comes from."""
+    """An entry of :data:`ESTIMATORS`.
+
+    :param load: the network on the CPU, of a folder; of nothing where it is bundled.
+    :param estimate: ``(source, network, *, rate, progress)`` as in :func:`estimate_depth`; further keywords have defaults.
+    :param link: where the folder comes from; empty where the network is bundled.
+    """
 
     load: Callable[..., torch.nn.Module]
-    estimate: EstimateDepth
+    estimate: Callable[..., DepthSequence]
     link: str = ""
 
 

@@ -6,7 +6,9 @@ are those of the pruned release. Batch norms are folded into the convolutions of
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import OrderedDict
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,31 +25,20 @@ INPUT = 224
 #: Bytes that a clip's maps may take; beyond, they get smaller, so that memory does not grow with the clip.
 MAPS_BYTES = 48 * 2**20
 
-#: (output channels, stride) of the encoder's depthwise-separable blocks.
-ENCODER = [
-    (56, 1), (88, 2), (120, 1), (144, 2), (256, 1), (408, 2), (376, 1),
-    (272, 1), (288, 1), (296, 1), (328, 1), (480, 2), (512, 1),
-]  # fmt: skip
-#: Output channels of the decoder's blocks, each followed by a doubling of the size.
+#: Channels of the stem and of the encoder's depthwise-separable blocks, and those blocks that halve the size.
+ENCODER = [16, 56, 88, 120, 144, 256, 408, 376, 272, 288, 296, 328, 480, 512]
+HALVING = {1, 3, 5, 11}
+#: Channels of the decoder's blocks, each followed by a doubling of the size.
 DECODER = [200, 256, 120, 56, 16]
 #: Encoder blocks whose output joins the decoder after its second, third and fourth block.
 SKIPS = {1: 4, 2: 2, 3: 0}
 
 
-class SeparableBlock(nn.Module):
+def separable_block(channels: int, out_channels: int, kernel: int, stride: int, activation: nn.Module) -> nn.Sequential:
     """Depthwise then pointwise convolution, each with its activation."""
-
-    def __init__(self, channels: int, out_channels: int, kernel: int, stride: int, limit: float | None):
-        super().__init__()
-        self.depthwise = nn.Conv2d(channels, channels, kernel, stride, kernel // 2, groups=channels)
-        self.pointwise = nn.Conv2d(channels, out_channels, 1)
-        self.limit = limit
-
-    def activation(self, x: torch.Tensor) -> torch.Tensor:
-        return F.relu(x) if self.limit is None else torch.clamp(x, 0.0, self.limit)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.activation(self.pointwise(self.activation(self.depthwise(x))))
+    depthwise = nn.Conv2d(channels, channels, kernel, stride, kernel // 2, groups=channels)
+    pointwise = nn.Conv2d(channels, out_channels, 1)
+    return nn.Sequential(OrderedDict(depthwise=depthwise, inner=activation, pointwise=pointwise, outer=activation))
 
 
 class FastDepth(nn.Module):
@@ -55,21 +46,16 @@ class FastDepth(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.stem = nn.Conv2d(3, 16, 3, 2, 1)
-        channels, blocks = 16, []
-        for width, stride in ENCODER:
-            blocks.append(SeparableBlock(channels, width, 3, stride, limit=6.0))
-            channels = width
-        self.encoder = nn.ModuleList(blocks)
-        blocks = []
-        for width in DECODER:
-            blocks.append(SeparableBlock(channels, width, 5, 1, limit=None))
-            channels = width
-        self.decoder = nn.ModuleList(blocks)
-        self.head = nn.Conv2d(channels, 1, 1)
+        self.stem = nn.Conv2d(3, ENCODER[0], 3, 2, 1)
+        self.encoder = nn.ModuleList(
+            separable_block(*widths, 3, 2 if index in HALVING else 1, nn.ReLU6())
+            for index, widths in enumerate(pairwise(ENCODER))
+        )
+        self.decoder = nn.ModuleList(separable_block(*widths, 5, 1, nn.ReLU()) for widths in pairwise([ENCODER[-1], *DECODER]))
+        self.head = nn.Conv2d(DECODER[-1], 1, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = torch.clamp(self.stem(x), 0.0, 6.0)
+        x = F.relu6(self.stem(x))
         features = []
         for block in self.encoder:
             x = block(x)
@@ -97,26 +83,14 @@ def load_fastdepth() -> FastDepth:
 
 
 def estimate_with_fastdepth(
-    source: Source,
-    network: FastDepth | None = None,
-    *,
-    rate: float = 4.0,
-    long_side: int = 160,
-    progress: Callable[[float, float], None] | None = None,
+    source: Source, network: FastDepth | None = None, *, long_side: int = 160, **options: Any
 ) -> DepthSequence:
-    """Relative depth of a clip by the bundled network, see :func:`.frame_by_frame.estimate_frame_by_frame`.
+    """Relative depth of a clip by the bundled network, see :func:`.frame_by_frame.estimate_frame_by_frame` and its options.
 
     :param network: on the device of choice; the bundled weights on the CPU when left out.
     :param long_side: pixels of a map's long side, which the network resolves little more than; maps of very long clips (over
         three minutes at four a second) are made smaller, so that all together take no more than :data:`MAPS_BYTES`.
     """
     network = network if network is not None else load_fastdepth()
-    return estimate_frame_by_frame(
-        source,
-        network.inverse_depth,
-        rate=rate,
-        long_side=long_side,
-        most_bytes=MAPS_BYTES,
-        size=(INPUT, INPUT),
-        progress=progress,
-    )
+    limits: dict[str, Any] = {"long_side": long_side, "most_bytes": MAPS_BYTES, "size": (INPUT, INPUT)}
+    return estimate_frame_by_frame(source, network.inverse_depth, **limits, **options)

@@ -1,4 +1,4 @@
-"""What single-frame estimators share: a streamed clip in, relative depth out."""
+"""What estimators share: the times of their maps; of single-frame ones, a streamed clip in, relative depth out."""
 
 from __future__ import annotations
 
@@ -8,14 +8,22 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..batches import Batches, batched
+from ..batches import Batches
 from ..errors import StereoSyncError
 from ..media.source import Source, as_clip
 from ..media.video import frames, probe
 from ..scene import DepthSequence
+from .maps import stretch
 
 #: Metres below which a distance is not trusted; keeps the inverse finite.
 NEAREST = 0.1
+
+
+def map_times(duration: float, rate: float, remedy: str = "4 is what the paper takes") -> np.ndarray:
+    """Seconds of ``rate`` maps a second over a clip; ``remedy`` ends the error of a rate that makes no sense."""
+    if not 0.1 <= rate <= 240:
+        raise StereoSyncError(f"Depth rate: {rate} maps a second is outside 0.1..240; {remedy}.")
+    return np.arange(max(1, int(np.ceil(duration * rate - 1e-6)))) / rate
 
 
 def estimate_frame_by_frame(
@@ -42,11 +50,9 @@ def estimate_frame_by_frame(
     :param batch: pictures at once; halved when memory runs out, with a line of text to ``notice``.
     :param progress: called with maps done and in all; raising inside it stops the work.
     """
-    if not 0.1 <= rate <= 240:
-        raise StereoSyncError(f"Depth rate: {rate} maps a second is outside 0.1..240; 4 is what the paper takes.")
     clip = as_clip(source)
     info = probe(clip)
-    times = np.arange(max(1, int(np.ceil(info.duration * rate - 1e-6)))) / rate
+    times = map_times(info.duration, rate)
     scale = min(long_side / max(info.width, info.height), (most_bytes / (4 * len(times) * info.width * info.height)) ** 0.5)
     shape = (max(8, round(info.height * scale)), max(8, round(info.width * scale)))
 
@@ -57,23 +63,12 @@ def estimate_frame_by_frame(
 
     # Filled as frames come: stacking a list at the end would hold every map twice.
     maps = np.empty((len(times), *shape), dtype=np.float32)
-    batches, done = Batches(batch, "frames", notice), 0
-    for images in batched((image for _, image in frames(clip, times=times, size=size)), batch):
-        for part, found in batches.run(lambda part, images=images: work(images[part]), len(images)):
-            maps[done + part.start : done + part.stop] = found
-        done += len(images)
+    images = (image for _, image in frames(clip, times=times, size=size))
+    for part, found in Batches(batch, "frames", notice).over(work, images):
+        maps[part] = found
         if progress is not None:
-            progress(done, len(times))
+            progress(part.stop, len(times))
     if not np.isfinite(maps.sum()):
         raise StereoSyncError("Depth estimator: it gave NaN or infinite depth; choose fp32 in the loader.")
     stretch(maps)
     return DepthSequence(maps, times)
-
-
-def stretch(maps: np.ndarray) -> None:
-    """Bring maps ``[T, H, W]`` to 0..1 in place: the clip's 1st percentile to 0, its 99th to 1."""
-    sample = maps[:, ::4, ::4]
-    low, high = np.quantile(sample, [0.01, 0.99])
-    maps -= low
-    maps /= max(float(high - low), 1e-6)
-    np.clip(maps, 0.0, 1.0, out=maps)

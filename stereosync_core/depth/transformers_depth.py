@@ -15,8 +15,6 @@ from ..scene import DepthSequence
 from .frame_by_frame import NEAREST, estimate_frame_by_frame
 
 LINK = "https://huggingface.co/depth-anything/Depth-Anything-V2-Small-hf"
-#: Kinds of model whose depth is a distance in metres, larger = farther; the others give inverse depth, larger = nearer.
-_METRIC_KINDS = {"zoedepth", "glpn", "depth_pro"}
 
 
 class FrameEstimator(nn.Module):
@@ -61,8 +59,9 @@ def load_frame_estimator(folder: str | Path, dtype: torch.dtype = torch.float32)
             f"Depth estimator '{folder.name}' cannot be loaded ({str(error).splitlines()[0]}); give the folder of a depth "
             f"model that this version of transformers knows, with safetensors, for example {LINK}"
         ) from error
-    config: Any = network.config
-    metric = getattr(config, "depth_estimation_type", "") == "metric" or config.model_type in _METRIC_KINDS
+    # Of these the depth is a distance in metres, larger = farther; the others give inverse depth, larger = nearer.
+    distance = network.config.model_type in ("zoedepth", "glpn", "depth_pro")
+    metric = distance or getattr(network.config, "depth_estimation_type", "") == "metric"
     return FrameEstimator(network.to(dtype), processor, metric)
 
 

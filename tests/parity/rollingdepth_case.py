@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from stereosync_core.depth.rollingdepth.alignment import RELEASED_ALIGNMENT
-from stereosync_core.depth.rollingdepth.presets import RollingDepthSettings
-from stereosync_core.depth.rollingdepth.snippets import Snippets, plan_snippets
+from stereosync_core.depth.rollingdepth.snippets import RollingDepthSettings, Snippets, plan_snippets
 
 from .conftest import SMALL
 

@@ -25,13 +25,17 @@ from stereosync_core.depth.rollingdepth.alignment import (
     alignment_points,
     co_align,
 )
-from stereosync_core.depth.rollingdepth.denoising import denoise_snippets, draw_noise
+from stereosync_core.depth.rollingdepth.denoising import denoise_snippets, draw_noise, refine, refinement_schedule
 from stereosync_core.depth.rollingdepth.loader import load_rollingdepth
-from stereosync_core.depth.rollingdepth.merging import SnippetMaps, merge, normalize
+from stereosync_core.depth.rollingdepth.merging import SnippetMaps, normalize
 from stereosync_core.depth.rollingdepth.model import RollingDepthModel, prepare_frame
 from stereosync_core.depth.rollingdepth.pipeline import estimate
-from stereosync_core.depth.rollingdepth.refinement import refine, refinement_schedule
-from stereosync_core.depth.rollingdepth.snippets import Snippets, effective_dilation, plan_refinement, plan_snippets
+from stereosync_core.depth.rollingdepth.snippets import (
+    Snippets,
+    effective_dilation,
+    plan_refinement,
+    plan_snippets,
+)
 
 from .conftest import fixture_files, fixture_path
 from .rollingdepth_case import Case
@@ -174,23 +178,21 @@ def test_snippet_depth(case: Case, model: RollingDepthModel):
         near(case.cut(maps).unflatten(0, latents.shape[:2]), case[f"snippet_depth_{k}"][: len(latents)], 2e-4)
 
 
-def kept(case: Case) -> list[SnippetMaps]:
+def kept(case: Case) -> SnippetMaps:
     """The saved snippets as the pipeline keeps them."""
-    passes = []
-    for snippets, depth in zip(case.snippets, case.all("snippet_depth"), strict=True):
-        maps = SnippetMaps(snippets, tuple(depth.shape[-2:]), depth.dtype)
+    passes = case.all("snippet_depth")
+    maps = SnippetMaps(case.snippets, tuple(passes[0].shape[-2:]), passes[0].dtype)
+    for depth in passes:
         for part in depth.flatten(0, 1).split(4):
             maps.add(part)
-        passes.append(maps)
-    return passes
+    return maps
 
 
 def test_alignment_input(case: Case):
-    passes = kept(case)
-    minimum = min(maps.minimum for maps in passes)
-    near(minimum, case["align_snippet_min"], 0)
-    for k, maps in enumerate(passes):
-        near(maps.points(minimum), case.points(k), 1e-5)
+    maps = kept(case)
+    near(maps.minimum, case["align_snippet_min"], 0)
+    for k, points in enumerate(maps.points()):
+        near(points, case.points(k), 1e-5)
 
 
 def aligned_values(case: Case) -> list[torch.Tensor]:
@@ -237,10 +239,8 @@ def test_alignment(case: Case):
 
 
 def merged(case: Case, name: str = "") -> torch.Tensor:
-    passes = kept(case)
-    minimum = min(maps.minimum for maps in passes)
     aligned = list(zip(case.all(f"align_scale{name}"), case.all(f"align_shift{name}"), strict=True))
-    return merge(passes, aligned, minimum, torch.empty_like(case.tensor(f"merged_depth_raw{name}")))
+    return kept(case).merge(aligned, torch.empty_like(case.tensor(f"merged_depth_raw{name}")))
 
 
 def test_merge(case: Case):
@@ -325,7 +325,7 @@ def test_end_to_end(case: Case, model: RollingDepthModel):
         out,
         model,
         case.settings,
-        case.seed,
+        seed=case.seed,
         observe=lambda name, array: seen.update({name: array.numpy().copy()}),
     )
     near(seen["merged_depth_normalized"], case["merged_depth_normalized"], 1e-2, 3e-3)

@@ -6,10 +6,9 @@ import torch
 
 from research.bench.rollingdepth_folder import TINY, write_folder
 from stereosync_core.assets import WALKING_CLIP, asset_path
-from stereosync_core.depth.adapt import depth_from_images
 from stereosync_core.depth.estimators import ESTIMATORS, estimate_depth
 from stereosync_core.depth.fastdepth import estimate_with_fastdepth, load_fastdepth
-from stereosync_core.depth.frame_by_frame import stretch
+from stereosync_core.depth.maps import depth_from_images, stretch
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.timing import entry_times
 from tests.clips import grain, make_clip

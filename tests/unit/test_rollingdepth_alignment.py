@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from research.bench.depth_child import stated_objective
+from stereosync_core.depth.maps import stabilize_depth
 from stereosync_core.depth.rollingdepth.alignment import (
     FAST_ALIGNMENT,
     RELEASED_ALIGNMENT,
@@ -12,7 +14,6 @@ from stereosync_core.depth.rollingdepth.alignment import (
     co_align,
 )
 from stereosync_core.depth.rollingdepth.snippets import Snippets
-from stereosync_core.depth.stabilize import stabilize_depth
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.scene import DepthSequence
 
@@ -37,46 +38,24 @@ def test_the_gradient_is_that_of_the_stated_loss(truth):
     objective = Objective(values, PASSES, RELEASED_ALIGNMENT)
     parameters = objective.start + torch.randn(objective.start.shape, generator=torch.Generator().manual_seed(2)) * 0.1
     gradient, loss = objective.gradient(parameters, with_loss=True)
-    assert loss == pytest.approx(float(stated_loss(values, parameters.clone())), abs=1e-6)
+    constants = AlignmentOptions(scale_weight=0.1, shift_weight=10, floor=1e-3)
     variable = parameters.clone().requires_grad_()
-    stated_loss(values, variable).backward()
+    scales, shifts = (part.split([group.count for group in PASSES]) for part in variable)
+    stated = stated_objective(values, PASSES, constants)(scales, shifts)
+    assert loss == pytest.approx(float(stated), abs=1e-6)
+    stated.backward()
     assert variable.grad is not None
     assert torch.allclose(gradient.clone(), variable.grad, atol=1e-7)
-
-
-def stated_loss(values: list[torch.Tensor], parameters: torch.Tensor) -> torch.Tensor:
-    """The objective, written out: rows x frames x points, what no snippet covers is 0."""
-    rows = sum(group.length for group in PASSES)
-    pair = torch.zeros(2, rows, FRAMES, POINTS)
-    covered = torch.zeros(rows, FRAMES, 1)
-    row = begin = 0
-    held = torch.zeros(())
-    for value, group in zip(values, PASSES, strict=True):
-        scale, shift = parameters[:, begin : begin + group.count, None]
-        begin += group.count
-        held = held + 0.1 * (1 - scale).clamp(min=0).square().mean() + 10 * shift.square().mean()
-        for slot in range(group.length):
-            aligned = value[:, slot] * scale + shift
-            pair[0, row, group.span(slot)] = aligned
-            pair[1, row, group.span(slot)] = 1 / aligned.clamp(min=1e-3)
-            covered[row, group.span(slot)] = 1
-            row += 1
-    targets = (pair.sum(dim=1) / covered.sum(dim=0)).detach()
-    norms = targets.abs().mean(dim=-1, keepdim=True)
-    residuals = (pair - targets[:, None]) * covered / norms[:, None]
-    return residuals.abs().mean(dim=(1, 2, 3)).sum() + held
 
 
 def test_snippets_come_to_agree(truth):
     values = snippets_of(truth)
     result = co_align(values, PASSES)
-    predictions = torch.zeros(FRAMES, POINTS)
-    spread = []
+    ratios = []
     for value, group, (scales, shifts) in zip(values, PASSES, result, strict=True):
         aligned = value * scales[:, None, None] + shifts[:, None, None]
-        predictions.index_add_(0, group.indices().flatten(), aligned.flatten(0, 1))
-        spread.append(aligned / truth[group.indices()])
-    ratios = torch.cat([part.flatten() for part in spread])
+        ratios.append((aligned / truth[group.indices()]).flatten())
+    ratios = torch.cat(ratios)
     assert float(ratios.std() / ratios.mean()) < 0.01, "all are the same multiple of the truth"
 
 
@@ -86,8 +65,7 @@ def test_a_pass_that_counts_twice_is_as_if_it_came_twice(truth):
     once = co_align([first, second], [PASSES[0], Snippets(3, 3, FRAMES, repeats=2)], options)
     twice = co_align([first, second, second], [PASSES[0], PASSES[1], PASSES[1]], options)
     for ours, theirs in zip([*once, once[1]], twice, strict=True):
-        assert torch.allclose(ours[0], theirs[0], atol=2e-3)
-        assert torch.allclose(ours[1], theirs[1], atol=2e-3)
+        assert torch.allclose(torch.stack(ours), torch.stack(theirs), atol=2e-3)
 
 
 def test_it_works_in_and_out_of_inference_mode(truth):
@@ -114,11 +92,9 @@ def test_one_snippet_alone_stays_as_it_is(truth):
 
 
 def test_the_same_depth_everywhere_does_no_harm():
-    for scales, shifts in co_align(
-        [torch.zeros(group.count, 3, 4) for group in PASSES], PASSES, AlignmentOptions(iterations=5)
-    ):
-        assert torch.isfinite(scales).all()
-        assert torch.isfinite(shifts).all()
+    flat = [torch.zeros(group.count, 3, 4) for group in PASSES]
+    for scales, shifts in co_align(flat, PASSES, AlignmentOptions(iterations=5)):
+        assert torch.isfinite(torch.stack([scales, shifts])).all()
 
 
 def test_an_exception_in_progress_stops_it(truth):

@@ -15,9 +15,8 @@ from stereosync_core.depth.rollingdepth.denoising import denoise_snippets, draw_
 from stereosync_core.depth.rollingdepth.loader import load_rollingdepth
 from stereosync_core.depth.rollingdepth.merging import SnippetMaps, normalize
 from stereosync_core.depth.rollingdepth.model import RollingDepthModel, prepare_frame, processing_size
-from stereosync_core.depth.rollingdepth.pipeline import Resources, estimate, estimate_with_rollingdepth
-from stereosync_core.depth.rollingdepth.presets import PRESETS, RollingDepthSettings
-from stereosync_core.depth.rollingdepth.snippets import Snippets
+from stereosync_core.depth.rollingdepth.pipeline import estimate, estimate_with_rollingdepth
+from stereosync_core.depth.rollingdepth.snippets import PRESETS, RollingDepthSettings, Snippets
 from stereosync_core.errors import StereoSyncError
 from tests.clips import grain, make_clip
 
@@ -78,7 +77,7 @@ def test_the_seed_decides(tmp_path, model):
 
 def test_how_much_goes_at_once_does_not_change_the_numbers(tmp_path, model):
     clip = make_clip(tmp_path / "clip.mp4", count=8, paint=grain)
-    one, many = (depth_of(clip, model, REFINED, resources=Resources(size, size)).maps for size in (1, 7))
+    one, many = (depth_of(clip, model, REFINED, batch=size, picture_batch=size).maps for size in (1, 7))
     assert np.abs(one - many).max() < 1e-3
 
 
@@ -139,7 +138,7 @@ def failing(model: RollingDepthModel, allowed: int) -> RollingDepthModel:
 def test_out_of_memory_halves_the_batch_with_a_notice(tmp_path, model):
     clip, notices = make_clip(tmp_path / "clip.mp4", count=8, paint=grain), []
     small = failing(model, 2)
-    depth = depth_of(clip, small, REFINED, resources=Resources(snippets=8, notice=notices.append))
+    depth = depth_of(clip, small, REFINED, batch=8, notice=notices.append)
     assert len(notices) == 2, notices
     assert "2 snippets at once" in notices[-1]
     assert np.abs(depth.maps - depth_of(clip, model, REFINED).maps).max() < 1e-3
@@ -163,7 +162,7 @@ def test_a_clip_that_is_too_small_is_named(tmp_path, model, size):
 
 
 def test_a_full_disk_is_named(monkeypatch):
-    maps = SnippetMaps(Snippets(1, 3, 3), (16, 16), torch.float32)
+    maps = SnippetMaps([Snippets(1, 3, 3)], (16, 16), torch.float32)
 
     class Full:
         def write(self, data):

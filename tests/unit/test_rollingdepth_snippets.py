@@ -2,8 +2,7 @@
 
 import pytest
 
-from stereosync_core.depth.rollingdepth.presets import PRESETS, RollingDepthSettings
-from stereosync_core.depth.rollingdepth.snippets import Snippets, plan_refinement, plan_snippets
+from stereosync_core.depth.rollingdepth.snippets import PRESETS, RollingDepthSettings, Snippets, plan_refinement, plan_snippets
 from stereosync_core.errors import StereoSyncError
 
 

@@ -45,8 +45,8 @@ RELEASED_ALIGNMENT = AlignmentOptions()
 FAST_ALIGNMENT = AlignmentOptions(plateau=0.002)
 _BETAS, _EPSILON = (0.5, 0.9), 1e-8
 _SMALLEST_MEAN = 1e-8
-#: Iterations between two looks at the loss for the plateau, and in each window that is compared.
-_LOOK, _WINDOW = 5, 100
+#: Iterations between two looks at the loss for the plateau, and looks in each of the two windows that are compared.
+_LOOK, _WINDOW = 5, 20
 
 
 def alignment_points(maps: torch.Tensor, options: AlignmentOptions) -> torch.Tensor:
@@ -62,51 +62,37 @@ class Objective:
     """
 
     def __init__(self, values: Sequence[torch.Tensor], snippets: Sequence[Snippets], options: AlignmentOptions):
-        self.options = options
-        frame_count = snippets[0].frame_count
+        self.options, self.snippets, frame_count = options, snippets, snippets[0].frame_count
         # One row for each snippet and slot, slot by slot, so that rows of neighbouring snippets are neighbouring frames.
         self.depth = torch.cat([value.flatten(2).transpose(0, 1).flatten(0, 1).float() for value in values])
-        device = self.depth.device
-        rows, points = self.depth.shape
-        self.inverse_count = torch.zeros(frame_count, 1, device=device)
-        owner, frame, weights = [], [], []
-        self._snippet_sums: list[tuple[slice, slice, int]] = []
+        device, (rows, points) = self.depth.device, self.depth.shape
+        # Of each snippet: how often it counts, and how many there are in its pass.
+        counts, repeats = torch.tensor([[group.count, group.repeats] for group in snippets]).T
+        self.in_pass, self.weights = (each.repeat_interleave(counts).float().to(device) for each in (counts, repeats))
         # [0] is depth, [1] its inverse; differences and means likewise.
         self.pair = torch.empty(2, rows, points, device=device)
         self.means = torch.empty(2, frame_count, points, device=device)
         self.difference = torch.empty_like(self.pair)
+        self.inverse_count = torch.zeros(frame_count, 1, device=device)
         self._runs: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor, int]] = []
-        row = snippet = total = 0
-        for group in snippets:
-            self._snippet_sums.append(
-                (slice(snippet, snippet + group.count), slice(row, row + group.length * group.count), group.length)
-            )
+        owner, frame, row = [], [], 0
+        for group, numbers in zip(snippets, torch.arange(len(self.weights)).split(counts.tolist()), strict=True):
             for slot in range(group.length):
                 run, frames = slice(row, row + group.count), group.span(slot)
-                views = self.pair[:, run], self.means[:, frames], self.difference[:, run]
-                self._runs.append((*views, group.repeats))
+                self._runs.append((self.pair[:, run], self.means[:, frames], self.difference[:, run], group.repeats))
                 self.inverse_count[frames] += group.repeats
-                owner.append(torch.arange(snippet, snippet + group.count))
+                owner.append(numbers)
                 frame.append(torch.arange(frames.start, frames.stop))
                 row += group.count
-            weights.append(torch.full((group.count,), float(group.repeats)))
-            snippet += group.count
-            total += group.repeats * group.length
-        self.inverse_count = 1.0 / self.inverse_count
+        self.inverse_count.reciprocal_()
         self.owner, self.frame = torch.cat(owner).to(device), torch.cat(frame).to(device)
-        self.weights = torch.cat(weights).to(device)
-        counts = torch.cat([torch.full((group.count,), float(group.count)) for group in snippets])
-        self.snippets_in_pass = counts.to(device)
         # The release's mean is over rows x frames x points, with what no snippet covers counted as zero.
-        self.entries = total * frame_count * points
-        self.points = points
+        self.entries = sum(group.repeats * group.length for group in snippets) * frame_count * points
 
     @property
     def start(self) -> torch.Tensor:
         """Scales 1 and shifts 0: float32 ``[2, snippets]``, all passes one after the other."""
-        parameters = torch.zeros(2, len(self.snippets_in_pass), device=self.depth.device)
-        parameters[0] = 1.0
-        return parameters
+        return torch.stack([torch.ones_like(self.in_pass), torch.zeros_like(self.in_pass)])
 
     @torch.inference_mode()
     def gradient(self, parameters: torch.Tensor, with_loss: bool = False) -> tuple[torch.Tensor, float]:
@@ -132,12 +118,12 @@ class Objective:
         by_shift = self.difference.sum(dim=-1)
         by_scale = self.difference.mul_(self.depth).sum(dim=-1)
         rows = torch.stack([by_scale, by_shift]).mul_(weights).sum(dim=1)
-        gradient = torch.empty_like(parameters)
-        for of_snippets, of_rows, length in self._snippet_sums:
-            torch.sum(rows[:, of_rows].unflatten(1, (length, -1)), dim=1, out=gradient[:, of_snippets])
+        of_passes = rows.split([group.length * group.count for group in self.snippets], dim=1)
+        sums = [part.unflatten(1, (-1, group.count)).sum(dim=1) for part, group in zip(of_passes, self.snippets, strict=True)]
+        gradient = torch.cat(sums, dim=1)
         scale, shift = parameters
-        gradient[0] -= (1.0 - scale).clamp_(min=0.0).mul_(2 * self.options.scale_weight).div_(self.snippets_in_pass)
-        gradient[1] += (shift * (2 * self.options.shift_weight)).div_(self.snippets_in_pass)
+        gradient[0] -= (1.0 - scale).clamp_(min=0.0).mul_(2 * self.options.scale_weight).div_(self.in_pass)
+        gradient[1] += (shift * (2 * self.options.shift_weight)).div_(self.in_pass)
         return gradient, loss
 
     def _loss(self, parameters: torch.Tensor, weights: torch.Tensor) -> float:
@@ -145,7 +131,7 @@ class Objective:
         data = (rows * self.weights[self.owner]).sum()
         scale, shift = parameters
         held = self.options.scale_weight * (1.0 - scale).clamp(min=0.0).square() + self.options.shift_weight * shift.square()
-        return float(data + (held * self.weights / self.snippets_in_pass).sum())
+        return float(data + (held * self.weights / self.in_pass).sum())
 
 
 @torch.inference_mode()
@@ -177,7 +163,8 @@ def co_align(
             observe(iteration, parameters, loss)
         if look:
             losses.append(loss)
-            if _has_settled(losses, options.plateau):
+            before, now = sum(losses[-2 * _WINDOW : -_WINDOW]), sum(losses[-_WINDOW:])
+            if len(losses) >= 2 * _WINDOW and before - now < options.plateau * before:
                 break
         # Adam. torch.optim.Adam gives the same bits, and its step takes as long again as the gradient.
         mean.lerp_(gradient, 1 - beta1)
@@ -190,12 +177,3 @@ def co_align(
         progress(options.iterations, options.iterations)
     scales, shifts = parameters.split(1)
     return list(zip(scales[0].split(counts), shifts[0].split(counts), strict=True))
-
-
-def _has_settled(losses: list[float], plateau: float) -> bool:
-    """Whether the mean loss of the last window is no longer lower than that of the window before it by the part ``plateau``."""
-    window = _WINDOW // _LOOK
-    if len(losses) < 2 * window:
-        return False
-    before, now = sum(losses[-2 * window : -window]), sum(losses[-window:])
-    return before - now < plateau * before

@@ -22,8 +22,6 @@ LINK = f"https://huggingface.co/{RELEASE}"
 LICENCE = "OpenRAIL++-M"
 #: In the checkpoint folder, in place of the text encoder and the tokenizer: one tensor ``text`` ``[1, 2, C]``.
 EMPTY_PROMPT = "empty_prompt.safetensors"
-_WEIGHTS = "diffusion_pytorch_model"
-_TEXT_WEIGHTS = "model"
 #: What diffusers calls the autoencoder's attention today, and what it was called when Stable Diffusion 2 was released.
 _OLD_NAMES = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}
 
@@ -37,24 +35,23 @@ def load_rollingdepth(folder: str | Path, dtype: torch.dtype = torch.float32) ->
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise StereoSyncError(missing(folder))
+        raise _missing(folder, "the folder")
     try:
         from diffusers import AutoencoderKL, UNet2DConditionModel
     except ImportError as error:
         raise StereoSyncError(
             f"RollingDepth needs the package diffusers, which cannot be imported ({error}); install it: pip install diffusers"
         ) from error
-    config = _config(folder, "unet")
+    config = _read(folder / "unet" / "config.json")
     if config.get("in_channels") != 8 or config.get("out_channels") != 4:
         raise StereoSyncError(
             f"RollingDepth model '{folder.name}': its UNet takes {config.get('in_channels')} channels and gives "
             f"{config.get('out_channels')}, but 8 and 4 are expected; this is another Stable Diffusion model. The right one "
             f"is at {LINK}"
         )
-    scheduler = _config(folder, "scheduler", "scheduler_config.json")
-    text = empty_prompt(folder)
+    scheduler, text = _read(folder / "scheduler" / "scheduler_config.json"), empty_prompt(folder)
     unet = _network(UNet2DConditionModel, config, folder / "unet", dtype)
-    vae = _network(AutoencoderKL, _config(folder, "vae"), folder / "vae", dtype)
+    vae = _network(AutoencoderKL, _read(folder / "vae" / "config.json"), folder / "vae", dtype)
     if text.shape[-1] != config["cross_attention_dim"]:
         raise StereoSyncError(
             f"RollingDepth model '{folder.name}': its text encoder is {text.shape[-1]} wide but the UNet expects "
@@ -63,12 +60,10 @@ def load_rollingdepth(folder: str | Path, dtype: torch.dtype = torch.float32) ->
     return RollingDepthModel(unet, vae, text, scheduler)
 
 
-def missing(folder: Path, part: str = "") -> str:
-    """The message for a model that is absent, or a part of it."""
-    what = f"its part '{part}' is missing" if part else "the folder is missing"
-    return (
-        f"RollingDepth model '{folder.name}': {what}. Download {LINK} (weights under the {LICENCE} licence) into {folder}, "
-        "with its sub-folders unet, vae, text_encoder, tokenizer and scheduler."
+def _missing(folder: Path, what: str) -> StereoSyncError:
+    return StereoSyncError(
+        f"RollingDepth model '{folder.name}': {what} is missing. Download {LINK} (weights under the {LICENCE} licence) into "
+        f"{folder}, with its sub-folders unet, vae, text_encoder, tokenizer and scheduler."
     )
 
 
@@ -79,27 +74,22 @@ def empty_prompt(folder: Path) -> torch.Tensor:
     """
     saved = folder / EMPTY_PROMPT
     if saved.is_file():
-        text = _tensors(saved).get("text")
+        text = _tensors(saved, torch.float32).get("text")
         if text is None or text.dim() != 3 or text.shape[:2] != (1, 2):
             raise StereoSyncError(f"RollingDepth: {saved} does not hold one tensor 'text' [1, 2, C]; delete it.")
-        return text.float()
+        return text
     from transformers import CLIPTextConfig, CLIPTextModel
 
-    config = CLIPTextConfig(**_config(folder, "text_encoder"))
     with torch.device("cpu"):
-        encoder = CLIPTextModel(config)
+        encoder = CLIPTextModel(CLIPTextConfig(**_read(folder / "text_encoder" / "config.json"))).eval()
     # transformers 5 took away the inner name that older checkpoints begin with.
-    inner = "text_model."
-    tensors = _tensors(_weights(folder / "text_encoder", _TEXT_WEIGHTS, torch.float32))
-    expected = set(encoder.state_dict())
+    inner, expected = "text_model.", encoder.state_dict()
+    tensors = _tensors(_weights(folder / "text_encoder", "model", torch.float32), torch.float32)
     if not any(name.startswith(inner) for name in expected):
         tensors = {name.removeprefix(inner): tensor for name, tensor in tensors.items()}
-    tensors = {name: tensor.float() for name, tensor in tensors.items() if name in expected}
-    _check_names(expected, set(tensors), folder / "text_encoder")
-    encoder.load_state_dict(tensors)
+    _fill(encoder, {name: tensor for name, tensor in tensors.items() if name in expected}, folder / "text_encoder")
     with torch.inference_mode():
-        states = encoder.eval()(_empty_tokens(folder / "tokenizer")).last_hidden_state
-    return states.clone()
+        return encoder(_empty_tokens(folder / "tokenizer")).last_hidden_state.clone()
 
 
 def save_empty_prompt(folder: str | Path) -> Path:
@@ -115,7 +105,7 @@ def save_empty_prompt(folder: str | Path) -> Path:
 
 def _empty_tokens(folder: Path) -> torch.Tensor:
     """Begin and end token ``[1, 2]``: all that a CLIP tokenizer makes of an empty text without padding."""
-    vocabulary, names = _json(folder / "vocab.json", "tokenizer"), _json(folder / "tokenizer_config.json", "tokenizer")
+    vocabulary, names = _read(folder / "vocab.json"), _read(folder / "tokenizer_config.json")
     tokens = []
     for key in ("bos_token", "eos_token"):
         name = names.get(key)
@@ -126,14 +116,12 @@ def _empty_tokens(folder: Path) -> torch.Tensor:
     return torch.tensor([tokens])
 
 
-def _config(folder: Path, part: str, name: str = "config.json") -> dict[str, Any]:
-    return {key: value for key, value in _json(folder / part / name, part).items() if not key.startswith("_")}
-
-
-def _json(path: Path, part: str) -> dict[str, Any]:
+def _read(path: Path) -> dict[str, Any]:
+    """The JSON object of a part, without what diffusers notes for itself under names that begin with _."""
     if not path.exists():
-        raise StereoSyncError(missing(path.parent.parent, f"{part}/{path.name}"))
-    return read_object(path, "RollingDepth", f"download it again from {LINK}")
+        raise _missing(path.parents[1], f"its part '{path.parent.name}/{path.name}'")
+    content = read_object(path, "RollingDepth", f"download it again from {LINK}")
+    return {key: value for key, value in content.items() if not key.startswith("_")}
 
 
 def _weights(folder: Path, stem: str, dtype: torch.dtype) -> Path:
@@ -142,7 +130,7 @@ def _weights(folder: Path, stem: str, dtype: torch.dtype) -> Path:
     for path in (full, half) if dtype == torch.float32 else (half, full):
         if path.is_file():
             return path
-    raise StereoSyncError(missing(folder.parent, f"{folder.name}/{full.name}"))
+    raise _missing(folder.parent, f"its part '{folder.name}/{full.name}'")
 
 
 def _network(kind: Any, config: dict[str, Any], folder: Path, dtype: torch.dtype) -> Any:
@@ -152,41 +140,33 @@ def _network(kind: Any, config: dict[str, Any], folder: Path, dtype: torch.dtype
             network: nn.Module = kind.from_config(config)
     except (TypeError, ValueError, KeyError, IndexError) as error:
         raise StereoSyncError(f"RollingDepth: {folder / 'config.json'} describes no network ({error}).") from error
-    tensors = _tensors(_weights(folder, _WEIGHTS, dtype), dtype)
-    tensors = {_new_name(name): tensor for name, tensor in tensors.items()}
-    expected = network.state_dict()
-    _check_names(set(expected), set(tensors), folder)
-    for name, tensor in tensors.items():
-        if expected[name].shape != tensor.shape:
-            raise StereoSyncError(
-                f"RollingDepth: {name} in {folder} is {list(tensor.shape)}, but its config.json has "
-                f"{list(expected[name].shape)}; config and weights are of different models. Download both from {LINK}"
-            )
-    network.load_state_dict(tensors, assign=True)
+    tensors = {}
+    for name, tensor in _tensors(_weights(folder, "diffusion_pytorch_model", dtype), dtype).items():
+        for old, new in _OLD_NAMES.items():
+            name = name.replace(old, new)
+        tensors[name] = tensor
+    _fill(network, tensors, folder)
     return network
 
 
-def _new_name(name: str) -> str:
-    for old, new in _OLD_NAMES.items():
-        name = name.replace(old, new)
-    return name
-
-
-def _check_names(expected: set[str], found: set[str], folder: Path) -> None:
-    if expected != found:
-        lacking, surplus = sorted(expected - found), sorted(found - expected)
+def _fill(network: nn.Module, tensors: dict[str, torch.Tensor], folder: Path) -> None:
+    """Give a network these weights, without a copy."""
+    try:
+        network.load_state_dict(tensors, assign=True)
+    except RuntimeError as error:
+        first, *more = str(error).splitlines()[1:]
         raise StereoSyncError(
-            f"RollingDepth: the weights in {folder} do not fit its config.json: {len(lacking)} tensors are missing "
-            f"{lacking[:2]}, {len(surplus)} are too many {surplus[:2]}. Download the folder again from {LINK}"
-        )
+            f"RollingDepth: config and weights in {folder} are of different models ({first.strip()[:200]}; {len(more)} more). "
+            f"Download both from {LINK}"
+        ) from error
 
 
-def _tensors(path: Path, dtype: torch.dtype | None = None) -> dict[str, torch.Tensor]:
+def _tensors(path: Path, dtype: torch.dtype) -> dict[str, torch.Tensor]:
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
             # Where nothing has to be converted, the weights stay in the mapped file and are read as they are used.
-            return {name: file.get_tensor(name).to(dtype) if dtype else file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return {name: file.get_tensor(name).to(dtype) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise StereoSyncError(f"RollingDepth: {path} cannot be read ({error}); download it again from {LINK}") from error

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
-from typing import IO
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 
@@ -14,35 +14,30 @@ from .snippets import Snippets
 
 
 class SnippetMaps:
-    """The decoded depth of one pass over a clip: about three maps for each frame, too many for memory on a long clip.
+    """The decoded depth of all passes over a clip: about three maps a frame and pass, too many for memory on a long clip.
 
     They are needed once more, after the alignment, and only one at a time. So they go to a file without a name, which the
     operating system keeps in memory while there is room; only the alignment's points and the minimum stay here.
 
-    :param snippets: the pass.
+    :param plan: the passes.
     :param shape: height and width of a map.
     """
 
     def __init__(
         self,
-        snippets: Snippets,
+        plan: Sequence[Snippets],
         shape: tuple[int, int],
         dtype: torch.dtype,
         options: AlignmentOptions = RELEASED_ALIGNMENT,
     ):
-        self.snippets, self.shape, self.dtype, self._options = snippets, shape, dtype, options
+        self.plan, self.shape, self.dtype, self._options = plan, shape, dtype, options
         self.minimum = float("inf")
         self._points: list[torch.Tensor] = []
-        self._bytes = shape[0] * shape[1] * torch.empty(0, dtype=dtype).element_size()
-        try:
-            self._file: IO[bytes] = tempfile.TemporaryFile(prefix="stereosync_")  # noqa: SIM115 - stays open
-        except OSError as error:
-            raise StereoSyncError(
-                f"RollingDepth: no temporary file can be made ({error.strerror}); make room in the temporary folder."
-            ) from error
+        with _disk_errors():
+            self._file = tempfile.TemporaryFile(prefix="stereosync_")  # noqa: SIM115 - stays open
 
     def add(self, maps: torch.Tensor) -> None:
-        """Append the next maps ``[B, H, W]``, snippet by snippet and slot by slot.
+        """Append the next maps ``[B, H, W]``, pass by pass, snippet by snippet and slot by slot.
 
         :raises StereoSyncError: a map is not finite, or the disk is full.
         """
@@ -55,23 +50,41 @@ class SnippetMaps:
         self.minimum = min(self.minimum, low)
         maps = maps.to(device="cpu", dtype=self.dtype).contiguous()
         self._points.append(alignment_points(maps, self._options).clone())
-        try:
+        with _disk_errors():
             self._file.write(maps.view(torch.uint8).numpy().data)
-        except OSError as error:
-            raise StereoSyncError(
-                f"RollingDepth: the depth of the snippets cannot be kept ({error.strerror}); make room in the temporary folder "
-                "or lower the resolution."
-            ) from error
 
-    def points(self, minimum: float) -> torch.Tensor:
-        """What the alignment looks at: ``[K, L, h', w']`` with the clip's minimum removed."""
-        return torch.cat(self._points).unflatten(0, (self.snippets.count, self.snippets.length)) - minimum
+    def points(self) -> list[torch.Tensor]:
+        """What the alignment looks at: ``[K, L, h', w']`` of each pass, the clip's minimum removed."""
+        parts = (torch.cat(self._points) - self.minimum).split([group.count * group.length for group in self.plan])
+        return [part.unflatten(0, (group.count, group.length)) for part, group in zip(parts, self.plan, strict=True)]
 
-    def map(self, snippet: int, slot: int) -> torch.Tensor:
-        """One map ``[H, W]``."""
-        self._file.seek((snippet * self.snippets.length + slot) * self._bytes)
-        content = bytearray(self._bytes)
-        if self._file.readinto(content) != self._bytes:  # type: ignore[attr-defined]
+    @torch.inference_mode()
+    def merge(self, aligned: Sequence[tuple[torch.Tensor, torch.Tensor]], out: torch.Tensor) -> torch.Tensor:
+        """Write each frame's mean of all predictions, scaled and shifted, into ``out`` ``[N, H, W]``, and return it.
+
+        On the CPU in the snippets' own precision, as the release does it.
+
+        :param aligned: scales and shifts ``[K]`` of each pass.
+        """
+        cast = [(scales.to("cpu", self.dtype), shifts.to("cpu", self.dtype)) for scales, shifts in aligned]
+        for frame in range(len(out)):
+            total, count, begin = torch.zeros(self.shape, dtype=self.dtype), 0, 0
+            for group, (scales, shifts) in zip(self.plan, cast, strict=True):
+                for slot in reversed(range(group.length)):
+                    snippet = frame - slot * group.dilation
+                    if 0 <= snippet < group.count:
+                        depth = self._map(begin + snippet * group.length + slot) - self.minimum
+                        total.add_(depth.mul_(scales[snippet]).add_(shifts[snippet]), alpha=group.repeats)
+                        count += group.repeats
+                begin += group.count * group.length
+            out[frame] = total / count
+        return out
+
+    def _map(self, number: int) -> torch.Tensor:
+        """One map ``[H, W]``, in the order in which they were added."""
+        content = bytearray(self.shape[0] * self.shape[1] * self.dtype.itemsize)
+        self._file.seek(number * len(content))
+        if self._file.readinto(content) != len(content):  # type: ignore[attr-defined]
             raise StereoSyncError("RollingDepth: the temporary file of the snippets was cut short; make room and try again.")
         return torch.frombuffer(content, dtype=self.dtype).view(self.shape)
 
@@ -80,43 +93,27 @@ class SnippetMaps:
         self._file.close()
 
 
-@torch.inference_mode()
-def merge(
-    passes: Sequence[SnippetMaps],
-    aligned: Sequence[tuple[torch.Tensor, torch.Tensor]],
-    minimum: float,
-    out: torch.Tensor,
-) -> torch.Tensor:
-    """Write each frame's mean of all predictions, scaled and shifted, into ``out`` ``[N, H, W]``.
-
-    On the CPU in the snippets' own precision, as the release does it.
-
-    :param aligned: scales and shifts ``[K]`` of each pass.
-    :param minimum: of all passes, removed first.
-    """
-    dtype = passes[0].dtype
-    cast = [(scales.to("cpu", dtype), shifts.to("cpu", dtype)) for scales, shifts in aligned]
-    for frame in range(len(out)):
-        total, count = torch.zeros(passes[0].shape, dtype=dtype), 0
-        for maps, (scales, shifts) in zip(passes, cast, strict=True):
-            snippets = maps.snippets
-            for slot in reversed(range(snippets.length)):
-                snippet = frame - slot * snippets.dilation
-                if 0 <= snippet < snippets.count:
-                    depth = (maps.map(snippet, slot) - minimum).mul_(scales[snippet]).add_(shifts[snippet])
-                    total.add_(depth, alpha=snippets.repeats)
-                    count += snippets.repeats
-        out[frame] = total / count
-    return out
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StereoSyncError(
+            f"RollingDepth: the depth of the snippets cannot be kept ({error.strerror}); make room in the temporary folder or "
+            "lower the resolution."
+        ) from error
 
 
 @torch.inference_mode()
-def normalize(maps: torch.Tensor, low: float = -1.0, high: float = 1.0) -> torch.Tensor:
+def normalize(maps: torch.Tensor, low: float = -1.0, high: float = 1.0, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     """Stretch maps ``[N, H, W]`` in place so that the clip's minimum and maximum become ``low`` and ``high``.
 
     A clip with the same depth everywhere becomes ``low``.
+
+    :param dtype: whose rounding there is, as in the release.
     """
-    maps -= maps.min()
-    largest = maps.max()
-    maps /= torch.where(largest > 0, largest, torch.ones_like(largest))
-    return maps.mul_(high - low).add_(low)
+    least = maps.min().to(dtype)
+    spread = (maps.max().to(dtype) - least).clamp(min=torch.finfo(dtype).tiny)
+    for row in maps:  # one at a time, so that there is no second clip
+        row.copy_((row.to(dtype) - least) / spread * (high - low) + low)
+    return maps

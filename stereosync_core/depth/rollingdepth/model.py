@@ -8,12 +8,39 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .attention import CrossFrameAttention
-
 #: The scale that the release has fixed for picture and depth latents alike, whatever the autoencoder's config has.
 LATENT_SCALE = 0.18215
 #: Pixels of a latent's side.
 FACTOR = 8
+
+
+class CrossFrameAttention:
+    """Attention processor for diffusers' stock UNet: the frames of a snippet look at each other in every self-attention.
+
+    Self-attention (``attn1``) takes the tokens ``[B * num_view, T, C]`` of a snippet's frames as one sequence
+    ``[B, num_view * T, C]``; cross-attention to the text stays as it is. ``num_view`` comes from the UNet's
+    ``cross_attention_kwargs``, which diffusers hands to every processor whose signature names it.
+    """
+
+    def __init__(self):
+        from diffusers.models.attention_processor import AttnProcessor2_0
+
+        self.stock = AttnProcessor2_0()
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        temb: torch.Tensor | None = None,
+        num_view: int = 1,
+    ) -> torch.Tensor:
+        if encoder_hidden_states is not None or num_view == 1:
+            return self.stock(attn, hidden_states, encoder_hidden_states, attention_mask, temb)
+        frames, tokens, channels = hidden_states.shape
+        together = hidden_states.reshape(frames // num_view, num_view * tokens, channels)
+        return self.stock(attn, together, None, attention_mask, temb).reshape(frames, tokens, channels)
 
 
 class RollingDepthModel(nn.Module):
@@ -63,19 +90,14 @@ class RollingDepthModel(nn.Module):
 
     @torch.inference_mode()
     def velocity(self, rgb: torch.Tensor, depth: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
-        """The UNet's output for snippets.
+        """The UNet's v-prediction ``[B, L, 4, h, w]`` for snippets at one timestep.
 
-        :param rgb: latents of the pictures ``[B, L, 4, h, w]``.
-        :param depth: noisy depth latents, same shape.
-        :param timestep: one for all.
-        :return: v-prediction, same shape.
+        :param rgb: latents of the pictures, same shape; ``depth`` noisy depth latents likewise.
         """
         batch, length = rgb.shape[:2]
         pixels = torch.cat([rgb, depth], dim=2).flatten(0, 1)
         text = self.text.expand(batch * length, -1, -1)
-        output = self.unet(
-            pixels, timestep, encoder_hidden_states=text, cross_attention_kwargs={"num_view": length}, return_dict=False
-        )[0]
+        output = self.unet(pixels, timestep, text, cross_attention_kwargs={"num_view": length}, return_dict=False)[0]
         return output.unflatten(0, (batch, length))
 
 
@@ -96,7 +118,5 @@ def prepare_frame(image: torch.Tensor, resolution: int) -> torch.Tensor:
 
 def processing_size(height: int, width: int, resolution: int) -> tuple[int, int]:
     """Height and width of the frames that the networks see."""
-    if resolution == 0:
-        return height, width
-    scale = resolution / max(height, width)
+    scale = resolution / max(height, width) if resolution else 1
     return int(height * scale), int(width * scale)

@@ -1,0 +1,80 @@
+"""Depth maps whoever made them: out of another pack's pictures, stretched over their clip, without flicker.
+
+An estimator that sees one frame at a time gives every frame a scale and a shift of its own, and the clip flickers. Frames that
+follow each other show nearly the same things, so RollingDepth's co-alignment takes that out: each map is a snippet that stands
+for itself and for the frames just after it, and one scale and shift for each map is sought with which neighbours agree.
+Differences count by their size and not their square, so that what moves weighs little. Nothing is averaged over time: every map
+keeps its detail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from ..errors import StereoSyncError
+from ..scene import DepthSequence
+from .rollingdepth.alignment import AlignmentOptions, alignment_points, co_align
+from .rollingdepth.snippets import Snippets
+
+#: Of :func:`stabilize_depth`. Unlike snippets, which begin near each other, single maps may need a true shift; and where far is
+#: exactly 0, as in maps that were stretched, inverses are only worth comparing well above it.
+OPTIONS = AlignmentOptions(factor=4, shift_weight=1.0, floor=0.1, plateau=0.002)
+
+
+def depth_from_images(images: np.ndarray, times: np.ndarray, *, polarity: str = "bright") -> DepthSequence:
+    """Depth from another pack's pictures of it.
+
+    :param images: float ``[T, H, W]`` or ``[T, H, W, C]``; colour is averaged; any range, stretched to 0..1 over the clip.
+    :param times: seconds of each picture; the first one alone where there is a single picture.
+    :param polarity: ``bright`` where near is bright, as with most estimators; ``dark`` for those that draw distance.
+    """
+    images = np.asarray(images, dtype=np.float32)
+    if images.ndim == 4:
+        images = images[..., :3].mean(axis=-1)
+    times = np.asarray(times)[: 1 if len(images) == 1 else None]
+    if len(images) != len(times):
+        raise StereoSyncError(
+            f"Depth images: {len(images)} pictures but the clip has {len(times)} frames; estimate depth on the same clip, or "
+            "set the rate that the pictures were made at."
+        )
+    low, high = float(images.min()), float(images.max())
+    maps = (images - low) / max(high - low, 1e-6)
+    return DepthSequence(1.0 - maps if polarity == "dark" else maps, times)
+
+
+def stretch(maps: np.ndarray) -> None:
+    """Bring maps ``[T, H, W]`` to 0..1 in place: the clip's 1st percentile to 0, its 99th to 1."""
+    low, high = np.quantile(maps[:, ::4, ::4], [0.01, 0.99])
+    maps -= low
+    maps /= max(float(high - low), 1e-6)
+    np.clip(maps, 0.0, 1.0, out=maps)
+
+
+def stabilize_depth(
+    depth: DepthSequence, *, window: int = 5, progress: Callable[[float, float], None] | None = None
+) -> DepthSequence:
+    """The same depth without flicker, stretched to 0..1 again.
+
+    :param window: frames that follow each other and are brought to agree, 2..15.
+    :param progress: called with iterations done and in all; raising inside it stops the work.
+    """
+    if not 2 <= window <= 15:
+        raise StereoSyncError(f"Stabilize depth: a window of {window} frames is outside 2..15; 5 is usual.")
+    count = len(depth.times)
+    if count == 1:
+        return depth
+    length = min(window, count)
+    # Ends reach beyond the clip, so that every map has all its slots.
+    snippets = Snippets(dilation=1, length=length, frame_count=count + length - 1)
+    maps = torch.from_numpy(np.array(depth.maps))
+    points = alignment_points(maps, OPTIONS)
+    if 0 in points.shape:
+        raise StereoSyncError(f"Stabilize depth: maps of {maps.shape[2]} x {maps.shape[1]} are too small; make them larger.")
+    values = points[:, None].expand(-1, length, -1, -1)
+    scales, shifts = co_align([values], [snippets], OPTIONS, progress=progress)[0]
+    stable = maps.mul_(scales[:, None, None]).add_(shifts[:, None, None]).numpy()
+    stretch(stable)
+    return DepthSequence(stable, depth.times)

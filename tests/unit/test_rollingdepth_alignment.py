@@ -42,7 +42,7 @@ def test_the_gradient_is_that_of_the_stated_loss(truth):
     variable = parameters.clone().requires_grad_()
     scales, shifts = (part.split([group.count for group in PASSES]) for part in variable)
     stated = stated_objective(values, PASSES, constants)(scales, shifts)
-    assert loss == pytest.approx(float(stated), abs=1e-6)
+    assert loss == pytest.approx(stated.item(), abs=1e-6)
     stated.backward()
     assert variable.grad is not None
     assert torch.allclose(gradient.clone(), variable.grad, atol=1e-7)

@@ -7,13 +7,12 @@ from comfy_api.latest import io
 from ..stereosync_core.errors import StereoSyncError
 from ..stereosync_core.media.video import probe
 from ..stereosync_core.timing import times_in_clip
-from ..stereosync_core.tracking.boxes import frames_of_boxes
+from ..stereosync_core.tracking.boxes import GivenBoxes, frames_of_boxes
 from ..stereosync_core.tracking.detections import Detector
-from ..stereosync_core.tracking.given_boxes import GivenBoxes
 from ..stereosync_core.tracking.masa.loader import load_masa
-from ..stereosync_core.tracking.masa.pipeline import DEFAULTS, track_with_masa
-from ..stereosync_core.tracking.masa.tracker import GATE_SIDE, BddSettings, TaoSettings
-from ..stereosync_core.tracking.nanodet_detector import NanoDetDetector, load_nanodet
+from ..stereosync_core.tracking.masa.pipeline import DEFAULTS, GATE_SIDE, track_with_masa
+from ..stereosync_core.tracking.masa.tracker import BddSettings, TaoSettings
+from ..stereosync_core.tracking.nanodet import NanoDetDetector, load_nanodet
 from . import host
 from .inputs import cleaning_inputs, detector_size_input, entry_rate_input, model_input, track_rate_input
 from .sockets import BoundingBox, DetectorModel, KjBox, Segments, Tracks

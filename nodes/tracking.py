@@ -7,8 +7,7 @@ from comfy_api.latest import io
 from ..stereosync_core.media.video import probe
 from ..stereosync_core.timing import times_in_clip
 from ..stereosync_core.tracking.boxes import frames_of_boxes, tracks_from_boxes, tracks_from_masks
-from ..stereosync_core.tracking.nanodet_detector import load_nanodet
-from ..stereosync_core.tracking.nanodet_tracker import track_with_nanodet
+from ..stereosync_core.tracking.nanodet import load_nanodet, track_with_nanodet
 from ..stereosync_core.tracking.registry import load_detector
 from ..stereosync_core.tracking.select import select_tracks
 from . import host

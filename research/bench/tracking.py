@@ -23,13 +23,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from stereosync_core.tracking.masa import adapter, deformable
+from stereosync_core.tracking.masa import deformable
 from stereosync_core.tracking.masa.loader import build_masa
-from stereosync_core.tracking.masa.model import LONG_SIDE, Masa, prepare
+from stereosync_core.tracking.masa.model import LONG_SIDE, FusionBlock, Masa, prepare, roi_features
 from stereosync_core.tracking.masa.pipeline import track_with_masa
-from stereosync_core.tracking.masa.roi import roi_features
 from stereosync_core.tracking.masa.tracker import TaoTracker
-from stereosync_core.tracking.nanodet_detector import NanoDetDetector
+from stereosync_core.tracking.nanodet import NanoDetDetector
 
 from .memory import peak_mib
 from .path import make_clip, repeat_clip
@@ -145,12 +144,12 @@ def all_maps() -> Iterator[None]:
             result[branch] = offset.view(-1, 18, height, width), mask.view(-1, 9, height, width)
         return result
 
-    ours = adapter.FusionBlock.sampling_maps
-    adapter.FusionBlock.sampling_maps = maps  # type: ignore[method-assign, assignment]
+    ours = FusionBlock.sampling_maps
+    FusionBlock.sampling_maps = maps  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:
-        adapter.FusionBlock.sampling_maps = ours
+        FusionBlock.sampling_maps = ours
 
 
 @contextmanager

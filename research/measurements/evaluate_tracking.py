@@ -27,7 +27,7 @@ from stereosync_core.media.video import probe
 from stereosync_core.scene import Track, Tracks
 from stereosync_core.tracking.detections import iou
 from stereosync_core.tracking.masa.loader import load_masa
-from stereosync_core.tracking.nanodet_detector import load_nanodet
+from stereosync_core.tracking.nanodet import load_nanodet
 from stereosync_core.tracking.registry import TRACKERS
 
 #: Seconds, and boxes in 0..1 of the frame of the woman who walks and of the man who dances, by eye to about a hundredth.

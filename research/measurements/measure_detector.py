@@ -13,7 +13,7 @@ import numpy as np
 
 from stereosync_core.assets import WALKING_CLIP, asset_path
 from stereosync_core.media.video import frames, probe
-from stereosync_core.tracking.nanodet_detector import NanoDetDetector, input_size
+from stereosync_core.tracking.nanodet import NanoDetDetector, input_size
 
 #: Seconds and horizontal centre (0..1) of the walker, from behind the tree to the left edge.
 WALKER = [(1.5, 0.858), (2.0, 0.795), (2.5, 0.715), (3.0, 0.635), (3.8, 0.51), (5.07, 0.28), (6.33, 0.08)]

@@ -12,7 +12,7 @@ from ..media.video import Source, frames, probe
 from ..scene import Track
 from ..scene_events import Event
 from ..tracking.detections import Detections
-from ..tracking.nanodet_detector import NanoDetDetector, input_size
+from ..tracking.nanodet import NanoDetDetector, input_size
 from .landmarks import picked_times
 
 #: Seconds before and after a moment whose motion is compared.

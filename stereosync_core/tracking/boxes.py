@@ -1,4 +1,4 @@
-"""Tracks out of what other packs give: boxes in three dialects, and masks.
+"""Boxes and masks that other packs give: tracks out of them, or what takes the place of a detector.
 
 The dialects (a list of boxes for every frame): native ``BOUNDING_BOX`` mappings ``{x, y, width, height[, label, score]}``
 in pixels, KJNodes ``BBOX`` tuples ``(x, y, width, height)`` in pixels, and Impact-Pack ``SEGS``, a pair of ``(height, width)``
@@ -11,50 +11,53 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.ndimage import find_objects, label
 
 from ..errors import StereoSyncError
 from ..scene import Track, Tracks
-from .association import Associator
 from .detections import Detections
-from .refine import Tracklet, refine
+from .tracklets import Associator, Tracklet, refine
 
 EXPECTED = (
     "Boxes: expected a list of boxes for each frame, as native bounding boxes ({x, y, width, height} in pixels), KJNodes "
     "BBOX tuples (x, y, width, height) or Impact-Pack SEGS"
 )
+#: Value from which a pixel of a mask is covered, and share of the frame from which a connected piece is no speck.
+COVERED, SPECK = 0.5, 5e-4
 
 
 def frames_of_boxes(boxes: Any) -> list[list[tuple[np.ndarray, float, str]]]:
     """Boxes of any dialect as, for every frame, a list of (x0, y0, x1, y1 in pixels; score; label)."""
-    if _is_segs(boxes):
-        return [[_segment(segment) for segment in boxes[1]]]
-    if isinstance(boxes, Mapping) or _is_tuple(boxes):
-        return [[_box(boxes)]]
-    if isinstance(boxes, np.ndarray) or hasattr(boxes, "tolist"):
+    if _is_segs(boxes) or _is_box(boxes):
+        return [_frame(boxes)]
+    if hasattr(boxes, "tolist"):
         boxes = boxes.tolist()
-    if not isinstance(boxes, Sequence) or isinstance(boxes, str):
+    if not _is_list(boxes):
         raise StereoSyncError(f"{EXPECTED}; got {type(boxes).__name__}.")
-    result = []
-    for entry in boxes:
-        if entry is None:
-            result.append([])
-        elif _is_segs(entry):
-            result.append([_segment(segment) for segment in entry[1]])
-        elif isinstance(entry, Mapping) or _is_tuple(entry):
-            result.append([_box(entry)])
-        elif isinstance(entry, Sequence) and not isinstance(entry, str):
-            result.append([_box(box) for box in entry])
-        else:
-            raise StereoSyncError(f"{EXPECTED}; a frame holds {type(entry).__name__}.")
-    return result
+    return [_frame(entry) for entry in boxes]
 
 
-def _is_tuple(value: Any) -> bool:
-    return (
-        isinstance(value, Sequence)
-        and not isinstance(value, str)
-        and len(value) >= 4
-        and all(isinstance(number, (int, float, np.number)) for number in value[:4])
+def _frame(entry: Any) -> list[tuple[np.ndarray, float, str]]:
+    if entry is None:
+        return []
+    if _is_segs(entry):
+        return [_segment(segment) for segment in entry[1]]
+    if _is_box(entry):
+        return [_box(entry)]
+    if _is_list(entry):
+        return [_box(box) for box in entry]
+    raise StereoSyncError(f"{EXPECTED}; a frame holds {type(entry).__name__}.")
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def _is_box(value: Any) -> bool:
+    """A mapping, or a list that begins with four numbers."""
+    numbers = (int, float, np.number)
+    return isinstance(value, Mapping) or (
+        _is_list(value) and len(value) >= 4 and all(isinstance(number, numbers) for number in value[:4])
     )
 
 
@@ -100,6 +103,18 @@ def detections_of(boxes: Any, width: int, height: int) -> list[Detections]:
     return result
 
 
+def _for_each(entries: list, count: int, name: str) -> list:
+    """An entry for each of a clip's ``count`` frames; a single one holds for all of them."""
+    if len(entries) == 1:
+        return entries * count
+    if len(entries) != count:
+        raise StereoSyncError(
+            f"{name}: {len(entries)} frames of {name.lower()} but the clip has {count} frames; make one entry for each "
+            "frame of the same clip, or set the rate that they were made at."
+        )
+    return entries
+
+
 def tracks_from_boxes(
     boxes: Any, times: np.ndarray, width: int, height: int, duration: float, *, link: bool = True, **clean: Any
 ) -> Tracks:
@@ -111,15 +126,8 @@ def tracks_from_boxes(
     :param link: follow objects from frame to frame; otherwise the n-th box of every frame is object n.
     :param clean: options of :func:`refine`.
     """
-    found = detections_of(boxes, width, height)
-    if len(found) == 1 and len(times) > 1:
-        found = found * len(times)
-    if len(found) != len(times):
-        raise StereoSyncError(
-            f"Boxes: {len(found)} frames of boxes but the clip has {len(times)} frames; run the detector on the same clip, "
-            "or set the rate that the boxes were made at."
-        )
-    spacing = float(np.median(np.diff(times))) if len(times) > 1 else duration
+    found = _for_each(detections_of(boxes, width, height), len(times), "Boxes")
+    spacing = _spacing(times, duration)
     if not link:
         tracks = Tracks(_by_position(found, times), duration, max_gap=max(0.5, 2.5 * spacing), aspect=width / height)
         return tracks.most_prominent(clean["max_tracks"]) if clean.get("max_tracks", 0) > 0 else tracks
@@ -130,40 +138,78 @@ def tracks_from_boxes(
     return refine(associator.tracklets, duration, spacing=spacing, aspect=width / height, **clean)
 
 
+def _spacing(times: np.ndarray, duration: float) -> float:
+    return float(np.median(np.diff(times))) if len(times) > 1 else duration
+
+
 def _by_position(found: list[Detections], times: np.ndarray) -> tuple[Track, ...]:
     tracks = []
     for place in range(max((len(detections) for detections in found), default=0)):
         rows = [(t, d.boxes[place], d.scores[place]) for t, d in zip(times, found, strict=True) if len(d) > place]
-        label = next(d.labels[place] for d in found if len(d) > place)
-        seconds, boxes, scores = zip(*rows, strict=True)
-        tracks.append(Track(place + 1, label, np.array(seconds), np.stack(boxes), np.array(scores)))
+        name = next(d.labels[place] for d in found if len(d) > place)
+        tracks.append(Track(place + 1, name, *(np.array(column) for column in zip(*rows, strict=True))))
     return tuple(tracks)
 
 
-def tracks_from_masks(masks: np.ndarray, times: np.ndarray, duration: float, *, threshold: float = 0.5, **clean: Any) -> Tracks:
+def _masks(masks: np.ndarray) -> list[np.ndarray]:
+    """What each mask covers, bool ``[H, W]``."""
+    masks = np.asarray(masks)
+    if masks.ndim != 3:
+        raise StereoSyncError(f"Masks: expected one for each frame, [T, H, W], got shape {masks.shape}.")
+    return [mask > COVERED for mask in masks]
+
+
+def _outlines(pieces: np.ndarray) -> list[np.ndarray]:
+    """The boxes in 0..1 around the pieces of a picture ``[H, W]`` that holds their numbers."""
+    height, width = pieces.shape
+    places = find_objects(pieces)
+    return [np.array([x.start / width, y.start / height, x.stop / width, y.stop / height]) for y, x in places]
+
+
+def tracks_from_masks(masks: np.ndarray, times: np.ndarray, duration: float, **clean: Any) -> Tracks:
     """One object out of a mask for each frame: the box around what the mask covers.
 
     :param masks: float ``[T, H, W]`` in 0..1; a single mask holds for the whole clip; empty ones mean off screen.
     """
-    masks = np.asarray(masks)
-    if masks.ndim != 3:
-        raise StereoSyncError(f"Masks: expected [T, H, W], got shape {masks.shape}.")
-    if len(masks) == 1 and len(times) > 1:
-        masks = np.broadcast_to(masks, (len(times), *masks.shape[1:]))
-    if len(masks) != len(times):
-        raise StereoSyncError(
-            f"Masks: {len(masks)} masks but the clip has {len(times)} frames; make one mask for each frame, or set the rate "
-            "that the masks were made at."
-        )
-    _, height, width = masks.shape
+    outlines = [_outlines(mask.astype(np.uint8)) for mask in _masks(masks)]
     tracklet = Tracklet(1, "object")
-    for time, mask in zip(times, masks, strict=True):
-        covered = mask > threshold
-        if covered.any():
-            y, x = np.flatnonzero(covered.any(axis=1)), np.flatnonzero(covered.any(axis=0))
-            box = np.array([x[0] / width, y[0] / height, (x[-1] + 1) / width, (y[-1] + 1) / height])
+    for time, boxes in zip(times, _for_each(outlines, len(times), "Masks"), strict=True):
+        for box in boxes:
             tracklet.add(float(time), box, 1.0)
     if not tracklet.times:
         return Tracks((), duration)
-    spacing = float(np.median(np.diff(times))) if len(times) > 1 else duration
-    return refine([tracklet], duration, spacing=spacing, min_seconds=0.0, aspect=width / height, **clean)
+    aspect = np.shape(masks)[2] / np.shape(masks)[1]
+    return refine([tracklet], duration, spacing=_spacing(times, duration), min_seconds=0.0, aspect=aspect, **clean)
+
+
+class GivenBoxes:
+    """Boxes that another pack found, in the place of a detector: those of the entry that is on screen.
+
+    :param entries: boxes of each entry; a single one holds for all.
+    :param times: seconds of each entry, rising.
+    """
+
+    def __init__(self, entries: list[Detections], times: np.ndarray, name: str = "Boxes"):
+        self.entries, self.times = _for_each(entries, len(times), name), np.asarray(times, dtype=np.float64)
+
+    @classmethod
+    def of_boxes(cls, boxes: Any, times: np.ndarray, width: int, height: int) -> GivenBoxes:
+        """From any of the three dialects, in pixels of frames of ``width`` and ``height``."""
+        return cls(detections_of(boxes, width, height), times)
+
+    @classmethod
+    def of_masks(cls, masks: np.ndarray, times: np.ndarray, name: str = "object") -> GivenBoxes:
+        """From masks ``[T, H, W]`` in 0..1: every connected piece of a mask is an object."""
+        return cls([_pieces(mask, name) for mask in _masks(masks)], times, "Masks")
+
+    def detect(self, times: Sequence[float], frames: Sequence[np.ndarray]) -> list[Detections]:
+        """The boxes on screen at these seconds (:class:`detections.Detector`)."""
+        places = np.searchsorted(self.times, np.asarray(times) + 1e-6, side="right") - 1
+        return [self.entries[place] for place in np.clip(places, 0, len(self.entries) - 1)]
+
+
+def _pieces(covered: np.ndarray, name: str) -> Detections:
+    pieces, _ = label(covered)  # type: ignore[misc]
+    large = np.bincount(pieces.ravel())[1:] >= SPECK * covered.size
+    boxes = np.array(_outlines(pieces), dtype=np.float64).reshape(-1, 4)[large]
+    return Detections(boxes, np.ones(len(boxes)), (name,) * len(boxes))

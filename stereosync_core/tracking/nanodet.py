@@ -1,14 +1,28 @@
-"""NanoDet-g: an anchor-free one-stage detector with a small cross-stage-partial backbone, 3.8 M parameters, 80 COCO classes.
+"""The bundled detector NanoDet-g, and the tracker that goes with it: association by motion, clean-up, all of it streamed.
 
-Li, "NanoDet" (Apache-2.0); boxes as distributions after Li et al., "Generalized Focal Loss", NeurIPS 2020. Batch norms are
-folded into the convolutions of the bundled weights.
+Li, "NanoDet" (Apache-2.0): an anchor-free one-stage detector with a small cross-stage-partial backbone, 3.8 M parameters, 80
+COCO classes; boxes as distributions after Li et al., "Generalized Focal Loss", NeurIPS 2020. Batch norms are folded into the
+convolutions of the bundled weights.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torchvision.ops import batched_nms
+
+from ..assets import load_weights
+from ..batches import batched
+from ..errors import StereoSyncError
+from ..media.video import Source, frames, probe
+from ..scene import Tracks
+from .detections import Detections, parse_classes, suppress_overlaps
+from .tracklets import Associator, check_rate, refine
 
 CLASSES = [
     "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light", "fire hydrant",
@@ -26,6 +40,13 @@ STRIDES = (8, 16, 32)
 #: A side of a box is a distribution over 0..10 strides.
 BINS = 11
 WIDTH = 128
+#: Boxes of a class that overlap more than this are one object.
+OVERLAP = 0.6
+#: Scores below this are noise even for an object that is already tracked.
+FLOOR = 0.08
+MOST_BOXES = 200
+#: Frames at a time of a clip.
+BATCH = 4
 
 
 def _conv(channels: int, out_channels: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
@@ -92,16 +113,119 @@ class NanoDet(nn.Module):
             raw = output(_activate(tower(feature))).flatten(2).transpose(1, 2)
             scores.append(raw[..., : len(CLASSES)].sigmoid())
             bins = raw[..., len(CLASSES) :].unflatten(-1, (4, BINS)).softmax(-1)
-            reach = bins @ torch.arange(BINS, dtype=raw.dtype, device=raw.device) * stride
-            y, x_ = torch.meshgrid(
-                (torch.arange(rows, dtype=raw.dtype, device=raw.device) + 0.5) * stride,
-                (torch.arange(columns, dtype=raw.dtype, device=raw.device) + 0.5) * stride,
-                indexing="ij",
-            )
-            centre = torch.stack([x_.flatten(), y.flatten()], dim=-1)
+            reach = bins @ torch.arange(BINS).to(raw) * stride
+            centre = (torch.cartesian_prod(torch.arange(rows), torch.arange(columns)).flip(-1).to(raw) + 0.5) * stride
             boxes.append(torch.cat([centre - reach[..., :2], centre + reach[..., 2:]], dim=-1))
         return torch.cat(scores, dim=1), torch.cat(boxes, dim=1)
 
 
 def _resize(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def load_nanodet() -> NanoDet:
+    """The bundled weights on the CPU in single precision."""
+    network = NanoDet()
+    network.load_state_dict({key: value.float() for key, value in load_weights("nanodet.safetensors").items()})
+    return network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def input_size(width: int, height: int, long_side: int) -> tuple[int, int]:
+    """Width and height of the network's input: the frame's aspect, long side as given, both rounded up to multiples of 32."""
+    scale = long_side / max(width, height)
+    across, down = (max(64, -(-round(side * scale) // 32) * 32) for side in (width, height))
+    return across, down
+
+
+class NanoDetDetector:
+    """The bundled detector on a device.
+
+    :param classes: COCO names separated by commas or full stops, or ``all`` (see :data:`CLASSES`).
+    :param network: on the device of choice; the bundled weights on the CPU when left out.
+    :param long_side: pixels of the long side of the network's input.
+    :raises StereoSyncError: a class that COCO lacks.
+    """
+
+    def __init__(self, classes: str = "person", network: NanoDet | None = None, long_side: int = 416):
+        self.classes = torch.tensor([CLASSES.index(name) for name in parse_classes(classes, CLASSES)])
+        self.network = network if network is not None else load_nanodet()
+        self.long_side = long_side
+
+    def detect(self, times: Sequence[float], frames: Sequence[np.ndarray]) -> list[Detections]:
+        """Boxes of each frame (:class:`detections.Detector`), overlapping ones suppressed across classes."""
+        height, width = frames[0].shape[:2]
+        across, down = input_size(width, height, self.long_side)
+        pixels = self._pixels(frames).float()
+        pixels = F.interpolate(pixels, size=(down, across), mode="bilinear", antialias=True).round().clamp(0, 255)
+        return [suppress_overlaps(found) for found in self._detect(pixels)]
+
+    def detect_resized(self, frames: Sequence[np.ndarray]) -> list[Detections]:
+        """Boxes of each frame, uint8 RGB ``[H, W, 3]`` of an :func:`input_size`, overlapping ones suppressed by class."""
+        return self._detect(self._pixels(frames))
+
+    def _pixels(self, frames: Sequence[np.ndarray]) -> torch.Tensor:
+        from kornia.utils import image_list_to_tensor
+
+        return image_list_to_tensor(list(frames)).to(self.network.stem.weight.device)
+
+    @torch.inference_mode()
+    def _detect(self, pixels: torch.Tensor) -> list[Detections]:
+        """:param pixels: RGB ``[B, 3, H, W]`` in 0..255."""
+        from kornia.color import rgb_to_bgr
+        from kornia.enhance import normalize
+
+        normalised = normalize(rgb_to_bgr(pixels.float()), torch.tensor(MEAN), torch.tensor(DEVIATION))
+        normalised = normalised.to(self.network.stem.weight.dtype).contiguous(memory_format=torch.channels_last)
+        scores, boxes = self.network(normalised)
+        sides = np.array([pixels.shape[3], pixels.shape[2]] * 2)
+        return [self._pick(s.float().cpu(), b.float().cpu(), sides) for s, b in zip(scores, boxes, strict=True)]
+
+    def _pick(self, scores: torch.Tensor, boxes: torch.Tensor, sides: np.ndarray) -> Detections:
+        best, kind = scores[:, self.classes].max(dim=1)
+        keep = best >= FLOOR
+        best, kind, boxes = best[keep], kind[keep], boxes[keep]
+        order = batched_nms(boxes, best, kind, OVERLAP)[:MOST_BOXES]
+        labels = tuple(CLASSES[int(self.classes[index])] for index in kind[order])
+        scaled = boxes[order].numpy().astype(np.float64) / sides
+        return Detections(np.clip(scaled, 0.0, 1.0), best[order].numpy().astype(np.float64), labels)
+
+
+def track_with_nanodet(
+    source: Source,
+    network: NanoDet | None = None,
+    *,
+    classes: str = "person",
+    threshold: float = 0.35,
+    rate: float = 10.0,
+    long_side: int = 416,
+    max_tracks: int = 1,
+    progress: Callable[[float, float], None] | None = None,
+    **clean: Any,
+) -> Tracks:
+    """Follow people or things through a clip.
+
+    :param network: the detector's network on the device of choice; the bundled weights on the CPU when left out.
+    :param classes: COCO class names separated by commas, or ``all``.
+    :param threshold: score from which a box may begin a track (0..1); weaker boxes only carry a track on.
+    :param rate: frames a second that are analysed.
+    :param long_side: pixels of the long side of the detector's input; more finds smaller things and takes longer.
+    :param max_tracks: how many of the most prominent tracks to keep, 0 = all.
+    :param progress: called with seconds done and in all; raising inside it stops the work.
+    :param clean: ``fill_gaps``, ``smoothing`` and ``min_seconds`` of :func:`refine`.
+    :raises StereoSyncError: unreadable clip, unknown class, numbers out of range.
+    """
+    if not 0 < threshold < 1:
+        raise StereoSyncError(f"Score threshold: {threshold} is outside 0..1; 0.35 is a good start.")
+    check_rate(rate)
+    info = probe(source)
+    detector, associator = NanoDetDetector(classes, network), Associator(threshold)
+    size = input_size(info.width, info.height, long_side)
+    for batch in batched(frames(source, rate=rate, size=size), BATCH):
+        for (time, _), found in zip(batch, detector.detect_resized([picture for _, picture in batch]), strict=True):
+            associator.add(time, found)
+        if progress is not None:
+            progress(batch[-1][0], info.duration)
+    if progress is not None:
+        progress(info.duration, info.duration)
+    aspect = info.width / info.height
+    return refine(associator.tracklets, info.duration, spacing=1.0 / rate, max_tracks=max_tracks, aspect=aspect, **clean)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 
@@ -19,42 +19,23 @@ from ..media.video import Source
 from ..scene import Tracks
 from .masa.loader import RELEASE, load_masa
 from .masa.pipeline import track_with_masa
-from .nanodet_detector import load_nanodet
-from .nanodet_tracker import track_with_nanodet
+from .nanodet import load_nanodet, track_with_nanodet
 from .transformers_detectors import ClassDetectorModel, DetectorModel, TextDetectorModel
-
-
-class TrackClip(Protocol):
-    """Tracks of a clip; a tracker's own options are further keywords with defaults.
-
-    ``threshold`` is the score from which a box may begin a track, ``rate`` the frames a second that are analysed, and
-    ``max_tracks`` how many of the most prominent tracks are kept (0 = all). ``progress`` is called with the part done and the
-    whole; raising inside it stops the work.
-    """
-
-    def __call__(
-        self,
-        source: Source,
-        network: Any,
-        *,
-        classes: str = ...,
-        threshold: float = ...,
-        rate: float = ...,
-        max_tracks: int = ...,
-        progress: Callable[[float, float], None] | None = ...,
-    ) -> Tracks: ...
 
 
 class Tracker(NamedTuple):
     """An entry of :data:`TRACKERS`.
 
     :param load: the network on the CPU, in single precision, of a file; of nothing where it is bundled.
-    :param track: tracks with that network.
+    :param track: ``(source, network, *, classes, threshold, rate, max_tracks, progress)`` to :class:`Tracks`; a tracker's own
+        options are further keywords, and all have defaults. ``threshold`` is the score from which a box may begin a track,
+        ``rate`` the frames a second that are analysed, and ``max_tracks`` how many of the most prominent tracks are kept (0 =
+        all). ``progress`` is called with the part done and the whole; raising inside it stops the work.
     :param link: where the file comes from; empty where the network is bundled.
     """
 
     load: Callable[..., torch.nn.Module]
-    track: TrackClip
+    track: Callable[..., Tracks]
     link: str = ""
 
 
@@ -84,7 +65,7 @@ def track_video(
 
     :param tracker: a name in :data:`TRACKERS`.
     :param weights: its file; not for those that are bundled.
-    :param options: of :class:`TrackClip`, and the tracker's own.
+    :param options: of :attr:`Tracker.track`.
     :raises StereoSyncError: unreadable clip, no such tracker, numbers out of range.
     """
     if tracker not in TRACKERS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -18,15 +19,11 @@ def parse_ids(text: str) -> list[int]:
     :raises StereoSyncError: something else than numbers and ranges.
     """
     numbers: list[int] = []
-    for part in text.replace(";", ",").split(","):
-        first, dash, last = (piece.strip() for piece in part.partition("-"))
-        if not part.strip():
-            continue
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise StereoSyncError(
-                f"Ids: '{part.strip()}' is no number; write numbers and ranges as the preview shows them: 1, 3, 5-8."
-            )
-        numbers += range(int(first), int(last or first) + 1)
+    for part in filter(None, (part.strip() for part in text.replace(";", ",").split(","))):
+        match = re.fullmatch(r"(\d+)(?:\s*-\s*(\d+))?", part)
+        if match is None:
+            raise StereoSyncError(f"Ids: '{part}' is no number; write numbers and ranges as the preview shows them: 1, 3, 5-8.")
+        numbers += range(int(match[1]), int(match[2] or match[1]) + 1)
     return list(dict.fromkeys(numbers))
 
 
@@ -65,14 +62,9 @@ def select_tracks(
     def fits(track: Track) -> bool:
         if (numbers and track.id not in numbers) or (names and track.label.lower() not in names):
             return False
-        return tuple(region) == WHOLE or share_inside(track, region) >= max(share, 1e-9)
+        middle = (track.boxes[:, :2] + track.boxes[:, 2:]) / 2
+        inside = (middle >= np.array(region[:2])).all(axis=1) & (middle <= np.array(region[2:])).all(axis=1)
+        return tuple(region) == WHOLE or inside.mean() >= max(share, 1e-9)
 
     result = replace(tracks, tracks=tuple(track for track in tracks if fits(track) != drop))
     return result.most_prominent(max_tracks) if max_tracks > 0 else result
-
-
-def share_inside(track: Track, region: tuple[float, float, float, float]) -> float:
-    """Part of a track's boxes whose middle lies in a region."""
-    middle = (track.boxes[:, :2] + track.boxes[:, 2:]) / 2
-    inside = (middle >= np.array(region[:2])).all(axis=1) & (middle <= np.array(region[2:])).all(axis=1)
-    return float(inside.mean())

@@ -28,10 +28,7 @@ FLOOR = 0.05
 
 
 class DetectorModel(nn.Module, ABC):
-    """A network with its processor, as one thing that a host can place on a device.
-
-    A subclass is a kind of detector: how it is loaded, and the detector (:class:`detections.Detector`) of some classes.
-    """
+    """A network with its processor, as one thing that a host can place on a device; a subclass is a kind of detector."""
 
     #: Names in transformers of the classes that load the processor and the network.
     processor_class: str
@@ -42,12 +39,24 @@ class DetectorModel(nn.Module, ABC):
         self.network = network.eval().requires_grad_(False)
         self.processor = processor
 
-    @abstractmethod
     def detector(self, classes: str) -> TransformersDetector:
         """What finds these classes in frames.
 
         :raises StereoSyncError: a class that the network cannot find.
         """
+        return TransformersDetector(self, self.parse(classes))
+
+    @abstractmethod
+    def parse(self, classes: str) -> list[str]:
+        """The classes in lower case."""
+
+    def text_inputs(self, classes: list[str], count: int) -> dict[str, Any]:
+        """What the processor takes with ``count`` frames."""
+        return {}
+
+    @abstractmethod
+    def class_scores(self, classes: list[str], scores: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Scores ``[B, Q, classes]`` out of those of the network's outputs ``[B, Q, L]``."""
 
     @classmethod
     def load(cls, folder: str | Path) -> DetectorModel:
@@ -76,17 +85,29 @@ class DetectorModel(nn.Module, ABC):
 
 
 class TextDetectorModel(DetectorModel):
-    """GroundingDINO: finds what a text names."""
+    """GroundingDINO: finds what a text names, and scores a phrase by the mean over its tokens."""
 
     processor_class, network_class = "AutoProcessor", "AutoModelForZeroShotObjectDetection"
 
-    def detector(self, classes: str) -> TextDetector:
+    def parse(self, classes: str) -> list[str]:
         phrases = split_names(classes)
         if not phrases:
             raise StereoSyncError(
                 "Classes: the text is empty; name what to look for, separated by commas, for example: person, dog."
             )
-        return TextDetector(self, phrases)
+        return phrases
+
+    def text_inputs(self, classes: list[str], count: int) -> dict[str, Any]:
+        return {"text": [" . ".join(classes) + " ."] * count, "padding": True}
+
+    def class_scores(self, classes: list[str], scores: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        spans = token_spans(batch["input_ids"][0].tolist(), self.processor.tokenizer)
+        if len(spans) != len(classes) or max(span[-1] for span in spans) >= scores.shape[-1]:
+            raise StereoSyncError(
+                f"Classes: the detector reads the text as {len(spans)} phrases instead of {len(classes)}, or not to its end; "
+                "name fewer objects, in plain words."
+            )
+        return torch.stack([scores[..., span].mean(dim=-1) for span in spans], dim=-1)
 
 
 class ClassDetectorModel(DetectorModel):
@@ -100,14 +121,17 @@ class ClassDetectorModel(DetectorModel):
         table = self.network.config.id2label  # type: ignore[union-attr]
         return [table[number].lower() for number in sorted(table)]
 
-    def detector(self, classes: str) -> ClassDetector:
-        return ClassDetector(self, parse_classes(classes, self.names))
+    def parse(self, classes: str) -> list[str]:
+        return parse_classes(classes, self.names)
+
+    def class_scores(self, classes: list[str], scores: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        names = self.names
+        return scores[..., [names.index(name) for name in classes]]
 
 
-class TransformersDetector(ABC):
-    """Finds boxes with a model.
+class TransformersDetector:
+    """Finds boxes with a model, on the device where that is.
 
-    :param model: on the device where it should run.
     :param classes: what to find, in lower case.
     """
 
@@ -118,21 +142,14 @@ class TransformersDetector(ABC):
     def detect(self, times: Sequence[float], frames: Sequence[np.ndarray]) -> list[Detections]:
         """Boxes of each frame (:class:`detections.Detector`), overlapping ones suppressed across classes."""
         weight = next(self.model.network.parameters())
-        batch = self.model.processor(images=list(frames), return_tensors="pt", **self.text_inputs(len(frames)))
+        text = self.model.text_inputs(self.classes, len(frames))
+        batch = self.model.processor(images=list(frames), return_tensors="pt", **text)
         batch = {key: value.to(weight.device) for key, value in batch.items() if isinstance(value, torch.Tensor)}
         batch["pixel_values"] = batch["pixel_values"].to(weight.dtype)
         output = self.model.network(**batch)
-        scores = self.class_scores(output.logits.float().sigmoid().cpu(), batch)
+        scores = self.model.class_scores(self.classes, output.logits.float().sigmoid().cpu(), batch)
         boxes = box_convert(output.pred_boxes.float().cpu(), "cxcywh", "xyxy").clamp(0, 1)
         return [self._pick(*parts) for parts in zip(scores, boxes, strict=True)]
-
-    def text_inputs(self, count: int) -> dict[str, Any]:
-        """What the processor takes with ``count`` frames."""
-        return {}
-
-    @abstractmethod
-    def class_scores(self, scores: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Scores ``[B, Q, classes]`` out of those of the network's outputs ``[B, Q, L]``."""
 
     def _pick(self, scores: torch.Tensor, boxes: torch.Tensor) -> Detections:
         best, pairs = scores.flatten().topk(min(MOST, scores.numel()))
@@ -141,32 +158,6 @@ class TransformersDetector(ABC):
         kinds, rows = pairs % scores.shape[-1], pairs // scores.shape[-1]
         labels = tuple(self.classes[kind] for kind in kinds.tolist())
         return suppress_overlaps(Detections(boxes[rows].double().numpy().reshape(-1, 4), best.double().numpy(), labels))
-
-
-class TextDetector(TransformersDetector):
-    """Scores a phrase by the mean over its tokens."""
-
-    def text_inputs(self, count: int) -> dict[str, Any]:
-        return {"text": [" . ".join(self.classes) + " ."] * count, "padding": True}
-
-    def class_scores(self, scores: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        spans = token_spans(batch["input_ids"][0].tolist(), self.model.processor.tokenizer)
-        if len(spans) != len(self.classes) or max(span[-1] for span in spans) >= scores.shape[-1]:
-            raise StereoSyncError(
-                f"Classes: the detector reads the text as {len(spans)} phrases instead of {len(self.classes)}, or not to its "
-                "end; name fewer objects, in plain words."
-            )
-        return torch.stack([scores[..., span].mean(dim=-1) for span in spans], dim=-1)
-
-
-class ClassDetector(TransformersDetector):
-    """Takes the columns of the wanted classes."""
-
-    model: ClassDetectorModel
-
-    def class_scores(self, scores: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        names = self.model.names
-        return scores[..., [names.index(name) for name in self.classes]]
 
 
 def token_spans(tokens: list[int], tokenizer: Any) -> list[list[int]]:

@@ -14,12 +14,23 @@ import torch.nn.functional as F
 
 from research.equality.masa_fixtures import digest
 from research.equality.masa_fixtures import weights as make_weights
-from stereosync_core.tracking.masa.adapter import HIGH, LEVELS, LOW, MID
 from stereosync_core.tracking.masa.deformable import deformable_convolution
 from stereosync_core.tracking.masa.loader import build_masa
-from stereosync_core.tracking.masa.model import DEVIATION, LONG_SIDE, MEAN, Masa, _rois, prepare
-from stereosync_core.tracking.masa.postprocess import remove_giants, smooth
-from stereosync_core.tracking.masa.roi import roi_align, roi_features
+from stereosync_core.tracking.masa.model import (
+    DEVIATION,
+    HIGH,
+    LEVELS,
+    LONG_SIDE,
+    LOW,
+    MEAN,
+    MID,
+    Masa,
+    _rois,
+    prepare,
+    roi_align,
+    roi_features,
+)
+from stereosync_core.tracking.masa.pipeline import remove_giants, smooth
 from stereosync_core.tracking.masa.tracker import TaoSettings, TaoTracker
 from tests.parity.conftest import fixture_files, fixture_folders
 

@@ -3,19 +3,18 @@
 import numpy as np
 import pytest
 import torch
+from torchvision import ops
 from torchvision.ops import deform_conv2d
-from torchvision.ops import roi_align as operator
 
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.scene import Tracks
 from stereosync_core.tracking.detections import Detections
-from stereosync_core.tracking.masa import deformable, roi
+from stereosync_core.tracking.masa import deformable
 from stereosync_core.tracking.masa.deformable import deformable_convolution
 from stereosync_core.tracking.masa.loader import build_masa
-from stereosync_core.tracking.masa.model import Masa, prepare
+from stereosync_core.tracking.masa.model import Masa, prepare, roi_align, roi_levels
 from stereosync_core.tracking.masa.pipeline import track_with_masa
-from stereosync_core.tracking.masa.roi import roi_levels
-from stereosync_core.tracking.nanodet_detector import load_nanodet
+from stereosync_core.tracking.nanodet import load_nanodet
 from stereosync_core.tracking.registry import TRACKERS, track_video
 from tests.clips import make_clip
 
@@ -56,6 +55,7 @@ def test_roi_align_on_a_device_without_the_operator(monkeypatch):
     level = torch.from_numpy(rng.standard_normal((2, 5, 20, 30))).float()
     corner, extent = rng.uniform(-60, 200, (40, 2)), rng.uniform(0, 200, (40, 2)) * rng.integers(0, 2, (40, 1))
     rois = torch.from_numpy(np.concatenate([rng.integers(0, 2, (40, 1)), corner, corner + extent], axis=1)).float()
+    operator = ops.roi_align
     theirs = operator(level, rois, 7, 0.125, sampling_ratio=0, aligned=True)
     tries = iter([NotImplementedError])
 
@@ -64,8 +64,8 @@ def test_roi_align_on_a_device_without_the_operator(monkeypatch):
             raise error
         return operator(*args, **options)
 
-    monkeypatch.setattr(roi, "operator", missing)
-    assert torch.equal(roi.roi_align(level, rois, 0.125), theirs)
+    monkeypatch.setattr(ops, "roi_align", missing)
+    assert torch.equal(roi_align(level, rois, 0.125), theirs)
     assert next(tries, None) is None, "the device was tried first"
 
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from stereosync_core.errors import StereoSyncError
+from stereosync_core.tracking.boxes import GivenBoxes
 from stereosync_core.tracking.detections import Detections, split_names, suppress_overlaps
-from stereosync_core.tracking.given_boxes import GivenBoxes
-from stereosync_core.tracking.nanodet_detector import NanoDetDetector
+from stereosync_core.tracking.nanodet import NanoDetDetector
 from stereosync_core.tracking.registry import DETECTORS, load_detector
 from stereosync_core.tracking.transformers_detectors import DetectorModel, TransformersDetector, token_spans
 
@@ -164,7 +164,7 @@ def test_boxes_of_other_packs_are_those_on_screen():
     given = GivenBoxes.of_boxes(boxes, np.array([0.0, 0.5, 1.0]), 100, 50)
     assert [len(found) for found in given.detect([0.0, 0.49, 0.5, 1.7], [PICTURE] * 4)] == [1, 1, 0, 2]
     assert len(GivenBoxes.of_boxes(boxes[0], np.arange(5.0), 100, 50).entries) == 5
-    with pytest.raises(StereoSyncError, match="3 frames of boxes but 2 times"):
+    with pytest.raises(StereoSyncError, match="3 frames of boxes but the clip has 2 frames"):
         GivenBoxes.of_boxes(boxes, np.arange(2.0), 100, 50)
     with pytest.raises(StereoSyncError, match="another size"):
         GivenBoxes.of_boxes(boxes, np.arange(3.0), 20, 20)

@@ -15,8 +15,7 @@ from safetensors import safe_open
 
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.tracking.masa import loader
-from stereosync_core.tracking.masa.checkpoint import read_checkpoint
-from stereosync_core.tracking.masa.loader import build_masa, load_masa
+from stereosync_core.tracking.masa.loader import build_masa, load_masa, read_checkpoint
 from stereosync_core.tracking.masa.model import Masa
 
 

@@ -7,13 +7,10 @@ import pytest
 
 from stereosync_core.assets import WALKING_CLIP, asset_path
 from stereosync_core.errors import StereoSyncError
-from stereosync_core.tracking.association import Associator, MotionFilter
 from stereosync_core.tracking.boxes import tracks_from_boxes, tracks_from_masks
 from stereosync_core.tracking.detections import Detections, iou, parse_classes
-from stereosync_core.tracking.nanodet import CLASSES
-from stereosync_core.tracking.nanodet_detector import input_size
-from stereosync_core.tracking.nanodet_tracker import track_with_nanodet
-from stereosync_core.tracking.refine import bridge, refine, smooth
+from stereosync_core.tracking.nanodet import CLASSES, input_size, track_with_nanodet
+from stereosync_core.tracking.tracklets import Associator, MotionFilter, bridge, refine, smooth
 
 
 def box(x, y=0.5, width=0.1, height=0.4):

@@ -50,9 +50,11 @@ def deformable_convolution(
     output = x.new_empty(len(mask), len(weight))
     for first in range(0, len(mask), CHUNK):
         part = slice(first, first + CHUNK)
-        upper, lower = _neighbours(offset[part, :, 0] + regular_y[part], height)
-        left, right = _neighbours(offset[part, :, 1] + regular_x[part], width)
-        index, share = _corners(upper, lower, left, right, mask[part], picture[part], width)
+        down = _neighbours(offset[part, :, 0] + regular_y[part], height)
+        across = _neighbours(offset[part, :, 1] + regular_x[part], width)
+        starts = [(y * width + picture[part], share * mask[part]) for y, share in down]
+        corners = [(start + x, vertical * horizontal) for start, vertical in starts for x, horizontal in across]
+        index, share = (torch.stack(values, dim=-1).view(-1, 4) for values in zip(*corners, strict=True))
         output[part] = _product(_weighted_rows(table, index, share).view(-1, TAPS * channels), kernel)
     return output.view(batch, rows, columns, -1).permute(0, 3, 1, 2)
 
@@ -62,37 +64,14 @@ def _product(samples: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
     return F.conv2d(samples.view(1, 1, *samples.shape).permute(0, 3, 1, 2), kernel).permute(0, 2, 3, 1).view(len(samples), -1)
 
 
-#: A pixel's place on a line, and the share of it.
-Neighbour = tuple[torch.Tensor, torch.Tensor]
-
-
-def _neighbours(place: torch.Tensor, size: int) -> tuple[Neighbour, Neighbour]:
+def _neighbours(place: torch.Tensor, size: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """The pixels before and after each place on a line of ``size``, and the share of each; that of one outside is 0."""
     place = place.clamp(-1, size)
     before = place.floor()
     share = place - before
     after = (before + 1).clamp_(max=size - 1)
     first = (before.clamp(0, size - 1).long(), (1 - share) * (before.ge(0) & before.lt(size)))
-    return first, (after.long(), share * before.lt(size - 1))
-
-
-def _corners(
-    upper: Neighbour,
-    lower: Neighbour,
-    left: Neighbour,
-    right: Neighbour,
-    mask: torch.Tensor,
-    picture: torch.Tensor,
-    width: int,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows of the table around each sampled place, and the share of each: both ``[9 P, 4]``."""
-    index, share = [], []
-    for row, vertical in (upper, lower):
-        start, vertical = row * width + picture, vertical * mask
-        for column, horizontal in (left, right):
-            index.append(start + column)
-            share.append(vertical * horizontal)
-    return torch.stack(index, dim=-1).view(-1, 4), torch.stack(share, dim=-1).view(-1, 4)
+    return [first, (after.long(), share * before.lt(size - 1))]
 
 
 def _weighted_rows(table: torch.Tensor, index: torch.Tensor, share: torch.Tensor) -> torch.Tensor:

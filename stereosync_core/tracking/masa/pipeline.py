@@ -1,31 +1,46 @@
-"""MASA over a clip, streamed: detection and embedding a few frames at a time, association frame by frame, then clean tracks."""
+"""MASA over a clip, streamed: detection and embedding a few frames at a time, association frame by frame, then clean tracks.
+
+Of the finished clip boxes around crowds go, and coordinates and scores are smoothed if wanted, as in MASA's demonstration.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from scipy.ndimage import uniform_filter1d
 
 from ...batches import batched
 from ...errors import StereoSyncError
 from ...media.video import Source, frames, probe
 from ...scene import Tracks
 from ..detections import Detector
-from ..nanodet_detector import NanoDetDetector
-from ..refine import Tracklet, refine
+from ..nanodet import NanoDetDetector
+from ..tracklets import Tracklet, check_rate, refine
 from .model import LONG_SIDE, Masa
-from .postprocess import remove_giants, smooth
-from .tracker import GATE_SIDE, BddSettings, BddTracker, TaoSettings, TaoTracker, TrackedBoxes
+from .tracker import BddSettings, BddTracker, Settings, TaoSettings, TaoTracker, TrackedBoxes
 
 #: Frames at a time. On a CPU one frame keeps all cores busy, and an interruption takes effect after each.
 BATCH, BATCH_CPU = 8, 1
 #: The release's rules with thresholds that suit detectors which give weak boxes too, and a memory that outlasts a passer-by.
 DEFAULTS = TaoSettings(init_score=0.3, obj_score=0.1, memory=1.0)
+#: Long side in pixels of the frames for which the release's distance gate of 100 pixels is meant.
+GATE_SIDE = 1280
 #: Boxes below this score are noise even for MASA, which looks at weak ones.
 FLOOR = 0.01
+#: A box of at least so many square pixels may be one around several objects.
+GIANT_AREA = 10_000
+#: Share of a box's own area that has to lie inside a giant one to count.
+COVERED = 0.75
+#: Score above which the boxes inside count.
+COUNTED_SCORE = 0.2
+#: A track goes with so many weaker ones inside, with more than so many of any score, or with more than this share of the frame.
+WEAK_COUNT, ANY_COUNT, WHOLE_SHARE = 4, 6, 2 / 3
+#: Frames of the mean.
+WINDOW = 5
 
 
 def track_with_masa(
@@ -35,7 +50,7 @@ def track_with_masa(
     *,
     classes: str = "person",
     threshold: float = DEFAULTS.init_score,
-    settings: TaoSettings | BddSettings | None = None,
+    settings: Settings | None = None,
     rate: float = 10.0,
     long_side: int = LONG_SIDE,
     drop_giants: bool = True,
@@ -61,8 +76,7 @@ def track_with_masa(
     :param clean: ``max_tracks``, ``fill_gaps``, ``smoothing`` and ``min_seconds`` of :func:`refine`.
     :raises StereoSyncError: unreadable clip, numbers out of range.
     """
-    if not 0.5 <= rate <= 240:
-        raise StereoSyncError(f"Track rate: {rate} frames a second is outside 0.5..240; 10 is a good start.")
+    check_rate(rate)
     if long_side < 128:
         raise StereoSyncError(f"Embedding size: {long_side} pixels is too small; 1024 is what the weights were trained with.")
     info = probe(source)
@@ -93,17 +107,17 @@ def track_with_masa(
     return refine(tracklets, info.duration, spacing=1.0 / rate, aspect=aspect, **clean)
 
 
-def adapted(settings: TaoSettings | BddSettings, width: int, height: int, rate: float) -> TaoSettings | BddSettings:
+def adapted(settings: Settings, width: int, height: int, rate: float) -> Settings:
     """Settings for frames of this size at this rate.
 
     The gate becomes the same share of the frame, and falls off the faster the more frames a second there are, as released; it
     never reaches farther than half the frame, which the release's own would after half a second.
     """
-    if isinstance(settings, BddSettings) or settings.max_distance is None:
+    if not isinstance(settings, TaoSettings) or settings.max_distance is None:
         return settings
-    settings = settings.for_frame(width, height)
-    share = max(width, height) / GATE_SIDE
-    return replace(settings, decay=100 / rate * share, furthest=settings.furthest or max(width, height) / 2)
+    scale = max(width, height) / GATE_SIDE
+    furthest = (settings.furthest or GATE_SIDE / 2) * scale
+    return replace(settings, max_distance=settings.max_distance * scale, decay=100 / rate * scale, furthest=furthest)
 
 
 def tracklets_of(times: list[float], tracked: list[TrackedBoxes], pixels: np.ndarray) -> list[Tracklet]:
@@ -116,3 +130,54 @@ def tracklets_of(times: list[float], tracked: list[TrackedBoxes], pixels: np.nda
             tracklet = found.setdefault(id_, Tracklet(id_ + 1))
             tracklet.add(time, np.clip(box.astype(np.float64) / pixels, 0.0, 1.0), float(score))
     return [replace(tracklet, label=names[id_].most_common(1)[0][0]) for id_, tracklet in found.items()]
+
+
+def remove_giants(frames: list[TrackedBoxes], width: int, height: int) -> list[TrackedBoxes]:
+    """The tracks of a clip without those that in any frame are a box around several objects, or nearly the whole frame.
+
+    :param frames: every frame of the clip.
+    :param width, height: pixels of a frame.
+    """
+    giants = {int(id_) for frame in frames for id_ in _giants(frame, width * height)}
+    return [frame[~np.isin(frame.ids, list(giants))] for frame in frames]
+
+
+def _giants(frame: TrackedBoxes, whole: float) -> Iterator[int]:
+    boxes = frame.boxes.astype(np.float64)
+    areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    for row in np.flatnonzero(areas >= GIANT_AREA):
+        others = (frame.scores > COUNTED_SCORE) & (np.arange(len(boxes)) != row)
+        if not others.any():
+            continue
+        low = np.maximum(boxes[others, :2], boxes[row, :2])
+        high = np.minimum(boxes[others, 2:], boxes[row, 2:])
+        count = int((np.prod(np.clip(high - low, 0, None), axis=1) > COVERED * areas[others]).sum())
+        weakest = bool((frame.scores[row] < frame.scores[others]).all())
+        if (count >= WEAK_COUNT and weakest) or areas[row] > WHOLE_SHARE * whole or count > ANY_COUNT:
+            yield int(frame.ids[row])
+
+
+def smooth(frames: list[TrackedBoxes]) -> list[TrackedBoxes]:
+    """Coordinates as the mean of five frames within runs of at least five without a gap; scores as the mean of their run."""
+    boxes = [frame.boxes.astype(np.float64) for frame in frames]
+    scores = [frame.scores.astype(np.float64) for frame in frames]
+    for run in runs(frames):
+        path = np.stack([boxes[number][row] for number, row in run])
+        if len(run) >= WINDOW:
+            path = uniform_filter1d(path, WINDOW, axis=0, mode="nearest")
+        score = np.mean([scores[number][row] for number, row in run])
+        for (number, row), box in zip(run, path, strict=True):
+            boxes[number][row], scores[number][row] = box, score
+    return [replace(frame, boxes=b, scores=s) for frame, b, s in zip(frames, boxes, scores, strict=True)]
+
+
+def runs(frames: list[TrackedBoxes]) -> list[list[tuple[int, int]]]:
+    """Each object's runs of consecutive frames, as (frame, row) pairs."""
+    found: dict[int, list[list[tuple[int, int]]]] = {}
+    for number, frame in enumerate(frames):
+        for row, id_ in enumerate(frame.ids):
+            parts = found.setdefault(int(id_), [])
+            if not parts or parts[-1][-1][0] != number - 1:
+                parts.append([])
+            parts[-1].append((number, row))
+    return [run for parts in found.values() for run in parts]

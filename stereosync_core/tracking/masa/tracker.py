@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,56 +19,57 @@ from ..detections import iou
 
 #: Seconds by which a sum of times may be off.
 TINY = 1e-6
-#: Long side in pixels of the frames for which the release's distance gate of 100 pixels is meant.
-GATE_SIDE = 1280
 #: Factor by which the gate widens in a second without a sight of the object: exp(6), as released.
 WIDENING = 6.0
 
 
 @dataclass(frozen=True)
-class TaoSettings:
-    """The form for open vocabularies, which MASA's demonstration uses; the values are those of the plug-and-play release.
+class Settings:
+    """What both forms have.
 
     :param init_score: score from which a box may begin a track.
     :param obj_score: score from which a box may carry one on.
     :param match_score: similarity from which a box is the same object.
+    :param discard_score: an uncertain box this similar to an object is neither a new object nor backdrop.
     :param memory: seconds after which an object that is not seen is forgotten.
     :param momentum: weight of the newest embedding in an object's running mean.
+    :param per_class: boxes are matched to objects of their own class alone. Not in the release.
+    """
+
+    init_score: float
+    obj_score: float
+    match_score: float
+    discard_score: float = np.inf
+    memory: float = 10 / 30
+    momentum: float = 0.8
+    per_class: bool = False
+
+
+@dataclass(frozen=True)
+class TaoSettings(Settings):
+    """The form for open vocabularies, which MASA's demonstration uses; the values are those of the plug-and-play release.
+
     :param distractor_score: a box below this is dropped where it overlaps a stronger one ...
     :param distractor_overlap: ... by more than this intersection over union.
     :param max_distance: pixels that an object's centre may have moved before the similarity is cut; None = no limit.
     :param decay: pixels beyond that limit over which the similarity falls to 1/e.
     :param furthest: pixels that the limit does not exceed however long an object was away; None = as released, no bound.
-    :param per_class: boxes are matched to objects of their own class alone. Not in the release.
     """
 
     init_score: float = 0.1
     obj_score: float = 0.01
     match_score: float = 0.5
-    memory: float = 10 / 30
-    momentum: float = 0.8
     distractor_score: float = 0.5
     distractor_overlap: float = 0.3
     max_distance: float | None = 100.0
     decay: float = 100 / 30
     furthest: float | None = None
-    per_class: bool = False
-
-    def for_frame(self, width: int, height: int) -> TaoSettings:
-        """The same with a distance gate that means the same share of a frame of this size."""
-        if self.max_distance is None:
-            return self
-        scale = max(width, height) / GATE_SIDE
-        furthest = None if self.furthest is None else self.furthest * scale
-        return replace(self, max_distance=self.max_distance * scale, decay=self.decay * scale, furthest=furthest)
 
 
 @dataclass(frozen=True)
-class BddSettings:
+class BddSettings(Settings):
     """The form for driving scenes: no distance gate, and boxes without an identity are kept as backdrop for a frame.
 
-    :param init_score, obj_score, match_score, memory, momentum, per_class: as in :class:`TaoSettings`.
-    :param discard_score: an uncertain box this similar to an object is neither a new object nor backdrop.
     :param backdrop_overlap: overlap from which an uncertain box repeats a stronger one.
     :param class_overlap: the same for a certain box.
     """
@@ -76,12 +77,9 @@ class BddSettings:
     init_score: float = 0.5
     obj_score: float = 0.3
     match_score: float = 0.6
-    memory: float = 10 / 30
-    momentum: float = 0.8
     discard_score: float = 0.5
     backdrop_overlap: float = 0.3
     class_overlap: float = 0.7
-    per_class: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,26 +110,25 @@ class TrackMemory:
     box: np.ndarray
     embedding: np.ndarray
     label: Any
-    score: float
     last: float
 
 
-@dataclass
-class Backdrop:
-    """Boxes of the last frame without an identity."""
-
-    embeddings: np.ndarray
-    labels: np.ndarray
-
-
-@dataclass
 class _Tracker(ABC):
-    """What both forms share. ``match`` is the last frame's similarity (boxes by memory), None where nothing was compared."""
+    """What both forms share.
 
-    settings: Any
-    memory: dict[int, TrackMemory] = field(default_factory=dict)
-    match: np.ndarray | None = None
-    _count: int = 0
+    ``memory`` holds the objects by id, ``backdrop`` boxes of the last frame without one, and ``match`` the last frame's
+    similarity (boxes by both of them), None where nothing was compared.
+    """
+
+    #: Class of the settings.
+    form: Any
+
+    def __init__(self, settings: Settings | None = None):
+        self.settings: Any = settings or self.form()
+        self.memory: dict[int, TrackMemory] = {}
+        self.backdrop: list[TrackMemory] = []
+        self.match: np.ndarray | None = None
+        self._count = 0
 
     def update(
         self, time: float, boxes: np.ndarray, scores: np.ndarray | None, labels: Sequence[Any], embeddings: np.ndarray
@@ -162,15 +159,38 @@ class _Tracker(ABC):
         fresh = (ids == -1) & (scores > self.settings.init_score)
         ids[fresh] = self._count + np.arange(fresh.sum())
         self._count += int(fresh.sum())
-        self._remember(time, boxes, scores, kinds, embeddings, ids)
+        self._remember(time, boxes, kinds, embeddings, ids)
         return TrackedBoxes(order, boxes, scores, kinds, ids)[ids > -1]
 
-    def _remember(self, time, boxes, scores, labels, embeddings, ids) -> None:
+    def _assign(self, time, boxes, scores, labels, embeddings) -> np.ndarray:
+        """Identities ``[N]`` out of the memory; -1 where it holds none, -2 where the box is discarded."""
+        ids = np.full(len(boxes), -1, dtype=np.int64)
+        if not self.memory:
+            return ids
+        settings = self.settings
+        known = [*self.memory.values(), *self.backdrop]
+        numbers = [*self.memory, *[-1] * len(self.backdrop)]
+        match = self._similarity(time, boxes, embeddings, known)
+        if settings.per_class:
+            match = match * (labels[:, None] == np.array([track.label for track in known])[None])
+        self.match = match.copy()
+        for row in range(len(boxes)):
+            best = int(match[row].argmax())
+            if not match[row, best] > settings.match_score or numbers[best] < 0:
+                continue
+            if scores[row] > settings.obj_score:
+                ids[row] = numbers[best]
+                match[np.arange(len(match)) != row, best] = 0
+            elif match[row, best] > settings.discard_score:
+                ids[row] = -2
+        return ids
+
+    def _remember(self, time, boxes, labels, embeddings, ids) -> None:
         new = self.settings.momentum
         for row in np.flatnonzero(ids > -1):
             known = self.memory.get(int(ids[row]))
             embedding = embeddings[row] if known is None else (1 - new) * known.embedding + new * embeddings[row]
-            self.memory[int(ids[row])] = TrackMemory(boxes[row], embedding, labels[row], float(scores[row]), time)
+            self.memory[int(ids[row])] = TrackMemory(boxes[row], embedding, labels[row], time)
         longest = self.settings.memory - TINY
         self.memory = {id_: track for id_, track in self.memory.items() if time - track.last < longest}
 
@@ -179,45 +199,28 @@ class _Tracker(ABC):
         """Which boxes ``[N]`` of a frame, strongest first, are associated."""
 
     @abstractmethod
-    def _assign(self, time, boxes, scores, labels, embeddings) -> np.ndarray:
-        """Identities ``[N]`` out of the memory; -1 where it holds none."""
+    def _similarity(self, time: float, boxes: np.ndarray, embeddings: np.ndarray, known: list[TrackMemory]) -> np.ndarray:
+        """Of boxes and what is remembered, ``[N, T]``."""
 
 
 class TaoTracker(_Tracker):
     """The release's form for open vocabularies (:class:`TaoSettings`)."""
 
-    settings: TaoSettings
-
-    def __init__(self, settings: TaoSettings | None = None):
-        super().__init__(settings or TaoSettings())
+    form = TaoSettings
 
     def _keep(self, boxes, scores):
         """False for distractors: weak boxes on any stronger one, be that itself dropped."""
         return (scores >= self.settings.distractor_score) | (covered(boxes) <= self.settings.distractor_overlap)
 
-    def _assign(self, time, boxes, scores, labels, embeddings):
-        ids = np.full(len(boxes), -1, dtype=np.int64)
-        if not self.memory:
-            return ids
-        numbers, known = np.array(list(self.memory)), list(self.memory.values())
+    def _similarity(self, time, boxes, embeddings, known):
         memory = np.stack([track.embedding for track in known])
-        match = (bisoftmax(embeddings @ memory.T) + cosine(embeddings, memory)) / 2
-        if self.settings.max_distance is not None:
-            match = match * self._gate(time, boxes, known)
-        if self.settings.per_class:
-            match = match * (labels[:, None] == np.array([track.label for track in known])[None])
-        self.match = match.copy()
-        for row in range(len(boxes)):
-            best = int(match[row].argmax())
-            if match[row, best] > self.settings.match_score and scores[row] > self.settings.obj_score:
-                ids[row] = numbers[best]
-                match[np.arange(len(match)) != row, best] = 0
-        return ids
+        first, second = (x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12) for x in (embeddings, memory))
+        match = (bisoftmax(embeddings @ memory.T) + first @ second.T) / 2
+        return match if self.settings.max_distance is None else match * self._gate(time, boxes, known)
 
     def _gate(self, time: float, boxes: np.ndarray, known: list[TrackMemory]) -> np.ndarray:
         """Factor of the similarity ``[N, T]``: 1 within reach, falling beyond."""
-        assert self.settings.max_distance is not None
-        here, there = centres(boxes), centres(np.stack([track.box for track in known]))
+        here, there = ((b[:, :2] + b[:, 2:]) / 2 for b in (boxes, np.stack([track.box for track in known])))
         distance = np.linalg.norm(here[:, None] - there[None], axis=-1)
         away = time - np.array([track.last for track in known])
         # The exponent is bounded because exp overflows after two minutes.
@@ -230,57 +233,25 @@ class TaoTracker(_Tracker):
 class BddTracker(_Tracker):
     """The release's form for driving scenes (:class:`BddSettings`)."""
 
-    settings: BddSettings
-
-    def __init__(self, settings: BddSettings | None = None):
-        super().__init__(settings or BddSettings())
-        self.backdrop: Backdrop | None = None
+    form = BddSettings
 
     def _keep(self, boxes, scores):
         """False for boxes that repeat a stronger one."""
         limit = np.where(scores < self.settings.obj_score, self.settings.backdrop_overlap, self.settings.class_overlap)
         return covered(boxes) <= limit
 
-    def _assign(self, time, boxes, scores, labels, embeddings):
-        ids = np.full(len(boxes), -1, dtype=np.int64)
-        if not self.memory:
-            return ids
-        numbers = np.array(list(self.memory))
-        memory = np.stack([track.embedding for track in self.memory.values()])
-        kinds = np.array([track.label for track in self.memory.values()])
-        if self.backdrop is not None:
-            numbers = np.concatenate([numbers, np.full(len(self.backdrop.labels), -1)])
-            memory = np.concatenate([memory, self.backdrop.embeddings])
-            kinds = np.concatenate([kinds, self.backdrop.labels])
-        match = bisoftmax(embeddings @ memory.T)
-        if self.settings.per_class:
-            match = match * (labels[:, None] == kinds[None])
-        self.match = match.copy()
-        for row in range(len(boxes)):
-            best = int(match[row].argmax())
-            if match[row, best] <= self.settings.match_score or numbers[best] < 0:
-                continue
-            if scores[row] > self.settings.obj_score:
-                ids[row] = numbers[best]
-                match[np.arange(len(match)) != row, best] = 0
-            elif match[row, best] > self.settings.discard_score:
-                ids[row] = -2
-        return ids
+    def _similarity(self, time, boxes, embeddings, known):
+        return bisoftmax(embeddings @ np.stack([track.embedding for track in known]).T)
 
-    def _remember(self, time, boxes, scores, labels, embeddings, ids):
-        super()._remember(time, boxes, scores, labels, embeddings, ids)
+    def _remember(self, time, boxes, labels, embeddings, ids):
+        super()._remember(time, boxes, labels, embeddings, ids)
         rows = np.flatnonzero((ids == -1) & (covered(boxes) <= self.settings.backdrop_overlap))
-        self.backdrop = Backdrop(embeddings[rows], labels[rows]) if len(rows) else None
+        self.backdrop = [TrackMemory(boxes[row], embeddings[row], labels[row], time) for row in rows]
 
 
 def covered(boxes: np.ndarray) -> np.ndarray:
     """Greatest overlap ``[N]`` of each box with any box before it."""
     return np.tril(iou(boxes, boxes), -1).max(axis=1)
-
-
-def centres(boxes: np.ndarray) -> np.ndarray:
-    """Middles ``[N, 2]`` of boxes ``[N, 4]``."""
-    return (boxes[:, :2] + boxes[:, 2:]) / 2
 
 
 def bisoftmax(products: np.ndarray) -> np.ndarray:
@@ -289,9 +260,3 @@ def bisoftmax(products: np.ndarray) -> np.ndarray:
     Fischer et al., "QDTrack: Quasi-Dense Similarity Learning for Appearance-Only Multiple Object Tracking", 2023.
     """
     return (softmax(products, 1) + softmax(products, 0)) / 2
-
-
-def cosine(embeddings: np.ndarray, memory: np.ndarray) -> np.ndarray:
-    """Cosine ``[N, T]`` of the angles between embeddings."""
-    first, second = (x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12) for x in (embeddings, memory))
-    return first @ second.T

@@ -50,7 +50,7 @@ def sound_alone(path):
 
 @pytest.mark.parametrize("loader", LOADERS)
 @pytest.mark.parametrize(
-    ("spoil", "words"),
+    ("damage", "words"),
     [
         (zero_bytes, ["empty", "again"]),
         (text, ["is text", "give a video"]),
@@ -60,9 +60,9 @@ def sound_alone(path):
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_a_file_that_is_no_video(host, graph, tmp_path, loader, spoil, words):
-    path = tmp_path / f"{spoil.__name__}.mp4"
-    spoil(path)
+def test_a_file_that_is_no_video(host, graph, tmp_path, loader, damage, words):
+    path = tmp_path / f"{damage.__name__}.mp4"
+    damage(path)
     clip = graph.add(loader, file=host.upload(path))
     with_tone(graph, getattr(clip, LOADERS[loader]))
     one_error(host, graph, *words)

@@ -1,11 +1,11 @@
-"""ComfyUI as a process: it says why it does not start, and is gone when we are done with it."""
+"""ComfyUI as a process: an error gives the reason why it does not start, and it is gone when we are done with it."""
 
 import pytest
 
 from tools.host import Host, HostError, link_folder
 
 
-def test_a_host_that_cannot_start_says_why(environment):
+def test_a_host_that_cannot_start_gives_the_reason(environment):
     host = Host(environment, arguments=["--no-such-option"])
     with pytest.raises(HostError, match="unrecognized arguments: --no-such-option"), host:
         pass

@@ -97,7 +97,7 @@ def test_our_cut_clip_behaves_like_any_native_video(host, graph, small_clip):
     assert video_seconds(produced(host, graph, saving)) == pytest.approx(0.5, abs=0.002)
 
 
-def test_a_native_node_reads_what_sound_onto_video_gives(host, graph, small_clip):
+def test_a_native_node_reads_what_replace_video_audio_gives(host, graph, small_clip):
     tone = graph.add("TestMakeAudio", kind="tone")
     ours = graph.add("StereoSyncSoundOntoVideo", video=native_load(graph, small_clip), audio=tone, filename_prefix="chain")
     parts = graph.add("GetVideoComponents", video=ours.video)

@@ -1,4 +1,4 @@
-"""The command line does the whole path, says what it did, and gives one clear line for what is wrong."""
+"""The command line does the whole path, reports what it did, and gives one clear line for what is wrong."""
 
 import json
 
@@ -75,7 +75,7 @@ def test_a_sound_of_ones_own_is_placed(scene):
         ([CLIP, "--timing", "envelope", "--no-depth"], "envelope"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line_and_nothing_is_left(tmp_path, monkeypatch, capsys, options, word):
+def test_what_is_wrong_is_one_line_and_nothing_is_left(tmp_path, monkeypatch, capsys, options, word):
     monkeypatch.chdir(tmp_path)
     assert main(["render", *options, "-o", "out.mp4", "--quiet"]) == 1
     error = capsys.readouterr().err.strip()

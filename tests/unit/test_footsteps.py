@@ -66,10 +66,10 @@ def test_a_step_begins_on_time_and_comes_to_an_end(surface):
 @pytest.mark.parametrize("surface", SURFACES)
 def test_a_step_neither_begins_nor_ends_with_a_click(surface):
     sound = one(surface)
-    heard = np.flatnonzero(sound)
+    audible = np.flatnonzero(sound)
     peak = np.abs(sound).max()
-    assert abs(sound[heard[0]]) < 0.1 * peak
-    assert abs(sound[heard[-1]]) < 1e-3 * peak
+    assert abs(sound[audible[0]]) < 0.1 * peak
+    assert abs(sound[audible[-1]]) < 1e-3 * peak
 
 
 def test_strength_sets_the_level():
@@ -142,7 +142,7 @@ def test_no_steps_are_silence():
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         ({"surface": "lava"}, "lava.*concrete"),
         ({"shoe": "ski"}, "ski.*boot"),
@@ -153,7 +153,7 @@ def test_no_steps_are_silence():
         ({"variation": float("nan")}, "variation"),
     ],
 )
-def test_bad_inputs_are_named(options, says):
+def test_bad_inputs_are_named(options, message):
     settings = {"surface": "wood", "duration": 1.0, **options}
-    with pytest.raises(StereoSyncError, match=says):
+    with pytest.raises(StereoSyncError, match=message):
         render_footsteps(steps_from_cadence(2, 1), settings.pop("surface"), settings.pop("duration"), **settings)

@@ -118,7 +118,7 @@ def test_who_stands_still_makes_no_steps(fps, jitter):
 
 
 def test_who_walks_in_place_of_the_frame_still_steps():
-    """A camera that follows the walker shows no translation; the legs tell."""
+    """A camera that follows the walker shows no translation; the legs show the steps."""
     track, true = walker(1.8, 30)
     boxes = track.boxes - (track.boxes[:, [0]] + track.boxes[:, [2]]) / 2 * [1, 0, 1, 0] + [0.5, 0, 0.5, 0]
     assert f1(steps_from_track(Track(1, "person", track.times, boxes), 8.0).times, true) >= 0.9
@@ -193,7 +193,7 @@ def test_cadence_gives_steps_at_that_rate_and_the_seed_repeats_them():
 
 
 @pytest.mark.parametrize(
-    ("make", "says"),
+    ("make", "message"),
     [
         (lambda: Steps(np.array([0.0, 1.0]), np.array([0.5]), np.array([0, 1])), "equal length"),
         (lambda: Steps(np.array([1.0, 0.0]), np.array([0.5, 0.5]), np.array([0, 1])), "rise"),
@@ -205,6 +205,6 @@ def test_cadence_gives_steps_at_that_rate_and_the_seed_repeats_them():
         (lambda: steps_from_track(standing(10, 0), 0.0), "duration"),
     ],
 )
-def test_bad_inputs_are_named(make, says):
-    with pytest.raises(StereoSyncError, match=says):
+def test_bad_inputs_are_named(make, message):
+    with pytest.raises(StereoSyncError, match=message):
         make()

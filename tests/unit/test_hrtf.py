@@ -90,9 +90,9 @@ def test_minimum_phase_keeps_the_magnitude():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [((float("nan"), 0.0, 48000), "NaN"), ((0.0, float("inf"), 48000), "infinite"), ((0.0, 0.0, 100), "rate")],
 )
-def test_bad_inputs_are_named(arguments, says):
-    with pytest.raises(StereoSyncError, match=says):
+def test_bad_inputs_are_named(arguments, message):
+    with pytest.raises(StereoSyncError, match=message):
         hrirs(*arguments)

@@ -1,4 +1,4 @@
-"""Giving a clip its sound: pictures untouched, sound exact."""
+"""Replacing a clip's sound: pictures untouched, sound exact."""
 
 from __future__ import annotations
 
@@ -124,8 +124,8 @@ class TestSound:
         found = read_sound(report.path, align_to_video=False)
         assert found is not None
         assert report.samples == found.length == round(1.3 * 48000)
-        heard = min(given.length, found.length) - 240  # a cut fades over 5 ms
-        assert np.allclose(found.samples[:, :heard], given.samples[:, :heard], atol=2**-23)
+        kept = min(given.length, found.length) - 240  # a cut fades over 5 ms
+        assert np.allclose(found.samples[:, :kept], given.samples[:, :kept], atol=2**-23)
         assert not found.samples[:, given.length :].any()
 
     def test_is_as_long_as_the_durations_own_rounding(self, tmp_path):
@@ -266,16 +266,16 @@ class TestWriting:
         assert clips.video_packet_digest(report.path) == clips.video_packet_digest(source)
 
     def test_tells_its_progress(self, tmp_path):
-        told = []
+        reported = []
         mux(
             clips.make_clip(tmp_path / "in.mp4"),
             click_sound(),
             tmp_path / "out.mp4",
-            progress=lambda done, total: told.append((done, total)),
+            progress=lambda done, total: reported.append((done, total)),
         )
-        assert len(told) > 5
-        assert told == sorted(told)
-        assert told[-1] == (1.0, 1.0)
+        assert len(reported) > 5
+        assert reported == sorted(reported)
+        assert reported[-1] == (1.0, 1.0)
 
     @pytest.mark.parametrize("stop", [Interrupted, KeyboardInterrupt])
     def test_can_be_stopped_and_leaves_nothing(self, tmp_path, stop):

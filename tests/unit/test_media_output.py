@@ -66,7 +66,7 @@ class TestFailing:
         elif kind == "sound":
             source = clips.sound_file(tmp_path / "in.m4a", clips.noise(0.2))
         elif kind == "cut":
-            # its index stands in front, as the muxer of this pack writes it, and tells of more than there is
+            # its index stands in front, as the muxer of this pack writes it, and lists more than there is
             whole = mux(clips.make_clip(source), Sound(np.zeros((2, 4800)), 48000), tmp_path / "whole.mp4").path
             source.write_bytes(whole.read_bytes()[:-2000])
             whole.unlink()

@@ -72,7 +72,7 @@ def test_has_exactly_the_frames_between(tmp_path, kind, start, duration):
 
     assert clips.numbers(frames(piece)) == wanted
     assert frame_times(piece) == pytest.approx(timeline.times[wanted] - timeline.times[wanted[0]], abs=1e-4)
-    # libav tells the length of a last frame to the source's tick only; a Matroska's is a millisecond
+    # libav knows the length of a last frame to the source's tick only; a Matroska's is a millisecond
     assert probe(piece).duration == pytest.approx(seconds, abs=max(1e-4, 1.1 * float(timeline.tick)))
     assert probe(piece).start == 0
     assert header_count(piece) == decoded_count(piece) == len(wanted)
@@ -158,7 +158,7 @@ class TestSound:
     def test_is_cut_to_the_sample(self, tmp_path, kind, start, duration):
         name, options = SOURCES[kind]
         sound = clips.clicks(CLICKS, 1.0)
-        # MP4 rounds the place of a late sound to milliseconds unless it is told otherwise
+        # MP4 rounds the place of a late sound to milliseconds unless an option sets its ticks
         exact = {"movie_timescale": "48000"} if name == "in.mp4" else {}
         late = options.get("start", 0.0)
         source = clips.make_clip(tmp_path / name, sound=sound, sound_start=late, container_options=exact, **options)
@@ -190,12 +190,12 @@ class TestSound:
 
     def test_that_ends_early_is_followed_by_silence(self, tmp_path):
         source = clips.make_clip(tmp_path / "in.mkv", sound=clips.noise(0.5))
-        for start, heard in ((0.2, 14400), (0.7, 0)):
+        for start, audible in ((0.2, 14400), (0.7, 0)):
             found = read_sound(trim(source, start, 0, tmp_path / "out.mov"))
             assert found is not None
             assert found.length == round((1 - start) * 48000)
-            assert np.abs(found.samples[:, :heard]).mean() > 0.01 if heard else True
-            assert not found.samples[:, heard:].any()
+            assert np.abs(found.samples[:, :audible]).mean() > 0.01 if audible else True
+            assert not found.samples[:, audible:].any()
 
     def test_may_have_eight_channels(self, tmp_path):
         source = clips.make_clip(tmp_path / "in.mp4", sound=clips.noise(1.0, channels=8))

@@ -74,45 +74,45 @@ class TestProbe:
 class TestWhatIsNoClip:
     """Each wrong input has words of its own."""
 
-    def says(self, source, *words: str) -> None:
+    def assert_error(self, source, *words: str) -> None:
         for function in (probe, frame_times, everything):
             with pytest.raises(StereoSyncError) as caught:
                 function(source)
             assert all(word in str(caught.value) for word in words), str(caught.value)
 
     def test_missing_file(self, tmp_path):
-        self.says(tmp_path / "gone.mp4", "gone.mp4", "there is no file")
+        self.assert_error(tmp_path / "gone.mp4", "gone.mp4", "there is no file")
 
     def test_folder(self, tmp_path):
-        self.says(tmp_path, "is a folder")
+        self.assert_error(tmp_path, "is a folder")
 
     def test_zero_bytes(self, tmp_path):
         (tmp_path / "a.mp4").touch()
-        self.says(tmp_path / "a.mp4", "empty (0 bytes)")
-        self.says(io.BytesIO(), "empty (0 bytes)")
+        self.assert_error(tmp_path / "a.mp4", "empty (0 bytes)")
+        self.assert_error(io.BytesIO(), "empty (0 bytes)")
 
     def test_text_with_a_videos_name(self, tmp_path):
         (tmp_path / "a.mp4").write_text("Übrigens, this is no video.\n" * 50, encoding="utf-8")
-        self.says(tmp_path / "a.mp4", "is text")
+        self.assert_error(tmp_path / "a.mp4", "is text")
 
     def test_rubbish(self, tmp_path):
         (tmp_path / "a.mp4").write_bytes(bytes(range(256)) * 64)
-        self.says(tmp_path / "a.mp4", "no video or sound file that can be read")
+        self.assert_error(tmp_path / "a.mp4", "no video or sound file that can be read")
 
     @pytest.mark.parametrize("as_stream", [False, True])
     def test_mp4_cut_short_before_its_index(self, tmp_path, as_stream):
         whole = clips.make_clip(tmp_path / "a.mp4").read_bytes()
         (tmp_path / "b.mp4").write_bytes(whole[: len(whole) // 2])
-        self.says(io.BytesIO(whole[: len(whole) // 2]) if as_stream else tmp_path / "b.mp4", "index (moov) is missing")
+        self.assert_error(io.BytesIO(whole[: len(whole) // 2]) if as_stream else tmp_path / "b.mp4", "index (moov) is missing")
 
     def test_sound_alone(self, tmp_path):
-        self.says(clips.sound_file(tmp_path / "a.m4a", clips.noise(0.5)), "only sound")
+        self.assert_error(clips.sound_file(tmp_path / "a.m4a", clips.noise(0.5)), "only sound")
 
     def test_sound_with_a_cover_picture(self, tmp_path):
         song = clips.with_cover(clips.sound_file(tmp_path / "a.mp3", clips.noise(0.5), codec="libmp3lame"))
         with av.open(str(song)) as container:
             assert container.streams.video
-        self.says(song, "only sound")
+        self.assert_error(song, "only sound")
 
     def test_frames_that_cannot_be_decoded(self, tmp_path):
         clip = clips.make_clip(tmp_path / "a.mp4", count=5)
@@ -126,7 +126,7 @@ class TestWhatIsNoClip:
                 function(clip)
 
     def test_frames_without_times(self, tmp_path):
-        self.says(clips.make_clip(tmp_path / "a.h264"), "carry no times", "-c copy")
+        self.assert_error(clips.make_clip(tmp_path / "a.h264"), "carry no times", "-c copy")
 
     @pytest.mark.parametrize(
         ("wrong", "word"),

@@ -223,8 +223,8 @@ def test_two_voices_go_along_two_tracks_and_swap_sides():
     def side(low, part):
         power = np.abs(np.fft.rfft(part)) ** 2
         frequency = np.fft.rfftfreq(part.shape[1], 1 / RATE)
-        heard = (frequency > low) & (frequency < low + 800)
-        return 10 * np.log10(power[1, heard].sum() / power[0, heard].sum())
+        audible = (frequency > low) & (frequency < low + 800)
+        return 10 * np.log10(power[1, audible].sum() / power[0, audible].sum())
 
     start, end = out[:, : RATE // 2], out[:, -RATE // 2 :]
     assert side(100, start) < -6
@@ -333,7 +333,7 @@ def test_mono_playback_loses_nothing():
         assert decibels(out.sum(0)) > 10 * np.log10((out.astype(np.float64) ** 2).sum(0).mean()) - 1.5
 
 
-def test_progress_is_told_and_can_stop_the_work():
+def test_progress_is_reported_and_can_stop_the_work():
     calls = []
     two = scene(track(0.0, 2, 0), track(0.1, 2, 1), seconds=2)
     spatialize(noise(2, count=2), RATE, two, duration=2.0, progress=lambda done, total: calls.append((done, total)))
@@ -348,7 +348,7 @@ def test_progress_is_told_and_can_stop_the_work():
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         ({"voices": np.zeros((2, 100), np.float32)}, "voices, channels"),
         ({"voices": np.zeros((1, 3, 100), np.float32)}, "channels"),
@@ -368,9 +368,9 @@ def test_progress_is_told_and_can_stop_the_work():
         ({"distance": -1.0}, "distance is -1"),
     ],
 )
-def test_bad_inputs_are_named(change, says):
+def test_bad_inputs_are_named(change, message):
     settings = {"voices": noise(0.1), "rate": RATE, "duration": 0.1, **change}
-    with pytest.raises(StereoSyncError, match=says):
+    with pytest.raises(StereoSyncError, match=message):
         spatialize(settings.pop("voices"), settings.pop("rate"), scene(track(0, 1), seconds=1), **settings)
 
 

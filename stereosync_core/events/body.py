@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d, median_filter
+from scipy.ndimage import gaussian_filter1d, maximum_filter1d, median_filter, uniform_filter1d
 
 from .landmarks import ANKLES, HEELS, HIPS, INDEX_FINGERS, KNEES, SHOULDERS, TOES, WRISTS, Landmarks
 
@@ -17,6 +17,8 @@ LONGEST_GAP = 0.25
 SHORTEST = 0.4
 #: Presence below which the crop holds no person, or not the right one.
 PRESENT = 0.4
+#: Presence over a second, up to which nothing is believed, and from which all is.
+_DOUBTED, _BELIEVED = 0.7, 0.95
 #: Landmarks of the legs, left and right.
 LEGS = (HIPS, KNEES, ANKLES, HEELS, TOES)
 #: Standing height over the length of trunk and legs from shoulder to heel, along the bones.
@@ -31,6 +33,7 @@ class Body:
     :param points: ``[N, 33, 2]``, x right and y down, in body heights.
     :param world: ``[N, 33, 3]`` metres from the hips, y down, z away from the camera.
     :param visibility: ``[N, 33]`` in 0..1.
+    :param presence: ``[N]``, probability of a person.
     :param height: of the body, in frame heights.
     """
 
@@ -38,6 +41,7 @@ class Body:
     points: np.ndarray
     world: np.ndarray
     visibility: np.ndarray
+    presence: np.ndarray
     height: float
 
     def __len__(self) -> int:
@@ -66,6 +70,12 @@ class Body:
         feet = feet * np.array([1.0, 0.0, 1.0])
         ahead = gaussian_filter1d(ahead + feet / np.maximum(np.linalg.norm(feet, axis=1, keepdims=True), 1e-6), 6.0, axis=0)
         return ahead / np.maximum(np.linalg.norm(ahead, axis=1, keepdims=True), 1e-6)
+
+    def trust(self) -> np.ndarray:
+        """How far the pose may be believed, ``[N]`` in 0..1: as far as in the best second that the moment belongs to."""
+        second = round(RATE)
+        lasting = maximum_filter1d(uniform_filter1d(self.presence, second, mode="nearest"), second, mode="nearest")
+        return np.clip((lasting - _DOUBTED) / (_BELIEVED - _DOUBTED), 0, 1)
 
     def visible(self, landmarks) -> np.ndarray:
         """Probability ``[N]`` that these landmarks are seen, on average."""
@@ -97,7 +107,9 @@ def _body(landmarks: Landmarks, run: np.ndarray) -> Body:
         for values in (points, world):
             values[swapped, left], values[swapped, right] = values[swapped, right], values[swapped, left].copy()
     height = body_height(points[run], world[run])
-    return Body(times, on_grid(points) / height, on_grid(world), on_grid(landmarks.visibility), height)
+    return Body(
+        times, on_grid(points) / height, on_grid(world), on_grid(landmarks.visibility), on_grid(landmarks.presence), height
+    )
 
 
 def body_height(points: np.ndarray, world: np.ndarray) -> float:

@@ -7,7 +7,7 @@ from scipy.signal import find_peaks
 
 from ..scene_events import Event
 from .body import RATE, Body, smooth, velocity
-from .landmarks import HIPS, INDEX_FINGERS, WRISTS
+from .landmarks import ANKLES, HIPS, INDEX_FINGERS, WRISTS
 
 #: Body heights a second: hands that close faster than this clap, and nobody closes them faster than the second number.
 CLAP_SPEED, FASTEST_HANDS = 1.0, 9.0
@@ -29,7 +29,7 @@ def claps(body: Body, track: int | None) -> list[Event]:
     in_depth = np.linalg.norm(body.world[:, places[0]].mean(1) - body.world[:, places[1]].mean(1), axis=1)
     closing = -velocity(distance)
     own = [np.linalg.norm(velocity(smooth(body.hand(side), 0.02)), axis=1) for side in (0, 1)]
-    seen = np.minimum(*(body.visibility[:, place] for place in WRISTS))
+    seen = np.minimum(*(body.visibility[:, place] for place in WRISTS)) * body.trust()
     found = []
     peaks, _ = find_peaks(closing, height=CLAP_SPEED, distance=max(1, round(SPACING * RATE)))
     for peak in peaks:
@@ -67,7 +67,7 @@ def landings(body: Body, track: int | None, likely: np.ndarray) -> list[Event]:
     falling = np.stack([velocity(one) for one in feet])
     hips_falling = velocity(hips)
     together = np.minimum(falling.min(0), hips_falling + 0.3)
-    seen = np.minimum(body.visible(HIPS), body.visible((27, 28)))
+    seen = np.minimum(body.visible(HIPS), body.visible(ANKLES)) * body.trust()
     found = []
     peaks, _ = find_peaks(together, height=FALL_SPEED, distance=max(1, round(SPACING * RATE)))
     for peak in peaks:

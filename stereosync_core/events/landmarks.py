@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
+from scipy.special import expit
 
 from ..media.video import Source, frame_times, frames, probe
 from ..scene import Track, Tracks
@@ -20,6 +21,8 @@ MAX_RATE = 30.0
 BATCH = 4
 #: Side of the crop over the longer side of the box.
 MARGIN = 1.3
+#: Seconds before a track begins and after it ends in which its person is looked for.
+AROUND = 0.4
 #: Names of the landmarks that events need, by their place in the network's output; (left, right).
 SHOULDERS, WRISTS, INDEX_FINGERS = (11, 12), (15, 16), (19, 20)
 HIPS, KNEES, ANKLES, HEELS, TOES = (23, 24), (25, 26), (27, 28), (29, 30), (31, 32)
@@ -69,7 +72,7 @@ def crop_squares(track: Track, times: np.ndarray, aspect: float, max_gap: float)
 
     Place and size change slowly, so that the landmarks do not tremble with the box.
     """
-    boxes, present = track.at(times, max_gap)
+    boxes, present = _prolonged(track).at(times, max_gap)
     boxes = boxes * np.array([aspect, 1.0, aspect, 1.0])
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     sides = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
@@ -77,6 +80,26 @@ def crop_squares(track: Track, times: np.ndarray, aspect: float, max_gap: float)
     sides = gaussian_filter1d(maximum_filter1d(sides, 2 * round(0.3 / step) + 1, mode="nearest"), 0.2 / step, mode="nearest")
     centres = gaussian_filter1d(centres, min(0.05 / step, 3.0), axis=0, mode="nearest")
     return np.concatenate([centres, MARGIN * sides[:, None]], axis=1), present, boxes[:, 3] - boxes[:, 1]
+
+
+def _prolonged(track: Track) -> Track:
+    """A track that begins and ends :data:`AROUND` seconds further out, straight on: detectors find people late and lose them
+    early, and the pose network tells whether somebody is there."""
+    times, boxes = track.times, track.boxes
+    first, last = np.searchsorted(times, [times[0] + 0.3, times[-1] - 0.3], side="right")
+    first, last = min(first, len(times) - 1), max(min(last, len(times) - 1) - 1, 0)
+    ends = []
+    for here, there, sign in ((0, first, -1.0), (-1, last, 1.0)):
+        span = max(abs(times[there] - times[here]), 1e-6)
+        middle = (boxes[[here, there], :2] + boxes[[here, there], 2:]) / 2
+        way = (middle[0] - middle[1]) / span * AROUND if span > 0.1 else np.zeros(2)
+        ends.append((times[here] + sign * AROUND, np.clip(boxes[here] + np.concatenate([way, way]), -1.0, 2.0)))
+    return Track(
+        track.id,
+        track.label,
+        np.concatenate([[ends[0][0]], times, [ends[1][0]]]),
+        np.concatenate([ends[0][1][None], boxes, ends[1][1][None]]),
+    )
 
 
 def cut_square(frame: np.ndarray, square: np.ndarray) -> tuple[torch.Tensor, np.ndarray]:
@@ -128,7 +151,7 @@ def track_landmarks(
         landmarks, world, presence = (output.float().cpu().numpy() for output in network(pixels))
         for (who, n, _, corner), raw, metres, probability in zip(waiting, landmarks, world, presence, strict=True):
             points = corner[:2] + (raw[:KEPT, :2] + 0.5) * corner[2]
-            visibility = 1 / (1 + np.exp(-raw[:KEPT, 3]))
+            visibility = expit(raw[:KEPT, 3])
             found[who].append((times[n], points, metres[:KEPT], visibility, probability, plans[who][2][n]))
         waiting.clear()
 

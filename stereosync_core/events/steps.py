@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from scipy.ndimage import uniform_filter1d
 from scipy.signal import find_peaks
+from scipy.special import expit, logit
 
 from ..scene_events import FEET, Event
 from .body import RATE, Body
@@ -60,14 +61,15 @@ def steps(body: Body, track: int | None, likely: np.ndarray) -> list[Event]:
     moments = np.array([max(0.0, body.times[peak] + _offset(curve, peak) / RATE) for peak in peaks])
     chosen = regular(moments, curve[peaks])
     peaks, moments = peaks[chosen], moments[chosen]
-    seen = uniform_filter1d(body.visible(ANKLES + HEELS + TOES), 7)
+    seen, trust = uniform_filter1d(body.visible(ANKLES + HEELS + TOES), 7), body.trust()
     rhythm = regularity(moments)
     found = []
     for n, peak in enumerate(peaks):
         span = slice(max(0, peak - 1), peak + 2)
         side = int(likely[span, 3].sum() > likely[span, 2].sum())
         odds = _logit(curve[peak]) + _RHYTHM * (rhythm[n] - 0.4)
-        confidence = np.clip((seen[peak] - _HIDDEN) / (_SEEN - _HIDDEN), 0, 1) / (1 + np.exp(-odds))
+        clear = np.clip((seen[peak] - _HIDDEN) / (_SEEN - _HIDDEN), 0, 1) * trust[peak]
+        confidence = clear * expit(odds)
         gaps = [gap for gap in np.diff(moments[max(0, n - 1) : n + 2]) if gap < _PAUSE]
         strength = np.clip((1 / np.mean(gaps) if gaps else 1.2) / _HARDEST, 0.4, 1.0)
         found.append(Event(float(moments[n]), "step", track, FEET[side], float(strength), float(confidence)))
@@ -129,7 +131,7 @@ def regularity(moments: np.ndarray) -> np.ndarray:
 
 
 def _logit(likely):
-    return np.log(np.clip(likely, 1e-3, 0.999) / np.clip(1 - likely, 1e-3, 0.999))
+    return logit(np.clip(likely, 1e-3, 0.999))
 
 
 def _offset(curve: np.ndarray, peak: int) -> float:

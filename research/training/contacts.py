@@ -78,8 +78,8 @@ def look(walk: Walk, random: np.random.Generator) -> tuple[np.ndarray, np.ndarra
     axes, distance = rotation(random)
     hips = joints[:, 2:4].mean(1)
     count = len(taken)
-    path = gaussian_filter1d(hips, u(0.1, 0.6) * own, axis=0, mode="nearest")
-    follow = random.choice([0.0, 1.0, u(0, 1.2)], p=[0.55, 0.25, 0.2])
+    path = gaussian_filter1d(hips, random.choice([0.01, u(0.02, 0.6)]) * own, axis=0, mode="nearest")
+    follow = random.choice([0.0, 1.0, u(0, 1.2)], p=[0.45, 0.25, 0.3])
     target = hips[count // 2] * (1 - follow) + path * follow + random.normal(0, 0.15, 3)
     if random.random() < 0.35:  # held in the hand
         target = target + wobble(random, count, (3,), u(0.1, 0.5)) * u(0, 0.04)

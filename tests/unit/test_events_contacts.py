@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter1d
 
 from research.training.contacts import rotation
 from research.training.walker_simulation import RATE as FINE
@@ -17,11 +18,12 @@ PLACES = [11, 12, 15, 16, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32]
 
 
 def seen(walk: Walk, axes: np.ndarray, height: float = 0.6, noise: float = 0.002, seed: int = 0) -> Landmarks:
-    """A walk's landmarks from afar, with a camera that follows half the way."""
+    """A walk's landmarks from afar, with a camera that follows smoothly, half the way."""
     joints = walk.joints[:: round(FINE / RATE)]
     random = np.random.default_rng(seed)
     hips = joints[:, 4:6].mean(1, keepdims=True)
-    flat = (joints - 0.5 * hips) @ axes.T
+    path = gaussian_filter1d(hips, 0.4 * RATE, axis=0, mode="nearest")
+    flat = (joints - 0.5 * path) @ axes.T
     points, world = np.zeros((len(joints), 33, 2)), np.zeros((len(joints), 33, 3))
     points[:, PLACES] = flat[..., :2] * height + 0.5 + height * noise * random.standard_normal(flat[..., :2].shape)
     world[:, PLACES] = (joints - hips) @ axes.T * 1.7

@@ -32,7 +32,7 @@ from research.equality.stable_audio_equality import reduced
 from research.equality.stable_audio_reference import build
 from stereosync_core.model.denoiser import Conditioning
 from stereosync_core.model.generative_model import GenerativeModel
-from stereosync_core.model.guidance import guidance_levels, guided
+from stereosync_core.model.guidance import guidance_branches, guided
 from stereosync_core.model.loader import build_stable_audio
 from stereosync_core.model.packed import pack
 from stereosync_core.model.precision import fast_dtype, in_precision
@@ -107,7 +107,7 @@ def our_loop(
 ) -> Tensor:
     """Our sampler, from the same noise."""
     times = log_sigma_times(steps)
-    velocity = guided(model.denoiser, guidance_levels(None, conditioning, CFG, CFG), speedups=speedups)
+    velocity = guided(model.denoiser, guidance_branches(None, conditioning, CFG, CFG), speedups=speedups)
     return dpmpp_3m_sde(velocity, initial_latents(given.noise, times[0], "v"), times, noise=GivenNoise(given.noise))
 
 

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from research.equality.reference_packages import install, installed
 from research.equality.stable_audio_reference import CFG, EXPECTED, PINGPONG_STEPS, SEED, STEPS, make
 from stereosync_core.model.denoiser import Conditioning
-from stereosync_core.model.guidance import guidance_levels, guided
+from stereosync_core.model.guidance import guidance_branches, guided
 from stereosync_core.model.loader import load_stable_audio
 from stereosync_core.model.objectives import predict_x0
 from stereosync_core.model.samplers import (
@@ -76,7 +76,7 @@ def compare(folder: Path) -> dict[str, float]:
     seconds = {"seconds_start": [0.0, 3.5], "seconds_total": [11.25, 600.0]}
 
     def under_guidance(conditioning: Conditioning, scale: float) -> Velocity:
-        return guided(model.denoiser, guidance_levels(None, conditioning, scale, scale))
+        return guided(model.denoiser, guidance_branches(None, conditioning, scale, scale))
 
     conditioning = model.conditioners(wanted["texts"], seconds)
     one = model.conditioners(wanted["texts"][:1], {name: values[:1] for name, values in seconds.items()})

@@ -19,7 +19,7 @@ from stereosync_core.model.conditioning.clip import ClipConditions
 from stereosync_core.model.conditioning.timbre import TimbreEncoder
 from stereosync_core.model.denoiser import Conditioning, Denoiser
 from stereosync_core.model.folder import CONFIG, read_model_config, save_part, write_section
-from stereosync_core.model.guidance import guidance_levels, guided
+from stereosync_core.model.guidance import guidance_branches, guided
 from stereosync_core.model.loader import bundled_folder, load_stable_audio, load_timbre
 from stereosync_core.model.samplers import SCHEDULES, dpmpp_2m, initial_latents
 from stereosync_core.model.stable_audio.text import TextEncoder
@@ -103,9 +103,9 @@ class AdapterTask(DiffusionTask):
     def made(self, network: nn.Module, conditions: ClipConditions, noise: Tensor) -> Tensor:
         objective = self.base.objective
         times = SCHEDULES[self.base.defaults.schedule](10)
-        levels = guidance_levels(conditions, self.conditioning(self.held_out, np.zeros(len(noise))), 2.0, 2.0)
+        branches = guidance_branches(conditions, self.conditioning(self.held_out, np.zeros(len(noise))), 2.0, 2.0)
         latents = initial_latents(noise, times[0], objective)
-        return dpmpp_2m(guided(self.base.denoiser, levels), latents, times, objective=objective)
+        return dpmpp_2m(guided(self.base.denoiser, branches), latents, times, objective=objective)
 
     def save(self, network: nn.Module, folder: Path) -> None:
         """The adapter, and the timbre encoder that goes with it."""

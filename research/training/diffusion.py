@@ -18,7 +18,7 @@ from stereosync_core.model.conditioning.timbre import TimbreEncoder
 from stereosync_core.model.decoding import decode
 from stereosync_core.model.denoiser import Conditioning, Denoiser, StereoSync
 from stereosync_core.model.folder import save_part
-from stereosync_core.model.guidance import guidance_levels, guided
+from stereosync_core.model.guidance import guidance_branches, guided
 from stereosync_core.model.loader import load_autoencoder, load_timbre
 from stereosync_core.model.objectives import add_noise
 from stereosync_core.model.samplers import euler, linear_times
@@ -166,7 +166,7 @@ class DiffusionTask:
 
     def made(self, network: nn.Module, conditions: ClipConditions, noise: Tensor) -> Tensor:
         """Latents ``[B, C, T]`` of held-out windows that begin with their clip, in a few steps."""
-        return network.restored(euler(guided(network, guidance_levels(conditions, None, 1.5, 1.5)), noise, linear_times(10)))
+        return network.restored(euler(guided(network, guidance_branches(conditions, None, 1.5, 1.5)), noise, linear_times(10)))
 
     def save(self, network: nn.Module, folder: Path) -> None:
         more = {"window": self.config["frames"], "cues": self.cues}

@@ -17,10 +17,10 @@ from .speedups import ResidualCache, SamplerSpeedups
 
 
 @dataclass(frozen=True)
-class GuidanceLevel:
+class GuidanceBranch:
     """One set of conditions that the denoiser is evaluated with.
 
-    :param scale: of what it adds to the level before.
+    :param scale: of what it adds to the branch before.
     """
 
     scale: float
@@ -28,70 +28,70 @@ class GuidanceLevel:
     conditioning: Conditioning | None = None
 
 
-def guidance_levels(
+def guidance_branches(
     conditions: ClipConditions | None, conditioning: Conditioning | None, guidance_scale: float, spatial_scale: float
-) -> list[GuidanceLevel]:
+) -> list[GuidanceBranch]:
     """From no conditions but the envelope, by prompt and timbre, to boxes and depth.
 
-    The envelope and the global condition (the seconds) are in every level, as in Stable-V2A (arXiv 2412.15023).
+    The envelope and the global condition (the seconds) are in every branch, as in Stable-V2A (arXiv 2412.15023).
 
-    :param guidance_scale: of what prompt and timbre add to the unconditional level; 0 leaves them out.
+    :param guidance_scale: of what prompt and timbre add to the unconditional branch; 0 leaves them out.
     :param spatial_scale: of what boxes and depth add to that; 0 leaves them out.
     """
     blind = None if conditions is None else conditions.without_space()
     negative = None if conditioning is None else conditioning.unconditional()
-    levels = [GuidanceLevel(1.0, None if blind is None else blind.without_timbre(), negative)]
+    branches = [GuidanceBranch(1.0, None if blind is None else blind.without_timbre(), negative)]
     if conditioning is not None or (blind is not None and blind.timbre.any()):
-        levels.append(GuidanceLevel(guidance_scale, blind, conditioning))
+        branches.append(GuidanceBranch(guidance_scale, blind, conditioning))
     if conditions is not None and conditions.has_space:
-        levels.append(GuidanceLevel(spatial_scale, conditions, conditioning))
-    return levels
+        branches.append(GuidanceBranch(spatial_scale, conditions, conditioning))
+    return branches
 
 
 def guided(
     denoiser: Denoiser,
-    levels: Sequence[GuidanceLevel],
+    branches: Sequence[GuidanceBranch],
     control_scale: float = 1.0,
     speedups: SamplerSpeedups | None = None,
 ) -> Velocity:
-    """Velocity under classifier-free guidance (Ho and Salimans, 2022), composed as by Liu et al. (2022): the first level's,
-    plus each further level's scale times what it adds to the one before. All are evaluated in one batch, but those that cancel
+    """Velocity under classifier-free guidance (Ho and Salimans, 2022), composed as by Liu et al. (2022): the first branch's,
+    plus each further branch's scale times what it adds to the one before. All are evaluated in one batch, but those that cancel
     out.
 
-    :param control_scale: of the control branch, in every level.
+    :param control_scale: of the residuals that the envelope gives, in every branch.
     """
     speedups = speedups or SamplerSpeedups()
-    following = [*(level.scale for level in levels[1:]), 0.0]
-    levels = [level for level, after in zip(levels, following, strict=True) if level.scale != after]
-    batch = _Batch(denoiser, levels, control_scale, speedups.control_interval)
-    single = _Batch(denoiser, levels[-1:], control_scale, speedups.control_interval)
+    following = [*(branch.scale for branch in branches[1:]), 0.0]
+    branches = [branch for branch, after in zip(branches, following, strict=True) if branch.scale != after]
+    batch = _Batch(denoiser, branches, control_scale, speedups.control_interval)
+    single = _Batch(denoiser, branches[-1:], control_scale, speedups.control_interval)
 
     def velocity(x: Tensor, t: float) -> Tensor:
         if not speedups.guides(t):
             return single(x, t)[0]
         outputs = batch(x, t)
         made = outputs[0]
-        for level, without, with_it in zip(levels[1:], outputs, outputs[1:], strict=False):
-            made = made + level.scale * (with_it - without)
+        for branch, without, with_it in zip(branches[1:], outputs, outputs[1:], strict=False):
+            made = made + branch.scale * (with_it - without)
         return made
 
     return velocity
 
 
 class _Batch:
-    """The denoiser evaluated with several levels of conditions in one call."""
+    """The denoiser evaluated with several branches of conditions in one call."""
 
-    def __init__(self, denoiser: Denoiser, levels: Sequence[GuidanceLevel], control_scale: float, control_interval: int):
-        self.denoiser, self.count, self.control_scale = denoiser, len(levels), control_scale
-        conditions = [level.conditions for level in levels if level.conditions is not None]
+    def __init__(self, denoiser: Denoiser, branches: Sequence[GuidanceBranch], control_scale: float, control_interval: int):
+        self.denoiser, self.count, self.control_scale = denoiser, len(branches), control_scale
+        conditions = [branch.conditions for branch in branches if branch.conditions is not None]
         self.conditions = ClipConditions.join(conditions) if conditions else None
-        prompts = [level.conditioning for level in levels if level.conditioning is not None]
+        prompts = [branch.conditioning for branch in branches if branch.conditioning is not None]
         self.conditioning = _joined(denoiser, prompts) if prompts else None
         self.residual_cache = ResidualCache(control_interval)
         self.control_output: ControlOutput | None = None
 
     def __call__(self, x: Tensor, t: float) -> tuple[Tensor, ...]:
-        """Velocities of each level."""
+        """Velocities of each branch."""
         spatial = self.denoiser.spatial_control
         # at the first step, where the caller is in inference mode or keeps gradients
         if self.control_output is None and spatial is not None and self.conditions is not None:

@@ -22,7 +22,7 @@ from .conditioning.spatial_target import spatial_guidance_target
 from .decoding import decode
 from .denoiser import Conditioning
 from .generative_model import GenerativeModel
-from .guidance import guidance_levels, guided
+from .guidance import guidance_branches, guided
 from .latent_levels import level_reader
 from .loader import bundled_folder, load_envelope, load_model, load_timbre
 from .precision import WIDER
@@ -60,9 +60,9 @@ class PipelineSettings:
 class StereoSyncPipeline:
     """Sound for a clip with a StereoSync model, or with Stable Audio Open with or without an adapter.
 
-        pipeline = StereoSyncPipeline.from_pretrained("bundled")
-        sound = pipeline(SpatialConditioning(tracks, depth), envelope=envelope, timbre="gravel", seed=1)
-        write_sound("out.wav", sound)
+    >>> pipeline = StereoSyncPipeline.from_pretrained("bundled")
+    >>> sound = pipeline(SpatialConditioning(tracks, depth), envelope=envelope, timbre="gravel", seed=1)
+    >>> write_sound("out.wav", sound)
 
     :param model: of :func:`.loader.load_model`.
     :param text_encoder: for prompts that are no tokens yet.
@@ -157,24 +157,24 @@ class StereoSyncPipeline:
         # 3. Prepare scene, envelope and timbre, a row for each window
         conditions = self.prepare_conditions(scene, envelope, timbre, starts)
 
-        while True:
+        while True:  # a second time, in a wider type, where half precision does not hold the numbers
             # 4. Encode the prompt, and the seconds at which each window begins
             conditioning = self.encode_prompt(prompt, negative_prompt, scene.duration, starts)
 
-            # 5. Prepare the latents
-            times = SCHEDULES[model.defaults.schedule](settings.num_inference_steps)
+            # 5. Prepare timesteps and latents; noise is drawn on the CPU, so that a seed means the same on every device
+            timesteps = SCHEDULES[model.defaults.schedule](settings.num_inference_steps)
             generator = torch.Generator().manual_seed(seed % 2**63)
             noise = torch.randn((1, model.autoencoder.latent_channels, frames), generator=generator).to(model.execution_device)
-            latents = initial_latents(noise, times[0], model.objective)
+            latents = initial_latents(noise, timesteps[0], model.objective)
 
             # 6. Denoise: guidance within each window, windows blended into one clip, spatial guidance over the whole
-            levels = guidance_levels(conditions, conditioning, settings.guidance_scale, settings.spatial_scale)
-            velocity = guided(denoiser, levels, settings.control_scale, settings.speedups)
+            branches = guidance_branches(conditions, conditioning, settings.guidance_scale, settings.spatial_scale)
+            velocity = guided(denoiser, branches, settings.control_scale, settings.speedups)
             velocity = blend_windows(velocity, starts, model.window, overlap)
             if settings.spatial_guidance.strength:
                 velocity = self.guide_to_places(velocity, scene, settings.spatial_guidance)
             latents = SAMPLERS[model.objective][settings.sampler](
-                velocity, latents, times, progress, objective=model.objective, noise=seeded_noise(noise, generator)
+                velocity, latents, timesteps, progress, objective=model.objective, noise=seeded_noise(noise, generator)
             )
             if torch.isfinite(latents).all():
                 break

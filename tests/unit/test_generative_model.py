@@ -10,7 +10,7 @@ from stereosync_core.errors import StereoSyncError
 from stereosync_core.model.conditioning.clip import ClipConditions
 from stereosync_core.model.conditioning.features import SceneFeatures
 from stereosync_core.model.denoiser import StereoSync
-from stereosync_core.model.guidance import guidance_levels, guided
+from stereosync_core.model.guidance import guidance_branches, guided
 from stereosync_core.model.windows import blend_windows, window_starts
 from tests.small_model import FORMS, diffusion, diffusion_config
 
@@ -37,7 +37,7 @@ def without_envelope(conditions: ClipConditions) -> ClipConditions:
 
 
 def composed(network: StereoSync, conditions: ClipConditions, guidance_scale: float = 1.0, spatial_scale: float = 1.0):
-    return guided(network, guidance_levels(conditions, None, guidance_scale, spatial_scale))
+    return guided(network, guidance_branches(conditions, None, guidance_scale, spatial_scale))
 
 
 def run(network: StereoSync, given: ClipConditions, **options) -> torch.Tensor:

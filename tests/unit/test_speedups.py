@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from stereosync_core.errors import StereoSyncError
-from stereosync_core.model.guidance import guidance_levels, guided
+from stereosync_core.model.guidance import guidance_branches, guided
 from stereosync_core.model.speedups import ResidualCache, SamplerSpeedups
 from tests.small_model import diffusion
 from tests.unit.test_generative_model import conditions
@@ -24,7 +24,7 @@ def noise() -> torch.Tensor:
 @torch.no_grad()
 def test_cached_keys_change_nothing(network):
     given, x = conditions(), noise()
-    velocity = guided(network, guidance_levels(given, None, 2.0, 3.0))
+    velocity = guided(network, guidance_branches(given, None, 2.0, 3.0))
     for t in (1.0, 0.5):
         times = torch.full((1,), t)
         bare, blind, whole = (
@@ -37,9 +37,9 @@ def test_cached_keys_change_nothing(network):
 @torch.no_grad()
 def test_outside_the_interval_one_level_is_evaluated(network):
     given, x = conditions(), noise()
-    levels = guidance_levels(given, None, 2.0, 3.0)
-    velocity = guided(network, levels, speedups=SamplerSpeedups(guidance_start=0.8, guidance_stop=0.3))
-    always = guided(network, levels)
+    branches = guidance_branches(given, None, 2.0, 3.0)
+    velocity = guided(network, branches, speedups=SamplerSpeedups(guidance_start=0.8, guidance_stop=0.3))
+    always = guided(network, branches)
     for t in (0.9, 0.1):
         assert torch.allclose(velocity(x, t), network(x, torch.full((1,), t), given), atol=1e-5)
     assert torch.equal(velocity(x, 0.5), always(x, 0.5))
@@ -49,7 +49,7 @@ def test_outside_the_interval_one_level_is_evaluated(network):
 def test_the_control_branch_is_evaluated_every_so_many_steps(network):
     calls: list[int] = []
     handle = network.control.register_forward_hook(lambda *_: calls.append(1))
-    velocity = guided(network, guidance_levels(conditions(), None, 2.0, 2.0), speedups=SamplerSpeedups(control_interval=3))
+    velocity = guided(network, guidance_branches(conditions(), None, 2.0, 2.0), speedups=SamplerSpeedups(control_interval=3))
     made = [velocity(noise(), t) for t in (1.0, 0.8, 0.6, 0.4)]
     handle.remove()
     assert len(calls) == 2
@@ -62,7 +62,7 @@ def test_equal_conditions_are_evaluated_once(network):
     handle = network.backbone.blocks[0].self_attn.register_forward_hook(lambda _, given, __: sizes.append(len(given[0])))
     blind = given.without_space()
     for each in (given, blind, blind.without_timbre(), replace(given, timbre=torch.zeros_like(given.timbre))):
-        guided(network, guidance_levels(each, None, 2.0, 3.0))(noise(), 0.5)
+        guided(network, guidance_branches(each, None, 2.0, 3.0))(noise(), 0.5)
     handle.remove()
     assert sizes == [3, 2, 1, 2]
 

@@ -9,7 +9,7 @@ import torch
 
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.model.conditioning.spatial import SpatialConditioning
-from stereosync_core.model.guidance import guidance_levels, guided
+from stereosync_core.model.guidance import guidance_branches, guided
 from stereosync_core.model.loader import load_stable_audio
 from stereosync_core.model.pipeline import GeneratedSound, StereoSyncPipeline
 from stereosync_core.model.samplers import (
@@ -270,7 +270,7 @@ def test_the_unconditional_half_has_neither_text_nor_seconds_in_cross_attention(
         wanted = model.denoiser(x, t, None, conditioning)
         zeros = torch.zeros_like(conditioning.cross_attn_tokens)
         nothing = model.backbone(x, t, zeros, conditioning.global_cond)
-        made = guided(model.denoiser, guidance_levels(None, conditioning, 3.0, 3.0))(x, 0.5)
+        made = guided(model.denoiser, guidance_branches(None, conditioning, 3.0, 3.0))(x, 0.5)
     torch.testing.assert_close(made, nothing + 3 * (wanted - nothing), atol=1e-4, rtol=1e-4)
 
 

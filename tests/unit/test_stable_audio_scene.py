@@ -11,7 +11,7 @@ from stereosync_core.errors import StereoSyncError
 from stereosync_core.model.adapter import SpatialAdapter
 from stereosync_core.model.conditioning.spatial import SpatialConditioning
 from stereosync_core.model.denoiser import Conditioning, Denoiser
-from stereosync_core.model.guidance import guidance_levels, guided
+from stereosync_core.model.guidance import guidance_branches, guided
 from stereosync_core.model.loader import load_stable_audio
 from stereosync_core.model.oobleck import OobleckAutoencoder
 from stereosync_core.model.pipeline import GeneratedSound, StereoSyncPipeline
@@ -58,8 +58,8 @@ def test_guidance_composes_and_the_envelope_is_in_all_levels(model):
     scene, x, t = conditions(), torch.randn(1, 4, FRAMES), torch.tensor([0.5])
 
     def composed(guidance_scale, spatial_scale, **options):
-        levels = guidance_levels(scene, prompt, guidance_scale, spatial_scale)
-        return guided(model.denoiser, levels, **options)(x, 0.5)
+        branches = guidance_branches(scene, prompt, guidance_scale, spatial_scale)
+        return guided(model.denoiser, branches, **options)(x, 0.5)
 
     with torch.inference_mode():
         bare = model.denoiser(x, t, scene.without_space().without_timbre(), nothing)

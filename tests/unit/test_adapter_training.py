@@ -65,6 +65,7 @@ def small(tmp_path_factory):
     return write_release(tmp_path_factory.mktemp("small"), "open_small")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("form", "over"), [("aligned", "release"), ("paper", "small")])
 def test_the_release_stays_as_it_is_and_the_adapter_learns(rooms, request, tmp_path, form, over):
     task = AdapterTask(config(form, base_precision="fp32"), rooms, tmp_path, base=request.getfixturevalue(over))
@@ -82,6 +83,7 @@ def test_the_release_stays_as_it_is_and_the_adapter_learns(rooms, request, tmp_p
     assert ("valid ownership" in row) == (form == "aligned")
 
 
+@pytest.mark.slow
 def test_killed_and_started_again_it_ends_in_the_same_place(rooms, release, tmp_path):
     def run(folder, **more):
         return train(AdapterTask(config(), rooms, tmp_path, base=release), SETTINGS, folder, **more)

@@ -28,6 +28,7 @@ def again(scene):
     return ["--tracks", str(scene / "tracks.json"), "--depth", str(scene / "depth.npz")]
 
 
+@pytest.mark.slow
 def test_the_picture_is_untouched_and_the_sound_has_its_length_and_its_place(scene, capsys):
     assert main(["render", CLIP, "-o", str(scene / "again.mkv"), "--surface", "grass", "--json", *again(scene)]) == 0
     report = json.loads(capsys.readouterr().out)

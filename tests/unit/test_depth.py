@@ -96,6 +96,7 @@ WEIGHTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_every_estimator_keeps_to_the_interface(tmp_path, name):
     """A clip in; maps 0..1 with their times out; progress up to the whole, and an exception in it ends the work."""

@@ -70,6 +70,7 @@ def test_sound_in_its_place_scores_high_for_every_clip_and_object(folder, capsys
     assert all(row["placement"] > 0.9 and row["rows"][0]["windows"] == row["placement_windows"] > 10 for row in report["clips"])
 
 
+@pytest.mark.slow
 def test_processes_and_the_law_found_by_itself_give_the_same(folder, capsys):
     alone, together = (run(capsys, folder, "--workers", count) for count in (1, 2))
     assert {row["law"] for row in alone["clips"]} == {"rooms"}
@@ -169,6 +170,7 @@ def compared(clips):
     return compare.summary(results), results
 
 
+@pytest.mark.slow
 def test_the_order_of_the_systems_without_a_model_is_as_it_must_be(compared):
     rows = {row["system"]: row for row in compared[0]}
     assert rows["recordings"]["placement"] > 0.93
@@ -354,6 +356,7 @@ def test_clips_in_a_folder_for_each_game_are_read_with_their_own_sound(tmp_path)
 # the node's report
 
 
+@pytest.mark.slow
 def test_the_report_has_scores_a_row_for_each_object_and_a_figure():
     truth, azimuth = walk()
     report, figure = alignment_report(placed(azimuth, STEPS), RATE, truth.tracks)

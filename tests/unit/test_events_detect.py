@@ -30,6 +30,7 @@ def walker() -> Tracks:
     return Tracks((Track(0, "person", times, boxes),), DURATION, aspect=ASPECT)
 
 
+@pytest.mark.slow
 def test_the_walking_clip_has_its_contacts():
     events = detect_events(CLIP, walker())
     steps = events.of_kind("step")

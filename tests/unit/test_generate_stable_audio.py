@@ -56,6 +56,7 @@ def made(command, capsys, *more):
     return report, sound.samples
 
 
+@pytest.mark.slow
 @pytest.mark.half_precision
 def test_an_adapter_follows_the_scene_and_the_timbre(command, adapter, release, capsys):
     given = ["--adapter", str(adapter), "--timbre", "gravel", "--space-scale", "3"]
@@ -78,6 +79,7 @@ def test_a_text_is_enough_without_an_adapter(command, tmp_path, capsys):
     assert report["envelope"] is None
 
 
+@pytest.mark.slow
 @pytest.mark.half_precision
 def test_a_release_without_an_adapter_is_quicker_or_guided_to_the_boxes(command, tmp_path, capsys):
     text = ["--text", "steps", "--t5", str(write_t5(tmp_path / "t5"))]

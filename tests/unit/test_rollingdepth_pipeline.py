@@ -20,6 +20,8 @@ from stereosync_core.depth.rollingdepth.snippets import PRESETS, RollingDepthSet
 from stereosync_core.errors import StereoSyncError
 from tests.clips import grain, make_clip
 
+pytestmark = pytest.mark.slow
+
 QUICK = AlignmentOptions(iterations=20)
 FAST = RollingDepthSettings(64)
 REFINED = RollingDepthSettings(64, (1, 10, 25), refine_steps=2)

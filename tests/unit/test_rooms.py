@@ -30,6 +30,8 @@ from stereosync_core.media.video import probe
 from stereosync_core.rendering.analysis import level_difference, placement_correlation
 from stereosync_core.rendering.surfaces import SURFACES
 
+pytestmark = pytest.mark.slow
+
 needs_engine = pytest.mark.skipif(missing_engine() is not None, reason=f"no engine for rooms: {missing_engine()}")
 ROOT = Path(__file__).resolve().parents[2]
 #: A clip of the validation set in which one walker is in the picture all the time and crosses most of it.

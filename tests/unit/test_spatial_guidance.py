@@ -19,6 +19,8 @@ from stereosync_core.rendering.analysis import placement_correlation
 from stereosync_core.rendering.panning_laws import panning_law
 from stereosync_core.scene import Envelope, Track, Tracks
 
+pytestmark = pytest.mark.slow
+
 RATE = 44100 / 2048
 FRAMES = 86
 

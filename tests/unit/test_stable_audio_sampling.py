@@ -26,6 +26,8 @@ from stereosync_core.model.windows import blend_windows
 from stereosync_core.scene import Envelope, Tracks
 from tests.stable_audio_release import write_release
 
+pytestmark = pytest.mark.slow
+
 TEXT = torch.randn(1, 12, 64, generator=torch.Generator().manual_seed(3))
 
 

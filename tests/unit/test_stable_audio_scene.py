@@ -21,6 +21,8 @@ from tests.unit.test_conditioning import crossing
 from tests.unit.test_generate import loud
 from tests.unit.test_stable_audio_adapter import FRAMES, adapter_config, conditions, trained
 
+pytestmark = pytest.mark.slow
+
 TEXT = torch.randn(1, 12, 64, generator=torch.Generator().manual_seed(3))
 SECONDS = FRAMES * 2048 / 44100
 DEPTH = DepthSequence(np.linspace(0, 1, 2 * 12 * 16, dtype=np.float32).reshape(2, 12, 16), np.array([0.0, 0.9]))

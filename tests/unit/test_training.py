@@ -20,6 +20,8 @@ from stereosync_core.model.conditioning.features import SceneFeatures
 from stereosync_core.rendering.gait import Steps
 from stereosync_core.scene import Track, Tracks
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("accelerate", reason="training needs accelerate (requirements-train.txt)")
 
 

@@ -19,10 +19,10 @@ from stereosync_core.depth.rollingdepth.alignment import (
     AlignmentOptions,
     alignment_points,
     co_align,
+    normalize,
 )
 from stereosync_core.depth.rollingdepth.denoising import denoise_snippets, draw_noise, refine
 from stereosync_core.depth.rollingdepth.loader import load_rollingdepth
-from stereosync_core.depth.rollingdepth.merging import normalize
 from stereosync_core.depth.rollingdepth.model import RollingDepthModel, prepare_frame
 from stereosync_core.depth.rollingdepth.pipeline import estimate, estimate_with_rollingdepth
 from stereosync_core.depth.rollingdepth.snippets import RollingDepthSettings, Snippets, plan_refinement, plan_snippets

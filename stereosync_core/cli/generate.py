@@ -20,7 +20,7 @@ from ..model.generative_model import GenerativeModel
 from ..rendering.surfaces import SURFACES
 from ..scene import Envelope, Tracks
 from .model_options import add_model_options, load_pipeline
-from .output_options import add_output_options, check_output, clip_report, write_output
+from .output_options import add_output_options, check_output, write_output
 from .scene_options import add_scene_options, progress_bar, scene_of
 
 
@@ -55,18 +55,14 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     with progress_bar("sample", arguments.quiet) as progress:
         sound = pipeline(SpatialConditioning(tracks, depth), envelope=envelope, timbre=timbre, progress=progress, **options)
     sampled = time.perf_counter() - sampling
-    report = clip_report(sound.samples, sound.rate, tracks, info, arguments) | {
+    details = {
         "model": model.name,
         "envelope": None if envelope is None else "sound" if arguments.envelope else "video",
         "timbre": arguments.timbre,
         "spatial": options["spatial_scale"] != 0,
         "sampling_seconds": round(sampled, 3),
     }
-    report |= write_output(sound.samples, sound.rate, arguments)
-    report["seconds"] = round(time.perf_counter() - started, 3)
-    if not arguments.quiet:
-        print(arguments.output)
-    return report
+    return write_output(sound, tracks, info, arguments, started, **details)
 
 
 def _timbre(model: GenerativeModel, name: str | None) -> Tensor | None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import time
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from ..errors import StereoSyncError
 from ..media.mux import mux
@@ -42,37 +41,35 @@ def check_output(arguments: argparse.Namespace) -> None:
         raise StereoSyncError("--original mix and --loudness are for a video; give -o a video file, or leave them out.")
 
 
-def clip_report(
-    stereo: np.ndarray, rate: int, tracks: Tracks, info: VideoInfo, arguments: argparse.Namespace
+def write_output(
+    sound: Sound, tracks: Tracks, info: VideoInfo, arguments: argparse.Namespace, started: float, **details: Any
 ) -> dict[str, Any]:
-    """What every command reports of the sound that it made."""
-    return {
+    """Write ``sound`` by the options.
+
+    :param started: when the command did, by ``time.perf_counter``.
+    :return: what every command reports of the sound that it made, with ``details`` of its own.
+    """
+    report = {
         "output": str(arguments.output),
         "video": str(arguments.video.source),
         "duration": info.duration,
-        "sample_rate": rate,
+        "sample_rate": sound.rate,
         "tracks": [
             {"id": track.id, "label": track.label, "start": track.start, "end": track.end, "boxes": len(track.times)}
             for track in tracks
         ],
-        "level_difference_correlation": single_track_correlation(stereo, rate, tracks),
+        "level_difference_correlation": single_track_correlation(sound.samples, sound.rate, tracks),
+        **details,
     }
-
-
-def write_output(stereo: np.ndarray, rate: int, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Write ``stereo [2, N]`` by the options; what was written, for the report."""
-    sound = Sound(stereo, rate)
     if arguments.output.suffix.lower() in SOUND_FILES:
         write_sound(arguments.output, sound)
-        return {"samples": sound.length}
-    with progress_bar("mux", arguments.quiet) as progress:
-        done = mux(
-            arguments.video,
-            sound,
-            arguments.output,
-            codec=arguments.codec,
-            keep_original=arguments.original,
-            loudness=arguments.loudness,
-            progress=progress,
-        )
-    return {"samples": done.samples, "codec": done.codec, "video_packets": done.video_packets}
+        report["samples"] = sound.length
+    else:
+        options = {"codec": arguments.codec, "keep_original": arguments.original, "loudness": arguments.loudness}
+        with progress_bar("mux", arguments.quiet) as progress:
+            done = mux(arguments.video, sound, arguments.output, **options, progress=progress)
+        report |= {"samples": done.samples, "codec": done.codec, "video_packets": done.video_packets}
+    report["seconds"] = round(time.perf_counter() - started, 3)
+    if not arguments.quiet:
+        print(arguments.output)
+    return report

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..media.sound import require_sound
+from ..media.sound import Sound, require_sound
 from ..media.source import Clip
 from ..media.video import probe
 from ..rendering.footsteps import SHOES
@@ -16,7 +16,7 @@ from ..rendering.spatialize import MODES, OFFSCREEN, SpatializeSettings, spatial
 from ..rendering.surfaces import SURFACES
 from ..rendering.voices import TIMINGS, footstep_voices
 from ..scene import DISTANCE_CUES, Tracks
-from .output_options import add_output_options, check_output, clip_report, write_output
+from .output_options import add_output_options, check_output, write_output
 from .scene_options import add_scene_options, progress_bar, scene_of
 
 
@@ -35,7 +35,9 @@ def add(subparsers: Any) -> None:
     steps.add_argument("--timing", choices=TIMINGS, default="gait")
     steps.add_argument("--timing-sound", metavar="FILE", help="sound whose loud moments are the steps (--timing envelope)")
     steps.add_argument("--cadence", type=float, default=1.8, help="steps a second (--timing cadence)")
-    steps.add_argument("--if-nothing", choices=["centre", "error"], default="centre", help="when nothing is tracked")
+    steps.add_argument(
+        "--if-nothing", dest="fallback", choices=["centre", "error"], default="centre", help="when nothing is tracked"
+    )
     place = parser.add_argument_group("place")
     place.add_argument("--mode", choices=MODES, default="pan")
     place.add_argument("--width", type=float, default=1.0)
@@ -54,23 +56,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     names = ("mode", "width", "distance_from", "distance", "room", "offscreen")
     settings = SpatializeSettings(**{name: getattr(arguments, name) for name in names})
     voices, rate, steps = _voices(tracks, arguments)
+    scene = {"duration": info.duration, "depth": depth, "seed": arguments.seed}
     with progress_bar("sound", arguments.quiet) as progress:
-        stereo = spatialize(
-            voices,
-            rate,
-            tracks,
-            settings,
-            duration=info.duration,
-            depth=depth,
-            seed=arguments.seed,
-            progress=progress,
-        )
-    report = clip_report(stereo, rate, tracks, info, arguments) | {"steps": steps}
-    report |= write_output(stereo, rate, arguments)
-    report["seconds"] = round(time.perf_counter() - started, 3)
-    if not arguments.quiet:
-        print(arguments.output)
-    return report
+        stereo = spatialize(voices, rate, tracks, settings, **scene, progress=progress)
+    return write_output(Sound(stereo, rate), tracks, info, arguments, started, steps=steps)
 
 
 def _voices(tracks: Tracks, arguments: argparse.Namespace) -> tuple[np.ndarray, int, list[list[float]]]:
@@ -78,17 +67,8 @@ def _voices(tracks: Tracks, arguments: argparse.Namespace) -> tuple[np.ndarray, 
     if arguments.sound:
         sound = require_sound(arguments.sound, "--sound")
         return sound.samples[None], sound.rate, []
-    voices, steps = footstep_voices(
-        tracks,
-        surface=arguments.surface,
-        rate=arguments.rate,
-        timing=arguments.timing,
-        timing_sound=require_sound(arguments.timing_sound, "--timing-sound") if arguments.timing_sound else None,
-        cadence=arguments.cadence,
-        shoe=arguments.shoe,
-        weight=arguments.weight,
-        variation=arguments.variation,
-        seed=arguments.seed,
-        fallback=arguments.if_nothing,
-    )
+    names = ("surface", "rate", "timing", "cadence", "shoe", "weight", "variation", "seed", "fallback")
+    options = {name: getattr(arguments, name) for name in names}
+    guide = require_sound(arguments.timing_sound, "--timing-sound") if arguments.timing_sound else None
+    voices, steps = footstep_voices(tracks, timing_sound=guide, **options)
     return voices, arguments.rate, [[round(float(moment), 4) for moment in own.times] for own in steps]

@@ -56,23 +56,16 @@ def scene_of(clip: Clip, info: VideoInfo, arguments: argparse.Namespace) -> tupl
     if arguments.depth:
         depth = load_depth(arguments.depth, info.duration)
     elif not arguments.no_depth:
+        name, folder, rate = arguments.depth_estimator, arguments.depth_model, arguments.depth_rate
         with progress_bar("depth", arguments.quiet) as progress:
-            depth = estimate_depth(
-                clip, arguments.depth_estimator, arguments.depth_model, rate=arguments.depth_rate, progress=progress
-            )
+            depth = estimate_depth(clip, name, folder, rate=rate, progress=progress)
     if arguments.tracks:
         tracks = load_tracks(arguments.tracks, info.duration, info.width / info.height)
     else:
+        options = {name: getattr(arguments, name) for name in ("classes", "threshold", "max_tracks")}
         with progress_bar("tracks", arguments.quiet) as progress:
             tracks = track_video(
-                clip,
-                arguments.tracker,
-                arguments.tracker_weights,
-                classes=arguments.classes,
-                threshold=arguments.threshold,
-                rate=arguments.track_rate,
-                max_tracks=arguments.max_tracks,
-                progress=progress,
+                clip, arguments.tracker, arguments.tracker_weights, rate=arguments.track_rate, **options, progress=progress
             )
     if arguments.save_tracks:
         save_tracks(arguments.save_tracks, tracks)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from research.bench.depth_child import in_fours
 from research.bench.rollingdepth_folder import TINY, write_folder
 from research.equality.rollingdepth_fixtures import SCHEDULER, SEEDED, seeded_frames
 from stereosync_core.batches import Batches
@@ -22,15 +23,17 @@ from stereosync_core.depth.rollingdepth.alignment import (
     RELEASED_ALIGNMENT,
     AlignmentOptions,
     Objective,
+    SnippetMaps,
     alignment_points,
     co_align,
+    normalize,
 )
 from stereosync_core.depth.rollingdepth.denoising import denoise_snippets, draw_noise, refine, refinement_schedule
 from stereosync_core.depth.rollingdepth.loader import load_rollingdepth
-from stereosync_core.depth.rollingdepth.merging import SnippetMaps, normalize
 from stereosync_core.depth.rollingdepth.model import RollingDepthModel, prepare_frame
 from stereosync_core.depth.rollingdepth.pipeline import estimate
 from stereosync_core.depth.rollingdepth.snippets import (
+    RollingDepthSettings,
     Snippets,
     effective_dilation,
     plan_refinement,
@@ -99,10 +102,6 @@ def schedule(case: Case) -> Any:
     return WithoutNetworks(case)
 
 
-def four(what: str = "things") -> Batches:
-    return Batches(4, what)
-
-
 def test_resize_and_normalise(case: Case):
     expected = case["frames_preprocessed"]
     assert case.frames is not None
@@ -117,7 +116,7 @@ def test_empty_prompt(case: Case, model: RollingDepthModel):
 
 def test_picture_latents(case: Case, model: RollingDepthModel):
     frames = case.tensor("frames_preprocessed")
-    near(torch.cat([model.encode(part) for part in frames.split(4)]), case["rgb_latents"], 1e-4)
+    near(in_fours(model.encode, frames), case["rgb_latents"], 1e-4)
 
 
 def test_noise_of_the_seed(case: Case, schedule: Any):
@@ -157,7 +156,7 @@ def test_the_first_snippets_step_with_the_saved_velocity(case: Case, schedule: A
     schedule.output = case.tensor("unet_probe_output")
     snippets = Snippets(1, len(schedule.output), len(schedule.output))
     rgb = case.tensor("unet_probe_rgb_latent")
-    latents = next(denoise_snippets(schedule, rgb, case.tensor("init_noise"), snippets, four()))
+    latents = next(denoise_snippets(schedule, rgb, case.tensor("init_noise"), snippets, Batches(4, "snippets")))
     near(latents[0], case["snippet_latents_0"][0], 2e-4)
 
 
@@ -174,14 +173,14 @@ def test_snippet_latents(case: Case, model: RollingDepthModel, at_once: int):
 def test_snippet_depth(case: Case, model: RollingDepthModel):
     for k in range(len(case["dilations_effective"])):
         latents = case.tensor(f"snippet_latents_{k}")
-        maps = torch.cat([model.decode(part) for part in latents.flatten(0, 1).split(4)])
+        maps = in_fours(model.decode, latents.flatten(0, 1))
         near(case.cut(maps).unflatten(0, latents.shape[:2]), case[f"snippet_depth_{k}"][: len(latents)], 2e-4)
 
 
 def kept(case: Case) -> SnippetMaps:
     """The saved snippets as the pipeline keeps them."""
     passes = case.all("snippet_depth")
-    maps = SnippetMaps(case.snippets, tuple(passes[0].shape[-2:]), passes[0].dtype)
+    maps = SnippetMaps(case.snippets, tuple(passes[0].shape[-2:]), passes[0].dtype, RELEASED_ALIGNMENT)
     for depth in passes:
         for part in depth.flatten(0, 1).split(4):
             maps.add(part)
@@ -275,59 +274,54 @@ def test_alignment_of_100_iterations(alone: Case):
 
 def test_latents_of_the_merged_depth(refined: Case, model: RollingDepthModel):
     depth = refined.tensor("merged_depth_normalized")[:, None].expand(-1, 3, -1, -1)
-    near(torch.cat([model.encode(part) for part in depth.split(4)]), refined["coaligned_latents"], 1e-4)
+    near(in_fours(model.encode, depth), refined["coaligned_latents"], 1e-4)
+
+
+def refinement(case: Case, model: Any, rgb: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """What goes into each step, and what comes out of the last."""
+    steps: list[torch.Tensor] = []
+    latents = refine(
+        model,
+        rgb,
+        case.tensor("coaligned_latents"),
+        case.tensor("init_noise"),
+        plan_refinement(case.settings, case.frame_count),
+        Batches(4, "snippets"),
+        observe=lambda step, latents: steps.append(latents.clone()),
+    )
+    return torch.stack(steps), latents
 
 
 def test_the_refinements_noise_with_a_velocity_of_zero(refined: Case, schedule: Any):
-    steps = []
-    refine(
-        schedule,
-        torch.zeros_like(refined.tensor("coaligned_latents")),
-        refined.tensor("coaligned_latents"),
-        refined.tensor("init_noise"),
-        plan_refinement(refined.settings, refined.frame_count),
-        four(),
-        observe=lambda step, latents: steps.append(latents.clone()),
-    )
+    steps, _ = refinement(refined, schedule, torch.zeros_like(refined.tensor("coaligned_latents")))
     near(steps[0], refined["refine_latents_before_step"][0], 2e-4)
 
 
 def test_refinement(refined: Case, model: RollingDepthModel):
-    steps = []
-    plan = plan_refinement(refined.settings, refined.frame_count)
-    latents = refine(
-        model,
-        refined.tensor("rgb_latents"),
-        refined.tensor("coaligned_latents"),
-        refined.tensor("init_noise"),
-        plan,
-        four("snippets"),
-        observe=lambda step, latents: steps.append(latents.clone()),
-    )
-    near(torch.stack(steps), refined["refine_latents_before_step"], 2e-4)
+    steps, latents = refinement(refined, model, refined.tensor("rgb_latents"))
+    near(steps, refined["refine_latents_before_step"], 2e-4)
     near(latents, refined["refine_latents_final"], 2e-4)
 
 
 def test_refined_depth(refined: Case, model: RollingDepthModel):
     latents = refined.tensor("refine_latents_final")
-    near(torch.cat([model.decode(part) for part in latents.split(4)]), refined["refined_depth"], 1e-4)
+    near(in_fours(model.decode, latents), refined["refined_depth"], 1e-4)
+
+
+def observed(frames: Any, out: torch.Tensor, model: RollingDepthModel, settings: RollingDepthSettings, seed: int = 0):
+    """Every stage's last array of a run that fills ``out``."""
+    seen: dict[str, np.ndarray] = {}
+    estimate(frames, out, model, settings, seed=seed, observe=lambda name, array: seen.update({name: array.numpy().copy()}))
+    return seen
 
 
 def test_end_to_end(case: Case, model: RollingDepthModel):
-    seen: dict[str, np.ndarray] = {}
     if case.small:
         pytest.skip("the frames are in the large fixtures alone")
     assert case.frames is not None
     out = torch.empty(case["merged_depth_raw"].shape)
     frames = (prepare_frame(torch.from_numpy(frame), case.settings.resolution) for frame in case.frames)
-    estimate(
-        frames,
-        out,
-        model,
-        case.settings,
-        seed=case.seed,
-        observe=lambda name, array: seen.update({name: array.numpy().copy()}),
-    )
+    seen = observed(frames, out, model, case.settings, case.seed)
     near(seen["merged_depth_normalized"], case["merged_depth_normalized"], 1e-2, 3e-3)
     if "refined_depth" in case.arrays:
         near(seen["refined_depth"], case["refined_depth"], 1e-2, 3e-3)
@@ -341,14 +335,7 @@ def test_end_to_end_with_weights_of_a_seed(tmp_path):
     """What this library made when it equalled the released code in all large cases."""
     with np.load(fixture_path("rollingdepth", "seeded.npz")) as arrays:
         expected = dict(arrays)
-    seen: dict[str, np.ndarray] = {}
-    estimate(
-        seeded_frames(),
-        torch.empty(8, 48, 64),
-        load_rollingdepth(write_folder(tmp_path, TINY)),
-        SEEDED,
-        observe=lambda name, array: seen.update({name: array.numpy().copy()}),
-    )
+    seen = observed(seeded_frames(), torch.empty(8, 48, 64), load_rollingdepth(write_folder(tmp_path, TINY)), SEEDED)
     near(seen["rgb_latents"], expected["rgb_latents"], 1e-4)
     near(seen["merged_depth_normalized"][:, ::4, ::4], expected["merged_depth_normalized"], 1e-2, 3e-3)
     near(seen["refined_depth"][:, ::4, ::4], expected["refined_depth"], 1e-2, 3e-3)

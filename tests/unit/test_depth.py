@@ -1,4 +1,4 @@
-"""The bundled depth network against the packaged original, and depth out of other packs' pictures."""
+"""Depth by the bundled network, by estimators of transformers and out of other packs' pictures; what all estimators keep to."""
 
 import numpy as np
 import pytest
@@ -9,6 +9,7 @@ from stereosync_core.assets import WALKING_CLIP, asset_path
 from stereosync_core.depth.estimators import ESTIMATORS, estimate_depth
 from stereosync_core.depth.fastdepth import estimate_with_fastdepth, load_fastdepth
 from stereosync_core.depth.maps import depth_from_images, stretch
+from stereosync_core.depth.transformers_depth import LINK, estimate_with_transformers, load_frame_estimator
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.timing import entry_times
 from tests.clips import grain, make_clip
@@ -82,10 +83,50 @@ def test_entries_without_times_get_the_frames_times_or_those_of_their_rate():
             entry_times(count, FRAMES, 3.0, rate, "Boxes")
 
 
+@pytest.fixture(scope="module")
+def depth_anything(tmp_path_factory):
+    return write_depth_anything(tmp_path_factory.mktemp("models") / "small")
+
+
+def test_depth_of_a_clip_by_depth_anything(depth_anything, tmp_path):
+    clip = make_clip(tmp_path / "clip.mp4", count=30, paint=grain)
+    seen = []
+    estimator = load_frame_estimator(depth_anything)
+    depth = estimate_with_transformers(clip, estimator, rate=10, long_side=60, batch=4, progress=lambda *now: seen.append(now))
+    assert depth.maps.shape == (10, 40, 60)
+    assert (depth.maps.min(), depth.maps.max()) == (0.0, 1.0)
+    assert seen[-1] == (10, 10)
+    other = estimate_with_transformers(clip, estimator, rate=10, long_side=60, batch=1)
+    assert np.abs(depth.maps - other.maps).max() < 1e-3
+
+
+def test_metric_models_are_turned_so_that_near_is_large(depth_anything, tmp_path):
+    metric = load_frame_estimator(write_depth_anything(tmp_path / "metric", depth_estimation_type="metric", max_depth=20))
+    assert metric.metric
+    assert not load_frame_estimator(depth_anything).metric
+    image = grain(0)
+    depth = metric.network(**metric.processor(images=[image], return_tensors="pt")).predicted_depth
+    near = metric.inverse_depth([image])
+    assert torch.allclose(near, 1 / depth.clamp(min=0.1), atol=1e-4)
+
+
+def test_a_folder_that_lacks_something(tmp_path):
+    with pytest.raises(StereoSyncError, match=r"config\.json is missing") as caught:
+        load_frame_estimator(tmp_path / "nowhere")
+    assert LINK in str(caught.value)
+    (tmp_path / "config.json").write_text('{"model_type": "clip_text_model"}')
+    (tmp_path / "preprocessor_config.json").write_text("{}")
+    with pytest.raises(StereoSyncError, match="cannot be loaded"):
+        load_frame_estimator(tmp_path)
+
+
 @pytest.mark.parametrize("rate", [0.0, -1.0, 1000.0])
-def test_a_rate_out_of_range_is_named(rate):
+def test_a_rate_out_of_range_is_named(depth_anything, rate):
+    clip = asset_path(WALKING_CLIP)
     with pytest.raises(StereoSyncError, match="Depth rate"):
-        estimate_with_fastdepth(asset_path(WALKING_CLIP), rate=rate)
+        estimate_with_fastdepth(clip, rate=rate)
+    with pytest.raises(StereoSyncError, match="Depth rate"):
+        estimate_with_transformers(clip, load_frame_estimator(depth_anything), rate=rate)
 
 
 #: Each estimator's weights: bundled, or written small and random.

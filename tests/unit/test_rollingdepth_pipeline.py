@@ -10,10 +10,9 @@ import torch
 
 from research.bench.rollingdepth_folder import TINY, write_folder
 from stereosync_core.batches import Batches
-from stereosync_core.depth.rollingdepth.alignment import AlignmentOptions
+from stereosync_core.depth.rollingdepth.alignment import AlignmentOptions, SnippetMaps, normalize
 from stereosync_core.depth.rollingdepth.denoising import denoise_snippets, draw_noise
 from stereosync_core.depth.rollingdepth.loader import load_rollingdepth
-from stereosync_core.depth.rollingdepth.merging import SnippetMaps, normalize
 from stereosync_core.depth.rollingdepth.model import RollingDepthModel, prepare_frame, processing_size
 from stereosync_core.depth.rollingdepth.pipeline import estimate, estimate_with_rollingdepth
 from stereosync_core.depth.rollingdepth.snippets import PRESETS, RollingDepthSettings, Snippets
@@ -35,6 +34,11 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def model(folder) -> RollingDepthModel:
     return load_rollingdepth(folder)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    return make_clip(tmp_path_factory.mktemp("clips") / "clip.mp4", count=8, paint=grain)
 
 
 def depth_of(path, model, settings=FAST, **options):
@@ -70,23 +74,19 @@ def test_the_rate_of_the_maps(tmp_path, model):
         depth_of(clip, model, rate=500)
 
 
-def test_the_seed_decides(tmp_path, model):
-    clip = make_clip(tmp_path / "clip.mp4", count=3, paint=grain)
+def test_the_seed_decides(clip, model):
     first, same, other = (depth_of(clip, model, seed=seed).maps for seed in (0, 0, 1))
     assert np.array_equal(first, same)
     assert not np.allclose(first, other, atol=0.05)
 
 
-def test_how_much_goes_at_once_does_not_change_the_numbers(tmp_path, model):
-    clip = make_clip(tmp_path / "clip.mp4", count=8, paint=grain)
+def test_how_much_goes_at_once_does_not_change_the_numbers(clip, model):
     one, many = (depth_of(clip, model, REFINED, batch=size, picture_batch=size).maps for size in (1, 7))
     assert np.abs(one - many).max() < 1e-3
 
 
 def test_an_all_black_clip(tmp_path, model):
-    black = make_clip(
-        tmp_path / "clip.mp4", count=6, paint=lambda number, width, height: np.zeros((height, width, 3), np.uint8)
-    )
+    black = make_clip(tmp_path / "clip.mp4", count=6, paint=lambda number, *size: np.zeros((*size[::-1], 3), np.uint8))
     assert np.isfinite(depth_of(black, model, REFINED).maps).all()
 
 
@@ -96,21 +96,18 @@ def test_the_same_depth_everywhere_is_no_division_by_zero():
 
 @pytest.mark.half_precision
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision(folder, tmp_path, model, dtype):
-    clip = make_clip(tmp_path / "clip.mp4", count=6, paint=grain)
+def test_half_precision(folder, clip, model, dtype):
     half = depth_of(clip, load_rollingdepth(folder, dtype), REFINED).maps
     assert np.corrcoef(half.ravel(), depth_of(clip, model, REFINED).maps.ravel())[0, 1] > 0.9
 
 
-def test_it_works_in_inference_mode_as_nodes_run(tmp_path, model):
-    clip = make_clip(tmp_path / "clip.mp4", count=6, paint=grain)
+def test_it_works_in_inference_mode_as_nodes_run(clip, model):
     with torch.inference_mode():
         inside = depth_of(clip, model).maps
     assert np.array_equal(inside, depth_of(clip, model).maps)
 
 
-def test_progress_goes_over_all_stages_and_can_stop_the_work(tmp_path, model):
-    clip = make_clip(tmp_path / "clip.mp4", count=8, paint=grain)
+def test_progress_goes_over_all_stages_and_can_stop_the_work(clip, model):
     seen: list[float] = []
     depth_of(clip, model, REFINED, progress=lambda done, total: seen.append(done / total))
     assert seen == sorted(seen)
@@ -137,8 +134,8 @@ def failing(model: RollingDepthModel, allowed: int) -> RollingDepthModel:
     return Small(model.unet, model.vae, model.text, model.scheduler)
 
 
-def test_out_of_memory_halves_the_batch_with_a_notice(tmp_path, model):
-    clip, notices = make_clip(tmp_path / "clip.mp4", count=8, paint=grain), []
+def test_out_of_memory_halves_the_batch_with_a_notice(clip, model):
+    notices: list[str] = []
     small = failing(model, 2)
     depth = depth_of(clip, small, REFINED, batch=8, notice=notices.append)
     assert len(notices) == 2, notices
@@ -148,12 +145,12 @@ def test_out_of_memory_halves_the_batch_with_a_notice(tmp_path, model):
         depth_of(clip, failing(model, 0))
 
 
-def test_a_model_that_gives_nan_is_named(folder, tmp_path):
+def test_a_model_that_gives_nan_is_named(folder, clip):
     broken = load_rollingdepth(folder)
     with torch.no_grad():
         broken.unet.conv_out.bias.fill_(float("nan"))
     with pytest.raises(StereoSyncError, match="NaN"):
-        depth_of(make_clip(tmp_path / "clip.mp4", count=3, paint=grain), broken)
+        depth_of(clip, broken)
 
 
 @pytest.mark.parametrize("size", [(48, 32), (128, 4)])
@@ -164,7 +161,7 @@ def test_a_clip_that_is_too_small_is_named(tmp_path, model, size):
 
 
 def test_a_full_disk_is_named(monkeypatch):
-    maps = SnippetMaps([Snippets(1, 3, 3)], (16, 16), torch.float32)
+    maps = SnippetMaps([Snippets(1, 3, 3)], (16, 16), torch.float32, QUICK)
 
     class Full:
         def write(self, data):

@@ -43,11 +43,11 @@ def load_rollingdepth(folder: str | Path, dtype: torch.dtype = torch.float32) ->
             f"RollingDepth needs the package diffusers, which cannot be imported ({error}); install it: pip install diffusers"
         ) from error
     config = _read(folder / "unet" / "config.json")
-    if config.get("in_channels") != 8 or config.get("out_channels") != 4:
+    taken, given = config.get("in_channels"), config.get("out_channels")
+    if (taken, given) != (8, 4):
         raise StereoSyncError(
-            f"RollingDepth model '{folder.name}': its UNet takes {config.get('in_channels')} channels and gives "
-            f"{config.get('out_channels')}, but 8 and 4 are expected; this is another Stable Diffusion model. The right one "
-            f"is at {LINK}"
+            f"RollingDepth model '{folder.name}': its UNet takes {taken} channels and gives {given}, but 8 and 4 are expected; "
+            f"this is another Stable Diffusion model. The right one is at {LINK}"
         )
     scheduler, text = _read(folder / "scheduler" / "scheduler_config.json"), empty_prompt(folder)
     unet = _network(UNet2DConditionModel, config, folder / "unet", dtype)
@@ -96,8 +96,7 @@ def save_empty_prompt(folder: str | Path) -> Path:
     """Write the empty prompt's embedding into the checkpoint folder; afterwards its text encoder is no longer needed."""
     from safetensors.torch import save_file
 
-    path = Path(folder) / EMPTY_PROMPT
-    text = empty_prompt(Path(folder))
+    path, text = Path(folder) / EMPTY_PROMPT, empty_prompt(Path(folder))
     with replacing(path) as temporary:
         save_file({"text": text.contiguous()}, temporary)
     return path

@@ -31,9 +31,9 @@ class CrossFrameAttention:
         self,
         attn: Any,
         hidden_states: torch.Tensor,
-        encoder_hidden_states: torch.Tensor | None = None,
-        attention_mask: torch.Tensor | None = None,
-        temb: torch.Tensor | None = None,
+        encoder_hidden_states=None,
+        attention_mask=None,
+        temb=None,
         num_view: int = 1,
     ) -> torch.Tensor:
         if encoder_hidden_states is not None or num_view == 1:

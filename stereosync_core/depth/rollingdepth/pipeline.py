@@ -15,9 +15,8 @@ from ...media.source import Source, as_clip
 from ...media.video import frame_times, frames, probe
 from ...scene import DepthSequence
 from ..frame_by_frame import map_times
-from .alignment import RELEASED_ALIGNMENT, AlignmentOptions, co_align
+from .alignment import RELEASED_ALIGNMENT, AlignmentOptions, SnippetMaps, co_align, normalize
 from .denoising import denoise_snippets, draw_noise, refine
-from .merging import SnippetMaps, normalize
 from .model import FACTOR, RollingDepthModel, prepare_frame, processing_size
 from .snippets import PRESETS, SMALLEST, RollingDepthSettings, Snippets, plan_refinement, plan_snippets
 

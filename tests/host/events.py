@@ -12,7 +12,7 @@ import websocket
 from tools.host import Host, Result
 
 
-def events(host: Host, timeout: float = 60.0) -> Generator[tuple[str, dict[str, Any]], None, None]:
+def events(host: Host, timeout: float = 300.0) -> Generator[tuple[str, dict[str, Any]], None, None]:
     """``(type, data)`` of what the host sends to its client: ``executing``, ``progress_state`` and so on.
 
     The connection is made at the first ``next``.
@@ -33,8 +33,10 @@ def queue_and_stop_in(host: Host, prompt: dict[str, Any], node: str) -> Result:
     with closing(events(host)) as stream:
         next(stream)  # the host's greeting: connected, so that no event is missed
         prompt_id = host.queue(prompt)
-        for kind, data in stream:
-            if kind == "progress_state" and 0 < data["nodes"].get(node, {}).get("value", 0) < data["nodes"][node]["max"]:
-                break
-    host.interrupt()
+        try:
+            for kind, data in stream:
+                if kind == "progress_state" and 0 < data["nodes"].get(node, {}).get("value", 0) < data["nodes"][node]["max"]:
+                    break
+        finally:  # what was queued must not run into the next test
+            host.interrupt()
     return host.wait(prompt_id)

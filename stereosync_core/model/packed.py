@@ -18,10 +18,13 @@ from torch.nn.functional import linear
 
 #: Seconds of measuring in a process; a shape that comes later takes the choice of the nearest one that was measured.
 BUDGET = 0.8
-#: What packing must save to be worth its memory.
-_WORTH = 0.95
-#: Multiply-adds of a measured product, of a part of the weights where the whole has more: some 10 ms.
-_WORK = 2**29
+#: By how much another way must be faster than packed. What is measured is a part of the weights, at which packing gains some
+#: 15 % less than at the whole, which no cache holds.
+_MARGIN = 1.1
+#: Multiply-adds of a measured product where the weights have more: short ones, some of which nothing else interrupts.
+_WORK = 2**27
+#: With fewer rows than these the weights are read once in any order.
+_FEW = 8
 #: How a shape is multiplied: plainly, packed, or packed and so many rows at a time, which small caches may need.
 _PLAIN, _WHOLE, _CHUNK = 0, 2**62, 128
 _choices: dict[tuple[int, int, int], int] = {}
@@ -77,7 +80,7 @@ def possible() -> bool:
         return False  # the operators are not there, or not for this processor
 
 
-def time_in_turn(*candidates: Callable[[], object], rounds: int = 3, limit: float = 0.08) -> list[float]:
+def time_in_turn(*candidates: Callable[[], object], rounds: int = 8, limit: float = 0.06) -> list[float]:
     """Seconds of each candidate: its best of some rounds in turn, after one to warm up, and fewer of them past the limit."""
     global _spent
     began, best = time.perf_counter(), [float("inf")] * len(candidates)
@@ -103,7 +106,9 @@ def _rows_at_a_time(input: Tensor, weight: Tensor) -> int:
     rows = input.numel() // inputs
     key = (rows.bit_length(), inputs.bit_length(), min(outputs, 1024).bit_length())
     if key not in _choices:
-        if _spent < BUDGET:
+        if rows < _FEW:
+            _choices[key] = _PLAIN
+        elif _spent < BUDGET:
             _choices[key] = _measured(input.reshape(rows, inputs), weight)
         else:
             near = min(_choices, key=lambda known: sum(abs(a - b) for a, b in zip(known, key, strict=True)), default=None)
@@ -113,11 +118,15 @@ def _rows_at_a_time(input: Tensor, weight: Tensor) -> int:
 
 def _measured(x: Tensor, weight: Tensor) -> int:
     x = x[:1024]
-    part = weight.detach()[: max(256, _WORK // x.numel())]
+    part = weight.detach()[: max(512, _WORK // x.numel())]
     packed = _reordered(part)
-    ways = [_WHOLE, _CHUNK] if len(x) > 2 * _CHUNK else [_WHOLE]
-    plain, *seconds = time_in_turn(lambda: linear(x, part), *(partial(_product, x, packed, None, rows) for rows in ways))
-    return ways[seconds.index(min(seconds))] if min(seconds) < _WORTH * plain else _PLAIN
+    chunked = [_CHUNK] if len(x) > _CHUNK else []
+    whole, plain, *others = time_in_turn(
+        lambda: _product(x, packed, None),
+        lambda: linear(x, part),
+        *(partial(_product, x, packed, None, rows) for rows in chunked),
+    )
+    return min(zip((whole, *(_MARGIN * seconds for seconds in (plain, *others))), (_WHOLE, _PLAIN, *chunked), strict=True))[1]
 
 
 def _reordered(weight: Tensor) -> Tensor:

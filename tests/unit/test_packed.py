@@ -20,6 +20,7 @@ pytestmark = [
 def choice(request, monkeypatch) -> int:
     monkeypatch.setattr(module, "_choices", {})
     monkeypatch.setattr(module, "_measured", lambda *_: request.param)
+    monkeypatch.setattr(module, "_FEW", 1)
     return request.param
 
 
@@ -86,25 +87,27 @@ def test_the_faster_way_is_taken_once_a_shape(monkeypatch):
 
     def seconds(*candidates):
         measured.append(len(candidates))
-        return [2.0, 1.0] if len(measured) == 1 else [1.0, 2.0]
+        return [1.0, 0.95] if len(measured) == 1 else [1.0, 0.85]
 
     monkeypatch.setattr(module, "time_in_turn", seconds)
     with torch.no_grad():
-        for shape in ((2, 4), (3, 4), (1, 3, 4)):
+        layer(torch.ones(7, 4))
+        assert measured == [], "few rows are not worth it"
+        for shape in ((8, 4), (15, 4), (3, 4, 4)):
             layer(torch.ones(shape))
         assert measured == [2]
         assert "_kept" in layer[0].__dict__, "packed"
         del layer[0].__dict__["_kept"]
-        for rows in (4, 7):
+        for rows in (16, 31):
             layer(torch.ones(rows, 4))
         assert measured == [2, 2]
         assert "_kept" not in layer[0].__dict__, "plain, which needs no copy"
         monkeypatch.setattr(module, "_spent", module.BUDGET)
-        for rows in (1, 8, 8):
+        for rows in (32, 64, 32):
             layer(torch.ones(rows, 4))
         assert measured == [2, 2], "no measuring beyond the budget"
-        assert module._choices[1, 3, 3] == module._choices[2, 3, 3] == module._WHOLE, "the nearest shape's choice"
-        assert module._choices[4, 3, 3] == module._choices[3, 3, 3] == module._PLAIN
+    nearest = {rows: module._choices[rows.bit_length(), 3, 3] for rows in (7, 8, 16, 32, 64)}
+    assert nearest == {7: module._PLAIN, 8: module._WHOLE, 16: module._PLAIN, 32: module._PLAIN, 64: module._PLAIN}
 
 
 def test_without_the_operators_layers_stay_plain(monkeypatch):
@@ -125,5 +128,5 @@ def test_times_are_of_each_in_turn_and_count(monkeypatch):
     assert fast < slow
     assert calls == ["fast", "slow"] * 2, "one to warm up, and one round is past the limit"
     assert module._spent >= 0.04
-    module.time_in_turn(lambda: calls.append("alone"), limit=60)
+    module.time_in_turn(lambda: calls.append("alone"), rounds=3, limit=60)
     assert calls[4:] == ["alone"] * 4

@@ -104,11 +104,11 @@ def _rows_at_a_time(input: Tensor, weight: Tensor) -> int:
     """
     outputs, inputs = weight.shape
     rows = input.numel() // inputs
+    if rows < _FEW:
+        return _PLAIN
     key = (rows.bit_length(), inputs.bit_length(), min(outputs, 1024).bit_length())
     if key not in _choices:
-        if rows < _FEW:
-            _choices[key] = _PLAIN
-        elif _spent < BUDGET:
+        if _spent < BUDGET:
             _choices[key] = _measured(input.reshape(rows, inputs), weight)
         else:
             near = min(_choices, key=lambda known: sum(abs(a - b) for a, b in zip(known, key, strict=True)), default=None)

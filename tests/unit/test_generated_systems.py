@@ -11,8 +11,6 @@ from stereosync_core.metrics.clips import RATE, FolderClip
 from tests.small_model import write_model
 from tests.unit.test_conditioning import crossing
 
-pytestmark = pytest.mark.slow
-
 
 def clip(seconds: float = 1.0) -> FolderClip:
     time = np.arange(round(seconds * RATE)) / RATE

@@ -186,6 +186,7 @@ def test_a_stop_stops_and_senseless_numbers_are_named(model, clip):
         track_with_masa(clip, model, Walker(), long_side=32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(TRACKERS))
 def test_every_tracker_takes_a_clip_and_gives_tracks(model, clip, name):
     """What a newcomer's tracker is checked for by its line in the registry."""

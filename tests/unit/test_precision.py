@@ -12,8 +12,6 @@ from torch import nn
 from stereosync_core.model import precision
 from stereosync_core.model.precision import LSTM, chosen_dtype, fast_dtype, in_precision, is_faster
 
-pytestmark = pytest.mark.slow
-
 ROOT = Path(__file__).parents[2]
 WITHOUT_AVX512 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "OMP_NUM_THREADS": "1"}
 

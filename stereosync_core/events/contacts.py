@@ -94,6 +94,6 @@ def landings(body: Body, track: int | None, likely: np.ndarray) -> list[Event]:
         moment = body.times[place - 1] + np.clip(part, 0, 1) / RATE
         strength = float(np.clip(speed[top] / 2.0, 0.3, 1.0))
         believed = likely[max(0, place - 4) : place + 5].max()
-        confidence = float(np.clip(seen[peak] * np.clip(2 * believed - 0.2, 0, 1), 0, 1))
+        confidence = float(np.clip(seen[peak] * np.clip(3 * believed - 0.2, 0, 1), 0, 1))
         found.append(Event(float(moment), "landing", track, None, strength, confidence))
     return found

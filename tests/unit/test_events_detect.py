@@ -38,7 +38,7 @@ def test_the_walking_clip_has_its_contacts():
     apart = steps.times[None] - true[:, None]
     nearest = apart[np.arange(len(true)), np.abs(apart).argmin(1)]
     assert (np.abs(nearest) <= 0.05).all(), nearest
-    assert abs(float(np.median(nearest))) <= 0.03
+    assert abs(float(np.median(nearest))) <= 0.02
     # the foot that lands on the frame's edge may be seen
     assert len(steps.times[steps.times < 6.25]) == len(true)
     assert len(events) - len(steps) == 0

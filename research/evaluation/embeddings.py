@@ -9,7 +9,7 @@ import torch
 
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.metrics.embeddings import AudioEmbedding, embed_aisfx
-from stereosync_core.model.clap_embedding import ClapEmbedding, load_pretrained
+from stereosync_core.model.conditioning.clap import ClapEmbedding, load_pretrained
 
 
 class PictureEmbedding:

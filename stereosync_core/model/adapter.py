@@ -11,40 +11,25 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 
 from ..errors import StereoSyncError
-from .backbone import Backbone
 from .conditioning.paper import PaperConditions
 from .control import zero_module
 from .folder import load_into, read_model_config, read_weights, save_part
+from .generative_model import GenerativeModel
+from .host_backbone import HostBackbone
 from .precision import in_precision
 from .spatial_control import SpatialControl
 
 PART = "adapter"
 
 
-class Base(Protocol):
-    """What an adapter needs of a release: :class:`.generative_model.GenerativeModel`, or
-    :class:`.host_backbone.HostBackbone`."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def backbone(self) -> Backbone: ...
-
-    @property
-    def objective(self) -> str: ...
-
-    @property
-    def latent_rate(self) -> float: ...
-
-    @property
-    def execution_device(self) -> torch.device: ...
+#: A release that an adapter goes over: the pack's own, or what the host holds of it.
+Base = GenerativeModel | HostBackbone
 
 
 class SpatialAdapter(SpatialControl):
@@ -74,23 +59,15 @@ def identity(base: Base) -> dict[str, Any]:
     The fingerprint is a digest of the transformer's shapes and of the signs of a few tensors, which are the same in every
     precision.
     """
-    digest = hashlib.sha256()
+    digest, depth = hashlib.sha256(), len(base.backbone.blocks)
     weights = dict(base.backbone.dit.named_parameters())
     for name, value in sorted(weights.items()):
         digest.update(f"{name} {tuple(value.shape)}".encode())
-    middle = len(base.backbone.blocks) // 2
-    looked_at = [
-        weights["transformer.project_in.weight"],
-        weights[f"transformer.layers.{middle}.self_attn.to_out.weight"],
-    ]
-    for value in looked_at:
-        digest.update(np.packbits(torch.signbit(value.detach()).cpu().numpy()).tobytes())
-    return {
-        "width": base.backbone.width,
-        "depth": len(base.backbone.blocks),
-        "objective": base.objective,
-        "fingerprint": digest.hexdigest()[:16],
-    }
+    for name in ("project_in", f"layers.{depth // 2}.self_attn.to_out"):
+        signs = torch.signbit(weights[f"transformer.{name}.weight"].detach())
+        digest.update(np.packbits(signs.cpu().numpy()).tobytes())
+    sizes = {"width": base.backbone.width, "depth": depth, "objective": base.objective}
+    return {**sizes, "fingerprint": digest.hexdigest()[:16]}
 
 
 def load_adapter(folder: Path, base: Base, dtype: torch.dtype = torch.float32) -> SpatialAdapter:
@@ -105,7 +82,7 @@ def load_adapter(folder: Path, base: Base, dtype: torch.dtype = torch.float32) -
     config = read_model_config(folder).get(PART)
     if not isinstance(config, dict):
         raise StereoSyncError(
-            f"Adapter: the config.json of '{folder}' has no adapter; give a folder that `train adapter` has written."
+            f"Adapter: the config.json of '{folder}' has no adapter; give a folder that `train adapter` wrote."
         )
     _check_base(folder, config.get("base"), base)
     try:
@@ -120,9 +97,7 @@ def load_adapter(folder: Path, base: Base, dtype: torch.dtype = torch.float32) -
 
 
 def _check_base(folder: Path, trained_over: Any, base: Base) -> None:
-    own = identity(base)
-    if not isinstance(trained_over, dict):
-        trained_over = {}
+    own, trained_over = identity(base), trained_over if isinstance(trained_over, dict) else {}
     sizes = [name for name in ("width", "depth", "objective") if trained_over.get(name) != own[name]]
     if sizes:
         wanted, there = (", ".join(f"{name} {facts.get(name)}" for name in sizes) for facts in (trained_over, own))

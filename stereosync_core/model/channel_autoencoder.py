@@ -9,6 +9,7 @@ its place, and always the same at the same place in the sound. Latents of the ch
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -82,17 +83,15 @@ class ChannelAutoencoder(nn.Module):
         noise = torch.randn(_NOISE_SAMPLES, generator=torch.Generator().manual_seed(0))
         self.register_buffer("noise", noise / self.window.square().sum().sqrt(), persistent=False)
 
-        def stack(count: int) -> list[nn.Module]:
-            return [Block(width, config.expansion) for _ in range(count)]
+        def stack(entering: int, between: type[nn.Module], counts: Sequence[int], leaving: int) -> nn.Sequential:
+            layers: list[nn.Module] = []
+            for count in counts:
+                layers += [between(width) if layers else nn.Linear(entering, width)]
+                layers += [Block(width, config.expansion) for _ in range(count)]
+            return nn.Sequential(*layers, nn.LayerNorm(width), nn.Linear(width, leaving))
 
-        encoder: list[nn.Module] = [nn.Linear(bins, width), *stack(config.blocks[0])]
-        for count in config.blocks[1:]:
-            encoder += [Halve(width), *stack(count)]
-        self.encoder = nn.Sequential(*encoder, nn.LayerNorm(width), nn.Linear(width, config.latent))
-        decoder: list[nn.Module] = [nn.Linear(config.latent, width), *stack(config.blocks[-1])]
-        for count in reversed(config.blocks[:-1]):
-            decoder += [Double(width), *stack(count)]
-        self.decoder = nn.Sequential(*decoder, nn.LayerNorm(width), nn.Linear(width, bins))
+        self.encoder = stack(bins, Halve, config.blocks, config.latent)
+        self.decoder = stack(config.latent, Double, config.blocks[::-1], bins)
 
     def encode(self, sound: Tensor) -> Tensor:
         """Latents ``[B, 2 * latent, T]`` of a stereo sound ``[B, 2, N]``; N is filled up with silence to whole latents."""

@@ -45,14 +45,11 @@ class ControlBranch(nn.Module):
     def __init__(self, backbone: Backbone, blocks: int, channels: int):
         super().__init__()
         self.checkpointed = False
-        dit = copy.copy(backbone.dit)
         # copy what the front end needs, and the first blocks alone
-        dit._modules = dict(backbone.dit._modules)
-        transformer = copy.copy(backbone.dit.transformer)
-        transformer._modules = dict(transformer._modules)
-        transformer._modules["layers"] = nn.ModuleList(list(backbone.blocks)[:blocks])
+        dit, transformer = copy.copy(backbone.dit), copy.copy(backbone.dit.transformer)
+        transformer._modules = {**transformer._modules, "layers": nn.ModuleList(list(backbone.blocks)[:blocks])}
         transformer._modules.pop("project_out", None)
-        dit._modules["transformer"] = transformer
+        dit._modules = {**dit._modules, "transformer": transformer}
         dit._modules.pop("postprocess_conv", None)
         self.dit = copy.deepcopy(dit)
         width, latent = backbone.width, backbone.dit.postprocess_conv.out_channels

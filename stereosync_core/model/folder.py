@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,44 +37,35 @@ def read_weights(folder: Path, part: str) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    path = Path(folder) / f"{part}.safetensors"
+    path, again = Path(folder) / f"{part}.safetensors", "copy the model's folder again."
     if not path.is_file():
-        raise StereoSyncError(f"Model: '{path}' is missing; copy the model's folder again.")
+        raise StereoSyncError(f"Model: '{path}' is missing; {again}")
     try:
         return {key: value.float() for key, value in load_file(path).items()}
     except (SafetensorError, OSError, ValueError) as error:
-        raise StereoSyncError(
-            f"Model: '{path}' is damaged or no safetensors file ({error}); copy the model's folder again."
-        ) from error
+        raise StereoSyncError(f"Model: '{path}' is damaged or no safetensors file ({error}); {again}") from error
 
 
 def load_into(
-    network: torch.nn.Module,
-    weights: Mapping[str, Tensor],
-    folder: Path,
-    part: str,
-    own: Mapping[str, Tensor] | None = None,
+    network: torch.nn.Module, weights: Mapping[str, Tensor], folder: Path, part: str, own: Mapping[str, Tensor] | None = None
 ) -> None:
     """Fill a network with a part's weights, every one of them.
 
     :param own: those of the network's tensors that the file holds; all of them when left out.
     :raises StereoSyncError: names the first few that are missing, too many, or of another shape.
     """
-    own = network.state_dict() if own is None else own
-    missing, extra = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
+    own, path = network.state_dict() if own is None else own, f"{Path(folder) / part}.safetensors"
     shapes = [key for key in own.keys() & weights.keys() if own[key].shape != weights[key].shape]
-    wrong = mismatch(missing, extra, shapes)
-    if wrong:
+    if wrong := mismatch(own.keys() - weights.keys(), weights.keys() - own.keys(), shapes):
         raise StereoSyncError(
-            f"Model: '{Path(folder) / part}.safetensors' does not fit its config.json ({wrong}); "
-            "it is of another model, or one of the two files was changed."
+            f"Model: '{path}' does not fit its config.json ({wrong}); it is of another model, or one of the two was changed."
         )
     if not all(torch.isfinite(value).all() for value in weights.values() if value.is_floating_point()):
-        raise StereoSyncError(f"Model: '{Path(folder) / part}.safetensors' holds NaN or infinite weights; copy it again.")
+        raise StereoSyncError(f"Model: '{path}' holds NaN or infinite weights; copy it again.")
     network.load_state_dict(dict(weights), strict=False)  # looked at above, key by key
 
 
-def mismatch(missing: list[str], extra: list[str], shapes: list[str]) -> str:
+def mismatch(missing: Collection[str], extra: Collection[str], shapes: Collection[str]) -> str:
     """What is wrong with a file's keys, in words, the first three of each kind; empty when nothing is."""
     kinds = (("lacks", missing), ("has also", extra), ("of another shape:", shapes))
     return "; ".join(f"{word} {', '.join(sorted(keys)[:3])}{' ...' if len(keys) > 3 else ''}" for word, keys in kinds if keys)

@@ -23,6 +23,10 @@ from .spatial_guidance import SpatialGuidance
 from .stable_audio.conditioners import Conditioners
 
 
+_ROOMS, _PAN = SpatialGuidance(panning_law="rooms"), SpatialGuidance(panning_law="pan")
+_PAN_SELDOM = replace(_PAN, rounds=2, every=5)
+
+
 @dataclass(frozen=True)
 class SamplingDefaults:
     """What a base is sampled with where a call leaves it out.
@@ -38,37 +42,17 @@ class SamplingDefaults:
     schedule: str
     num_inference_steps: int
     guidance_scale: float
-    spatial_scale: float | None
-    overlap: float
-    level: float
-    spatial_guidance: SpatialGuidance
-    decoder_guidance: SpatialGuidance
+    spatial_scale: float | None = None
+    overlap: float = 4.0
+    level: float = REFERENCE_LEVEL
+    spatial_guidance: SpatialGuidance = _PAN
+    decoder_guidance: SpatialGuidance = _PAN_SELDOM
 
 
 #: The scales were chosen on validation rooms (docs/results.md). The level is that of a step some three metres away there.
-STEREOSYNC = SamplingDefaults(
-    sampler="dpmpp_2m",
-    schedule="linear",
-    num_inference_steps=16,
-    guidance_scale=1.5,
-    spatial_scale=2.5,
-    overlap=0.8,
-    level=0.05,
-    spatial_guidance=SpatialGuidance(panning_law="rooms"),
-    decoder_guidance=SpatialGuidance(panning_law="rooms"),
-)
+STEREOSYNC = SamplingDefaults("dpmpp_2m", "linear", 16, 1.5, 2.5, 0.8, 0.05, spatial_guidance=_ROOMS, decoder_guidance=_ROOMS)
 #: Stable Audio Open 1.0.
-STABLE_AUDIO = SamplingDefaults(
-    sampler="dpmpp_3m_sde",
-    schedule="log_sigma",
-    num_inference_steps=100,
-    guidance_scale=7.0,
-    spatial_scale=None,
-    overlap=4.0,
-    level=REFERENCE_LEVEL,
-    spatial_guidance=SpatialGuidance(panning_law="pan"),
-    decoder_guidance=SpatialGuidance(panning_law="pan", rounds=2, every=5),
-)
+STABLE_AUDIO = SamplingDefaults("dpmpp_3m_sde", "log_sigma", 100, 7.0)
 #: A rectified flow of its kind.
 STABLE_AUDIO_FLOW = replace(STABLE_AUDIO, sampler="euler", schedule="log_snr")
 #: Stable Audio Open Small, which was distilled for few steps without guidance.
@@ -146,9 +130,7 @@ class GenerativeModel(nn.Module):
         """
         control = self.denoiser.spatial_control
         if control is None:
-            raise StereoSyncError(
-                f"Stable Audio: '{self.name}' takes no timbre without a StereoSync adapter; give the folder of one."
-            )
+            raise StereoSyncError(f"Stable Audio: '{self.name}' takes no timbre without a StereoSync adapter; give its folder.")
         return control.timbre.in_features
 
     def set_precision(self, dtype: torch.dtype) -> None:

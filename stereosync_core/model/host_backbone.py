@@ -55,13 +55,14 @@ def host_backbone(weights: Mapping[str, Tensor], name: str) -> HostBackbone:
         raise StereoSyncError(_FOREIGN.format(why=f"{wrong[0]} does not fit"))
     state = {key: weights[key].detach() for key in own}
     for key, value in backbone.dit.named_buffers():
-        # a host drops the norms' shifts, which are zero, and may hold the frequencies in half precision, too coarse for them
+        # a host drops the norms' shifts, which are zero, and may hold the rotary embedding's frequencies in half precision, too
+        # coarse for them (Su et al., "RoFormer", 2021)
         if not key.endswith("inv_freq"):
             state[key] = torch.zeros(value.shape)
         elif weights[key].dtype == torch.float32:
             state[key] = weights[key].detach()
         else:
-            state[key] = _rotary_frequencies(len(value))
+            state[key] = 10000.0 ** -(torch.arange(len(value)) / len(value))
     backbone.dit.load_state_dict(state, assign=True)
     backbone.requires_grad_(False).eval()
     return HostBackbone(backbone, name)
@@ -83,8 +84,3 @@ def _config(weights: Mapping[str, Tensor]) -> dict[str, Any]:
         "global_cond_dim": weights["to_global_embed.0.weight"].shape[1],
         "diffusion_objective": "v",
     }
-
-
-def _rotary_frequencies(count: int) -> Tensor:
-    """Frequencies of the rotary embedding (Su et al., "RoFormer", 2021)."""
-    return 10000.0 ** -(torch.arange(count) / count)

@@ -36,15 +36,10 @@ class LatentLevels(nn.Module):
     def __init__(self, latents: int, width: int = 128, groups: int = 1):
         super().__init__()
         self.config = {"latents": latents, "width": width, "groups": groups}
-        self.layers = nn.Sequential(
-            nn.Conv1d(latents, width, 3, padding=1, groups=groups),
-            nn.GELU(),
-            nn.Conv1d(width, width, 3, padding=1, groups=groups),
-            nn.GELU(),
-            nn.Conv1d(width, width, 1, groups=groups),
-            nn.GELU(),
-            nn.Conv1d(width, 2 * SUBFRAMES, 1, groups=groups),
-        )
+        layers: list[nn.Module] = []
+        for entering, leaving, kernel in ((latents, width, 3), (width, width, 3), (width, width, 1), (width, 2 * SUBFRAMES, 1)):
+            layers += [nn.Conv1d(entering, leaving, kernel, padding=kernel // 2, groups=groups), nn.GELU()]
+        self.layers = nn.Sequential(*layers[:-1])
 
     def forward(self, latents: Tensor) -> Tensor:
         """Levels ``[B, 2, T * SUBFRAMES]`` in dB of latents ``[B, C, T]``."""

@@ -43,8 +43,8 @@ def load_model(
     source: Path | None = None,
     dtype: torch.dtype = torch.float32,
     *,
-    adapter: Path | None = None,
-    levels: Path | None = None,
+    adapter: Path | str | None = None,
+    levels: Path | str | None = None,
 ) -> GenerativeModel:
     """A model on the CPU, frozen, for sampling.
 
@@ -59,10 +59,10 @@ def load_model(
     else:
         model = load_stable_audio(source, dtype)
         if adapter is not None:
-            model.denoiser.adapter = load_adapter(adapter, model, dtype)
-            attach_levels(model, adapter)
+            model.denoiser.adapter = load_adapter(Path(adapter), model, dtype)
+            attach_levels(model, Path(adapter))
         if levels is not None:
-            attach_levels(model, levels)
+            attach_levels(model, Path(levels))
             if model.levels is None:
                 raise StereoSyncError(f"Levels: '{levels}' has no part 'levels'; give what `train levels` has written.")
     if model.dtype == torch.float32:
@@ -117,7 +117,8 @@ def load_stable_audio(
     parts = [
         matched(release, AUTOENCODER, model.autoencoder.network, rename),
         matched(release, NUMBERS, model.conditioners, conditioners.renamed),
-        matched(release, BACKBONE, model.backbone.dit, str, _may_be_left_out),
+        # the norms' shifts were never trained, are zero in every release, and are left out by ComfyUI when it saves a model
+        matched(release, BACKBONE, model.backbone.dit, str, lambda key: key.endswith("norm.beta")),
     ]
     read(release, parts, dtype)
     return model.eval()
@@ -157,46 +158,33 @@ def load_autoencoder(folder: Path) -> ChannelAutoencoder:
 
     :raises StereoSyncError: when config or weights are missing, damaged or of another model.
     """
-    folder = part_folder(folder, "autoencoder")
-    config = dict(read_model_config(folder)["autoencoder"])
-    if config.pop("type", None) != "channel":
-        raise StereoSyncError(f"Model: the autoencoder of '{folder}' is of a type that is not known.")
-    return _loaded(
-        folder,
-        "autoencoder",
-        lambda: ChannelAutoencoder(ChannelAutoencoderConfig(**{**config, "blocks": tuple(config["blocks"])})),
-    )
+    return _load_part(folder, "autoencoder", lambda config: ChannelAutoencoder(ChannelAutoencoderConfig(**config)), "channel")
 
 
 def load_timbre(folder: Path) -> TimbreEncoder | ClapTimbre:
     """The folder's timbre encoder: ``small``, with weights of its own, or ``clap``, whose ``folder`` the config names, relative
     to the model's; see :func:`load_autoencoder`."""
-    folder = part_folder(folder, "timbre")
-    config = dict(read_model_config(folder)["timbre"])
-    kind = config.pop("type", None)
-    if kind == "clap":
-        return ClapTimbre(Path(folder) / str(config.get("folder", "clap"))).eval()
-    if kind != "small":
-        raise StereoSyncError(f"Model: the timbre encoder of '{folder}' is of a type that is not known.")
-    return _loaded(folder, "timbre", lambda: TimbreEncoder(**config))
+    source = part_folder(folder, "timbre")
+    config = read_model_config(source)["timbre"]
+    if config.get("type") == "clap":
+        return ClapTimbre(source / str(config.get("folder", "clap"))).eval()
+    return _load_part(source, "timbre", lambda config: TimbreEncoder(**config), "small")
 
 
 def load_diffusion(folder: Path) -> StereoSync:
     """The folder's diffusion model; see :func:`load_autoencoder`."""
-    folder = part_folder(folder, "diffusion")
-    return _loaded(folder, "diffusion", lambda: StereoSync(read_model_config(folder)["diffusion"]))
+    return _load_part(folder, "diffusion", StereoSync)
 
 
 def load_envelope(folder: Path) -> VideoEnvelope:
     """The folder's envelope reader; see :func:`load_autoencoder`."""
-    folder = part_folder(folder, "envelope")
-    return _loaded(folder, "envelope", lambda: VideoEnvelope(**read_model_config(folder)["envelope"]))
+    return _load_part(folder, "envelope", lambda config: VideoEnvelope(**config))
 
 
 def load_levels(folder: Path) -> LatentLevels | None:
     """The folder's reader of levels, None where it has none; see :func:`load_autoencoder`."""
     found = _folder_with(folder, "levels")
-    return None if found is None else _loaded(found, "levels", lambda: LatentLevels(**read_model_config(found)["levels"]))
+    return None if found is None else _load_part(found, "levels", lambda config: LatentLevels(**config))
 
 
 def part_folder(folder: Path, part: str) -> Path:
@@ -211,25 +199,24 @@ def part_folder(folder: Path, part: str) -> Path:
 
 
 def _folder_with(folder: Path, part: str) -> Path | None:
+    folder = Path(folder)
     config = read_model_config(folder)
     if isinstance(config.get(part), dict):
-        return Path(folder)
-    if isinstance(config.get("base"), str):
-        base = Path(folder) / config["base"]
-        if base.resolve() != Path(folder).resolve() and isinstance(read_model_config(base).get(part), dict):
-            return base
-    return None
+        return folder
+    base = folder / config["base"] if isinstance(config.get("base"), str) else folder
+    other = base.resolve() != folder.resolve()
+    return base if other and isinstance(read_model_config(base).get(part), dict) else None
 
 
-def _loaded(folder: Path, part: str, build: Callable[[], Network]) -> Network:
+def _load_part(folder: Path, part: str, build: Callable[[dict[str, Any]], Network], kind: str | None = None) -> Network:
+    """A part of a folder; ``kind`` is the only ``type`` that its config may name, where it names one."""
+    folder = part_folder(folder, part)
+    config = dict(read_model_config(folder)[part])
+    if kind is not None and config.pop("type", None) != kind:
+        raise StereoSyncError(f"Model: the part '{part}' of '{folder}' is of a type that is not known.")
     try:
-        network = build()
+        network = build(config)
     except (TypeError, KeyError, ValueError) as error:
         raise StereoSyncError(f"Model: the config.json of '{folder}' cannot be understood ({error}).") from error
     load_into(network, read_weights(folder, part), folder, part)
     return network.eval()
-
-
-def _may_be_left_out(key: str) -> bool:
-    """Shifts of the norms: never trained, zero in every release, and left out by ComfyUI when it saves a model."""
-    return key.endswith("norm.beta")

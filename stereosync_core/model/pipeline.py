@@ -90,13 +90,11 @@ class StereoSyncPipeline:
         :param text_encoder: folder of T5 base.
         :param levels: as ``dtype``, see :func:`.loader.load_model`.
         """
-        folder, adapter, text_encoder, levels = (
-            None if path in (None, "bundled") else Path(path) for path in (source, adapter, text_encoder, levels)
-        )
+        folder = bundled_folder() if source == "bundled" else Path(source)
         model = load_model(folder, dtype, adapter=adapter, levels=levels)
         if adapter is not None:
-            model.timbre_encoder, model.envelope_reader = load_timbre(adapter), load_envelope(bundled_folder())
-        return cls(model.to(device), None if text_encoder is None else TextEncoder(text_encoder))
+            model.timbre_encoder, model.envelope_reader = load_timbre(Path(adapter)), load_envelope(bundled_folder())
+        return cls(model.to(device), None if text_encoder is None else TextEncoder(Path(text_encoder)))
 
     @torch.inference_mode()
     def __call__(
@@ -137,17 +135,9 @@ class StereoSyncPipeline:
         model, denoiser = self.model, self.model.denoiser
 
         # 1. Check the inputs, and put the model's defaults in the place of None
-        self.check_inputs(prompt, negative_prompt, envelope=envelope, timbre=timbre)
-        settings = self.settings(
-            sampler=sampler,
-            num_inference_steps=num_inference_steps,
-            guidance_scale=guidance_scale,
-            spatial_scale=spatial_scale,
-            control_scale=control_scale,
-            spatial_guidance=spatial_guidance,
-            panning_law=panning_law,
-            speedups=speedups,
-        )
+        self.check_inputs(prompt, negative_prompt, envelope, timbre)
+        scales = (guidance_scale, spatial_scale, control_scale)
+        settings = self.settings(sampler, num_inference_steps, *scales, spatial_guidance, panning_law, speedups)
 
         # 2. Cut the clip into windows of the length that the model was trained on
         frames = latent_count(scene.duration, model.latent_rate)
@@ -167,7 +157,8 @@ class StereoSyncPipeline:
             noise = torch.randn((1, model.autoencoder.latent_channels, frames), generator=generator).to(model.execution_device)
             latents = initial_latents(noise, timesteps[0], model.objective)
 
-            # 6. Denoise: guidance within each window, windows blended into one clip, spatial guidance over the whole
+            # 6. Denoise. A velocity is a function of latents and timestep: first with guidance, of a batch of the windows, then
+            # of the whole clip, blended out of them, then corrected by spatial guidance. A sampler is a plain loop over it.
             branches = guidance_branches(conditions, conditioning, settings.guidance_scale, settings.spatial_scale)
             velocity = guided(denoiser, branches, settings.control_scale, settings.speedups)
             velocity = blend_windows(velocity, starts, model.window, overlap)
@@ -180,7 +171,7 @@ class StereoSyncPipeline:
                 break
             self.widen_precision()
 
-        # 7. Decode, at the level of the envelope's loudest moment, which the latents do not carry
+        # 7. Decode latents of the autoencoder's scale, at the level of the envelope's loudest moment, which they do not carry
         latents = denoiser.restored(latents).float().cpu()
         samples = decode(model.autoencoder, latents, round(scene.duration * model.sample_rate))
         loudest = model.defaults.level if envelope is None else float(envelope.values.max())
@@ -190,35 +181,32 @@ class StereoSyncPipeline:
         self,
         prompt: Prompt | None = None,
         negative_prompt: Prompt | None = None,
-        *,
         envelope: Envelope | None = None,
         timbre: Tensor | str | None = None,
     ) -> None:
         """:raises StereoSyncError: for an input that the model does not take, or lacks."""
+        name, denoiser = self.model.name, self.model.denoiser
         prompts = [given for given in (prompt, negative_prompt) if given is not None]
-        if self.model.conditioners is None:
-            if prompts:
-                raise StereoSyncError(f"Prompt: '{self.model.name}' takes no text; give a timbre, or load Stable Audio Open.")
-        elif (not prompts and self.model.denoiser.adapter is None) or (
-            self.text_encoder is None and any(isinstance(given, str) for given in prompts)
-        ):
+        takes_text = self.model.conditioners is not None
+        if prompts and not takes_text:
+            raise StereoSyncError(f"Prompt: '{name}' takes no text; give a timbre, or load Stable Audio Open.")
+        needs_text = takes_text and denoiser.adapter is None and not prompts
+        if needs_text or (self.text_encoder is None and any(isinstance(given, str) for given in prompts)):
             raise StereoSyncError(
                 "Stable Audio: there is no text encoder for the prompt; give the folder of T5 base, or conditioning from the "
                 "host's CLIP nodes (CLIPLoader of type stable_audio)."
             )
-        if self.model.denoiser.spatial_control is None:
-            given = next((name for name, value in (("envelope", envelope), ("timbre", timbre)) if value is not None), None)
-            if given is not None:
+        for given, value in (("envelope", envelope), ("timbre", timbre)):
+            if denoiser.spatial_control is None and value is not None:
                 raise StereoSyncError(
-                    f"Stable Audio: '{given}' needs a StereoSync adapter, and '{self.model.name}' has none; give the folder of "
-                    f"one that was trained over it, or leave {given} out."
+                    f"Stable Audio: '{given}' needs a StereoSync adapter, and '{name}' has none; give the folder of one that "
+                    f"was trained over it, or leave {given} out."
                 )
         if envelope is not None and not envelope.values.any():
             _LOG.warning("The envelope is silent from beginning to end, and so is the sound.")
 
     def settings(
         self,
-        *,
         sampler: str | None = None,
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
@@ -248,6 +236,7 @@ class StereoSyncPipeline:
             if not (math.isfinite(value) and -20 <= value <= 20):
                 raise StereoSyncError(f"Sampler: {name} is {value}; give a number near 1, at most 20.")
         if not isinstance(spatial_guidance, SpatialGuidance):
+            # a strength alone: what each correction costs depends on how the levels are read
             own = defaults.decoder_guidance if self.model.levels is None else defaults.spatial_guidance
             spatial_guidance = replace(own, strength=spatial_guidance)
         if panning_law is not None:
@@ -278,15 +267,19 @@ class StereoSyncPipeline:
         conditioners = self.model.conditioners
         if conditioners is None:
             return None
-        tokens, negative = (
-            self.text_encoder(given, conditioners.text_tokens) if self.text_encoder and isinstance(given, str) else given
-            for given in (prompt, negative_prompt)
-        )
-        seconds = {
-            "seconds_start": [start / self.model.latent_rate for start in starts],
-            "seconds_total": [duration] * len(starts),
-        }
-        return conditioners(torch.zeros((1, 1, conditioners.width)) if tokens is None else tokens, seconds, negative)
+
+        def encoded(given: Prompt | None) -> Tensor | None:
+            if not isinstance(given, str):
+                return given
+            assert self.text_encoder is not None, "see check_inputs"
+            return self.text_encoder(given, conditioners.text_tokens)
+
+        tokens = encoded(prompt)
+        if tokens is None:  # zeros, as after a prompt's end
+            tokens = torch.zeros((1, 1, conditioners.width))
+        begin = [start / self.model.latent_rate for start in starts]
+        seconds = {"seconds_start": begin, "seconds_total": [duration] * len(starts)}
+        return conditioners(tokens, seconds, encoded(negative_prompt))
 
     def guide_to_places(self, velocity: Velocity, scene: SpatialConditioning, guidance: SpatialGuidance) -> Velocity:
         """A velocity under training-free spatial guidance; see :mod:`.spatial_guidance`."""

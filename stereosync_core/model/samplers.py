@@ -12,7 +12,8 @@ knows integer times of its own schedules alone. Nothing there takes the few step
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -50,11 +51,8 @@ def log_snr_times(steps: int, lowest: float = -6.0, highest: float = 2.0) -> lis
     return [1.0, *times[1:-1], 0.0]
 
 
-SCHEDULES: dict[str, Callable[[int], list[float]]] = {
-    "linear": linear_times,
-    "log_sigma": log_sigma_times,
-    "log_snr": log_snr_times,
-}
+Schedule = Callable[[int], list[float]]
+SCHEDULES: dict[str, Schedule] = {"linear": linear_times, "log_sigma": log_sigma_times, "log_snr": log_snr_times}
 
 
 def initial_latents(noise: Tensor, t: float, objective: str) -> Tensor:
@@ -64,32 +62,23 @@ def initial_latents(noise: Tensor, t: float, objective: str) -> Tensor:
 
 def seeded_noise(like: Tensor, generator: torch.Generator) -> Noise:
     """Noise of the shape and on the device of ``like``, drawn on the CPU so that a seed means the same on every device."""
-
-    def draw(*_: float) -> Tensor:
-        return torch.randn(like.shape, generator=generator).to(like)
-
-    return draw
+    return lambda *_: torch.randn(like.shape, generator=generator).to(like)
 
 
 def euler(velocity: Velocity, x: Tensor, times: list[float], progress: Progress | None = None, **_: object) -> Tensor:
     """First order; one evaluation a step. For rectified flow: ``dx/dt`` is the velocity."""
-    for n in range(len(times) - 1):
-        x = x + (times[n + 1] - times[n]) * velocity(x, times[n])
-        _report(progress, n, times)
+    for t, t_next in _steps(times, progress):
+        x = x + (t_next - t) * velocity(x, t)
     return x
 
 
 def heun(velocity: Velocity, x: Tensor, times: list[float], progress: Progress | None = None, **_: object) -> Tensor:
     """Second order; two evaluations a step, one in the last. For rectified flow."""
-    for n in range(len(times) - 1):
-        span = times[n + 1] - times[n]
-        slope = velocity(x, times[n])
-        ahead = x + span * slope
-        if times[n + 1] > 0:
-            slope = (slope + velocity(ahead, times[n + 1])) / 2
-            ahead = x + span * slope
-        x = ahead
-        _report(progress, n, times)
+    for t, t_next in _steps(times, progress):
+        slope = velocity(x, t)
+        if t_next > 0:
+            slope = (slope + velocity(x + (t_next - t) * slope, t_next)) / 2
+        x = x + (t_next - t) * slope
     return x
 
 
@@ -103,10 +92,9 @@ def dpmpp_2m(
     """
     before: Tensor | None = None
     width_before = 0.0
-    for n in range(len(times) - 1):
-        (alpha, sigma), (alpha_next, sigma_next) = (_mixture(times[k], objective) for k in (n, n + 1))
-        speed = velocity(x, times[n])
-        denoised = alpha * x - sigma * speed if objective == "v" else x - sigma * speed
+    for t, t_next in _steps(times, progress):
+        (alpha, sigma), (alpha_next, sigma_next) = _mixture(t, objective), _mixture(t_next, objective)
+        denoised = (alpha if objective == "v" else 1) * x - sigma * velocity(x, t)
         if sigma_next < 1e-9:
             x, width = denoised, 0.0
         else:
@@ -118,7 +106,6 @@ def dpmpp_2m(
             decay = sigma_next / sigma
             x = decay * x + (alpha_next - alpha * decay) * extrapolated
         before, width_before = denoised, width
-        _report(progress, n, times)
     return x
 
 
@@ -141,15 +128,14 @@ def dpmpp_3m_sde(
     :param x: latents at ``times[0]``, of the mixture's scale.
     :param eta: share of the noise; 0 follows the probability flow.
     """
-    mixtures = [_mixture(t, "v") for t in times]
     # the equation is simplest where the clean latents keep their scale: latents are x0 + sigma * noise
-    x = x / mixtures[0][0]
+    x = x / _mixture(times[0], "v")[0]
     denoised: list[Tensor] = []
     widths: list[float] = []
-    for n in range(len(times) - 1):
-        (alpha, share), (alpha_next, share_next) = mixtures[n], mixtures[n + 1]
+    for t, t_next in _steps(times, progress):
+        (alpha, share), (alpha_next, share_next) = _mixture(t, "v"), _mixture(t_next, "v")
         mixed = alpha * x
-        denoised = [alpha * mixed - share * velocity(mixed, times[n]), *denoised[:2]]
+        denoised = [alpha * mixed - share * velocity(mixed, t), *denoised[:2]]
         if share_next == 0:
             x = denoised[0]
         else:
@@ -158,7 +144,6 @@ def dpmpp_3m_sde(
             x = _multistep(x, denoised, widths, eta)
             if eta:
                 x = x + sigma_next * math.sqrt(-math.expm1(-2 * eta * widths[0])) * noise(sigma, sigma_next)
-        _report(progress, n, times)
     return x
 
 
@@ -184,12 +169,10 @@ def pingpong(
 ) -> Tensor:
     """To the x0 that the velocity points to and back to the next, smaller noise level. For distilled rectified flow
     (Novack et al., "Fast Text-to-Audio Generation with Adversarial Post-Training", 2025)."""
-    for n in range(len(times) - 1):
-        t, t_next = times[n], times[n + 1]
+    for t, t_next in _steps(times, progress):
         x = x - t * velocity(x, t)
         if t_next:
             x = (1 - t_next) * x + t_next * noise(t, t_next)
-        _report(progress, n, times)
     return x
 
 
@@ -208,13 +191,15 @@ def _mixture(t: float, objective: str) -> tuple[float, float]:
 
 
 def _log_ratio(alpha: float, sigma: float) -> float:
-    return float(torch.log(torch.tensor(max(alpha, 1e-9) / sigma, dtype=torch.float64)))
+    return math.log(max(alpha, 1e-9) / sigma)
 
 
-def _report(progress: Progress | None, n: int, times: list[float]) -> None:
-    """Step ``n``, from 0, over ``times`` is done."""
-    if progress is not None:
-        progress(n + 1, len(times) - 1)
+def _steps(times: list[float], progress: Progress | None) -> Iterator[tuple[float, float]]:
+    """Beginning and end of each step; ``progress`` is called once it was taken."""
+    for done, step in enumerate(pairwise(times), 1):
+        yield step
+        if progress is not None:
+            progress(done, len(times) - 1)
 
 
 def _check(steps: int) -> None:

@@ -52,15 +52,10 @@ class SpatialGuidance:
     every: int = 1
 
     def __post_init__(self):
-        if not (math.isfinite(self.strength) and 0 <= self.strength <= 2 and 0 <= self.loudness_weight <= 10):
-            raise StereoSyncError(
-                f"Spatial guidance: strength {self.strength} must be in 0..2 and the weight of loudness {self.loudness_weight} "
-                "in 0..10."
-            )
-        if not (1 <= self.rounds <= 50 and 1 <= self.every <= 100):
-            raise StereoSyncError(
-                f"Spatial guidance: {self.rounds} rounds must be 1 to 50, and every {self.every} steps 1 to 100."
-            )
+        bounds = {"strength": (0, 2), "loudness_weight": (0, 10), "rounds": (1, 50), "every": (1, 100)}
+        for name, (low, high) in bounds.items():
+            if not low <= getattr(self, name) <= high:
+                raise StereoSyncError(f"Spatial guidance: {name} is {getattr(self, name)}; give {low} to {high}.")
         if self.panning_law not in panning_laws():
             raise StereoSyncError(
                 f"Spatial guidance: the panning law '{self.panning_law}' is not known; choose {', '.join(panning_laws())}."

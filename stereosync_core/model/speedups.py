@@ -29,10 +29,8 @@ class SamplerSpeedups:
 
     def __post_init__(self):
         if not 0 <= self.guidance_stop < self.guidance_start <= 1:
-            raise StereoSyncError(
-                f"Sampler: guidance_start {self.guidance_start} must be greater than guidance_stop {self.guidance_stop}, both "
-                "in 0..1."
-            )
+            ends = f"guidance_start {self.guidance_start} must be greater than guidance_stop {self.guidance_stop}"
+            raise StereoSyncError(f"Sampler: {ends}, both in 0..1.")
         if not 1 <= self.control_interval <= 100:
             raise StereoSyncError(f"Sampler: control_interval is {self.control_interval}; give 1 to 100 steps.")
 

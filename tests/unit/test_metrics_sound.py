@@ -13,7 +13,7 @@ from stereosync_core.metrics.distance import StepLevels, distance_score, step_le
 from stereosync_core.metrics.embeddings import embed_aisfx
 from stereosync_core.metrics.frechet import balance, frechet_distance, frechet_infinite, joint
 from stereosync_core.metrics.timing import OnsetCounts, envelope_l1, onset_counts, onsets, rms_curve
-from stereosync_core.model.clap_embedding import ClapEmbedding
+from stereosync_core.model.conditioning.clap import ClapEmbedding
 from tests.small_model import write_clap
 from tests.unit.metric_scenes import RATE, STEPS, defined, placed, walk
 

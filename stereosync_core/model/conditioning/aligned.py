@@ -23,6 +23,14 @@ _BOX_VALUES = SUBFRAMES * 6 + 2 * _OCTAVES + 6
 UNSEEN = -1e4
 
 
+def dilated_convolutions(entering: int, width: int, count: int) -> nn.Sequential:
+    """Convolutions over nine moments, each with twice the dilation of the one before."""
+    layers: list[nn.Module] = []
+    for n in range(count):
+        layers += [nn.Conv1d(width if n else entering, width, 9, padding=4 * 2**n, dilation=2**n), nn.GELU()]
+    return nn.Sequential(*layers)
+
+
 class Mix(nn.Module):
     """A residual block over time: each channel with its neighbours in time, then the channels with each other."""
 
@@ -49,11 +57,7 @@ class TrackAssignment(nn.Module):
 
     def __init__(self, width: int):
         super().__init__()
-        convolutions: list[nn.Module] = []
-        for n, dilation in enumerate((1, 2, 4, 8)):
-            entering = width if n else MOMENT_VALUES + 1
-            convolutions += [nn.Conv1d(entering, width, 9, padding=4 * dilation, dilation=dilation), nn.GELU()]
-        self.track = nn.Sequential(*convolutions)
+        self.track = dilated_convolutions(MOMENT_VALUES + 1, width, 4)
         self.recurrent = LSTM(2 * width, width, batch_first=True, bidirectional=True)
         self.claim = nn.Linear(2 * width, 1)  # the logits; named as in saved weights
 

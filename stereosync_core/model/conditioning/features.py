@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from ...scene import DepthSequence, Envelope, Tracks
 
@@ -74,17 +75,9 @@ class SceneFeatures:
     @staticmethod
     def stack(clips: list[SceneFeatures]) -> SceneFeatures:
         """A batch; clips with fewer tracks are filled up with unseen ones."""
-        most = max(len(clip.boxes) for clip in clips)
-
-        def filled(value: Tensor) -> Tensor:
-            return torch.cat([value, value.new_zeros((most - len(value), *value.shape[1:]))])
-
-        return SceneFeatures(
-            torch.stack([filled(clip.boxes) for clip in clips]),
-            torch.stack([filled(clip.seen) for clip in clips]),
-            torch.stack([clip.depth for clip in clips]),
-            torch.stack([clip.has_depth for clip in clips]),
-        )
+        boxes, seen = (pad_sequence([getattr(clip, name) for clip in clips], batch_first=True) for name in ("boxes", "seen"))
+        depth, has_depth = (torch.stack([getattr(clip, name) for clip in clips]) for name in ("depth", "has_depth"))
+        return SceneFeatures(boxes, seen, depth, has_depth)
 
 
 def latent_count(duration: float, latent_rate: float) -> int:
@@ -106,19 +99,14 @@ def scene_features(tracks: Tracks, depth: DepthSequence | None, frames: int, lat
         own, visible = track.at(times, tracks.max_gap)
         boxes[n] = own.reshape(frames, SUBFRAMES, 4)
         seen[n] = visible.reshape(frames, SUBFRAMES)
-    if depth is None:
-        maps = torch.zeros((frames, *DEPTH_GRID))
-    else:
-        maps = _on_grid(depth, (np.arange(frames) + 0.5) / latent_rate)
+    maps = torch.zeros((frames, *DEPTH_GRID))
+    if depth is not None:
+        # shrunk before they are repeated, for maps are few and latents many
+        whole, way = torch.from_numpy(np.array(depth.maps))[:, None], {"mode": "bilinear", "antialias": True}
+        small = torch.nn.functional.interpolate(whole, DEPTH_GRID, **way)[:, 0].clamp(0, 1)
+        at_frames = DepthSequence(small.numpy(), depth.times).at((np.arange(frames) + 0.5) / latent_rate)
+        maps = torch.from_numpy(at_frames).float()
     return SceneFeatures(torch.from_numpy(boxes), torch.from_numpy(seen), maps, torch.full((1,), float(depth is not None)))
-
-
-def _on_grid(depth: DepthSequence, times: np.ndarray) -> Tensor:
-    """Maps ``[T, *DEPTH_GRID]`` at ``times``; shrunk before they are repeated, for maps are few and latents many."""
-    small = torch.nn.functional.interpolate(
-        torch.from_numpy(np.array(depth.maps))[:, None], size=DEPTH_GRID, mode="bilinear", antialias=True, align_corners=False
-    )[:, 0]
-    return torch.from_numpy(DepthSequence(small.clamp(0, 1).numpy(), depth.times).at(times)).float()
 
 
 def moment_features(scene: SceneFeatures) -> Tensor:

@@ -14,12 +14,12 @@ from .features import SUBFRAMES, SceneFeatures
 
 
 class NumberToken(nn.Module):
-    """A number in 0..1 as a token: learned Fourier features and a projection, as in Stable Audio's number conditioner."""
+    """A number in 0..1 as a token: itself, and sines and cosines of learned frequencies, through a linear layer."""
 
-    def __init__(self, width: int, features: int = 128):
+    def __init__(self, width: int, frequencies: int = 64):
         super().__init__()
-        self.frequencies = nn.Parameter(torch.randn(features // 2))
-        self.project = nn.Linear(features + 1, width)
+        self.frequencies = nn.Parameter(torch.randn(frequencies))
+        self.project = nn.Linear(2 * frequencies + 1, width)
 
     def forward(self, numbers: Tensor) -> Tensor:
         """``[..., width]`` of ``[...]``."""
@@ -42,15 +42,10 @@ class PaperConditions(nn.Module):
     def __init__(self, token_width: int, latent_rate: float, depth_rate: float = 4.0, box_rate: float = 30.0, inner: int = 32):
         super().__init__()
         self.latent_rate, self.depth_rate, self.box_rate = latent_rate, depth_rate, box_rate
-        self.encoder = nn.Sequential(
-            nn.Conv2d(1, inner, 3, padding=1),
-            nn.GELU(),
-            nn.Conv2d(inner, 2 * inner, 3, stride=2, padding=1),
-            nn.GELU(),
-            nn.Conv2d(2 * inner, 4 * inner, 3, stride=2, padding=1),
-            nn.GELU(),
-            nn.Flatten(-2),
-        )
+        layers: list[nn.Module] = []
+        for entering, leaving, stride in ((1, inner, 1), (inner, 2 * inner, 2), (2 * inner, 4 * inner, 2)):
+            layers += [nn.Conv2d(entering, leaving, 3, stride, padding=1), nn.GELU()]
+        self.encoder = nn.Sequential(*layers, nn.Flatten(-2))
         self.project = nn.Linear(4 * inner * 2, token_width)
         self.number = NumberToken(token_width)
 

@@ -29,6 +29,16 @@ def check_audible(mono: np.ndarray) -> None:
         raise StereoSyncError("Timbre: the reference is silent, empty or holds NaN; give one with samples above 0.")
 
 
+def check_surface(name: str) -> int:
+    """The place of a surface in :data:`SURFACES`.
+
+    :raises StereoSyncError: for a name that is not known.
+    """
+    if name not in SURFACES:
+        raise StereoSyncError(f"Timbre: the surface '{name}' is not known; choose one of {', '.join(SURFACES)}.")
+    return list(SURFACES).index(name)
+
+
 class TimbreEncoder(nn.Module):
     """A mono sound to a vector.
 
@@ -47,14 +57,10 @@ class TimbreEncoder(nn.Module):
         filters = melscale_fbanks(_WINDOW // 2 + 1, _LOWEST, _HIGHEST, _MELS, RATE).T.contiguous()
         self.register_buffer("filters", filters, persistent=False)
         self.register_buffer("surfaces", torch.zeros(len(SURFACES), size))
-        self.body = nn.Sequential(
-            nn.Conv1d(_MELS, width, 5, padding=2),
-            nn.GELU(),
-            nn.Conv1d(width, width, 5, stride=2, padding=2),
-            nn.GELU(),
-            nn.Conv1d(width, 2 * width, 5, stride=2, padding=2),
-            nn.GELU(),
-        )
+        layers: list[nn.Module] = []
+        for entering, leaving, stride in ((_MELS, width, 1), (width, width, 2), (width, 2 * width, 2)):
+            layers += [nn.Conv1d(entering, leaving, 5, stride, padding=2), nn.GELU()]
+        self.body = nn.Sequential(*layers)
         self.project = nn.Linear(4 * width, size)
         self.heads = nn.Linear(size, len(SURFACES) + len(SHOES) + 1)
 
@@ -87,10 +93,7 @@ class TimbreEncoder(nn.Module):
 
         :raises StereoSyncError: for a name that is not known.
         """
-        names = list(SURFACES)
-        if name not in names:
-            raise StereoSyncError(f"Timbre: the surface '{name}' is not known; choose one of {', '.join(names)}.")
-        return self.surfaces[names.index(name)]
+        return self.surfaces[check_surface(name)]
 
     def to_config(self) -> dict[str, Any]:
         """What ``config.json`` holds of it."""

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ...media.video import Source
 from ...scene import Envelope, Tracks
 from ..precision import LSTM
+from .aligned import dilated_convolutions
 from .features import MOMENT_VALUES, SceneFeatures, latent_count, moment_features, scene_features, subframe_times
 from .motion import motion_of_clip
 
@@ -48,14 +49,7 @@ class VideoEnvelope(nn.Module):
     def __init__(self, width: int = 96):
         super().__init__()
         self.width = width
-        self.track = nn.Sequential(
-            nn.Conv1d(FEATURES, width, 9, padding=4),
-            nn.GELU(),
-            nn.Conv1d(width, width, 9, padding=8, dilation=2),
-            nn.GELU(),
-            nn.Conv1d(width, width, 9, padding=16, dilation=4),
-            nn.GELU(),
-        )
+        self.track = dilated_convolutions(FEATURES, width, 3)
         self.recurrent = LSTM(width, width, batch_first=True, bidirectional=True)
         self.classes = nn.Linear(2 * width, CLASSES)
 

@@ -10,32 +10,23 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import StereoSyncError
+from ..conditioning.paper import NumberToken
 from ..denoiser import Conditioning
 from .config import StableAudioConfig
 
 _LOG = logging.getLogger(__name__)
-#: Frequencies of a number's embedding.
-_FREQUENCIES = 128
 
 
-class NumberConditioner(nn.Module):
-    """A number as a vector: itself, and sines and cosines of learned frequencies, through a linear layer.
-
-    :param low: smaller numbers count as this one; as larger ones do for ``high``.
-    """
+class NumberConditioner(NumberToken):
+    """Numbers ``[B]`` as vectors ``[B, width]``; smaller ones than ``low`` count as that, and larger ones as ``high``."""
 
     def __init__(self, width: int, low: float, high: float):
-        super().__init__()
+        super().__init__(width, frequencies=128)
         self.low, self.high = low, high
-        self.frequencies = nn.Parameter(torch.randn(_FREQUENCIES))
-        self.project = nn.Linear(2 * _FREQUENCIES + 1, width)
 
     def forward(self, numbers: Tensor) -> Tensor:
-        """Vectors ``[B, width]`` of numbers ``[B]``."""
         scaled = (numbers.float().clamp(self.low, self.high) - self.low) / (self.high - self.low)
-        scaled = scaled.to(self.frequencies)[:, None]
-        phases = scaled * self.frequencies * 2 * math.pi
-        return self.project(torch.cat([scaled, phases.sin(), phases.cos()], dim=-1))
+        return super().forward(scaled.to(self.frequencies))
 
 
 class Conditioners(nn.Module):
@@ -62,21 +53,17 @@ class Conditioners(nn.Module):
         count = len(next(iter(vectors.values())))
 
         def tokens(of: Tensor) -> Tensor:
-            parts = [
-                self._text(of).expand(count, -1, -1) if name == "prompt" else vectors[name][:, None]
-                for name in self.cross_attn_ids
-            ]
-            return torch.cat(parts, dim=1)
+            parts = {"prompt": self._text(of).expand(count, -1, -1)} | {name: each[:, None] for name, each in vectors.items()}
+            return torch.cat([parts[name] for name in self.cross_attn_ids], dim=1)
 
         global_cond = torch.cat([vectors[name] for name in self.global_ids], dim=-1)
         return Conditioning(tokens(text), global_cond, None if negative is None else tokens(negative))
 
     def _number(self, name: str, seconds: Mapping[str, Sequence[float]]) -> Tensor:
-        conditioner = self.numbers[name]
         if name not in seconds or not all(math.isfinite(value) for value in seconds[name]):
             raise StereoSyncError(f"Stable Audio: {name} is missing or not finite; give seconds.")
         device = next(self.parameters()).device
-        return conditioner(torch.tensor([float(value) for value in seconds[name]], device=device))
+        return self.numbers[name](torch.tensor([float(value) for value in seconds[name]], device=device))
 
     def _text(self, text: Tensor) -> Tensor:
         if text.ndim != 3 or text.shape[-1] != self.width:

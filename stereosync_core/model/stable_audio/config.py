@@ -16,19 +16,8 @@ from ...errors import StereoSyncError
 RELEASES = ("open_1_0", "open_small")
 #: Options of the transformer that :class:`..backbone.Backbone` runs; with any other its loop would be wrong without a word.
 _TRANSFORMER = {
-    "io_channels",
-    "embed_dim",
-    "depth",
-    "num_heads",
-    "cond_token_dim",
-    "global_cond_dim",
-    "project_cond_tokens",
-    "project_global_cond",
-    "transformer_type",
-    "global_cond_type",
-    "attn_kwargs",
-    "ff_kwargs",
-    "norm_kwargs",
+    *("io_channels", "embed_dim", "depth", "num_heads", "cond_token_dim", "global_cond_dim", "project_cond_tokens"),
+    *("project_global_cond", "transformer_type", "global_cond_type", "attn_kwargs", "ff_kwargs", "norm_kwargs"),
 }
 _CHANNELS, _STRIDES = [1, 2, 4, 8, 16], [2, 4, 4, 8, 8]
 
@@ -102,11 +91,7 @@ def understood(config: Mapping[str, Any], where: Path) -> StableAudioConfig:
     :raises StereoSyncError: for another family of models, or an option that would change the numbers and is not known here.
     """
     try:
-        model = config["model"]
-        kinds = (config["model_type"], model["pretransform"]["type"], model["diffusion"]["type"])
-        if kinds != ("diffusion_cond", "autoencoder", "dit"):
-            raise _foreign(where, f"it is of the kind {' / '.join(kinds)}")
-        return _understood(config, model, where)
+        return _understood(config, where)
     except (KeyError, TypeError, AttributeError) as error:
         raise StereoSyncError(
             f"Stable Audio: '{where}' is no config of Stable Audio Open ({type(error).__name__}: {error}); "
@@ -114,19 +99,23 @@ def understood(config: Mapping[str, Any], where: Path) -> StableAudioConfig:
         ) from error
 
 
-def _understood(config: Mapping[str, Any], model: Mapping[str, Any], where: Path) -> StableAudioConfig:
-    diffusion, conditioning = model["diffusion"], model["conditioning"]
-    backbone = dict(diffusion["config"])
+def _understood(config: Mapping[str, Any], where: Path) -> StableAudioConfig:
+    def require(fits: bool, why: str) -> None:
+        if not fits:
+            raise StereoSyncError(
+                f"Stable Audio: '{where}' is a model of another family ({why}); give Stable Audio Open 1.0 or Small."
+            )
+
+    model = config["model"]
+    diffusion, pretransform = model["diffusion"], model["pretransform"]
+    kinds = (config["model_type"], pretransform["type"], diffusion["type"])
+    require(kinds == ("diffusion_cond", "autoencoder", "dit"), f"it is of the kind {' / '.join(kinds)}")
     objective = diffusion.get("diffusion_objective", "v")
-    if objective not in ("v", "rectified_flow", "rf_denoiser"):
-        raise _foreign(where, f"its objective is {objective}")
-    unknown = sorted(backbone.keys() - _TRANSFORMER)
+    require(objective in ("v", "rectified_flow", "rf_denoiser"), f"its objective is {objective}")
+    unknown = sorted(diffusion["config"].keys() - _TRANSFORMER)
     unknown += [key for key in ("input_concat_ids", "prepend_cond_ids") if diffusion.get(key)]
-    if unknown:
-        raise _foreign(where, f"its transformer has the options {', '.join(unknown)}")
-    # both kinds of flow predict the same velocity; they differ in how they are sampled
-    backbone["diffusion_objective"] = "v" if objective == "v" else "rectified_flow"
-    conditions = {each["id"]: each for each in conditioning["configs"]}
+    require(not unknown, f"its transformer has the options {', '.join(unknown)}")
+    conditions = {each["id"]: each for each in model["conditioning"]["configs"]}
     numbers = {
         name: (float(each["config"]["min_val"]), float(each["config"]["max_val"]))
         for name, each in conditions.items()
@@ -134,11 +123,14 @@ def _understood(config: Mapping[str, Any], model: Mapping[str, Any], where: Path
     }
     cross_attn, global_cond = tuple(diffusion["cross_attention_cond_ids"]), tuple(diffusion["global_cond_ids"])
     text = conditions.get("prompt", {"type": "none"})
-    if text["type"] != "t5" or set(cross_attn) - {"prompt", *numbers} or set(global_cond) - set(numbers):
-        raise _foreign(where, f"it is conditioned on {', '.join(conditions)} and not a T5 prompt and seconds alone")
+    alone = text["type"] == "t5" and {*cross_attn} <= {"prompt", *numbers} and {*global_cond} <= {*numbers}
+    require(alone, f"it is conditioned on {', '.join(conditions)} and not a T5 prompt and seconds alone")
+    autoencoder = _autoencoder(pretransform, int(config["sample_rate"]))
+    require(autoencoder is not None, "its autoencoder is another than Stable Audio Open's")
     return StableAudioConfig(
-        backbone=backbone,
-        autoencoder=_autoencoder(model["pretransform"], int(config["sample_rate"]), where),
+        # both kinds of flow predict the same velocity; they differ in how they are sampled
+        backbone={**diffusion["config"], "diffusion_objective": "v" if objective == "v" else "rectified_flow"},
+        autoencoder=autoencoder or {},
         numbers=numbers,
         cross_attn_ids=cross_attn,
         global_ids=global_cond,
@@ -149,8 +141,8 @@ def _understood(config: Mapping[str, Any], model: Mapping[str, Any], where: Path
     )
 
 
-def _autoencoder(pretransform: Mapping[str, Any], rate: int, where: Path) -> dict[str, Any]:
-    """Arguments of ``AutoencoderOobleck``, which is one case of the release's config."""
+def _autoencoder(pretransform: Mapping[str, Any], rate: int) -> dict[str, Any] | None:
+    """Arguments of ``AutoencoderOobleck``, which is one case of the release's config; None for the others."""
     whole = pretransform["config"]
     encoder, decoder = whole["encoder"]["config"], whole["decoder"]["config"]
     multiples, strides = encoder.get("c_mults", _CHANNELS), encoder.get("strides", _STRIDES)
@@ -168,7 +160,7 @@ def _autoencoder(pretransform: Mapping[str, Any], rate: int, where: Path) -> dic
         and pretransform.get("scale", 1.0) == 1.0
     )
     if not fits:
-        raise _foreign(where, "its autoencoder is another than Stable Audio Open's")
+        return None
     return {
         "encoder_hidden_size": encoder["channels"],
         "decoder_channels": decoder["channels"],
@@ -178,9 +170,3 @@ def _autoencoder(pretransform: Mapping[str, Any], rate: int, where: Path) -> dic
         "audio_channels": encoder.get("in_channels", 2),
         "sampling_rate": rate,
     }
-
-
-def _foreign(where: Path, why: str) -> StereoSyncError:
-    return StereoSyncError(
-        f"Stable Audio: '{where}' is a model of another family ({why}); give Stable Audio Open 1.0 or Small."
-    )

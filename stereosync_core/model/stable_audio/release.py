@@ -23,6 +23,7 @@ _TEXT = ("conditioner.conditioners.prompt.", "text_encoders.", "cond_stage_model
 _PICKLES = {".ckpt", ".pt", ".pth", ".bin", ".pkl"}
 _HALF_LOADED = {".part", ".partial", ".crdownload", ".download", ".incomplete", ".aria2", ".tmp"}
 _FLOATS = {"F64", "F32", "F16", "BF16"}
+_GIVE = "give the release's own file, or one in float16, bfloat16 or float32"
 #: Larger headers are refused by the format's own readers.
 _LARGEST_HEADER = 100_000_000
 
@@ -34,6 +35,11 @@ class Entry:
     shape: tuple[int, ...]
     start: int
     end: int
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.end - self.start
 
 
 @dataclass(frozen=True)
@@ -63,81 +69,56 @@ def open_release(path: Path, config: Mapping[str, Any] | None = None) -> Release
         another family of models.
     """
     path = config_path = Path(path)
-    if path.is_dir():
-        if config is None:
-            config_path = _config_of(path)
-            config = read_object(config_path, "Stable Audio", "download it again")
-        path = _weights_of(path)
-    elif config is None and (own := path.with_name(f"{path.stem}_config.json")).is_file():
+    own = path / CONFIG if path.is_dir() else path.with_name(f"{path.stem}_config.json")
+    if config is None and own.is_file():
         config_path, config = own, read_object(own, "Stable Audio", "download it again")
+    if path.is_dir():
+        get = "download it from the release's page into that folder"
+        if config is None:
+            raise _refused(path, f"has no {CONFIG}; {get}, or give the .safetensors file itself")
+        if not (path / WEIGHTS).is_file():
+            pickle = next((each for each in sorted(path.iterdir()) if each.suffix in _PICKLES), None)
+            raise _refused(path, f"has no {WEIGHTS}; {get}") if pickle is None else _pickled(pickle)
+        path = path / WEIGHTS
     entries = _entries(path)
     if config is None:
         config = recognise({key: entry.shape for key, entry in entries.items()}, path)
     return Release(path, understood(config, config_path), entries)
 
 
-def _config_of(folder: Path) -> Path:
-    if not (folder / CONFIG).is_file():
-        raise StereoSyncError(
-            f"Stable Audio: '{folder}' has no {CONFIG}; download it from the release's page into that folder, "
-            "or give the .safetensors file itself."
-        )
-    return folder / CONFIG
-
-
-def _weights_of(folder: Path) -> Path:
-    if (folder / WEIGHTS).is_file():
-        return folder / WEIGHTS
-    pickle = next((path for path in sorted(folder.iterdir()) if path.suffix in _PICKLES), None)
-    if pickle is not None:
-        raise _pickled(pickle)
-    raise StereoSyncError(f"Stable Audio: '{folder}' has no {WEIGHTS}; download it from the release's page into that folder.")
-
-
 def _entries(path: Path) -> dict[str, Entry]:
     """The tensors of a safetensors file that can be Stable Audio Open's."""
     header, data = _header(path)
-    kinds = {str(about.get("dtype")) for about in header.values()}
-    eight = sorted(kind for kind in kinds if kind.startswith("F8"))
+    eight = sorted({kind for about in header.values() if (kind := str(about.get("dtype"))).startswith("F8")})
     if eight:
-        raise StereoSyncError(
-            f"Stable Audio: '{path}' holds eight-bit weights ({', '.join(eight)}), which are not supported; "
-            "give the release's own file, or one in float16, bfloat16 or float32."
-        )
-    entries = {}
-    for key, about in header.items():
-        if key.startswith(_TEXT):
-            continue
+        raise _refused(path, f"holds eight-bit weights ({', '.join(eight)}), which are not supported; {_GIVE}")
+    own = {key: about for key, about in header.items() if not key.startswith(_TEXT)}
+    for key, about in own.items():
         if about.get("dtype") not in _FLOATS:
-            raise StereoSyncError(
-                f"Stable Audio: '{path}' holds quantised weights ('{key}' is {about.get('dtype')}), which are not supported; "
-                "give the release's own file, or one in float16, bfloat16 or float32."
-            )
-        start, end = about["data_offsets"]
-        entries[key] = Entry(tuple(about["shape"]), start, end)
-    if not all(any(key.startswith(prefix) for key in entries) for prefix in (BACKBONE, AUTOENCODER, NUMBERS)):
-        begin = ", ".join(sorted({".".join(key.split(".")[:2]) for key in entries})[:3]) or "nothing"
-        raise StereoSyncError(
-            f"Stable Audio: '{path}' is no whole model of Stable Audio Open (it holds {begin}); it must hold {BACKBONE}*, "
-            f"{AUTOENCODER}* and {NUMBERS}*. Give the release's {WEIGHTS}."
+            kind = f"'{key}' is {about.get('dtype')}"
+            raise _refused(path, f"holds quantised weights ({kind}), which are not supported; {_GIVE}")
+    if not all(any(key.startswith(prefix) for key in own) for prefix in (BACKBONE, AUTOENCODER, NUMBERS)):
+        begin = ", ".join(sorted({".".join(key.split(".")[:2]) for key in own})[:3]) or "nothing"
+        raise _refused(
+            path,
+            f"is no whole model of Stable Audio Open (it holds {begin}); it must hold {BACKBONE}*, {AUTOENCODER}* and "
+            f"{NUMBERS}*. Give the release's {WEIGHTS}",
         )
     largest = max(about["data_offsets"][1] for about in header.values())
     if data < largest:
-        raise StereoSyncError(
-            f"Stable Audio: '{path}' ends early ({data / 1e6:.1f} of {largest / 1e6:.1f} MB of weights): the download was cut "
-            "short; download it again."
-        )
-    return entries
+        sizes = f"{data / 1e6:.1f} of {largest / 1e6:.1f} MB of weights"
+        raise _refused(path, f"ends early ({sizes}): the download was cut short; download it again")
+    return {key: Entry(tuple(about["shape"]), *about["data_offsets"]) for key, about in own.items()}
 
 
 def _header(path: Path) -> tuple[dict[str, dict[str, Any]], int]:
     """The header of a safetensors file without its notes, and how many bytes come after it."""
     if not path.is_file():
-        raise StereoSyncError(f"Stable Audio: '{path}' does not exist; give the release's folder or its {WEIGHTS}.")
+        raise _refused(path, f"does not exist; give the release's folder or its {WEIGHTS}")
     size = path.stat().st_size
     with open(path, "rb") as file:
         begin = file.read(8)
-        _refuse(path, begin)
+        _check_kind(path, begin)
         length = int.from_bytes(begin, "little")
         text = file.read(length) if length <= min(size, _LARGEST_HEADER) else b""
     try:
@@ -146,20 +127,16 @@ def _header(path: Path) -> tuple[dict[str, dict[str, Any]], int]:
         if not all(len(about["data_offsets"]) == 2 and isinstance(about["shape"], list) for about in header.values()):
             raise ValueError("an entry is not whole")
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise StereoSyncError(
-            f"Stable Audio: '{path}' is half a download or no safetensors file at all; download it again."
-        ) from error
+        raise _refused(path, "is half a download or no safetensors file at all; download it again") from error
     return header, size - 8 - length
 
 
-def _refuse(path: Path, begin: bytes) -> None:
+def _check_kind(path: Path, begin: bytes) -> None:
     """Refuse what name and first bytes show to be of another kind."""
     if path.suffix.lower() in _HALF_LOADED:
-        raise StereoSyncError(f"Stable Audio: '{path}' is a download that has not ended; wait for it, or download it again.")
+        raise _refused(path, "is a download that has not ended; wait for it, or download it again")
     if begin[:4] == b"GGUF" or path.suffix.lower() == ".gguf":
-        raise StereoSyncError(
-            f"Stable Audio: '{path}' is a GGUF file, whose quantised weights are not supported; give the release's {WEIGHTS}."
-        )
+        raise _refused(path, f"is a GGUF file, whose quantised weights are not supported; give the release's {WEIGHTS}")
     # a zip, or a bare pickle of protocol 2 to 5; the length that begins a safetensors file ends with zeros
     packed = begin[:2] == b"PK" or (begin[:2] in {b"\x80\2", b"\x80\3", b"\x80\4", b"\x80\5"} and begin[6:] != b"\0\0")
     if packed or path.suffix.lower() in _PICKLES:
@@ -167,7 +144,9 @@ def _refuse(path: Path, begin: bytes) -> None:
 
 
 def _pickled(path: Path) -> StereoSyncError:
-    return StereoSyncError(
-        f"Stable Audio: '{path}' is a pickle, which can run any program when it is opened and is not read; "
-        f"download {WEIGHTS} from the release's page in its place."
-    )
+    why = "is a pickle, which can run any program when it is opened and is not read"
+    return _refused(path, f"{why}; download {WEIGHTS} from the release's page in its place")
+
+
+def _refused(path: Path, why: str) -> StereoSyncError:
+    return StereoSyncError(f"Stable Audio: '{path}' {why}.")

@@ -30,37 +30,33 @@ class TextEncoder(nn.Module):
     """
 
     def __init__(self, folder: Path, dtype: torch.dtype = torch.float32):
+        from safetensors import SafetensorError
+        from transformers import AutoConfig, AutoTokenizer, T5EncoderModel
+
         super().__init__()
-        self.folder = Path(folder)
+        where = str(folder)
         # looked for by name: transformers makes an empty tokenizer where there is none
-        missing = [what for what, names in _NEEDED.items() if not any((self.folder / name).is_file() for name in names)]
+        missing = [what for what, names in _NEEDED.items() if not any((Path(folder) / name).is_file() for name in names)]
         if missing:
             raise StereoSyncError(
                 f"Text encoder: '{folder}' holds no {', no '.join(missing)}; give the folder of T5 base in transformers' form "
                 "(config.json, model.safetensors, tokenizer.json)."
             )
-        self.tokenizer, self.network = self._loaded(dtype)
-
-    def _loaded(self, dtype: torch.dtype) -> tuple[Any, nn.Module]:
-        from safetensors import SafetensorError
-        from transformers import AutoConfig, AutoTokenizer, T5EncoderModel
-
-        where = str(self.folder)
         try:
             kind = AutoConfig.from_pretrained(where, local_files_only=True).model_type
             if kind != "t5":
                 raise StereoSyncError(f"Text encoder: '{where}' is a {kind} model; give T5 base.")
-            tokenizer = AutoTokenizer.from_pretrained(where, local_files_only=True)
-            network = T5EncoderModel.from_pretrained(where, local_files_only=True, use_safetensors=True, dtype=dtype)
+            self.tokenizer: Any = AutoTokenizer.from_pretrained(where, local_files_only=True)
+            network: Any = T5EncoderModel.from_pretrained(where, local_files_only=True, use_safetensors=True, dtype=dtype)
         except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise StereoSyncError(f"Text encoder: '{where}' cannot be loaded ({reason}); download T5 base again.") from error
-        return tokenizer, network.requires_grad_(False).eval()
+        self.network: Any = network.requires_grad_(False).eval()
 
     @property
     def width(self) -> int:
         """Of a token."""
-        return int(self.network.config.d_model)  # type: ignore[union-attr]
+        return int(self.network.config.d_model)
 
     @torch.inference_mode()
     def forward(self, text: str, tokens: int = 128) -> Tensor:

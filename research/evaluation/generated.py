@@ -14,9 +14,8 @@ from stereosync_core.errors import StereoSyncError
 from stereosync_core.media.envelope import envelope_of_sound
 from stereosync_core.metrics.clips import RATE
 from stereosync_core.model.conditioning.features import ENVELOPE_WINDOW, REFERENCE_LEVEL
-from stereosync_core.model.conditioning.motion import picture_motion
 from stereosync_core.model.conditioning.spatial import SpatialConditioning
-from stereosync_core.model.conditioning.video_envelope import envelope_from_video
+from stereosync_core.model.conditioning.video_envelope import envelope_from_video, picture_motion
 from stereosync_core.model.decoding import decode
 from stereosync_core.model.generative_model import GenerativeModel
 from stereosync_core.model.loader import load_model

@@ -20,11 +20,11 @@ from stereosync_core.model.conditioning.features import (
     scene_features,
     subframe_times,
 )
-from stereosync_core.model.conditioning.motion import picture_motion
 from stereosync_core.model.conditioning.video_envelope import (
     CLASSES,
     VideoEnvelope,
     from_classes,
+    picture_motion,
     resampled_motion,
     to_classes,
     track_features,

@@ -1,9 +1,5 @@
-"""The diffusion transformer: stable-audio-tools' network, run block by block so that residuals can be added to its hidden
-state.
-
-The network, its names and its numbers are stable-audio-tools' ``DiffusionTransformer``; only the loop over the blocks is ours.
-Residuals (control branch, spatial conditions) are added before any block; without them the output is the original's.
-"""
+"""The diffusion transformer: stable-audio-tools' ``DiffusionTransformer``, with a loop over its blocks that is ours, so that
+residuals (control branch, spatial conditions) can be added before any block; without them the output is the original's."""
 
 from __future__ import annotations
 
@@ -40,10 +36,7 @@ def transformer_class() -> type[nn.Module]:
 @dataclass
 class ForwardState:
     """The hidden state ``[B, P + T, D]`` of a forward pass, with P tokens before the latents, and what the blocks condition it
-    on.
-
-    :ivar extra_context: tokens that are attended to by themselves; see :meth:`Backbone.forward`.
-    """
+    on; see :meth:`Backbone.forward`."""
 
     hidden: Tensor
     context: Tensor | KeyValueCache | None
@@ -53,20 +46,18 @@ class ForwardState:
     extra_context: Tensor | KeyValueCache | None = None
 
     def apply(self, block: nn.Module, checkpointed: bool = False) -> None:
-        """Take the hidden state through a block.
-
-        :param checkpointed: drop the block's activations, and compute them again for the gradients.
-        """
+        """Take the hidden state through a block; ``checkpointed`` computes its activations again for the gradients."""
         if checkpointed and torch.is_grad_enabled():
             self.hidden = checkpoint(self._after, block, self.hidden, use_reentrant=False)
         else:
             self.hidden = self._after(block, self.hidden)
 
     def _after(self, block: nn.Module, hidden: Tensor) -> Tensor:
-        if isinstance(self.extra_context, KeyValueCache):
-            hidden = self.extra_context.attend(block, hidden)
-        elif self.extra_context is not None:
-            hidden = hidden + block.cross_attn(block.cross_attend_norm(hidden), context=self.extra_context)
+        extra = self.extra_context
+        if isinstance(extra, KeyValueCache):
+            hidden = extra.attend(block, hidden)
+        elif extra is not None:
+            hidden = hidden + block.cross_attn(block.cross_attend_norm(hidden), context=extra)
         if isinstance(self.context, KeyValueCache):
             return block_forward(block, hidden, self.context, self.rotary, self.modulation)
         return block(hidden, context=self.context, rotary_pos_emb=self.rotary, global_cond=self.modulation)
@@ -101,11 +92,8 @@ class Backbone(nn.Module):
         return self.dit.transformer.layers
 
     def compile_blocks(self, **options: Any) -> None:
-        """Have torch compile the blocks' self-attention and feed-forward layers when they are first called; some minutes then,
-        and less for each step after.
-
-        :param options: of ``torch.compile``.
-        """
+        """Have torch compile the blocks' self-attention and feed-forward layers, with its own ``options``, when they are first
+        called: some minutes then, and less for each step after."""
         for block in self.blocks:
             for layer in (block.self_attn, block.ff):
                 layer.compile(**options)
@@ -132,9 +120,8 @@ class Backbone(nn.Module):
         :param global_cond: ``[B, global_cond_dim]``.
         :param residuals: for the first blocks, what is added to the block's input: ``[B, P + T, D]`` or ``[B, T, D]``, or None.
         :param extra_context: more tokens ``[B, M, cond_token_dim]``, which each block's cross-attention sees before the block,
-            in a softmax of their own: tokens of zeros then change nothing, where among ``tokens`` they would take attention
-            from the others. (Decoupled cross-attention, Ye et al., "IP-Adapter", 2023, with the keys and values that are
-            there.)
+            in a softmax of their own, so that tokens of zeros change nothing. (Decoupled cross-attention, Ye et al.,
+            "IP-Adapter", 2023, with the keys and values that are there.)
         """
         state = begin(self.dit, x, t, tokens, global_cond, extra_context)
         for n, block in enumerate(self.blocks):
@@ -173,7 +160,4 @@ def begin(
 
 def add_residual(hidden: Tensor, residual: Tensor) -> Tensor:
     """``hidden [B, P + T, D]`` plus a residual of its length, or of the latents' length alone."""
-    missing = hidden.shape[1] - residual.shape[1]
-    if missing:
-        residual = nn.functional.pad(residual, (0, 0, missing, 0))
-    return hidden + residual
+    return hidden + nn.functional.pad(residual, (0, 0, hidden.shape[1] - residual.shape[1], 0))

@@ -1,9 +1,8 @@
 """The control branch: residuals by which the loudness envelope conditions the transformer.
 
-After Zhang et al., "Adding Conditional Control to Text-to-Image Diffusion Models" (2023), and its form for this transformer in
-Stable-V2A (arXiv 2412.15023): a copy of the front end and of the first blocks sees the noisy latents plus the control signal;
-what each of its blocks gives is added, through a convolution that begins at zero, to the input of the block of that number in
-the backbone.
+A copy of the front end and of the first blocks sees the noisy latents plus the control signal; what each of its blocks gives is
+added, through a convolution that begins at zero, to the input of the backbone's block of that number. (Zhang et al., "Adding
+Conditional Control to Text-to-Image Diffusion Models", 2023; for this transformer Stable-V2A, arXiv 2412.15023.)
 """
 
 from __future__ import annotations

@@ -43,12 +43,8 @@ class CachedTokens:
 
 
 class KeyValueCache:
-    """Tokens after a transformer's embedding, and each block's keys and values of them.
-
-    :param context: ``[R, N, D]``, of the clips whose tokens are not all zero.
-    :param rows: their numbers in the batch ``[R]``.
-    :param count: clips of the batch.
-    """
+    """Tokens ``[R, N, D]`` after a transformer's embedding, of the clips ``rows [R]`` of a batch of ``count`` whose tokens are
+    not all zero, and each block's keys and values of them."""
 
     def __init__(self, context: Tensor, rows: Tensor, count: int):
         self.context, self.rows, self.count = context, rows, count

@@ -22,7 +22,6 @@ from .precision import in_precision
 from .spatial_guidance import SpatialGuidance
 from .stable_audio.conditioners import Conditioners
 
-
 _ROOMS, _PAN = SpatialGuidance(panning_law="rooms"), SpatialGuidance(panning_law="pan")
 _PAN_SELDOM = replace(_PAN, rounds=2, every=5)
 

@@ -27,14 +27,12 @@ class HostBackbone:
     name: str
     latent_rate: float = LATENT_RATE
 
+    #: On which an adapter is to begin.
+    execution_device = torch.device("cpu")
+
     @property
     def objective(self) -> str:
         return self.backbone.objective
-
-    @property
-    def execution_device(self) -> torch.device:
-        """On which an adapter is to begin."""
-        return torch.device("cpu")
 
 
 def host_backbone(weights: Mapping[str, Tensor], name: str) -> HostBackbone:

@@ -7,6 +7,7 @@ a process and a shape. The numbers are the same but for rounding. Packing costs 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from functools import partial
@@ -107,12 +108,11 @@ def _rows_at_a_time(input: Tensor, weight: Tensor) -> int:
     if rows < _FEW:
         return _PLAIN
     key = (rows.bit_length(), inputs.bit_length(), min(outputs, 1024).bit_length())
-    if key not in _choices:
-        if _spent < BUDGET:
-            _choices[key] = _measured(input.reshape(rows, inputs), weight)
-        else:
-            near = min(_choices, key=lambda known: sum(abs(a - b) for a, b in zip(known, key, strict=True)), default=None)
-            _choices[key] = _PLAIN if near is None else _choices[near]
+    if key not in _choices and _spent < BUDGET:
+        _choices[key] = _measured(input.reshape(rows, inputs), weight)
+    elif key not in _choices:
+        near = min(_choices, key=lambda known: math.dist(known, key), default=None)
+        _choices[key] = _PLAIN if near is None else _choices[near]
     return _choices[key]
 
 

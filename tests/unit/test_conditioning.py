@@ -7,10 +7,9 @@ import torch
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.model.conditioning.curve import envelope_of_curve
 from stereosync_core.model.conditioning.features import compress, envelope_features, latent_count, scene_features
-from stereosync_core.model.conditioning.motion import picture_motion
 from stereosync_core.model.conditioning.spatial import SpatialConditioning
 from stereosync_core.model.conditioning.timbre import TimbreEncoder
-from stereosync_core.model.conditioning.video_envelope import CLASSES, FULL_SCALE, from_classes, to_classes
+from stereosync_core.model.conditioning.video_envelope import CLASSES, FULL_SCALE, from_classes, picture_motion, to_classes
 from stereosync_core.scene import DepthSequence, Envelope, Track, Tracks
 
 RATE = 44100 / 2048

@@ -123,11 +123,8 @@ class AlignedConditions(nn.Module):
             summed = summed + self.owned(owned.unflatten(1, (frames, SUBFRAMES)).flatten(2))
         else:
             summed = summed + self.nobody
-        mixed = self.norm(self.mix(summed))
-        residuals: list[Tensor | None] = []
-        for into in self.into:
-            residuals += [into(mixed), *[None] * (self.every - 1)]
-        return ControlOutput(None, tuple(residuals), log_probs)
+        mixed, skipped = self.norm(self.mix(summed)), [None] * (self.every - 1)
+        return ControlOutput(None, tuple(each for into in self.into for each in (into(mixed), *skipped)), log_probs)
 
 
 def box_values(scene: SceneFeatures) -> Tensor:
@@ -136,8 +133,7 @@ def box_values(scene: SceneFeatures) -> Tensor:
     x0, y0, x1, y1 = scene.boxes.unbind(-1)  # [B, K, T, S]
     seen = scene.seen
     width, height = (x1 - x0).clamp(min=1e-3), (y1 - y0).clamp(min=1e-3)
-    moments = [x0 + x1 - 1, 1 - y0 - y1, y1 - 0.5, width.log(), height.log(), seen]
-    moments = [value * seen for value in moments[:-1]] + [seen]
+    moments = [value * seen for value in (x0 + x1 - 1, 1 - y0 - y1, y1 - 0.5, width.log(), height.log())] + [seen]
     some = seen.sum(-1).clamp(min=1)
     azimuth = (moments[0].sum(-1) / some).clamp(-1.2, 1.2)
     turns = [azimuth * (math.pi / 2 * 2**octave) for octave in range(_OCTAVES)]

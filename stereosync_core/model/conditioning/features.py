@@ -65,12 +65,8 @@ class SceneFeatures:
 
     def only(self, cues: str) -> SceneFeatures:
         """With nothing but ``boxes`` or ``depth`` in it; ``both`` leaves it as it is."""
-        nothing = self.without_space()
-        if cues == "boxes":
-            return replace(self, depth=nothing.depth, has_depth=nothing.has_depth)
-        if cues == "depth":
-            return replace(self, boxes=nothing.boxes, seen=nothing.seen)
-        return self
+        without = {"boxes": ("depth", "has_depth"), "depth": ("boxes", "seen")}.get(cues, ())
+        return replace(self, **{name: torch.zeros_like(getattr(self, name)) for name in without})
 
     @staticmethod
     def stack(clips: list[SceneFeatures]) -> SceneFeatures:

@@ -23,8 +23,7 @@ import torch
 from ..stereosync_core.assets import WALKING_CLIP, asset_path
 from ..stereosync_core.errors import StereoSyncError
 from ..stereosync_core.media.output import safe_output_path
-from ..stereosync_core.media.source import Clip
-from ..stereosync_core.media.timeline import timeline_of
+from ..stereosync_core.media.source import Clip, timeline_of
 from ..stereosync_core.media.video import probe
 from ..stereosync_core.model.precision import chosen_dtype
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from stereosync_core.media.source import Source, find_video, opened, source_name
+from stereosync_core.media.source import Source, find_video, opened
 
 CELL = 8
 
@@ -284,7 +284,7 @@ def video_packet_digest(source: Source) -> str:
     """
     digest = hashlib.sha256()
     with opened(source) as container:
-        for packet in container.demux(find_video(container, source_name(source))):
+        for packet in container.demux(find_video(container)):
             if packet.size:
                 digest.update(memoryview(packet))
     return digest.hexdigest()

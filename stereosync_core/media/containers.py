@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
 from av.container import InputContainer, OutputContainer
 
 from ..errors import StereoSyncError
-from .source import codec_name
-from .timeline import Timeline
+from .output import written
+from .source import Timeline, codec_name
 
 #: The sound codec that fits each container best.
-AUTO_CODEC = {
-    ".mp4": "aac",
-    ".m4v": "aac",
-    ".mov": "aac",
-    ".mkv": "flac",
-    ".webm": "opus",
-    ".avi": "pcm16",
-}
-MOV_FAMILY = {".mp4", ".m4v", ".mov"}
+AUTO_CODEC = {".mp4": "aac", ".m4v": "aac", ".mov": "aac", ".mkv": "flac", ".webm": "opus", ".avi": "pcm16"}
+MOV_FAMILY = (".mp4", ".m4v", ".mov")
 
 #: Tags that describe the old file and not the clip.
 _CONTAINER_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder"}
@@ -30,25 +25,27 @@ class CannotHold(StereoSyncError):
     """A container has no place for a clip's video packets."""
 
 
-def tags_of(container: InputContainer) -> dict[str, str]:
-    """The clip's own tags."""
-    return {key: value for key, value in container.metadata.items() if key.lower() not in _CONTAINER_TAGS}
-
-
-def container_options(path: Path, timeline: Timeline, tags: bool) -> dict[str, str]:
-    """Muxer options with which a container keeps the clip's times."""
-    if path.suffix.lower() not in MOV_FAMILY:
-        return {}
-    scale = timeline.tick.denominator
-    while scale < 10000:
-        scale *= 2
-    return {
-        # the index in front, so that players on the web start at once
-        "movflags": "+faststart" + ("+use_metadata_tags" if tags else ""),
-        "video_track_timescale": str(scale),
-        # edit lists count in this; milliseconds, the default, would cut sound off
-        "movie_timescale": "90000",
-    }
+@contextmanager
+def written_clip(
+    path: Path, old: InputContainer, timeline: Timeline, metadata: dict[str, str] | None = None
+) -> Iterator[OutputContainer]:
+    """A container open for writing that keeps the old clip's times and tags, with ``metadata`` added."""
+    tags = {key: value for key, value in old.metadata.items() if key.lower() not in _CONTAINER_TAGS} | (metadata or {})
+    options = {}
+    if path.suffix.lower() in MOV_FAMILY:
+        scale = timeline.tick.denominator
+        while scale < 10000:
+            scale *= 2
+        options = {
+            # the index in front, so that players on the web start at once
+            "movflags": "+faststart" + ("+use_metadata_tags" if tags else ""),
+            "video_track_timescale": str(scale),
+            # edit lists count in this; milliseconds, the default, would cut sound off
+            "movie_timescale": "90000",
+        }
+    with written(path, options) as new:
+        new.metadata.update(tags)
+        yield new
 
 
 def copy_stream(new: OutputContainer, stream: av.VideoStream, path: Path, old: InputContainer) -> av.VideoStream:
@@ -67,7 +64,7 @@ def copy_stream(new: OutputContainer, stream: av.VideoStream, path: Path, old: I
         # the decoder's parameters serve, so that codecs without an encoder here can be copied
         copy = new.add_stream_from_template(stream, opaque=True)
     except ValueError as error:
-        raise cannot_hold(path, stream) from error
+        raise _cannot_hold(path, stream) from error
     try:
         copy.time_base = stream.time_base
     except RuntimeError as error:  # older PyAV forbids it, and only AVI looks at it
@@ -83,6 +80,14 @@ def copy_stream(new: OutputContainer, stream: av.VideoStream, path: Path, old: I
     return copy
 
 
+def moved(packet: av.Packet, ticks: int, stream: av.stream.Stream) -> av.Packet:
+    """The packet, ``ticks`` earlier, as one of another stream."""
+    packet.pts = None if packet.pts is None else packet.pts - ticks
+    packet.dts = None if packet.dts is None else packet.dts - ticks
+    packet.stream = stream
+    return packet
+
+
 def write_header(new: OutputContainer, stream: av.VideoStream, path: Path) -> None:
     """Writes the header; some muxers look at the codec only then.
 
@@ -93,10 +98,22 @@ def write_header(new: OutputContainer, stream: av.VideoStream, path: Path) -> No
     except OSError:
         raise
     except av.error.FFmpegError as error:
-        raise cannot_hold(path, stream) from error
+        raise _cannot_hold(path, stream) from error
 
 
-def cannot_hold(path: Path, stream: av.VideoStream) -> CannotHold:
-    return CannotHold(
-        f"Output: {path.suffix} cannot hold {codec_name(stream)} video without re-encoding it; write .mkv, which can."
-    )
+def _cannot_hold(path: Path, stream: av.VideoStream) -> CannotHold:
+    codec = codec_name(stream)
+    return CannotHold(f"Output: {path.suffix} cannot hold {codec} video without re-encoding it; write .mkv, which can.")
+
+
+def reporter(progress: Callable[[float, float], None] | None, total: float) -> Callable[[float], None]:
+    """Hands seconds done, at most ``total``, on to ``progress``: a hundred times in all and at the end."""
+    due = 0.0
+
+    def report(seconds: float) -> None:
+        nonlocal due
+        if progress is not None and seconds >= due:
+            progress(min(seconds, total), total)
+            due = seconds + total / 100
+
+    return report

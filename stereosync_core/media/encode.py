@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -14,25 +15,16 @@ from ..errors import StereoSyncError
 #: What libav calls the layout of so many channels; the order of the channels is WAVE's.
 LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 
-_BLOCK = 48000
-
 
 @dataclass(frozen=True)
 class SoundCodec:
-    """Settings of a sound codec.
+    """Settings of a sound codec."""
 
-    :param encoder: libav's name of the encoder.
-    :param format: packed sample format that it is given; libav makes it planar where the encoder wants that.
-    :param rates: sample rates that it takes, highest last; empty for any.
-    :param channels: most channels that it takes.
-    :param bit_rate: bits a second and channel, 0 where that means nothing.
-    """
-
-    encoder: str
-    format: str
-    rates: tuple[int, ...] = ()
-    channels: int = 8
-    bit_rate: int = 0
+    encoder: str  # libav's name
+    format: str  # packed sample format that it is given; libav makes it planar where the encoder wants that
+    rates: tuple[int, ...] = ()  # samples a second that it takes, highest last; empty for any
+    channels: int = 8  # most that it takes
+    bit_rate: int = 0  # bits a second and channel, 0 where that means nothing
 
     def rate_for(self, rate: int) -> int:
         """The sample rate to encode sound of ``rate`` at: the same, else the next higher one, else the highest."""
@@ -66,20 +58,42 @@ def encode_samples(samples: np.ndarray, format: str) -> np.ndarray:
     return np.clip(np.rint(packed.astype(np.float64) * 8388608.0), -8388608, 8388607).astype(np.int32) << 8
 
 
-class SoundTrack:
-    """A sound stream of an output container that samples are appended to; its first sample is at time 0."""
+def codec_for(name: str, path: Path, automatic: dict[str, str]) -> str:
+    """The key in :data:`CODECS` for a codec that a user chose, where ``auto`` goes by the file's ending.
 
-    def __init__(self, container: OutputContainer, codec: SoundCodec, channels: int, rate: int):
+    :raises StereoSyncError: the ending or the codec is unknown.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in automatic:
+        raise StereoSyncError(f"Output: '{path.name}' cannot be written; use one of the endings {', '.join(automatic)}.")
+    if name not in ("auto", *CODECS):
+        raise StereoSyncError(f"Output: there is no sound codec {name!r}; use one of auto, {', '.join(CODECS)}.")
+    return automatic[suffix] if name == "auto" else name
+
+
+class SoundTrack:
+    """A sound stream of an output container, for float32 ``[C, N]`` whose first sample is at time 0.
+
+    :raises StereoSyncError: the codec does not take that many channels or that rate, or the container not the codec.
+    """
+
+    def __init__(self, container: OutputContainer, codec: SoundCodec, samples: np.ndarray, rate: int):
+        channels = len(samples)
         if channels > codec.channels:
             raise StereoSyncError(
                 f"Sound: {channels} channels do not fit into {codec.encoder}, which takes {codec.channels}; mix it to stereo."
             )
-        self.codec, self.rate, self.layout, self.position = codec, rate, LAYOUTS[channels], 0
+        self.container, self.codec, self.samples, self.rate, self.position = container, codec, samples, rate, 0
         options = {"mapping_family": "1"} if codec.encoder == "libopus" and channels > 2 else {}
-        self.container = container
-        self.stream = container.add_stream(codec.encoder, rate=rate, options=options)
+        try:
+            self.stream = container.add_stream(codec.encoder, rate=rate, options=options)
+        except ValueError as error:
+            suffix = Path(container.name).suffix
+            raise StereoSyncError(
+                f"Sound: {suffix} files cannot hold {codec.encoder} sound; use codec auto, or for video .mkv, which holds all."
+            ) from error
         context = self.stream.codec_context
-        context.layout, context.time_base = self.layout, Fraction(1, rate)
+        context.layout, context.time_base = LAYOUTS[channels], Fraction(1, rate)
         if not context.format.is_planar:
             context.format = codec.format
         if codec.bit_rate:
@@ -94,16 +108,18 @@ class SoundTrack:
                 "resample it."
             ) from error
 
-    def append(self, samples: np.ndarray) -> None:
-        """Encodes float32 ``[C, N]``, at the rate that the track was made with."""
-        for at in range(0, samples.shape[1], _BLOCK):
-            block = samples[:, at : at + _BLOCK]
+    def write_until(self, seconds: float) -> None:
+        """Encodes the samples before that time, in blocks of a second: every call has its price."""
+        total = self.samples.shape[1]
+        while self.position < total and min(self.position + self.rate, total) <= seconds * self.rate:
+            block = self.samples[:, self.position : self.position + self.rate]
             data = encode_samples(block, self.codec.format)
-            frame = av.AudioFrame.from_ndarray(data, format=self.codec.format, layout=self.layout)
+            frame = av.AudioFrame.from_ndarray(data, format=self.codec.format, layout=LAYOUTS[len(self.samples)])
             frame.sample_rate, frame.pts, frame.time_base = self.rate, self.position, Fraction(1, self.rate)
             self.container.mux(self.stream.encode(frame))
             self.position += block.shape[1]
 
     def finish(self) -> None:
-        """Hands the last packets to the container."""
+        """Encodes the rest and hands the last packets to the container."""
+        self.write_until(float("inf"))
         self.container.mux(self.stream.encode(None))

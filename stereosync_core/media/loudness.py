@@ -21,20 +21,13 @@ _GATE = -70.0
 
 @dataclass(frozen=True)
 class Levelled:
-    """What :func:`to_loudness` made.
+    """What :func:`to_loudness` made."""
 
-    :param sound: the sound, changed by ``gain_db``.
-    :param before: LUFS before, None where it cannot be measured.
-    :param after: LUFS after, likewise.
-    :param gain_db: decibels applied.
-    :param reason: why the target was not reached; empty when it was.
-    """
-
-    sound: Sound
-    before: float | None
-    after: float | None
+    sound: Sound  # changed by ``gain_db``
+    before: float | None  # LUFS, None where it cannot be measured
+    after: float | None  # LUFS, likewise
     gain_db: float
-    reason: str = ""
+    reason: str = ""  # why the target was not reached; empty when it was
 
 
 def integrated_loudness(sound: Sound) -> float | None:

@@ -13,13 +13,12 @@ import numpy as np
 from av.container import InputContainer, OutputContainer
 
 from ..errors import StereoSyncError
-from .containers import AUTO_CODEC, MOV_FAMILY, container_options, copy_stream, tags_of, write_header
-from .encode import CODECS, LAYOUTS, SoundCodec, SoundTrack
+from .containers import AUTO_CODEC, MOV_FAMILY, copy_stream, moved, reporter, write_header, written_clip
+from .encode import CODECS, SoundCodec, SoundTrack, codec_for
 from .loudness import to_loudness
-from .output import replacing, written
+from .output import replacing
 from .sound import Sound, fit_length, read_sound, resample, to_stereo
-from .source import Clip, Source, as_clip, find_video, opened, source_name
-from .timeline import Timeline, timeline_of
+from .source import Clip, Source, Timeline, as_clip, find_video, name_of, opened
 
 #: Seconds of sound that are encoded ahead of the picture, so that players find both close together.
 _AHEAD = 0.5
@@ -27,30 +26,18 @@ _AHEAD = 0.5
 
 @dataclass(frozen=True)
 class MuxReport:
-    """What :func:`mux` wrote.
-
-    :param path: the file.
-    :param duration: seconds of video, and of sound.
-    :param samples: samples a channel; ``round(duration * rate)``.
-    :param rate: samples a second.
-    :param codec: sound codec, as in :data:`~stereosync_core.media.encode.CODECS`.
-    :param video_packets: packets copied.
-    :param loudness_before: LUFS of the sound as given or mixed; None unless a loudness was given and can be measured.
-    :param loudness_after: LUFS as written, likewise.
-    :param gain_db: decibels applied to the sound in all.
-    :param notes: what the user should know, for example why a loudness was not reached.
-    """
+    """What :func:`mux` wrote."""
 
     path: Path
-    duration: float
-    samples: int
+    duration: float  # seconds of video, and of sound
+    samples: int  # a channel; round(duration * rate)
     rate: int
-    codec: str
-    video_packets: int
-    loudness_before: float | None
-    loudness_after: float | None
-    gain_db: float
-    notes: tuple[str, ...] = ()
+    codec: str  # of the sound, as in :data:`~stereosync_core.media.encode.CODECS`
+    video_packets: int  # copied
+    loudness_before: float | None  # LUFS as given or mixed; None unless a loudness was given and can be measured
+    loudness_after: float | None  # LUFS as written, likewise
+    gain_db: float  # applied to the sound in all
+    notes: tuple[str, ...] = ()  # what the user should know, for example why a loudness was not reached
 
 
 def mux(
@@ -83,17 +70,16 @@ def mux(
         file cannot be written.
     """
     path = Path(out_path)
-    kind_name, kind = _sound_codec(path, codec)
+    codec = codec_for(codec, path, AUTO_CODEC)
+    kind = CODECS[codec]
     if keep_original not in ("replace", "mix"):
         raise StereoSyncError(f"Mux: the clip's own sound can be 'replace' or 'mix', not {keep_original!r}.")
     if not np.isfinite(original_gain_db):
         raise StereoSyncError(f"Mux: the gain of the clip's own sound is {original_gain_db} dB; give a number such as 0 or -6.")
-    if sound.channels not in LAYOUTS:
-        raise StereoSyncError(f"Mux: sound with {sound.channels} channels fits into no container, 8 do; mix it to stereo.")
     clip = as_clip(video)
-    timeline = timeline_of(clip)
+    duration = float(clip.timeline.duration)
     rate = kind.rate_for(sound.rate)
-    length = max(1, round(float(timeline.duration) * rate))
+    length = max(1, round(duration * rate))
     sound, gain, notes = resample(sound, rate), 0.0, []
     sound = Sound(fit_length(sound.samples, length, rate), rate)
     if keep_original == "mix":
@@ -104,18 +90,8 @@ def mux(
         sound, before, after, gain = levelled.sound, levelled.before, levelled.after, gain + levelled.gain_db
         notes += [levelled.reason] if levelled.reason else []
     with replacing(path) as temporary:
-        packets = _write(clip, timeline, sound, kind, temporary, metadata or {}, progress)
-    return MuxReport(path, float(timeline.duration), sound.length, rate, kind_name, packets, before, after, gain, tuple(notes))
-
-
-def _sound_codec(path: Path, codec: str) -> tuple[str, SoundCodec]:
-    suffix = path.suffix.lower()
-    if suffix not in AUTO_CODEC:
-        raise StereoSyncError(f"Mux: '{path.name}' cannot be written as video; use one of the endings {', '.join(AUTO_CODEC)}.")
-    name = AUTO_CODEC[suffix] if codec == "auto" else codec
-    if name not in CODECS:
-        raise StereoSyncError(f"Mux: there is no sound codec {codec!r}; use one of auto, {', '.join(CODECS)}.")
-    return name, CODECS[name]
+        packets = _write(clip, sound, kind, temporary, metadata, progress)
+    return MuxReport(path, duration, sound.length, rate, codec, packets, before, after, gain, tuple(notes))
 
 
 def _mixed(sound: Sound, original: Sound | None, gain_db: float) -> tuple[Sound, float]:
@@ -133,65 +109,45 @@ def _mixed(sound: Sound, original: Sound | None, gain_db: float) -> tuple[Sound,
 
 def _write(
     video: Clip,
-    timeline: Timeline,
     sound: Sound,
     kind: SoundCodec,
     path: Path,
-    metadata: dict[str, str],
+    metadata: dict[str, str] | None,
     progress: Callable[[float, float], None] | None,
 ) -> int:
     """Writes the file and returns the number of video packets."""
-    name, total = source_name(video), float(timeline.duration)
-    first, end = _packets_to_copy(timeline, path, name)
-    with opened(video) as old:
-        source = find_video(old, name)
-        tags = tags_of(old) | metadata
-        with written(path, container_options(path, timeline, bool(tags))) as new:
-            new.metadata.update(tags)
-            copies = {source.index: copy_stream(new, source, path, old)} | _copied_subtitles(new, old)
-            try:
-                track = SoundTrack(new, kind, sound.channels, sound.rate)
-            except ValueError as error:
-                raise StereoSyncError(
-                    f"Mux: {path.suffix} cannot hold {kind.encoder} sound; use codec auto, or .mkv, which holds all of them."
-                ) from error
-            write_header(new, source, path)
-            entry, count, reported = -1, 0, 0.0
-            for packet in old.demux([old.streams[index] for index in copies]):
-                copy = copies.get(packet.stream_index)
-                if not packet.size or copy is None or packet.time_base is None:
+    timeline = video.timeline
+    total, count, entry = float(timeline.duration), 0, -1
+    report = reporter(progress, total)
+    with opened(video) as old, written_clip(path, old, timeline, metadata) as new:
+        source = find_video(old)
+        first, end = _packets_to_copy(timeline, path, name_of(old))
+        copies = {source.index: copy_stream(new, source, path, old)} | _copied_subtitles(new, old)
+        track = SoundTrack(new, kind, sound.samples, sound.rate)
+        write_header(new, source, path)
+        for packet in old.demux([old.streams[index] for index in copies]):
+            copy = copies.get(packet.stream_index)
+            if not packet.size or copy is None or packet.time_base is None:
+                continue
+            moment = packet.pts if packet.pts is not None else packet.dts
+            is_picture = packet.stream_index == source.index
+            if is_picture:
+                entry += 1
+                if not first <= entry < end:
                     continue
-                moment = packet.pts if packet.pts is not None else packet.dts
-                is_picture = packet.stream_index == source.index
-                if is_picture:
-                    entry += 1
-                    if not first <= entry < end:
-                        continue
-                    count += 1
-                    if not packet.duration and moment == timeline.order[-1]:
-                        packet.duration = timeline.last_duration
-                shift = round(timeline.start * timeline.tick / packet.time_base)
-                packet.pts = None if packet.pts is None else packet.pts - shift
-                packet.dts = None if packet.dts is None else packet.dts - shift
-                seconds = float(((moment or 0) - shift) * packet.time_base)
-                packet.stream = copy
-                new.mux(packet)
-                _encode_until(track, sound, seconds + _AHEAD)
-                if progress is not None and is_picture and seconds >= reported:
-                    progress(min(seconds, total), total)
-                    reported = seconds + total / 100
-            _encode_until(track, sound, float("inf"))
-            track.finish()
-    if progress is not None:
-        progress(total, total)
+                count += 1
+                if not packet.duration and moment == timeline.order[-1]:
+                    packet.duration = timeline.last_duration
+            shift = round(timeline.start * timeline.tick / packet.time_base)
+            seconds = float(((moment or 0) - shift) * packet.time_base)
+            moved(packet, shift, copy)
+            new.mux(packet)
+            track.write_until(seconds + _AHEAD)
+            if is_picture:
+                report(seconds)
+        track.finish()
+    report(float("inf"))
     return count
-
-
-def _encode_until(track: SoundTrack, sound: Sound, seconds: float) -> None:
-    end = sound.length if seconds == float("inf") else min(sound.length, int(seconds * sound.rate))
-    # in pieces of a second at least: every call has its price
-    if end - track.position >= sound.rate or end == sound.length > track.position:
-        track.append(sound.samples[:, track.position : end])
 
 
 def _packets_to_copy(timeline: Timeline, path: Path, name: str) -> tuple[int, int]:

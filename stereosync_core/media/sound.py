@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd
@@ -14,10 +14,9 @@ import numpy as np
 from scipy.signal import resample_poly
 
 from ..errors import StereoSyncError
-from .encode import CODECS, LAYOUTS, SoundTrack
+from .encode import CODECS, SoundTrack, codec_for
 from .output import replacing, written
-from .source import Source, find_audio, moving_pictures, opened, source_name
-from .timeline import timeline_of
+from .source import Source, find_audio, moving_pictures, name_of, opened, timeline_of
 
 #: Jumps in a file's sound times below this are rounding (a Matroska tick is a millisecond) and not gaps.
 _GAP = 0.005
@@ -83,42 +82,48 @@ def read_sound(source: Source, *, align_to_video: bool = True) -> Sound | None:
         with False: sample 0 is the file's first sample.
     :raises StereoSyncError: the source cannot be read, or the sound in it not decoded.
     """
-    name = source_name(source)
     start = duration = None
     with opened(source) as container:
-        if find_audio(container, name) is None:
+        if find_audio(container) is None:
             return None
         align_to_video = align_to_video and bool(moving_pictures(container))
+        name = name_of(container)
     if align_to_video:
         timeline = timeline_of(source)
-        start = timeline.start * timeline.tick
-        duration = float(timeline.duration)
-    pieces, length = [], 0
-    for rate, at, samples in sound_blocks(source, start):
+        start, duration = timeline.start * timeline.tick, timeline.duration
+    found = sound_between(source, start, duration)
+    if found is None:
+        raise StereoSyncError(f"Sound: nothing of the sound in {name} can be decoded, it is damaged; export it again.")
+    return Sound(*found)
+
+
+def sound_between(source: Source, start: Fraction | None, duration: Fraction | None) -> tuple[np.ndarray, int] | None:
+    """Samples float32 ``[C, N]`` and rate of the main sound, silent where there is none; None where nothing can be decoded.
+
+    :param start: seconds on the container's timeline of sample 0; None: the first sample.
+    :param duration: seconds; None: to the end.
+    """
+    pieces, length, rate = [], 0, 0
+    for rate, at, samples in _blocks(source, start):
         pieces.append((at, samples))
-        length = at + samples.shape[1] if duration is None else round(duration * rate)
+        length = at + samples.shape[1] if duration is None else round(float(duration) * rate)
         if duration is not None and at >= length:
             break
     if not pieces:
-        raise StereoSyncError(f"Sound: nothing of the sound in {name} can be decoded, it is damaged; export it again.")
-    result = np.zeros((len(samples), length), np.float32)
+        return None
+    result = np.zeros((len(pieces[0][1]), length), np.float32)
     while pieces:  # each freed as soon as it is in its place
         at, samples = pieces.pop()
         samples = samples[:, : max(0, length - at)]
         result[:, at : at + samples.shape[1]] = samples
-    return Sound(result, rate)
+    return result, rate
 
 
-def sound_blocks(source: Source, start: Fraction | None = None) -> Generator[tuple[int, int, np.ndarray], None, None]:
+def _blocks(source: Source, start: Fraction | None) -> Iterator[tuple[int, int, np.ndarray]]:
     """The main sound as ``(rate, place, float32 [C, n])``: blocks in order that do not overlap (some may be empty), places in
-    samples from 0.
-
-    :param start: seconds on the container's timeline of place 0, what lies before is left out; None: the first sample.
-    :raises StereoSyncError: the source cannot be read.
-    """
-    name = source_name(source)
+    samples from 0, what lies before left out."""
     with opened(source) as container:
-        stream = find_audio(container, name)
+        stream = find_audio(container)
         if stream is None:
             return
         convert, cursor, rate = _ToFloat(), None, 0
@@ -163,24 +168,20 @@ def _decoded(container, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
 class _ToFloat:
     """Decoded frames of any sample format as float32 ``[C, n]``, in the first frame's rate and layout."""
 
-    def __init__(self):
-        self.first: tuple[int, str] | None = None
-        self.current: tuple[int, str] | None = None
-        self.resampler: av.AudioResampler | None = None
+    first: tuple[int, str] | None = None
+    current: tuple[int, str] | None = None
 
     def __call__(self, frame: av.AudioFrame) -> np.ndarray:
         kind = (frame.sample_rate, frame.layout.name)
         self.first = self.first or kind
         # PyAV reads past the end of a planar frame's eight plane pointers where all of them are in use
-        readable = not frame.format.is_planar or frame.layout.nb_channels < 8
-        if kind == self.first and readable:
+        if kind == self.first and not (frame.format.is_planar and frame.layout.nb_channels >= 8):
             return _as_float(frame)
+        rate, layout = self.first
         if kind != self.current:  # broadcasts change between stereo and surround
-            self.current = kind
-            self.resampler = av.AudioResampler(format="flt", layout=self.first[1], rate=self.first[0])
-        assert self.resampler is not None
-        parts = [_as_float(part) for part in self.resampler.resample(frame)]
-        return np.concatenate([np.zeros((av.AudioLayout(self.first[1]).nb_channels, 0), np.float32), *parts], axis=1)
+            self.current, self.resampler = kind, av.AudioResampler(format="flt", layout=layout, rate=rate)
+        nothing = np.zeros((av.AudioLayout(layout).nb_channels, 0), np.float32)
+        return np.concatenate([nothing, *map(_as_float, self.resampler.resample(frame))], axis=1)
 
 
 def _as_float(frame: av.AudioFrame) -> np.ndarray:
@@ -275,20 +276,8 @@ def write_sound(path: str | os.PathLike[str], sound: Sound, *, codec: str = "aut
     :raises StereoSyncError: the ending or the codec is unknown, the folder cannot be written, or the disk is full.
     """
     path = Path(path)
-    if path.suffix.lower() not in _FILES:
-        raise StereoSyncError(f"Sound: '{path.name}' has no ending that is known; use one of {', '.join(_FILES)}.")
-    chosen = _FILES[path.suffix.lower()] if codec == "auto" else codec
-    if chosen not in CODECS:
-        raise StereoSyncError(f"Sound: there is no codec {codec!r}; use one of auto, {', '.join(CODECS)}.")
-    if sound.channels not in LAYOUTS:
-        raise StereoSyncError(f"Sound: {sound.channels} channels do not fit into a sound file, 8 do; mix it to stereo first.")
-    kind = CODECS[chosen]
+    kind = CODECS[codec_for(codec, path, _FILES)]
     sound = resample(sound, kind.rate_for(sound.rate))
     with replacing(path) as temporary, written(temporary) as container:
-        try:
-            track = SoundTrack(container, kind, sound.channels, sound.rate)
-        except ValueError as error:
-            raise StereoSyncError(f"Sound: {path.suffix} files cannot hold {chosen}; use codec auto.") from error
-        track.append(sound.samples)
-        track.finish()
+        SoundTrack(container, kind, sound.samples, sound.rate).finish()
     return path

@@ -1,14 +1,18 @@
-"""Opening a clip for reading, with a clear error for everything that can be wrong with it."""
+"""Opening a clip, with a clear error for everything that can be wrong with it, and the times of its frames."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import BinaryIO, TypeAlias
 
 import av
+import numpy as np
 from av.container import InputContainer
 from av.stream import Disposition
 
@@ -23,7 +27,11 @@ class Clip:
 
     def __init__(self, source: Medium):
         self.source = source
-        self.timeline: Any = None  # set by :func:`~.timeline.timeline_of`
+
+    @cached_property
+    def timeline(self) -> Timeline:
+        with opened(self) as container:
+            return _read_timeline(container, find_video(container))
 
 
 Source: TypeAlias = Medium | Clip
@@ -36,10 +44,17 @@ def as_clip(source: Source) -> Clip:
     return source if isinstance(source, Clip) else Clip(source)
 
 
-def source_name(source: Source) -> str:
-    """Name of a source in messages: its path, or 'the clip' for a stream."""
-    source = as_clip(source).source
-    return f"'{os.fspath(source)}'" if isinstance(source, (str, os.PathLike)) else "the clip"
+def timeline_of(source: Source) -> Timeline:
+    """The times of a clip's frames; of a :class:`Clip` they are read only once.
+
+    :raises StereoSyncError: as :func:`~.video.probe`.
+    """
+    return as_clip(source).timeline
+
+
+def name_of(container: InputContainer) -> str:
+    """Name of an open clip in messages: its path, or 'the clip' for a stream."""
+    return "the clip" if container.file else f"'{container.name}'"
 
 
 @contextmanager
@@ -48,45 +63,45 @@ def opened(source: Source) -> Iterator[InputContainer]:
 
     :raises StereoSyncError: the source is missing, a folder, empty, cut short, or no media file.
     """
-    name = source_name(source)
-    container = _open(as_clip(source).source, name)
+    container = _open(as_clip(source).source)
     try:
         yield container
     finally:
         container.close()
 
 
-def _open(source: Medium, name: str) -> InputContainer:
+def _open(source: Medium) -> InputContainer:
+    name = f"'{os.fspath(source)}'" if isinstance(source, (str, os.PathLike)) else "the clip"
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
         if path.is_dir():
             raise StereoSyncError(f"Clip: {name} is a folder; give a file inside it.")
         if not path.exists():
             raise StereoSyncError(f"Clip: there is no file {name}; check the path.")
-        if path.stat().st_size == 0:
-            raise StereoSyncError(f"Clip: {name} is empty (0 bytes); export or copy it again.")
-        target = str(path)
-    else:
-        target = _View(source)
-        if target.seek(0, os.SEEK_END) == 0:
-            raise StereoSyncError(f"Clip: {name} is empty (0 bytes); load it again.")
-        target.seek(0)
     try:
+        with _binary(source) as file:
+            if file.seek(0, os.SEEK_END) == 0:
+                raise StereoSyncError(f"Clip: {name} is empty (0 bytes); export, copy or load it again.")
         # Broken text in a tag must not keep anyone from the pictures.
+        target = os.fspath(source) if isinstance(source, (str, os.PathLike)) else _View(source)
         container = av.open(target, "r", metadata_errors="ignore")
-    except av.error.PermissionError as error:
+    except PermissionError as error:
         raise StereoSyncError(f"Clip: {name} may not be read; change the file's permissions.") from error
     except (av.error.FFmpegError, OSError) as error:
         raise StereoSyncError(_why_not_media(source, name)) from error
-    if "mp4" in container.format.name.split(","):
-        missing = _missing_bytes(source)
-        if missing:
-            container.close()
-            raise StereoSyncError(
-                f"Clip: {name} was cut short: {missing} bytes are missing at its end, so its last part cannot be shown; "
-                "copy or export it again."
-            )
+    missing = _missing_bytes(source) if "mp4" in container.format.name.split(",") else 0
+    if missing:
+        container.close()
+        raise StereoSyncError(
+            f"Clip: {name} was cut short: {missing} bytes are missing at its end, so its last part cannot be shown; "
+            "copy or export it again."
+        )
     return container
+
+
+def _binary(source: Medium):
+    """A context with the bytes of a source from their beginning."""
+    return open(source, "rb") if isinstance(source, (str, os.PathLike)) else nullcontext(_View(source))
 
 
 def _missing_bytes(source: Medium) -> int:
@@ -95,7 +110,7 @@ def _missing_bytes(source: Medium) -> int:
     libav plays such a file up to where it breaks off, without an error. A file in fragments is made to be readable at any
     length and lacks nothing.
     """
-    with open(source, "rb") if isinstance(source, (str, os.PathLike)) else nullcontext(_View(source)) as file:
+    with _binary(source) as file:
         end, place = file.seek(0, os.SEEK_END), 0
         while place + 8 <= end:
             file.seek(place)
@@ -111,27 +126,18 @@ def _missing_bytes(source: Medium) -> int:
 
 def _why_not_media(source: Medium, name: str) -> str:
     """The error for a file that libav cannot open."""
-    if isinstance(source, (str, os.PathLike)):
-        with open(source, "rb") as file:
-            head = file.read(4096)
-    else:
-        head = _View(source).read(4096)
+    with _binary(source) as file:
+        head = file.read(4096)
     if head[4:8] in (b"ftyp", b"mdat", b"moov", b"free", b"wide", b"skip"):
         return (
             f"Clip: {name} is an MP4/MOV file that was cut short or never finished: its index (moov) is missing or damaged; "
             "copy or export it again."
         )
-    if _is_text(head):
-        return f"Clip: {name} is text and not a video, whatever its ending; give a video file."
-    return f"Clip: {name} is no video or sound file that can be read, or it is damaged; convert or export it again."
-
-
-def _is_text(head: bytes) -> bool:
-    try:
+    with suppress(UnicodeDecodeError):
         head[: len(head) - 3 or None].decode("utf-8")  # the end may cut a character in two
-    except UnicodeDecodeError:
-        return False
-    return b"\0" not in head
+        if b"\0" not in head:
+            return f"Clip: {name} is text and not a video, whatever its ending; give a video file."
+    return f"Clip: {name} is no video or sound file that can be read, or it is damaged; convert or export it again."
 
 
 class _View:
@@ -162,7 +168,7 @@ def moving_pictures(container: InputContainer) -> list[av.VideoStream]:
     return [stream for stream in container.streams.video if Disposition.attached_pic not in stream.disposition]
 
 
-def find_video(container: InputContainer, name: str) -> av.VideoStream:
+def find_video(container: InputContainer) -> av.VideoStream:
     """The stream with the moving picture, its decoder set to a bounded number of threads.
 
     :raises StereoSyncError: there is none, or no decoder for it.
@@ -170,11 +176,13 @@ def find_video(container: InputContainer, name: str) -> av.VideoStream:
     streams = moving_pictures(container)
     if not streams:
         what = "only sound" if container.streams.audio else "neither pictures nor sound"
-        raise StereoSyncError(f"Clip: {name} holds {what}, no video; give a file with a video stream.")
+        raise StereoSyncError(f"Clip: {name_of(container)} holds {what}, no video; give a file with a video stream.")
     best = container.streams.best("video")
     stream = best if isinstance(best, av.VideoStream) and best in streams else streams[0]
     if stream.codec_context is None:
-        raise StereoSyncError(f"Clip: {name} uses a video codec that cannot be decoded here; convert it to H.264 first.")
+        raise StereoSyncError(
+            f"Clip: {name_of(container)} uses a video codec that cannot be decoded here; convert it to H.264 first."
+        )
     stream.thread_type = "AUTO"
     stream.codec_context.thread_count = _THREADS
     return stream
@@ -185,7 +193,7 @@ def codec_name(stream: av.VideoStream | av.AudioStream) -> str:
     return stream.codec_context.codec.canonical_name
 
 
-def find_audio(container: InputContainer, name: str) -> av.AudioStream | None:
+def find_audio(container: InputContainer) -> av.AudioStream | None:
     """The main sound stream, or None where the clip has none.
 
     :raises StereoSyncError: there is no decoder for it.
@@ -194,5 +202,101 @@ def find_audio(container: InputContainer, name: str) -> av.AudioStream | None:
     if not isinstance(stream, av.AudioStream):
         return None
     if stream.codec_context is None:
+        name = name_of(container)
         raise StereoSyncError(f"Clip: the sound in {name} uses a codec that cannot be decoded here; convert it to AAC or WAV.")
     return stream
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The packets of a video stream and when their frames are shown.
+
+    One entry a packet, in decoding order; ticks are the stream's time base.
+    """
+
+    pts: np.ndarray  # int64 [N] presentation times in ticks on the container's timeline
+    shown: np.ndarray  # bool [N]; False for what an edit list hides, for invisible frames and packets without a time
+    hidden: np.ndarray  # bool [N]; True for what an edit list hides, which others may still refer to
+    keyframes: np.ndarray  # bool [N]
+    tick: Fraction  # length of a tick in seconds
+    last_duration: int  # ticks that the frame shown last stays on screen
+
+    @cached_property
+    def order(self) -> np.ndarray:
+        """Ticks ``[T]`` of the shown frames in presentation order."""
+        return np.unique(self.pts[self.shown])
+
+    @property
+    def start(self) -> int:
+        """Ticks of the first frame: the clip's time 0."""
+        return int(self.order[0])
+
+    @property
+    def end(self) -> int:
+        """Ticks at which the last frame leaves the screen."""
+        return int(self.order[-1]) + self.last_duration
+
+    @property
+    def duration(self) -> Fraction:
+        """Seconds from the first frame's start to the last frame's end."""
+        return (self.end - self.start) * self.tick
+
+    @cached_property
+    def times(self) -> np.ndarray:
+        """Seconds ``[T]`` from 0, rising."""
+        return (self.order - self.start) * float(self.tick)
+
+    @cached_property
+    def durations(self) -> np.ndarray:
+        """Ticks ``[T]`` that each frame stays on screen, in presentation order."""
+        return np.diff(self.order, append=self.end)
+
+    @property
+    def tolerance(self) -> float:
+        """Seconds by which a frame may be late: containers round times to a tick, and a Matroska tick is a millisecond."""
+        return min(float(self.tick) / 2, 0.0005)
+
+    def on_screen(self, times: np.ndarray) -> np.ndarray:
+        """Indices ``[N]`` into :attr:`times` of the frames that are on screen at ``times``; the ends are held."""
+        found = np.searchsorted(self.times, np.asarray(times) + self.tolerance, side="right") - 1
+        return np.clip(found, 0, len(self.times) - 1)
+
+
+def _read_timeline(container: InputContainer, stream: av.VideoStream) -> Timeline:
+    """Reads the timeline of a freshly opened container to its end. A damaged or missing end leaves out what is not there.
+
+    :raises StereoSyncError: no packet can be read, or none carries a time.
+    """
+    name, is_vp8 = name_of(container), codec_name(stream) == "vp8"
+    rows: list[tuple[int, bool, bool, bool, int]] = []
+    damage = None
+    try:
+        for packet in container.demux(stream):
+            if packet.size:
+                time = packet.pts if packet.pts is not None else packet.dts
+                # VP8 keeps reference frames that are never shown in packets of their own; marked by a bit in the header.
+                visible = not is_vp8 or bool(memoryview(packet)[0] & 0x10)
+                shown = time is not None and visible and not packet.is_discard
+                rows.append((time or 0, shown, packet.is_discard, packet.is_keyframe, packet.duration or 0))
+    except av.error.FFmpegError as error:
+        damage = error
+    times, shown, hidden, keyframes, durations = np.array(rows, np.int64).reshape(-1, 5).T
+    if not shown.any():
+        reason = f"the frames of {name} carry no times; put them into a container first: ffmpeg -i in -c copy out.mp4"
+        if damage is not None:
+            reason = f"no frame of {name} can be read, the file is damaged; copy or export it again."
+        elif not rows:
+            reason = f"{name} has a video stream but no frames in it; export it again."
+        raise StereoSyncError(f"Clip: {reason}") from damage
+    tick = stream.time_base or Fraction(1, 1000)
+    order = np.unique(times[shown > 0])
+    duration = int(durations[np.argmax(np.where(shown, times, np.iinfo(np.int64).min))])
+    if not duration:  # not in the file: as the frame before it, else by the nominal rate
+        usual = max(1, round(1 / (stream.guessed_rate or Fraction(25)) / tick))
+        duration = int(order[-1] - order[-2]) if len(order) > 1 else usual
+    if "matroska" in container.format.name and container.duration is not None:
+        # Matroska stores the length of the whole, and of single frames only a rounded one or none
+        whole = Fraction((container.start_time or 0) + container.duration, 1_000_000)
+        left = int(whole / tick) - int(order[-1])
+        duration = left if 0 < left < duration else duration
+    return Timeline(times, shown.astype(bool), hidden.astype(bool), keyframes.astype(bool), tick, duration)

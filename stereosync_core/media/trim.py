@@ -14,16 +14,15 @@ from av.container import InputContainer, OutputContainer
 from av.video.reformatter import VideoReformatter
 
 from ..errors import StereoSyncError
-from .containers import AUTO_CODEC, CannotHold, container_options, copy_stream, tags_of, write_header
+from .containers import AUTO_CODEC, MOV_FAMILY, CannotHold, copy_stream, moved, reporter, write_header, written_clip
 from .encode import CODECS, LAYOUTS, SoundTrack
-from .output import replacing, written
-from .sound import Sound, read_sound, sound_blocks, to_stereo
-from .source import Medium, Source, as_clip, codec_name, find_audio, find_video, opened, source_name
-from .timeline import Timeline, timeline_of
+from .output import replacing
+from .sound import Sound, read_sound, sound_between, to_stereo
+from .source import Medium, Source, Timeline, as_clip, codec_name, find_audio, find_video, name_of, opened, timeline_of
 from .video import decoded, orientation, probe
 
 _BT709, _LIMITED = 1, 1
-_CONTAINERS = (".mp4", ".m4v", ".mov")
+_AHEAD = 1.0  # seconds of sound that are encoded ahead of the picture
 
 #: Pixel formats that libx264 takes as they are.
 _X264_FORMATS = {
@@ -73,8 +72,8 @@ def trim(
     :raises StereoSyncError: the numbers make no sense, no frame lies between them, or reading or writing fails.
     """
     path = Path(out_path)
-    if path.suffix.lower() not in _CONTAINERS:
-        raise StereoSyncError(f"Trim: '{path.name}' cannot be written; use one of the endings {', '.join(_CONTAINERS)}.")
+    if path.suffix.lower() not in MOV_FAMILY:
+        raise StereoSyncError(f"Trim: '{path.name}' cannot be written; use one of the endings {', '.join(MOV_FAMILY)}.")
     if not (np.isfinite(start) and np.isfinite(duration)):
         raise StereoSyncError(f"Trim: start {start} and duration {duration} must be numbers of seconds.")
     if start < 0 or duration < 0:
@@ -134,46 +133,42 @@ def _write(
 ) -> None:
     """Writes the frames ``begin .. stop`` by copying the packets ``entries``, or by encoding."""
     pts, lengths = timeline.order[begin:stop], timeline.durations[begin:stop]
-    length_at = dict(zip((pts - pts[0]).tolist(), lengths.tolist(), strict=True))
-    duration = (int(pts[-1]) + int(lengths[-1]) - int(pts[0])) * timeline.tick
-    with opened(source) as old:
-        stream = find_video(old, source_name(source))
-        tags = tags_of(old)
-        with written(path, container_options(path, timeline, bool(tags))) as new:
-            new.metadata.update(tags)
-            if entries is None:
-                packets = _encoded(old, stream, new, timeline, np.arange(begin, stop))
-            else:
-                packets = _copied(old, stream, copy_stream(new, stream, path, old), entries, int(pts[0]))
-            sound = _SoundPiece(source, old, new, path, int(pts[0]) * timeline.tick, duration)
-            write_header(new, stream, path)
-            reported = 0.0
-            for packet in packets:
-                # Encoders and some demuxers give the nominal length; a variable rate needs the true one.
-                packet.duration = length_at.get(packet.pts, packet.duration)
-                seconds = float((packet.pts or 0) * timeline.tick)
-                new.mux(packet)
-                sound.write_until(seconds + 1.0)
-                if progress is not None and seconds >= reported:
-                    progress(min(seconds, float(duration)), float(duration))
-                    reported = seconds + float(duration) / 100
-            sound.finish()
-    if progress is not None:
-        progress(float(duration), float(duration))
+    first = int(pts[0])
+    length_at = dict(zip((pts - first).tolist(), lengths.tolist(), strict=True))
+    duration = (int(pts[-1]) + int(lengths[-1]) - first) * timeline.tick
+    report = reporter(progress, float(duration))
+    with opened(source) as old, written_clip(path, old, timeline) as new:
+        stream = find_video(old)
+        if entries is None:
+            packets = _encoded(old, stream, new, timeline, np.arange(begin, stop))
+        else:
+            copy = copy_stream(new, stream, path, old)
+            own = (packet for packet in old.demux(stream) if packet.size)
+            chosen = (packet for packet, keep in zip(own, entries.tolist(), strict=False) if keep)
+            packets = (moved(packet, first, copy) for packet in chosen)
+        found = sound_between(source, first * timeline.tick, duration)
+        track = None if found is None else _sound_track(*found, old, new, path)
+        write_header(new, stream, path)
+        for packet in packets:
+            # Encoders and some demuxers give the nominal length; a variable rate needs the true one.
+            packet.duration = length_at.get(packet.pts, packet.duration)
+            seconds = float((packet.pts or 0) * timeline.tick)
+            new.mux(packet)
+            if track is not None:
+                track.write_until(seconds + _AHEAD)
+            report(seconds)
+        if track is not None:
+            track.finish()
+    report(float("inf"))
 
 
-def _copied(
-    old: InputContainer, stream: av.VideoStream, copy: av.VideoStream, entries: np.ndarray, first: int
-) -> Iterator[av.Packet]:
-    """The chosen packets, on a timeline that begins at ``first`` ticks."""
-    packets = (packet for packet in old.demux(stream) if packet.size)
-    for packet, chosen in zip(packets, entries.tolist(), strict=False):
-        if not chosen:
-            continue
-        packet.pts = None if packet.pts is None else packet.pts - first
-        packet.dts = None if packet.dts is None else packet.dts - first
-        packet.stream = copy
-        yield packet
+def _sound_track(samples: np.ndarray, rate: int, old: InputContainer, new: OutputContainer, path: Path) -> SoundTrack:
+    """A track for the piece's own sound: AAC, or without loss where it was so before or AAC lacks its rate."""
+    name, stream = AUTO_CODEC[path.suffix.lower()], find_audio(old)
+    is_lossless = stream is not None and codec_name(stream).startswith(("pcm_", "flac", "alac"))
+    if is_lossless or CODECS[name].rate_for(rate) != rate:
+        name = "pcm24" if path.suffix.lower() == ".mov" else "flac"
+    return SoundTrack(new, CODECS[name], samples if len(samples) in LAYOUTS else to_stereo(samples), rate)
 
 
 def _encoded(
@@ -184,8 +179,10 @@ def _encoded(
     pictures = ((pts, frame) for pts, frame in decoded(old, stream, timeline, wanted) if pts in ticks)
     start = next(pictures, None)
     if start is None:
-        raise StereoSyncError(f"Trim: no frame of {old.name} can be decoded there, the file is damaged; choose another part.")
-    upright = _Upright(start[1], timeline.tick)
+        raise StereoSyncError(
+            f"Trim: no frame of {name_of(old)} can be decoded there, the file is damaged; choose another part."
+        )
+    upright = _upright(start[1], timeline.tick)
     model = upright(start[1])
     rate = (len(wanted) / (timeline.durations[wanted].sum() * timeline.tick)).limit_denominator(1001)
     track = new.add_stream("libx264", rate=rate, options={"crf": "16", "preset": "veryfast", "bf": "0"})
@@ -223,75 +220,22 @@ def _x264_format(frame: av.VideoFrame) -> str:
     return "yuv420p10le" if any(component.bits > 8 for component in frame.format.components) else "yuv420p"
 
 
-class _Upright:
-    """Turns decoded frames by the clip's rotation tag."""
+def _upright(first: av.VideoFrame, tick: Fraction) -> Callable[[av.VideoFrame], av.VideoFrame]:
+    """What turns decoded frames by the clip's rotation tag."""
+    rotation, mirrored = orientation(first)
+    turns = {0: [], 90: [("transpose", "clock")], 180: [("hflip", ""), ("vflip", "")], 270: [("transpose", "cclock")]}
+    filters = ([("hflip", "")] if mirrored else []) + turns[rotation]
+    if not filters:
+        return lambda frame: frame
+    graph = av.filter.Graph()
+    nodes = [graph.add_buffer(width=first.width, height=first.height, format=first.format, time_base=tick)]
+    nodes += [graph.add(name, argument) for name, argument in filters]
+    graph.link_nodes(*nodes, graph.add("buffersink")).configure()
 
-    def __init__(self, first: av.VideoFrame, tick: Fraction):
-        rotation, mirrored = orientation(first)
-        turns = {0: [], 90: [("transpose", "clock")], 180: [("hflip", ""), ("vflip", "")], 270: [("transpose", "cclock")]}
-        filters = ([("hflip", "")] if mirrored else []) + turns[rotation]
-        self.graph: av.filter.Graph | None = None
-        if filters:
-            graph = av.filter.Graph()
-            nodes = [graph.add_buffer(width=first.width, height=first.height, format=first.format, time_base=tick)]
-            nodes += [graph.add(name, argument) for name, argument in filters]
-            graph.link_nodes(*nodes, graph.add("buffersink")).configure()
-            self.graph = graph
-
-    def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
-        if self.graph is None:
-            return frame
-        self.graph.push(frame)
-        turned = self.graph.pull()
+    def turn(frame: av.VideoFrame) -> av.VideoFrame:
+        graph.push(frame)
+        turned = graph.pull()
         assert isinstance(turned, av.VideoFrame)
         return turned
 
-
-class _SoundPiece:
-    """The part of a clip's sound that belongs to a piece, encoded block by block; nothing where the clip has no sound."""
-
-    def __init__(
-        self, source: Source, old: InputContainer, new: OutputContainer, path: Path, start: Fraction, duration: Fraction
-    ):
-        self.blocks = sound_blocks(source, start)
-        self.block = next(self.blocks, None)
-        self.track: SoundTrack | None = None
-        if self.block is None:
-            return
-        rate, _, samples = self.block
-        self.channels = len(samples) if len(samples) in LAYOUTS else 2
-        self.length = round(float(duration) * rate)
-        stream = find_audio(old, source_name(source))
-        name = AUTO_CODEC[path.suffix.lower()]
-        is_lossless = stream is not None and codec_name(stream).startswith(("pcm_", "flac", "alac"))
-        if name == "aac" and (is_lossless or CODECS[name].rate_for(rate) != rate):
-            name = "pcm24" if path.suffix.lower() == ".mov" else "flac"
-        self.track = SoundTrack(new, CODECS[name], self.channels, rate)
-
-    def write_until(self, seconds: float) -> None:
-        """Encodes up to there, silence where the clip has no sound."""
-        if self.track is None:
-            return
-        end = min(self.length, int(seconds * self.track.rate))
-        while self.track.position < end:
-            if self.block is None:
-                self._silence(end)
-                return
-            _, at, samples = self.block
-            self._silence(min(at, self.length))
-            if len(samples) != self.channels:
-                samples = to_stereo(samples)
-            self.track.append(samples[:, : self.length - self.track.position])
-            self.block = next(self.blocks, None)
-
-    def _silence(self, end: int) -> None:
-        assert self.track is not None
-        while self.track.position < end:
-            self.track.append(np.zeros((self.channels, min(end - self.track.position, self.track.rate)), np.float32))
-
-    def finish(self) -> None:
-        """Encodes the rest."""
-        if self.track is not None:
-            self.write_until((self.length + 1) / self.track.rate)
-            self.track.finish()
-        self.blocks.close()
+    return turn

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import repeat
 
 import av
 import numpy as np
@@ -13,8 +14,7 @@ from av.container import InputContainer
 from av.video.reformatter import VideoReformatter
 
 from ..errors import StereoSyncError
-from .source import Source, codec_name, find_video, opened, source_name
-from .timeline import Timeline, timeline_of
+from .source import Source, Timeline, codec_name, find_video, name_of, opened, timeline_of
 
 #: Matrix coefficients by their number in H.273, as swscale numbers them. Clips without a tag count as BT.601, which is
 #: libav's rule and therefore what the host's own nodes show.
@@ -25,38 +25,22 @@ _LIMITED, _FULL = 1, 2
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """A clip's facts, from its packets' own times.
+    """A clip's facts, from its packets' own times."""
 
-    :param width: pixels of the upright picture; pixels are taken as square.
-    :param height: pixels of the upright picture.
-    :param coded_width: pixels as stored, before rotation.
-    :param coded_height: pixels as stored, before rotation.
-    :param duration: seconds from the first frame's start to the last frame's end.
-    :param start: seconds of the first frame on the container's own timeline; every other time here counts from it.
-    :param frame_count: frames shown; frames that an edit list hides are not counted.
-    :param average_rate: ``frame_count / duration``, frames a second.
-    :param rotation: degrees clockwise (0, 90, 180 or 270) by which the stored picture has to be turned to stand upright.
-    :param mirrored: whether the stored picture is mirrored left to right before it is turned.
-    :param codec: libav's name of the video codec.
-    :param container: libav's names of the container, for example ``("mov", "mp4", ...)``.
-    :param has_audio: whether there is a sound stream.
-    :param pixel_format: libav's name of the stored pixel format.
-    """
-
-    width: int
+    width: int  # pixels of the upright picture; pixels are taken as square
     height: int
-    coded_width: int
+    coded_width: int  # pixels as stored, before rotation
     coded_height: int
-    duration: float
-    start: float
-    frame_count: int
-    average_rate: Fraction
-    rotation: int
-    mirrored: bool
-    codec: str
-    container: tuple[str, ...]
+    duration: float  # seconds from the first frame's start to the last frame's end
+    start: float  # seconds of the first frame on the container's own timeline; every other time here counts from it
+    frame_count: int  # frames shown; frames that an edit list hides are not counted
+    average_rate: Fraction  # frame_count / duration, frames a second
+    rotation: int  # degrees clockwise (0, 90, 180 or 270) by which the stored picture has to be turned to stand upright
+    mirrored: bool  # whether the stored picture is mirrored left to right before it is turned
+    codec: str  # libav's name of the video codec
+    container: tuple[str, ...]  # libav's names of the container, for example ("mov", "mp4", ...)
     has_audio: bool
-    pixel_format: str
+    pixel_format: str  # libav's name of the stored pixel format
 
 
 def probe(source: Source) -> VideoInfo:
@@ -66,13 +50,12 @@ def probe(source: Source) -> VideoInfo:
         frame that can be decoded.
     """
     timeline = timeline_of(source)
-    name = source_name(source)
     with opened(source) as container:
-        stream = find_video(container, name)
+        stream = find_video(container)
         stream.thread_type = "SLICE"  # frame threads would decode several frames before they give the first
         first = next((frame for _, frame in decoded(container, stream)), None)
         if first is None:
-            raise StereoSyncError(f"Clip: no frame of {name} can be decoded, the file is damaged; copy or export it again.")
+            raise _undecodable(container)
         rotation, mirrored = orientation(first)
         width, height = stream.width or first.width, stream.height or first.height
         return VideoInfo(
@@ -91,6 +74,11 @@ def probe(source: Source) -> VideoInfo:
             has_audio=bool(container.streams.audio),
             pixel_format=stream.codec_context.pix_fmt or first.format.name,
         )
+
+
+def _undecodable(container: InputContainer) -> StereoSyncError:
+    name = name_of(container)
+    return StereoSyncError(f"Clip: no frame of {name} can be decoded, the file is damaged; copy or export it again.")
 
 
 def frame_times(source: Source) -> np.ndarray:
@@ -146,31 +134,29 @@ def _frames(source, rate, times, size, max_side) -> Iterator[tuple[float, np.nda
     if not len(times):
         return
     wanted = timeline.on_screen(times)
-    name = source_name(source)
     with opened(source) as container:
-        stream = find_video(container, name)
+        stream = find_video(container)
         picture: np.ndarray | None = None
-        painter: _Painter | None = None
+        paint: Callable[[av.VideoFrame], np.ndarray] | None = None
         done = 0
         with closing(decoded(container, stream, timeline, np.unique(wanted))) as pictures:
             for pts, frame in pictures:
                 index = int(np.searchsorted(timeline.order, pts, side="right")) - 1
-                painter = painter or _Painter(frame, size, max_side)
-                upto = int(np.searchsorted(wanted, index, side="right"))
-                missed = int(np.searchsorted(wanted, index, side="left"))
+                paint = paint or _painter(frame, size, max_side)
+                missed, upto = np.searchsorted(wanted, index, side="left"), np.searchsorted(wanted, index, side="right")
                 if upto == done:
                     continue
-                fresh = painter(frame) if upto > missed or picture is None else None
+                fresh = paint(frame) if upto > missed or picture is None else None
                 for n in range(done, upto):
                     if n >= missed or picture is None:
                         picture = fresh
                     assert picture is not None
                     yield float(times[n]), picture
-                done = upto
+                done = int(upto)
                 if done == len(times):
                     return
         if picture is None:
-            raise StereoSyncError(f"Clip: no frame of {name} can be decoded, the file is damaged; copy or export it again.")
+            raise _undecodable(container)
         for n in range(done, len(times)):
             yield float(times[n]), picture
 
@@ -185,37 +171,26 @@ def decoded(
     if container.format.name == "avi" and timeline is not None:
         # AVI stores no presentation times, and those that libav makes up are wrong where H.264 reorders its pictures; but the
         # decoder gives them in the right order.
-        yield from ((pts, frame) for pts, frame in zip(timeline.order.tolist(), _decode_all(container, stream), strict=False))
-    elif timeline is None or wanted is None:
-        yield from ((frame.pts, frame) for frame in _decode_all(container, stream) if frame.pts is not None)
-    else:
-        frames = _decode_some(container, stream, *_plan(timeline, wanted))
-        yield from ((frame.pts, frame) for frame in frames if frame.pts is not None)
+        yield from zip(timeline.order.tolist(), _decode(container, stream, repeat(True), repeat(True)), strict=False)
+        return
+    plan = (repeat(True), repeat(True)) if timeline is None or wanted is None else _plan(timeline, wanted)
+    yield from ((frame.pts, frame) for frame in _decode(container, stream, *plan) if frame.pts is not None)
 
 
-def _decode_all(container: InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
-    decoder = stream.codec_context
-    for packet in _packets(container, stream):
-        yield from _try_decode(decoder, packet)
-    yield from _try_decode(decoder, None)
-
-
-def _decode_some(
-    container: InputContainer, stream: av.VideoStream, is_wanted: np.ndarray, is_needed: np.ndarray
+def _decode(
+    container: InputContainer, stream: av.VideoStream, is_wanted: Iterable[bool], is_needed: Iterable[bool]
 ) -> Iterator[av.VideoFrame]:
     """Decodes by the plan of :func:`_plan`."""
     decoder, running = stream.codec_context, False
-    for packet, wanted, needed in zip(_packets(container, stream), is_wanted.tolist(), is_needed.tolist(), strict=False):
-        if not needed:
-            if running:  # hand out what waits in the decoder, then let it forget
-                yield from _try_decode(decoder, None)
-                decoder.flush_buffers()
-            running = False
-            continue
-        running = True
-        # Pictures that no other refers to can be left out one by one.
-        decoder.skip_frame = "DEFAULT" if wanted else "NONREF"
-        yield from _try_decode(decoder, packet)
+    for packet, wanted, needed in zip(_packets(container, stream), is_wanted, is_needed, strict=False):
+        if needed:
+            # Pictures that no other refers to can be left out one by one.
+            decoder.skip_frame = "DEFAULT" if wanted else "NONREF"
+            yield from _try_decode(decoder, packet)
+        elif running:  # hand out what waits in the decoder, then let it forget
+            yield from _try_decode(decoder, None)
+            decoder.flush_buffers()
+        running = needed
     if running:
         yield from _try_decode(decoder, None)
 
@@ -235,7 +210,7 @@ def _try_decode(decoder: av.VideoCodecContext, packet: av.Packet | None) -> list
         return []
 
 
-def _plan(timeline: Timeline, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _plan(timeline: Timeline, wanted: np.ndarray) -> tuple[list[bool], list[bool]]:
     """Two bools for each packet: whether its own frame is wanted, and whether it has to be decoded for the wanted ones."""
     is_wanted = timeline.shown & np.isin(timeline.pts, timeline.order[wanted])
     group = np.cumsum(timeline.keyframes)
@@ -245,7 +220,7 @@ def _plan(timeline: Timeline, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarra
     key_pts = np.concatenate([[np.iinfo(np.int64).min], timeline.pts[timeline.keyframes]])
     leading = is_wanted & (timeline.pts < key_pts[group])
     needed_groups[np.maximum(group[leading] - 1, 0)] = True
-    return is_wanted, needed_groups[group]
+    return is_wanted.tolist(), needed_groups[group].tolist()
 
 
 def orientation(frame: av.VideoFrame) -> tuple[int, bool]:
@@ -262,26 +237,22 @@ def orientation(frame: av.VideoFrame) -> tuple[int, bool]:
     return round(float(np.degrees(np.arctan2(b, a))) / 90) * 90 % 360, mirrored
 
 
-class _Painter:
-    """Turns decoded frames into upright RGB arrays of one size."""
+def _painter(first: av.VideoFrame, size: tuple[int, int] | None, max_side: int | None) -> Callable[[av.VideoFrame], np.ndarray]:
+    """What turns decoded frames into upright RGB arrays uint8 ``[H, W, 3]`` of one size, scaled from the decoder's planes."""
+    rotation, mirrored = orientation(first)
+    width, height = first.width, first.height
+    if size is not None:
+        width, height = size[::-1] if rotation % 180 else size
+    elif max_side is not None and max(width, height) > max_side:
+        scale = max_side / max(width, height)
+        width, height = max(1, round(width * scale)), max(1, round(height * scale))
+    scaler = VideoReformatter()
 
-    def __init__(self, first: av.VideoFrame, size: tuple[int, int] | None, max_side: int | None):
-        self.rotation, self.mirrored = orientation(first)
-        width, height = first.width, first.height
-        if size is not None:
-            width, height = size[::-1] if self.rotation % 180 else size
-        elif max_side is not None and max(width, height) > max_side:
-            scale = max_side / max(width, height)
-            width, height = max(1, round(width * scale)), max(1, round(height * scale))
-        self.width, self.height = int(width), int(height)
-        self.scaler = VideoReformatter()
+    def paint(frame: av.VideoFrame) -> np.ndarray:
+        rgb = scaler.reformat(frame, int(width), int(height), "rgb24", **_colours(frame)).to_ndarray()
+        return np.ascontiguousarray(np.rot90(rgb[:, ::-1] if mirrored else rgb, -rotation // 90))
 
-    def __call__(self, frame: av.VideoFrame) -> np.ndarray:
-        """uint8 RGB ``[H, W, 3]``, scaled from the decoder's own planes."""
-        rgb = self.scaler.reformat(frame, self.width, self.height, "rgb24", **_colours(frame)).to_ndarray()
-        if self.mirrored:
-            rgb = rgb[:, ::-1]
-        return np.ascontiguousarray(np.rot90(rgb, -self.rotation // 90))
+    return paint
 
 
 def _colours(frame: av.VideoFrame) -> dict[str, int]:

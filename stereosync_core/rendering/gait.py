@@ -48,15 +48,12 @@ _TIGHTNESS = 60.0  # of the spacing of steps against their places on the oscilla
 class Steps:
     """Contacts of feet with the ground.
 
-    :param times: seconds ``[N]``, rising.
-    :param strengths: ``[N]`` in 0..1, 1 = a stamp.
-    :param feet: ``[N]``, 0 = left, 1 = right.
     :raises StereoSyncError: when lengths differ, or values are out of range.
     """
 
-    times: np.ndarray
-    strengths: np.ndarray
-    feet: np.ndarray
+    times: np.ndarray  # seconds [N], rising
+    strengths: np.ndarray  # [N] in 0..1, 1 = a stamp
+    feet: np.ndarray  # [N], 0 = left, 1 = right
 
     def __post_init__(self):
         times, strengths = np.asarray(self.times, dtype=np.float64), np.asarray(self.strengths, dtype=np.float64)
@@ -115,16 +112,13 @@ def steps_from_track(track: Track, duration: float, *, max_gap: float = 0.5, asp
 
 def steps_from_envelope(envelope: Envelope) -> Steps:
     """Steps at the peaks of a loudness envelope; strengths are peak heights over the highest peak."""
-    span = float(np.ptp(envelope.values))
-    if span <= 0:
-        return _alternating(np.zeros(0), np.zeros(0))
+    lowest, span = envelope.values.min(), float(np.ptp(envelope.values))
     times = np.arange(envelope.times[0], envelope.times[-1] + 0.5 / _RATE, 1 / _RATE)
+    heights = envelope.at(times)
     # a valley on either side, so that a peak at the very start or end counts as well
-    values = np.concatenate([[envelope.values.min()], envelope.at(times), [envelope.values.min()]])
-    peaks, _ = find_peaks(values, prominence=_PEAK_PROMINENCE * span, distance=round(_PEAK_SPACING * _RATE))
-    peaks = peaks - 1
-    heights = values[peaks + 1]
-    return _alternating(times[peaks], heights / heights.max()) if len(peaks) else _alternating(np.zeros(0), np.zeros(0))
+    bounded = np.concatenate([[lowest], heights, [lowest]])
+    peaks = find_peaks(bounded, prominence=_PEAK_PROMINENCE * span, distance=round(_PEAK_SPACING * _RATE))[0] - 1
+    return _alternating(times[peaks], heights[peaks] / heights[peaks].max(initial=0.0))
 
 
 def steps_from_cadence(rate: float, duration: float, start: float = 0.0, variation: float = 0.03, seed: int = 0) -> Steps:

@@ -20,18 +20,12 @@ PANNING_LAWS = Path(__file__).with_name("panning_laws.json")
 
 @dataclass(frozen=True)
 class PanningLaw:
-    """Differences between the channels by azimuth.
+    """Differences between the channels by azimuth."""
 
-    :param azimuth: rising ``[A]``.
-    :param centres: Hz ``[F]`` at which the level differences are known.
-    :param level_db: right minus left ``[F, A]``.
-    :param delay: seconds ``[A]`` by which the left channel is late.
-    """
-
-    azimuth: np.ndarray
-    centres: np.ndarray
-    level_db: np.ndarray
-    delay: np.ndarray
+    azimuth: np.ndarray  # rising [A]
+    centres: np.ndarray  # Hz [F] at which the level differences are known
+    level_db: np.ndarray  # right minus left [F, A]
+    delay: np.ndarray  # seconds [A] by which the left channel is late
 
     def broadband(self) -> np.ndarray:
         """Level difference ``[A]``, the mean over the bands."""

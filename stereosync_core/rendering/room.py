@@ -1,4 +1,5 @@
-"""A room around source and listener: first reflections off its walls and a short smooth tail.
+"""What distance and a room around source and listener do to a sound: it grows softer, air takes its treble, and the walls
+answer with first reflections and a short smooth tail.
 
 The room is a shoebox; each wall mirrors the source (J. Allen, D. Berkley, "Image method for efficiently simulating small-room
 acoustics", JASA 65, 1979). The direct sound follows the distance while the room answers at nearly the same level wherever the
@@ -7,8 +8,6 @@ source stands, so the ratio of direct to reverberant sound falls with distance.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.random import PCG64, Generator
 from scipy.signal import oaconvolve
@@ -16,6 +15,10 @@ from scipy.signal import oaconvolve
 from .filters import butterworth
 from .panning import SPEED_OF_SOUND
 
+#: Bounds of the distance gain in dB: nothing falls silent and nothing jumps close to the camera.
+SOFTEST, LOUDEST = -12.0, 9.0
+#: Hz above which air absorbs noticeably, and what it takes there in dB for each unit of relative distance.
+AIR_CORNER, AIR_LOSS, AIR_LOSS_MOST = 4000.0, 3.0, 12.0
 #: Metres at relative distance 1.
 MEDIAN_DISTANCE = 3.0
 SIDE_WALL, FRONT_WALL, CEILING = 4.5, 9.0, 1.6  # metres from the listener's head
@@ -34,19 +37,28 @@ COHERENT_BELOW = 900.0
 LONGEST_DELAY = 2.5 * FRONT_WALL / SPEED_OF_SOUND
 
 
-@dataclass(frozen=True)
-class Reflection:
-    """One mirrored source over time: ``delay [N]`` seconds after the direct sound, ``gain [N]``, ``azimuth [N]`` in -1..1 where
-    1 = a quarter turn to the right."""
+def distance_gain(distance: np.ndarray, amount: float = 1.0) -> np.ndarray:
+    """Gain ``[N]`` of a point source, 1 / distance (inverse distance law, 6 dB a doubling), gently bounded to -12..+9 dB.
 
-    delay: np.ndarray
-    gain: np.ndarray
-    azimuth: np.ndarray
+    :param distance: relative ``[N]``, above zero, 1 = the clip's median.
+    :param amount: exponent of the law: 0 = distance changes no level, 1 = physical.
+    """
+    level = -20 * amount * np.log10(np.maximum(distance, 1e-3))
+    return 10 ** (np.where(level > 0, LOUDEST * np.tanh(level / LOUDEST), -SOFTEST * np.tanh(level / -SOFTEST)) / 20)
 
 
-def early_reflections(angle: np.ndarray, distance: np.ndarray, room: float) -> list[Reflection]:
+def air_gain(distance: np.ndarray, amount: float = 1.0) -> np.ndarray:
+    """Gain ``[N]`` of the treble after the way through the air."""
+    return 10 ** (-np.minimum(AIR_LOSS * amount * distance, AIR_LOSS_MOST) / 20)
+
+
+def early_reflections(angle: np.ndarray, distance: np.ndarray, room: float) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Reflections off left wall, right wall, front wall and ceiling of a source at ``angle`` radians ``[N]`` to the right and
-    relative ``distance`` ``[N]``. ``room`` in 0..1 scales their energy."""
+    relative ``distance`` ``[N]``. ``room`` in 0..1 scales their energy.
+
+    :return: for each, ``delay [N]`` in seconds after the direct sound, ``gain [N]``, and ``azimuth [N]`` in -1..1 where 1 = a
+        quarter turn to the right.
+    """
     metres = np.clip(MEDIAN_DISTANCE * distance, 0.5, FRONT_WALL - 0.5)
     x = np.clip(metres * np.sin(angle), 0.3 - SIDE_WALL, SIDE_WALL - 0.3)
     z = metres * np.cos(angle)
@@ -55,13 +67,9 @@ def early_reflections(angle: np.ndarray, distance: np.ndarray, room: float) -> l
     result = []
     for image_x, image_z, height in images:
         way = np.sqrt(image_x**2 + image_z**2 + height**2)
-        result.append(
-            Reflection(
-                delay=(way - direct) / SPEED_OF_SOUND,
-                gain=np.sqrt(room) * REFLECTION * MEDIAN_DISTANCE / np.maximum(way, MEDIAN_DISTANCE),
-                azimuth=np.clip(np.arctan2(image_x, image_z) / (np.pi / 2), -1.0, 1.0),
-            )
-        )
+        delay = (way - direct) / SPEED_OF_SOUND
+        gain = np.sqrt(room) * REFLECTION * MEDIAN_DISTANCE / np.maximum(way, MEDIAN_DISTANCE)
+        result.append((delay, gain, np.clip(np.arctan2(image_x, image_z) / (np.pi / 2), -1.0, 1.0)))
     return result
 
 

@@ -1,25 +1,34 @@
-"""Sound placed where things are: each voice goes along a track, near or far, left or right, on screen or off."""
+"""Sound placed where things are: each voice goes along a track, near or far, left or right, on screen or off.
+
+A track becomes a trajectory on an even grid, smooth enough for sound without audible steps.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 
 from ..errors import StereoSyncError
 from ..scene import DISTANCE_CUES, DepthSequence, Track, Tracks, check_depth_fits
+from .filters import LowPass
 from .hrtf import time_differences
 from .panning import MovingDelay, filter_binaural, interaural_time_difference, pan_gains
-from .propagation import AIR_CORNER, LowPass, air_gain, distance_gain
-from .room import LONGEST_DELAY, WALL_CORNER, LateTail, early_reflections
-from .trajectory import CONTROL_RATE, Trajectory, follow
+from .room import AIR_CORNER, LONGEST_DELAY, WALL_CORNER, LateTail, air_gain, distance_gain, early_reflections
 
 log = logging.getLogger(__name__)
 
 MODES = ("pan", "binaural")
 OFFSCREEN = ("fade", "hold", "mute")
+
+#: Hz of the trajectories. Boxes come 10 to 30 a second; this is far above what a body does and far below the sampling rate.
+CONTROL_RATE = 200.0
+SMOOTHING = 0.06  # seconds (standard deviation) over which a detector's jitter is averaged out
+FADE, DECLICK = 0.15, 0.01  # seconds to fade in and out: audibly, and to avoid a click only
+_DISTANCE_RATE = 12.0  # Hz; depth under a box changes slowly and is dear to look up
 
 _BLOCK = 0.5  # seconds rendered at a time: what bounds the memory beyond input and output
 _HOPS = 32  # crossfades of head-related responses in a block
@@ -109,7 +118,7 @@ def spatialize(
     blocks = -(-total // block)
     for n, (voice, track) in enumerate(zip(voices, placed, strict=False)):
         assert tracks is not None
-        trajectory = follow(tracks, track, duration, depth, settings.offscreen, settings.distance_from)
+        trajectory = _follow(tracks, track, duration, depth, settings.offscreen, settings.distance_from)
         moving = _MovingVoice(voice, trajectory, rate, settings, tail)
         for k, (start, sound) in enumerate(moving.blocks(total, block)):
             stop = min(start + sound.shape[1], total)
@@ -149,11 +158,56 @@ def _assigned(count: int, tracks: Tracks | None) -> list[Track]:
     return list(tracks.most_prominent(1))
 
 
+@dataclass(frozen=True)
+class _Trajectory:
+    """An object's way, all ``[N]`` at ``arange(N) / CONTROL_RATE`` seconds."""
+
+    azimuth: np.ndarray  # -1 (left edge) to 1 (right edge)
+    elevation: np.ndarray  # -1 (lower edge) to 1 (upper edge)
+    distance: np.ndarray  # relative, 1 = the clip's median
+    presence: np.ndarray  # gain 0..1 that takes the sound away while the object is off screen
+
+    def __len__(self) -> int:
+        return len(self.azimuth)
+
+
+def _follow(
+    tracks: Tracks, track: Track, duration: float, depth: DepthSequence | None, offscreen: str, cue: str
+) -> _Trajectory:
+    """The way of ``track`` (one of ``tracks``) from 0 to ``duration`` seconds.
+
+    Between two boxes the object moves in a straight line, however long the gap: a sound that is held or fades while its object
+    is hidden glides on rather than jumps.
+
+    """
+    times = np.arange(int(np.ceil(duration * CONTROL_RATE)) + 2) / CONTROL_RATE
+    gliding = replace(tracks, max_gap=max(tracks.duration, duration, track.end) + 1.0)
+
+    def smooth(values: np.ndarray) -> np.ndarray:
+        return gaussian_filter1d(values, SMOOTHING * CONTROL_RATE, mode="nearest")
+
+    coarse = np.append(np.arange(0.0, times[-1], 1 / _DISTANCE_RATE), times[-1])
+    distance = np.interp(times, coarse, np.log(np.maximum(gliding.distance(track, coarse, depth, cue), 1e-3)))
+    presence = np.ones(len(times))
+    if offscreen != "hold":
+        _, visible = track.at(times, tracks.max_gap)
+        length = max(round((FADE if offscreen == "fade" else DECLICK) * CONTROL_RATE), 1)
+        ramp = np.hanning(length + 2)[1:-1]
+        padded = np.pad(visible.astype(float), length, mode="edge")
+        presence = np.convolve(padded, ramp / ramp.sum(), mode="same")[length:-length]
+    return _Trajectory(
+        azimuth=smooth(track.azimuth(times, gliding.max_gap)),
+        elevation=smooth(track.elevation(times, gliding.max_gap)),
+        distance=np.exp(smooth(distance)),
+        presence=np.clip(presence, 0.0, 1.0),
+    )
+
+
 class _MovingVoice:
     """One voice along its trajectory, rendered block by block."""
 
     def __init__(
-        self, voice: np.ndarray, trajectory: Trajectory, rate: int, settings: SpatializeSettings, tail: LateTail | None
+        self, voice: np.ndarray, trajectory: _Trajectory, rate: int, settings: SpatializeSettings, tail: LateTail | None
     ):
         self.voice, self.trajectory, self.rate, self.settings, self.tail = voice, trajectory, rate, settings, tail
         self.air = LowPass(AIR_CORNER, rate)
@@ -175,10 +229,8 @@ class _MovingVoice:
         self.near = distance_gain(trajectory.distance, settings.distance)
         self.treble = air_gain(trajectory.distance, settings.distance)
         images = early_reflections(self.angle, trajectory.distance, settings.room) if settings.room > 0 else []
-        self.images = [
-            (image.delay * rate, *(image.gain * side for side in pan_gains(image.azimuth)))  # delay in samples, left, right
-            for image in images
-        ]
+        # delay in samples, gain left, gain right
+        self.images = [(delay * rate, *(gain * side for side in pan_gains(place))) for delay, gain, place in images]
 
     def blocks(self, total: int, block: int) -> Iterator[tuple[int, np.ndarray]]:
         """First sample and sound ``[2, at least block]`` of each block; what overhangs belongs on top of the next ones."""

@@ -99,7 +99,7 @@ class TestFailing:
             finally:
                 resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
-    @pytest.mark.parametrize("step", ["finish", "append"])
+    @pytest.mark.parametrize("step", ["finish", "write_until"])
     def test_on_a_disk_that_fills_up(self, tmp_path, clip, monkeypatch, step):
         def full(*_):
             raise OSError(errno.ENOSPC, "No space left on device")

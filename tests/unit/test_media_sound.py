@@ -106,8 +106,8 @@ class TestWriteSound:
     @pytest.mark.parametrize(
         ("name", "codec", "channels", "word"),
         [
-            ("a.xyz", "auto", 2, "no ending that is known"),
-            ("a.wav", "speex", 2, "no codec 'speex'"),
+            ("a.xyz", "auto", 2, "one of the endings .wav"),
+            ("a.wav", "speex", 2, "no sound codec 'speex'"),
             ("a.mp3", "flac", 2, "cannot hold flac"),
             ("a.mp3", "auto", 6, "mix it to stereo"),
             ("a.wav", "auto", 9, "mix it to stereo"),

@@ -13,7 +13,7 @@ import pytest
 
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.media.sound import read_sound
-from stereosync_core.media.timeline import timeline_of
+from stereosync_core.media.source import timeline_of
 from stereosync_core.media.trim import trim
 from stereosync_core.media.video import frame_times, frames, probe
 from tests import clips

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from stereosync_core.media.mux import mux
 from stereosync_core.media.sound import Sound, fit_length, read_sound, resample
-from stereosync_core.media.source import Clip
-from stereosync_core.media.timeline import Timeline, timeline_of
+from stereosync_core.media.source import Clip, Timeline, timeline_of
 from stereosync_core.media.video import frame_times
 from stereosync_core.scene import DepthSequence, Envelope, Track, interpolation
 from stereosync_core.timing import entry_times

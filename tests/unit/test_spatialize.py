@@ -14,7 +14,7 @@ from stereosync_core.rendering.analysis import level_difference, placement_corre
 from stereosync_core.rendering.footsteps import render_footsteps
 from stereosync_core.rendering.gait import steps_from_cadence
 from stereosync_core.rendering.panning import MovingDelay, interaural_time_difference, pan_gains
-from stereosync_core.rendering.propagation import air_gain, distance_gain
+from stereosync_core.rendering.room import air_gain, distance_gain
 from stereosync_core.rendering.spatialize import SpatializeSettings
 from stereosync_core.rendering.spatialize import spatialize as render
 from stereosync_core.scene import DepthSequence, Track, Tracks

@@ -23,7 +23,6 @@ ALLOWED = {
     "stereosync_core/rendering/hrtf.py": {"ear", "ears"},
     "stereosync_core/rendering/panning.py": {"ear", "ears"},
     "stereosync_core/rendering/room.py": {"ears", "listener"},
-    "stereosync_core/rendering/propagation.py": {"listener"},
     "stereosync_core/rendering/spatialize.py": {"ear", "ears"},
 }
 SOURCES = [path for folder in ("nodes", "stereosync_core", "research") for path in sorted((ROOT / folder).rglob("*.py"))]

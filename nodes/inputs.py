@@ -11,13 +11,20 @@ from ..stereosync_core.rendering.panning_laws import panning_laws
 from . import host
 
 
+def number_input(name: str, default: float, low: float, high: float, step: float, tooltip: str) -> io.Input:
+    """A decimal in a range."""
+    return io.Float.Input(name, default=default, min=low, max=high, step=step, tooltip=tooltip)
+
+
+def choice_input(name: str, options: Iterable[str], tooltip: str, default: str | None = None) -> io.Input:
+    """One of several names, the first unless ``default`` is given."""
+    options = list(options)
+    return io.Combo.Input(name, options=options, default=default or options[0], tooltip=tooltip)
+
+
 def precision_input() -> io.Input:
-    return io.Combo.Input(
-        "precision",
-        options=["auto", "fp16", "bf16", "fp32"],
-        default="auto",
-        tooltip="auto: fp16 on a graphics card, fp32 on the CPU. bf16 where fp16 gives NaN. fp32 doubles the memory.",
-    )
+    tooltip = "auto: fp16 on a graphics card, fp32 on the CPU. bf16 where fp16 gives NaN. fp32 doubles the memory."
+    return choice_input("precision", ["auto", "fp16", "bf16", "fp32"], tooltip)
 
 
 def seed_input() -> io.Input:
@@ -47,7 +54,7 @@ def panning_law_input(default: str, optional: bool = False) -> io.Input:
 
 def unit_input(name: str, default: float, tooltip: str) -> io.Input:
     """A number in 0..1."""
-    return io.Float.Input(name, default=default, min=0.0, max=1.0, step=0.05, tooltip=tooltip)
+    return number_input(name, default, 0.0, 1.0, 0.05, tooltip)
 
 
 def rate_input(what: str, tooltip: str, *, default: float, min: float, step: float = 0.5) -> io.Input:
@@ -59,14 +66,8 @@ def rate_input(what: str, tooltip: str, *, default: float, min: float, step: flo
 
 def entry_rate_input(what: str) -> io.Input:
     """The rate of entries that another pack made."""
-    return io.Float.Input(
-        f"{what}_per_second",
-        default=0.0,
-        min=0.0,
-        max=240.0,
-        step=0.5,
-        tooltip=f"0: one entry for each frame of the clip. Otherwise the rate that the {what} were made at.",
-    )
+    tooltip = f"0: one entry for each frame of the clip. Otherwise the rate that the {what} were made at."
+    return number_input(f"{what}_per_second", 0.0, 0.0, 240.0, 0.5, tooltip)
 
 
 def depth_rate_input(minimum: float = 0.5, more: str = "") -> io.Input:
@@ -78,8 +79,7 @@ def model_input(names: Iterable[str], release: str, tooltip: str) -> io.Input:
 
     The release's name is always among them, so that running the node without it names the link and the place.
     """
-    options = list(dict.fromkeys([*names, release]))
-    return io.Combo.Input("model", options=options, default=options[0], tooltip=tooltip)
+    return choice_input("model", dict.fromkeys([*names, release]), tooltip)
 
 
 def model_folder_input(kinds: list[str], part: str, release: str, tooltip: str) -> io.Input:
@@ -98,40 +98,17 @@ def track_rate_input() -> io.Input:
 
 
 def detector_size_input() -> io.Input:
-    return io.Int.Input(
-        "detector_size",
-        default=416,
-        min=224,
-        max=1280,
-        step=32,
-        tooltip="Long side in pixels of the bundled detector's input. More finds smaller objects and takes longer.",
-    )
+    tooltip = "Long side in pixels of the bundled detector's input. More finds smaller objects and takes longer."
+    return io.Int.Input("detector_size", default=416, min=224, max=1280, step=32, tooltip=tooltip)
 
 
 def cleaning_inputs(max_tracks: int) -> list[io.Input]:
     """The options of every source of tracks."""
+    most = "The number of tracks to keep, the most prominent by size, motion and time on screen. 0 keeps all."
+    gaps = "The longest gap in a track, in seconds, that is bridged by straight motion."
+    smoothing = "Seconds over which boxes are smoothed. Strong smoothing hides the gait that footsteps are timed by."
     return [
-        io.Int.Input(
-            "max_tracks",
-            default=max_tracks,
-            min=0,
-            max=64,
-            tooltip="The number of tracks to keep, the most prominent by size, motion and time on screen. 0 keeps all.",
-        ),
-        io.Float.Input(
-            "fill_gaps",
-            default=1.0,
-            min=0.0,
-            max=10.0,
-            step=0.1,
-            tooltip="The longest gap in a track, in seconds, that is bridged by straight motion.",
-        ),
-        io.Float.Input(
-            "smoothing",
-            default=0.05,
-            min=0.0,
-            max=1.0,
-            step=0.01,
-            tooltip="Seconds over which boxes are smoothed. Strong smoothing hides the gait that footsteps are timed by.",
-        ),
+        io.Int.Input("max_tracks", default=max_tracks, min=0, max=64, tooltip=most),
+        number_input("fill_gaps", 1.0, 0.0, 10.0, 0.1, gaps),
+        number_input("smoothing", 0.05, 0.0, 1.0, 0.01, smoothing),
     ]

@@ -29,15 +29,8 @@ def overlay_inputs(rate: float, size: int) -> list[io.Input]:
 
 def overlay(video, rate, size, depth_opacity, depth, tracks):
     """The drawn frames of a native VIDEO, one by one."""
-    return overlay_frames(
-        host.source_of(video),
-        depth=depth,
-        tracks=tracks,
-        rate=rate,
-        max_side=size,
-        depth_opacity=depth_opacity,
-        progress=host.progress(),
-    )
+    settings = {"rate": rate, "max_side": size, "depth_opacity": depth_opacity, "progress": host.progress()}
+    return overlay_frames(host.source_of(video), depth=depth, tracks=tracks, **settings)
 
 
 class PreviewScene(io.ComfyNode):

@@ -10,9 +10,12 @@ from comfy_api.latest import io, ui
 from ..stereosync_core.media.mux import mux
 from ..stereosync_core.media.trim import cut_clip
 from . import convert, host
+from .inputs import choice_input, number_input
 
 CATEGORY = "StereoSync/video"
 CONTAINERS = ["mp4", "mkv", "mov", "webm"]
+CODECS = ["auto", "aac", "flac", "opus", "pcm16", "pcm24"]
+LOUDNESS = "Target in LUFS: -23 for broadcast, about -14 for the web. Peaks stay below -1 dB."
 
 
 class LoadVideo(io.ComfyNode):
@@ -31,17 +34,8 @@ class LoadVideo(io.ComfyNode):
                     upload=io.UploadType.video,
                     tooltip="A video in ComfyUI's input folder; drop a file here to upload it.",
                 ),
-                io.Float.Input(
-                    "start", default=0.0, min=0.0, max=100000.0, step=0.01, tooltip="Seconds to leave out at the beginning."
-                ),
-                io.Float.Input(
-                    "duration",
-                    default=0.0,
-                    min=0.0,
-                    max=100000.0,
-                    step=0.01,
-                    tooltip="Seconds to keep; 0 keeps all that follows.",
-                ),
+                number_input("start", 0.0, 0.0, 100000.0, 0.01, "Seconds to leave out at the beginning."),
+                number_input("duration", 0.0, 0.0, 100000.0, 0.01, "Seconds to keep; 0 keeps all that follows."),
             ],
             outputs=[
                 io.Video.Output(display_name="video"),
@@ -86,43 +80,18 @@ class ReplaceVideoAudio(io.ComfyNode):
                 io.String.Input(
                     "filename_prefix", default="video/StereoSync", tooltip="Name in the output folder; may hold subfolders."
                 ),
-                io.Combo.Input(
-                    "container",
-                    options=["auto", *CONTAINERS],
-                    default="auto",
-                    tooltip="File type. auto keeps the clip's own where possible, else mp4.",
+                choice_input(
+                    "container", ["auto", *CONTAINERS], "File type. auto keeps the clip's own where possible, else mp4."
                 ),
-                io.Combo.Input(
-                    "codec",
-                    options=["auto", "aac", "flac", "opus", "pcm16", "pcm24"],
-                    default="auto",
-                    tooltip="Codec of the sound. auto: AAC in mp4 and mov, FLAC in mkv, Opus in webm.",
-                ),
-                io.Combo.Input(
-                    "original_sound",
-                    options=["replace", "mix"],
-                    default="replace",
-                    tooltip="Drop the clip's own sound, or keep it under the new one.",
-                ),
-                io.Float.Input(
-                    "original_gain_db",
-                    default=0.0,
-                    min=-60.0,
-                    max=12.0,
-                    step=0.5,
-                    tooltip="Level of the clip's own sound in the mix, in decibels.",
+                choice_input("codec", CODECS, "Codec of the sound. auto: AAC in mp4 and mov, FLAC in mkv, Opus in webm."),
+                choice_input("original_sound", ["replace", "mix"], "Drop the clip's own sound, or keep it under the new one."),
+                number_input(
+                    "original_gain_db", 0.0, -60.0, 12.0, 0.5, "Level of the clip's own sound in the mix, in decibels."
                 ),
                 io.Boolean.Input(
                     "normalize", default=False, tooltip="Bring the whole sound to the loudness below, measured as in EBU R128."
                 ),
-                io.Float.Input(
-                    "loudness_lufs",
-                    default=-23.0,
-                    min=-40.0,
-                    max=-8.0,
-                    step=0.5,
-                    tooltip="Target in LUFS: -23 for broadcast, about -14 for the web. Peaks stay below -1 dB.",
-                ),
+                number_input("loudness_lufs", -23.0, -40.0, -8.0, 0.5, LOUDNESS),
             ],
             outputs=[io.Video.Output(display_name="video")],
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],

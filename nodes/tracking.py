@@ -9,7 +9,7 @@ from ..stereosync_core.timing import times_in_clip
 from ..stereosync_core.tracking.boxes import frames_of_boxes, tracks_from_boxes, tracks_from_masks
 from ..stereosync_core.tracking.nanodet import load_nanodet, track_with_nanodet
 from ..stereosync_core.tracking.registry import load_detector
-from ..stereosync_core.tracking.select import select_tracks
+from ..stereosync_core.tracking.tracklets import select_tracks
 from . import host
 from .inputs import cleaning_inputs, detector_size_input, entry_rate_input, model_folder, model_folder_input, track_rate_input
 from .sockets import BoundingBox, DetectorModel, KjBox, Segments, Tracks

@@ -49,9 +49,9 @@ def iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.nan_to_num(box_iou(torch.from_numpy(first), torch.from_numpy(second)).numpy())
 
 
-def suppress_overlaps(found: Detections, limit: float = ONE_OBJECT) -> Detections:
-    """Non-maximum suppression across classes: of two boxes that overlap by more than ``limit`` the stronger remains."""
-    return found[nms(torch.from_numpy(found.boxes), torch.from_numpy(found.scores), limit).numpy()]
+def suppress_overlaps(found: Detections) -> Detections:
+    """Non-maximum suppression across classes: of two boxes that are :data:`ONE_OBJECT` the stronger remains."""
+    return found[nms(torch.from_numpy(found.boxes), torch.from_numpy(found.scores), ONE_OBJECT).numpy()]
 
 
 def split_names(text: str) -> list[str]:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
 from torchvision.ops import batched_nms
 
 from ..assets import load_weights
@@ -24,16 +25,8 @@ from ..scene import Tracks
 from .detections import Detections, parse_classes, suppress_overlaps
 from .tracklets import Associator, check_rate, refine
 
-CLASSES = [
-    "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light", "fire hydrant",
-    "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow", "elephant", "bear", "zebra",
-    "giraffe", "backpack", "umbrella", "handbag", "tie", "suitcase", "frisbee", "skis", "snowboard", "sports ball", "kite",
-    "baseball bat", "baseball glove", "skateboard", "surfboard", "tennis racket", "bottle", "wine glass", "cup", "fork",
-    "knife", "spoon", "bowl", "banana", "apple", "sandwich", "orange", "broccoli", "carrot", "hot dog", "pizza", "donut",
-    "cake", "chair", "couch", "potted plant", "bed", "dining table", "toilet", "tv", "laptop", "mouse", "remote", "keyboard",
-    "cell phone", "microwave", "oven", "toaster", "sink", "refrigerator", "book", "clock", "vase", "scissors", "teddy bear",
-    "hair drier", "toothbrush",
-]  # fmt: skip
+#: COCO's, without the eleven that its pictures lack.
+CLASSES = [name for name in FasterRCNN_ResNet50_FPN_Weights.COCO_V1.meta["categories"][1:] if name != "N/A"]
 #: Mean and deviation of the input's blue, green and red, in 0..255.
 MEAN, DEVIATION = (103.53, 116.28, 123.675), (57.375, 57.12, 58.395)
 STRIDES = (8, 16, 32)
@@ -202,15 +195,12 @@ def track_with_nanodet(
     progress: Callable[[float, float], None] | None = None,
     **clean: Any,
 ) -> Tracks:
-    """Follow people or things through a clip.
+    """Follow people or things through a clip; ``rate``, ``max_tracks`` and ``progress`` as in :class:`registry.Tracker`.
 
     :param network: the detector's network on the device of choice; the bundled weights on the CPU when left out.
     :param classes: COCO class names separated by commas, or ``all``.
     :param threshold: score from which a box may begin a track (0..1); weaker boxes only carry a track on.
-    :param rate: frames a second that are analysed.
     :param long_side: pixels of the long side of the detector's input; more finds smaller things and takes longer.
-    :param max_tracks: how many of the most prominent tracks to keep, 0 = all.
-    :param progress: called with seconds done and in all; raising inside it stops the work.
     :param clean: ``fill_gaps``, ``smoothing`` and ``min_seconds`` of :func:`refine`.
     :raises StereoSyncError: unreadable clip, unknown class, numbers out of range.
     """

@@ -78,9 +78,10 @@ def track_video(
 
 
 def load_detector(folder: str | Path) -> DetectorModel:
-    """A detector from a local folder, on the CPU in single precision.
+    """A detector from a local folder, on the CPU in single precision; nothing is fetched, no code of the folder is run.
 
-    :raises StereoSyncError: no folder, no config.json, a kind that is not supported; as :meth:`DetectorModel.load`.
+    :raises StereoSyncError: no folder, no config.json, a kind that is not supported, files are missing, transformers is missing
+        or too old for the model.
     """
     folder = Path(folder)
     try:
@@ -95,4 +96,16 @@ def load_detector(folder: str | Path) -> DetectorModel:
             f"Detector: {folder.name} is a '{kind}' model; supported are {', '.join(DETECTORS)}. Boxes of any other detector "
             "can be connected as boxes."
         )
-    return DETECTORS[kind].load(folder)
+    model = DETECTORS[kind]
+    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        import transformers
+
+        processor = getattr(transformers, model.processor_class).from_pretrained(str(folder), **options)
+        loader = getattr(transformers, model.network_class)
+        return model(loader.from_pretrained(str(folder), use_safetensors=True, **options).float(), processor)
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        raise StereoSyncError(
+            f"Detector: {folder.name} cannot be loaded ({str(error).splitlines()[0]}); put the whole model folder there "
+            "(config.json, model.safetensors, preprocessor_config.json, for text the tokenizer), or update transformers."
+        ) from error

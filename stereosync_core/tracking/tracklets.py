@@ -1,4 +1,4 @@
-"""From boxes in each frame to clean tracks: association of the boxes over time, then gaps bridged and jitter smoothed.
+"""From boxes in each frame to clean tracks: association over time, gaps bridged, jitter smoothed, and a choice among them.
 
 Association in two stages in the manner of ByteTrack (Zhang et al., "ByteTrack: Multi-Object Tracking by Associating Every
 Detection Box", ECCV 2022): confident boxes are matched first, then the uncertain ones to the tracks left over. Differences
@@ -9,8 +9,9 @@ second a fast walker leaves its own box.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -26,6 +27,10 @@ BUFFER = 0.3
 OVERLAP_CONFIDENT, OVERLAP_UNCERTAIN = 0.15, 0.35
 #: Process noise (box heights per second squared) and measurement noise (box heights) of the motion filter.
 ACCELERATION, JITTER = 1.5, 0.04
+#: Seconds that a track outlives its last box.
+MEMORY = 1.0
+#: The region that is the whole frame.
+WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass
@@ -80,11 +85,10 @@ class Associator:
     """Feed it detections frame by frame, then read :attr:`tracklets`.
 
     :param threshold: score from which a box is confident and may begin a track.
-    :param memory: seconds a track outlives its last box.
     """
 
-    def __init__(self, threshold: float = 0.35, memory: float = 1.0):
-        self.threshold, self.memory = threshold, memory
+    def __init__(self, threshold: float = 0.35):
+        self.threshold = threshold
         self.active: list[FilteredTracklet] = []
         self.tracklets: list[Tracklet] = []
         self._last: float | None = None
@@ -93,7 +97,7 @@ class Associator:
         """Take in the boxes of the frame at ``time`` seconds; times rise from call to call."""
         step = 0.0 if self._last is None else time - self._last
         self._last = time
-        self.active = [track for track in self.active if time - track.times[-1] <= self.memory + 1e-9]
+        self.active = [track for track in self.active if time - track.times[-1] <= MEMORY + 1e-9]
         for track in self.active:
             track.filter.predict(step)
         confident = np.flatnonzero(found.scores >= self.threshold)
@@ -207,3 +211,62 @@ def smooth(times: np.ndarray, boxes: np.ndarray, width: float) -> np.ndarray:
         result[n] = boxes[n] if alone else (kernel / determinant) @ boxes[first:last]
     ordered = np.concatenate([np.minimum(result[:, :2], result[:, 2:]), np.maximum(result[:, :2], result[:, 2:])], axis=1)
     return np.clip(ordered, 0.0, 1.0)
+
+
+def parse_ids(text: str) -> list[int]:
+    """Numbers out of ``1, 3, 5-8``; none for an empty text.
+
+    :raises StereoSyncError: something else than numbers and ranges.
+    """
+    numbers: list[int] = []
+    for part in filter(None, (part.strip() for part in text.replace(";", ",").split(","))):
+        match = re.fullmatch(r"(\d+)(?:\s*-\s*(\d+))?", part)
+        if match is None:
+            raise StereoSyncError(f"Ids: '{part}' is no number; write numbers and ranges as the preview shows them: 1, 3, 5-8.")
+        numbers += range(int(match[1]), int(match[2] or match[1]) + 1)
+    return list(dict.fromkeys(numbers))
+
+
+def select_tracks(
+    tracks: Tracks,
+    *,
+    ids: str = "",
+    classes: str = "",
+    region: tuple[float, float, float, float] = WHOLE,
+    share: float = 0.5,
+    drop: bool = False,
+    max_tracks: int = 0,
+) -> Tracks:
+    """The tracks that fit every condition; what is left empty is none.
+
+    :param ids: numbers, as in :func:`parse_ids`.
+    :param classes: names separated by commas.
+    :param region: x0, y0, x1, y1 in 0..1 of the frame.
+    :param share: part of a track's boxes whose middle has to lie in the region.
+    :param drop: give the tracks that do not fit instead.
+    :param max_tracks: how many of the most prominent of them to keep, 0 = all.
+    :raises StereoSyncError: a number or a class that no track has, or a region without extent.
+    """
+    numbers, names = parse_ids(ids), [name.strip().lower() for name in classes.split(",") if name.strip()]
+    present = {track.label.lower() for track in tracks}
+    missing = [name for name in names if name not in present]
+    if missing and present:
+        raise StereoSyncError(f"Classes: no track is a {', '.join(missing)}; the clip has {', '.join(sorted(present))}.")
+    have = [track.id for track in tracks]
+    absent = [number for number in numbers if number not in have]
+    if absent and have:
+        raise StereoSyncError(
+            f"Ids: there is no track {', '.join(map(str, absent))}; the clip has {', '.join(map(str, have))}."
+        )
+    if region[2] <= region[0] or region[3] <= region[1]:
+        raise StereoSyncError(f"Region: {region} has no extent; right has to lie beyond left, and bottom below top.")
+
+    def fits(track: Track) -> bool:
+        if (numbers and track.id not in numbers) or (names and track.label.lower() not in names):
+            return False
+        middle = (track.boxes[:, :2] + track.boxes[:, 2:]) / 2
+        inside = (middle >= np.array(region[:2])).all(axis=1) & (middle <= np.array(region[2:])).all(axis=1)
+        return tuple(region) == WHOLE or inside.mean() >= max(share, 1e-9)
+
+    result = replace(tracks, tracks=tuple(track for track in tracks if fits(track) != drop))
+    return result.most_prominent(max_tracks) if max_tracks > 0 else result

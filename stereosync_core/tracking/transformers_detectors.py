@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -57,31 +56,6 @@ class DetectorModel(nn.Module, ABC):
     @abstractmethod
     def class_scores(self, classes: list[str], scores: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Scores ``[B, Q, classes]`` out of those of the network's outputs ``[B, Q, L]``."""
-
-    @classmethod
-    def load(cls, folder: str | Path) -> DetectorModel:
-        """From a local folder, on the CPU in single precision; nothing is fetched, no code of the folder is run.
-
-        :raises StereoSyncError: transformers is missing or too old for the model, files are missing.
-        """
-        name = Path(folder).name
-        try:
-            import transformers
-        except ImportError as error:
-            raise StereoSyncError(
-                f"Detector: transformers cannot be imported ({error}); install it, ComfyUI needs it too."
-            ) from error
-        options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-        try:
-            processor = getattr(transformers, cls.processor_class).from_pretrained(str(folder), **options)
-            loader = getattr(transformers, cls.network_class)
-            network = loader.from_pretrained(str(folder), use_safetensors=True, **options).float()
-        except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
-            raise StereoSyncError(
-                f"Detector: {name} cannot be loaded ({str(error).splitlines()[0]}); put the whole model folder there "
-                "(config.json, model.safetensors, preprocessor_config.json, for text the tokenizer), or update transformers."
-            ) from error
-        return cls(network, processor)
 
 
 class TextDetectorModel(DetectorModel):

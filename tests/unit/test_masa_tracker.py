@@ -9,7 +9,7 @@ from stereosync_core.errors import StereoSyncError
 from stereosync_core.scene import Track, Tracks
 from stereosync_core.tracking.masa.pipeline import adapted, remove_giants, runs, smooth, tracklets_of
 from stereosync_core.tracking.masa.tracker import BddSettings, BddTracker, TaoSettings, TaoTracker, TrackedBoxes
-from stereosync_core.tracking.select import parse_ids, select_tracks
+from stereosync_core.tracking.tracklets import parse_ids, select_tracks
 
 
 def box(x, y=100.0, width=40.0, height=80.0):

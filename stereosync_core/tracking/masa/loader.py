@@ -59,7 +59,7 @@ def load_masa(path: str | Path) -> Masa:
     if not path.is_file() and not kept.is_file():
         raise StereoSyncError(f"MASA weights: there is no file {path.name}; put {RELEASE} into the model folder 'masa'.")
     if path.is_file() and (not kept.is_file() or kept.stat().st_mtime < path.stat().st_mtime):
-        weights = select(read_release(path), path.name)
+        weights = select(read_checkpoint(path), path.name)
         model = build_masa(weights, path.name)
         _keep(weights, kept)
         return model
@@ -68,16 +68,6 @@ def load_masa(path: str | Path) -> Masa:
     except (SafetensorError, OSError) as error:
         raise StereoSyncError(f"MASA weights: {kept.name} cannot be read ({error}); fetch {RELEASE} again.") from error
     return build_masa(weights, kept.name)
-
-
-def read_release(path: Path) -> Mapping:
-    """The weights of a pickled checkpoint by name."""
-    checkpoint = read_checkpoint(path)
-    if isinstance(checkpoint, Mapping) and isinstance(checkpoint.get("state_dict"), Mapping):
-        checkpoint = checkpoint["state_dict"]
-    if not isinstance(checkpoint, Mapping):
-        raise StereoSyncError(f"MASA weights: {path.name} holds no table of weights; fetch {RELEASE}.")
-    return checkpoint
 
 
 class Inert:
@@ -138,8 +128,12 @@ def globals_of(program: bytes) -> set[tuple[str, str]]:
     return found
 
 
-def select(weights: Mapping, name: str) -> dict[str, torch.Tensor]:
+def select(weights: Any, name: str) -> dict[str, torch.Tensor]:
     """What tracking needs of a checkpoint, under its plain names."""
+    if isinstance(weights, Mapping) and isinstance(weights.get("state_dict"), Mapping):
+        weights = weights["state_dict"]
+    if not isinstance(weights, Mapping):
+        raise StereoSyncError(f"MASA weights: {name} holds no table of weights; fetch {RELEASE}.")
     chosen = {}
     for key, value in weights.items():
         key = str(key).removeprefix("module.")

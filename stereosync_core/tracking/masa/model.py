@@ -1,8 +1,9 @@
-"""MASA-R50: frames and boxes in, embeddings out. Names of parts are the checkpoint's.
+"""MASA-R50: frames and boxes in, embeddings out, which give identities to the boxes of any detector.
 
-He et al., "Deep Residual Learning for Image Recognition", CVPR 2016; Lin et al., "Feature Pyramid Networks for Object
-Detection", CVPR 2017; Dai et al., "Dynamic Head", CVPR 2021, of which this variant keeps the spatial part alone; He et al.,
-"Mask R-CNN", ICCV 2017 (RoIAlign).
+Li et al., "Matching Anything by Segmenting Anything", CVPR 2024. Own implementation of the ResNet-50 variant; its parts
+are named as in the released checkpoint (``masa_r50.pth``, Apache-2.0). He et al., "Deep Residual Learning for Image
+Recognition", CVPR 2016; Lin et al., "Feature Pyramid Networks for Object Detection", CVPR 2017; Dai et al., "Dynamic Head",
+CVPR 2021, of which this variant keeps the spatial part alone; He et al., "Mask R-CNN", ICCV 2017 (RoIAlign).
 """
 
 from __future__ import annotations
@@ -119,21 +120,16 @@ class FusionBlock(nn.Module):
 
     def fuse(self, levels: list[torch.Tensor], place: int) -> torch.Tensor:
         """One level."""
-        x = levels[place]
-        finer = levels[place - 1] if place > 0 else None
-        coarser = levels[place + 1] if place + 1 < len(levels) else None
-        sizes = {MID: x.shape[-2:]}
-        if finer is not None:
-            sizes[LOW] = x.shape[-2:]
-        if coarser is not None:
-            sizes[HIGH] = coarser.shape[-2:]
+        x, size = levels[place], levels[place].shape[-2:]
+        has_finer, has_coarser = place > 0, place + 1 < len(levels)
+        sizes = {MID: size} | ({LOW: size} if has_finer else {}) | ({HIGH: levels[place + 1].shape[-2:]} if has_coarser else {})
         maps = self.sampling_maps(x, sizes)
         result = self.spatial_conv_mid(x, *maps[MID])
-        if finer is not None:
-            result += self.spatial_conv_low(finer, *maps[LOW], stride=2)
-        if coarser is not None:
-            high = self.spatial_conv_high(coarser, *maps[HIGH])
-            result += F.interpolate(high, size=x.shape[-2:], mode="bilinear", align_corners=True)
+        if has_finer:
+            result += self.spatial_conv_low(levels[place - 1], *maps[LOW], stride=2)
+        if has_coarser:
+            high = self.spatial_conv_high(levels[place + 1], *maps[HIGH])
+            result += F.interpolate(high, size=size, mode="bilinear", align_corners=True)
         return result.div_(len(maps))
 
     def sampling_maps(self, x: torch.Tensor, sizes: dict[Branch, torch.Size]) -> dict[Branch, tuple[torch.Tensor, ...]]:

@@ -59,20 +59,17 @@ def track_with_masa(
     progress: Callable[[float, float], None] | None = None,
     **clean: Any,
 ) -> Tracks:
-    """Identities for the boxes of a clip.
+    """Identities for the boxes of a clip; ``rate`` and ``progress`` as in :class:`registry.Tracker`.
 
     :param network: on the device where it should run.
     :param detector: what finds the boxes; the bundled detector of ``classes`` on the CPU when left out.
     :param threshold: score from which a box may begin a track, where there are no ``settings``.
     :param settings: options of the association, with its distance gate for a frame of 1280 pixels at 30 a second; it is
         adapted to the clip's size and to ``rate``. :data:`DEFAULTS` when left out.
-    :param rate: frames a second that are analysed; between them boxes are interpolated by time.
     :param long_side: pixels of the long side of the network's input; below 1024 it is faster and its embeddings differ less.
     :param drop_giants: drop tracks whose box is one around several objects or nearly the whole frame.
-    :param smooth_boxes: smooth as the release's demonstration does, over five frames; scores become their mean. ``smoothing``
-        does the same by seconds.
+    :param smooth_boxes: smooth over five frames as the release does; ``smoothing`` does the same by seconds.
     :param batch: frames at a time; fitting the device when left out.
-    :param progress: called with seconds done and in all; raising inside it stops the work.
     :param clean: ``max_tracks``, ``fill_gaps``, ``smoothing`` and ``min_seconds`` of :func:`refine`.
     :raises StereoSyncError: unreadable clip, numbers out of range.
     """
@@ -135,7 +132,6 @@ def tracklets_of(times: list[float], tracked: list[TrackedBoxes], pixels: np.nda
 def remove_giants(frames: list[TrackedBoxes], width: int, height: int) -> list[TrackedBoxes]:
     """The tracks of a clip without those that in any frame are a box around several objects, or nearly the whole frame.
 
-    :param frames: every frame of the clip.
     :param width, height: pixels of a frame.
     """
     giants = {int(id_) for frame in frames for id_ in _giants(frame, width * height)}

@@ -52,9 +52,9 @@ def panning_law_input(default: str, optional: bool = False) -> io.Input:
     )
 
 
-def unit_input(name: str, default: float, tooltip: str) -> io.Input:
+def unit_input(name: str, default: float, tooltip: str, display_name: str | None = None, step: float = 0.05) -> io.Input:
     """A number in 0..1."""
-    return number_input(name, default, 0.0, 1.0, 0.05, tooltip)
+    return io.Float.Input(name, display_name=display_name, default=default, min=0.0, max=1.0, step=step, tooltip=tooltip)
 
 
 def rate_input(what: str, tooltip: str, *, default: float, min: float, step: float = 0.5) -> io.Input:

@@ -14,7 +14,7 @@ from ..stereosync_core.tracking.masa.pipeline import DEFAULTS, GATE_SIDE, track_
 from ..stereosync_core.tracking.masa.tracker import BddSettings, TaoSettings
 from ..stereosync_core.tracking.nanodet import NanoDetDetector, load_nanodet
 from . import host
-from .inputs import cleaning_inputs, detector_size_input, entry_rate_input, model_input, track_rate_input
+from .inputs import cleaning_inputs, detector_size_input, entry_rate_input, model_input, track_rate_input, unit_input
 from .sockets import BoundingBox, DetectorModel, KjBox, Segments, Tracks
 
 CATEGORY = "StereoSync/tracking"
@@ -47,10 +47,6 @@ class MasaLoader(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, model):
         return True  # a file that is absent is explained by the loader
-
-
-def score_input(name: str, display_name: str, default: float, tooltip: str) -> io.Input:
-    return io.Float.Input(name, display_name=display_name, default=default, min=0.0, max=1.0, step=0.01, tooltip=tooltip)
 
 
 class MasaTracker(io.ComfyNode):
@@ -86,23 +82,26 @@ class MasaTracker(io.ComfyNode):
                     "others; masks get the first as label.",
                 ),
                 track_rate_input(),
-                score_input(
+                unit_input(
                     "threshold",
-                    "score threshold",
                     DEFAULTS.init_score,
                     "The detection score from which a box may begin a track (MASA's demonstration: 0.1).",
+                    "score threshold",
+                    0.01,
                 ),
-                score_input(
+                unit_input(
                     "keep_threshold",
-                    "keep score threshold",
                     DEFAULTS.obj_score,
                     "The detection score from which a box may continue a track; lower bridges weak moments.",
+                    "keep score threshold",
+                    0.01,
                 ),
-                score_input(
+                unit_input(
                     "match",
-                    "match threshold",
                     DEFAULTS.match_score,
                     "The similarity from which a box is the same object; higher gives more and shorter tracks.",
+                    "match threshold",
+                    0.01,
                 ),
                 io.Float.Input(
                     "memory",
@@ -113,15 +112,13 @@ class MasaTracker(io.ComfyNode):
                     step=0.05,
                     tooltip="How many seconds an object out of sight may still be re-identified (MASA's demonstration: 0.33).",
                 ),
-                io.Float.Input(
+                unit_input(
                     "gate",
-                    display_name="max displacement",
-                    default=0.08,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="How far an object may move until it is seen again, as part of the frame's long side; grows with "
-                    "time. 0: anywhere, for clips with cuts. The BDD preset does not use it.",
+                    0.08,
+                    "How far an object may move until it is seen again, as part of the frame's long side; grows with time. 0: "
+                    "anywhere, for clips with cuts. The BDD preset does not use it.",
+                    "max displacement",
+                    0.01,
                 ),
                 io.Combo.Input(
                     "rules",
@@ -173,7 +170,6 @@ class MasaTracker(io.ComfyNode):
         video,
         model,
         classes,
-        rate,
         threshold,
         keep_threshold,
         match,
@@ -181,7 +177,6 @@ class MasaTracker(io.ComfyNode):
         gate,
         rules,
         per_class,
-        drop_giants,
         release_smoothing,
         embedding_size,
         detector_size,
@@ -189,23 +184,21 @@ class MasaTracker(io.ComfyNode):
         detector=None,
         boxes=None,
         masks=None,
-        **clean,
+        **options,
     ) -> io.NodeOutput:
         source = host.source_of(video)
-        scores = {"init_score": threshold, "obj_score": keep_threshold, "match_score": match}
-        common = {**scores, "memory": memory, "per_class": per_class}
+        common = {"init_score": threshold, "obj_score": keep_threshold, "match_score": match}
+        common |= {"memory": memory, "per_class": per_class}
         reach = gate * GATE_SIDE if gate else None
         tracks = track_with_masa(
             source,
             host.placed(model, WORKING_MEMORY),
             detector_of(source, classes, detector_size, boxes_per_second, detector, boxes, masks),
             settings=BddSettings(**common) if rules == "BDD" else TaoSettings(**common, max_distance=reach),
-            rate=rate,
             long_side=embedding_size,
-            drop_giants=drop_giants,
             smooth_boxes=release_smoothing,
             progress=host.progress(),
-            **clean,
+            **options,
         )
         if len(tracks) == 0:
             host.notice(f"MASA Tracker: no '{classes}' was found; try a lower threshold.", cls.hidden.unique_id)

@@ -11,7 +11,15 @@ from ..stereosync_core.tracking.nanodet import load_nanodet, track_with_nanodet
 from ..stereosync_core.tracking.registry import load_detector
 from ..stereosync_core.tracking.tracklets import select_tracks
 from . import host
-from .inputs import cleaning_inputs, detector_size_input, entry_rate_input, model_folder, model_folder_input, track_rate_input
+from .inputs import (
+    cleaning_inputs,
+    detector_size_input,
+    entry_rate_input,
+    model_folder,
+    model_folder_input,
+    track_rate_input,
+    unit_input,
+)
 from .sockets import BoundingBox, DetectorModel, KjBox, Segments, Tracks
 
 CATEGORY = "StereoSync/tracking"
@@ -52,16 +60,14 @@ class SmallTracker(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, video, classes, threshold, rate, detector_size, **clean) -> io.NodeOutput:
+    def execute(cls, video, classes, detector_size, **options) -> io.NodeOutput:
         tracks = track_with_nanodet(
             host.source_of(video),
             host.on_device("nanodet", load_nanodet),
             classes=classes,
-            threshold=threshold,
-            rate=rate,
             long_side=detector_size,
             progress=host.progress(),
-            **clean,
+            **options,
         )
         if len(tracks) == 0:
             host.notice(f"Object Tracker: no '{classes}' was found; try a lower threshold.", cls.hidden.unique_id)
@@ -167,11 +173,7 @@ class TracksFromMasks(io.ComfyNode):
 class SelectTracks(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        def edge(name: str, default: float) -> io.Input:
-            return io.Float.Input(
-                name, default=default, min=0.0, max=1.0, step=0.01, tooltip=f"The region's {name} edge, in 0..1 of the frame."
-            )
-
+        edges = {"left": 0.0, "top": 0.0, "right": 1.0, "bottom": 1.0}
         return io.Schema(
             node_id="StereoSyncSelectTracks",
             display_name="Select Tracks",
@@ -181,18 +183,15 @@ class SelectTracks(io.ComfyNode):
                 Tracks.Input("tracks", tooltip="From any tracker."),
                 io.String.Input("ids", default="", tooltip="Track numbers as Preview Scene shows them: 1, 3, 5-8. Empty: any."),
                 io.String.Input("classes", default="", tooltip="Class names separated by commas. Empty: any."),
-                edge("left", 0.0),
-                edge("top", 0.0),
-                edge("right", 1.0),
-                edge("bottom", 1.0),
-                io.Float.Input(
+                *(
+                    unit_input(name, default, f"The region's {name} edge, in 0..1 of the frame.", step=0.01)
+                    for name, default in edges.items()
+                ),
+                unit_input(
                     "share",
-                    display_name="share inside",
-                    default=0.5,
-                    min=0.0,
-                    max=1.0,
-                    step=0.05,
-                    tooltip="The part of a track's boxes whose centre must be in the region. 0: one box is enough.",
+                    0.5,
+                    "The part of a track's boxes whose centre must be in the region. 0: one box is enough.",
+                    "share inside",
                 ),
                 io.Combo.Input(
                     "what",
@@ -214,11 +213,8 @@ class SelectTracks(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, tracks, ids, classes, left, top, right, bottom, share, what, max_tracks) -> io.NodeOutput:
-        region = (left, top, right, bottom)
-        chosen = select_tracks(
-            tracks, ids=ids, classes=classes, region=region, share=share, drop=what == "drop", max_tracks=max_tracks
-        )
+    def execute(cls, tracks, left, top, right, bottom, what, **conditions) -> io.NodeOutput:
+        chosen = select_tracks(tracks, region=(left, top, right, bottom), drop=what == "drop", **conditions)
         if len(chosen) == 0:
             host.notice(f"Select Tracks: none of the {len(tracks)} tracks fits.", cls.hidden.unique_id)
         return io.NodeOutput(chosen)

@@ -13,19 +13,19 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
 
 from stereosync_core.tracking.masa import deformable
 from stereosync_core.tracking.masa.loader import build_masa
-from stereosync_core.tracking.masa.model import LONG_SIDE, FusionBlock, Masa, prepare, roi_features
+from stereosync_core.tracking.masa.model import LONG_SIDE, FusionBlock, Masa, _rois, prepare, roi_features
 from stereosync_core.tracking.masa.pipeline import track_with_masa
 from stereosync_core.tracking.masa.tracker import TaoTracker
 from stereosync_core.tracking.nanodet import NanoDetDetector
@@ -72,31 +72,27 @@ def embedding() -> dict[str, Any]:
     model = random_model()
     frame = np.random.default_rng(0).integers(0, 255, (1080, 1920, 3), dtype=np.uint8)
     boxes = np.array([[100, 100, 100 + side, 100 + side] for side in (60, 100, 250, 300, 600, 900)], dtype=np.float64)
+    few = boxes[2:4]
     pixels, scale = prepare(frame[None], LONG_SIDE)
     pyramid, fusion = model.masa_adapter
     stages = model.backbone(pixels)
     levels = pyramid(stages)
-    rois = torch.cat([torch.zeros(len(boxes), 1), torch.from_numpy(boxes * np.array([*scale, *scale])).float()], dim=1)
-    fused = fusion(levels, range(4))
-    few = boxes[2:4]
-    took: dict[str, list[float]] = {name: [] for name in ("ours", "ours_few", "released", "released_few", "operator")}
-    for _ in range(TURNS):
-        took["ours"].append(timed(lambda: model.embed([frame], [boxes])))
-        took["ours_few"].append(timed(lambda: model.embed([frame], [few])))
-        with operator_of_torchvision():
-            took["operator"].append(timed(lambda: model.embed([frame], [boxes])))
-        with operator_of_torchvision(), all_maps():
-            took["released"].append(timed(lambda: released(model, frame, boxes)))
-            took["released_few"].append(timed(lambda: released(model, frame, few)))
-    least = {name: min(times) for name, times in took.items()}
-    with operator_of_torchvision(), all_maps():
-        reference = released(model, frame, boxes)
+    fused, rois = fusion(levels, range(4)), _rois(boxes, scale, 0)
+    works: dict[str, Callable[[], Any]] = {
+        "ours": lambda: model.embed([frame], [boxes])[0],
+        "ours_few": lambda: model.embed([frame], [few]),
+        "operator": lambda: with_operator(lambda: model.embed([frame], [boxes])),
+        "released": lambda: released(model, frame, boxes),
+        "released_few": lambda: released(model, frame, few),
+    }
+    took = [{name: timed(work) for name, work in works.items()} for _ in range(TURNS)]
+    least = {name: min(turn[name] for turn in took) for name in works}
     return {
         "embed_ms": round(least["ours"], 1),
         "embed_vs_torchvision": round(least["released"] / least["ours"], 2),
         "embed_vs_torchvision_one_level": round(least["released_few"] / least["ours_few"], 2),
         "embed_vs_operator": round(least["operator"] / least["ours"], 2),
-        "max_difference": float(np.abs(model.embed([frame], [boxes])[0] - reference).max()),
+        "max_difference": float(np.abs(works["ours"]() - works["released"]()).max()),
         "prepare_ms": best(lambda: prepare(frame[None], LONG_SIDE)),
         "backbone_ms": best(lambda: model.backbone(pixels)),
         "pyramid_ms": best(lambda: pyramid(stages)),
@@ -106,15 +102,34 @@ def embedding() -> dict[str, Any]:
     }
 
 
+def with_operator(work: Callable[[], Any]) -> Any:
+    """What ``work`` gives with torchvision's deformable convolution in place of ours."""
+    with patch.object(deformable, "EMBEDDING_BAG_ON_CPU", False):
+        return work()
+
+
 def released(model: Masa, frame: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """The embeddings, with every level computed as in the release."""
-    pixels, scale = prepare(frame[None], LONG_SIDE)
-    pyramid, fusion = model.masa_adapter
-    levels = pyramid(model.backbone(pixels))
-    for block in fusion.dyhead_blocks:
-        levels = block(levels, range(len(levels)))
-    rois = torch.from_numpy(boxes * np.array([*scale, *scale])).float()
-    return model.track_head(roi_features(levels[:4], torch.cat([torch.zeros(len(boxes), 1), rois], dim=1))).numpy()
+    """The embeddings as released: every level, all 81 channels of offsets and masks, torchvision's operator."""
+
+    def maps(block, x, sizes):
+        whole = block.spatial_conv_offset(x)
+        result = {}
+        for branch, (height, width) in sizes.items():
+            parts = [whole[:, start : start + count].flatten(1) for start, count in zip(branch, (18, 9), strict=True)]
+            offset, mask = (part[:, : part.shape[1] // (x.shape[2] * x.shape[3]) * height * width] for part in parts)
+            result[branch] = offset.view(-1, 18, height, width), mask.view(-1, 9, height, width)
+        return result
+
+    def embed() -> np.ndarray:
+        pixels, scale = prepare(frame[None], LONG_SIDE)
+        pyramid, fusion = model.masa_adapter
+        levels = pyramid(model.backbone(pixels))
+        for block in fusion.dyhead_blocks:
+            levels = block(levels, range(len(levels)))
+        return model.track_head(roi_features(levels[:4], _rois(boxes, scale, 0))).numpy()
+
+    with patch.object(FusionBlock, "sampling_maps", maps):
+        return with_operator(embed)
 
 
 def others() -> dict[str, Any]:
@@ -129,37 +144,6 @@ def others() -> dict[str, Any]:
         "detect_ms": best(lambda: detector.detect([0.0], [frame])),
         "track_ms": best(lambda: tracker.update(next(now), boxes, None, ["a"] * 20, looks)),
     }
-
-
-@contextmanager
-def all_maps() -> Iterator[None]:
-    """The network with all 81 channels of offsets and masks computed on every level, as in the release."""
-
-    def maps(block, x, sizes):
-        whole = block.spatial_conv_offset(x)
-        result = {}
-        for branch, (height, width) in sizes.items():
-            parts = [whole[:, start : start + count].flatten(1) for start, count in zip(branch, (18, 9), strict=True)]
-            offset, mask = (part[:, : part.shape[1] // (x.shape[2] * x.shape[3]) * height * width] for part in parts)
-            result[branch] = offset.view(-1, 18, height, width), mask.view(-1, 9, height, width)
-        return result
-
-    ours = FusionBlock.sampling_maps
-    FusionBlock.sampling_maps = maps  # type: ignore[method-assign, assignment]
-    try:
-        yield
-    finally:
-        FusionBlock.sampling_maps = ours
-
-
-@contextmanager
-def operator_of_torchvision() -> Iterator[None]:
-    """The network with torchvision's deformable convolution in place of ours."""
-    deformable.EMBEDDING_BAG_ON_CPU = False
-    try:
-        yield
-    finally:
-        deformable.EMBEDDING_BAG_ON_CPU = True
 
 
 def timed(work: Callable[[], Any]) -> float:

@@ -5,7 +5,7 @@
         [--size 1024]
 
 The bundled walking clip with boxes read off its frames by hand (:data:`WALKING`); with ``--crowd`` a synthetic clip of eight
-people who cross (:mod:`.crowd_clip`); with ``--rooms`` the first ``--count`` clips of a folder of walking rooms, whose
+people who cross (:func:`make_crowd`); with ``--rooms`` the first ``--count`` clips of a folder of walking rooms, whose
 true boxes are known. Without ``--weights`` MASA runs with random ones, which shows whether the path is sound and nothing about
 MASA. TrackEval is installed without its dependencies because opencv-python would overwrite another pack's.
 """
@@ -14,16 +14,21 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
+import torch
+import torch.nn.functional as F
+from kornia.geometry.transform import resize
+from kornia.utils import image_to_tensor
 
 from research.bench.tracking import random_model
-from research.measurements.crowd_clip import SECONDS, make_crowd
 from stereosync_core.assets import WALKING_CLIP, asset_path
-from stereosync_core.media.video import probe
+from stereosync_core.media.video import frames, probe
 from stereosync_core.scene import Track, Tracks
 from stereosync_core.tracking.detections import iou
 from stereosync_core.tracking.masa.loader import load_masa
@@ -51,6 +56,14 @@ WALKING = {
         6.4: (0.573, 0.609, 0.695, 0.900),
     },
 }
+#: The synthetic crowd: pixels, frames a second, seconds, poses a second, people.
+WIDTH, HEIGHT = 960, 540
+RATE, SECONDS, POSES_PER_SECOND = 20, 8, 5
+PEOPLE = 8
+#: Part of its own area that a person must show to count as seen.
+SHOWN = 0.35
+#: What is cut out around the box, and how much of that fades into the background, as parts of the box.
+MARGIN, FADE = 0.06, 0.12
 #: Seconds by which a true box may be older than the moment it is compared at.
 CLOSE = 0.02
 Example = tuple[Path, Tracks, np.ndarray]
@@ -59,18 +72,114 @@ Example = tuple[Path, Tracks, np.ndarray]
 def walking() -> Iterator[Example]:
     """The bundled clip, its true tracks, and the moments that they are known at."""
     path = asset_path(WALKING_CLIP)
-    tracks = [Track(id_, "person", np.array(list(boxes)), np.array(list(boxes.values()))) for id_, boxes in WALKING.items()]
+    tracks = [_track(id_, boxes) for id_, boxes in WALKING.items()]
     moments = np.unique(np.concatenate([track.times for track in tracks]))
     yield path, Tracks(tuple(tracks), probe(path).duration, max_gap=CLOSE), moments
 
 
+def _track(id_: int, boxes: Mapping[float, Any]) -> Track:
+    return Track(id_, "person", np.array(list(boxes)), np.array(list(boxes.values())))
+
+
 def crowd(rate: float) -> Iterator[Example]:
-    """The synthetic crowd, from the walker wherever all of her is in the picture."""
-    poses = {time: box for time, box in WALKING[1].items() if min(box) > CLOSE}
+    """The synthetic crowd."""
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "crowd.mp4"
-        truth = make_crowd(path, poses, CLOSE)
-        yield path, truth, np.arange(0.0, SECONDS, 1 / rate)
+        yield path, make_crowd(path), np.arange(0.0, SECONDS, 1 / rate)
+
+
+def make_crowd(path: Path) -> Tracks:
+    """Writes a clip of eight people who cross, and returns its true tracks, at every frame in which a person is seen.
+
+    Cut-outs of the walker of the bundled clip, wherever all of her is in the picture, in front of a blurred field. Not a filmed
+    crowd, and easier in one way and harder in another: everyone is the same woman in another tint and size, and takes one of
+    six poses five times a second.
+    """
+    cutouts, field = _cut_out({time: box for time, box in WALKING[1].items() if min(box) > CLOSE})
+    rng = np.random.default_rng(0)
+    heights = np.sort(rng.uniform(0.3, 0.62, PEOPLE)) * HEIGHT  # from far to near, in the order that they are painted
+    heading = rng.permutation(np.resize([-1, 1], PEOPLE))
+    speeds = heading * rng.uniform(0.06, 0.16, PEOPLE) * WIDTH
+    middles = rng.uniform(0.1, 0.9, PEOPLE) * WIDTH - speeds * SECONDS / 2 * rng.uniform(0.4, 1.0, PEOPLE)
+    tints = rng.uniform(0.55, 1.3, (PEOPLE, 3, 1, 1)).astype(np.float32)
+    phases = rng.integers(0, len(cutouts), PEOPLE)
+    seen: list[dict[float, np.ndarray]] = [{} for _ in range(PEOPLE)]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=RATE, options={"preset": "veryfast", "crf": "18"})
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for number in range(RATE * SECONDS):
+            time, picture = number / RATE, field.clone()
+            boxes = np.zeros((PEOPLE, 4))
+            for person in range(PEOPLE):
+                pose = (int(time * POSES_PER_SECOND) + phases[person]) % len(cutouts)
+                middle = middles[person] + speeds[person] * time
+                ground = HEIGHT * 0.45 + heights[person] * 0.8
+                tinted = (cutouts[pose] * torch.from_numpy(tints[person])).clamp(max=255)
+                boxes[person] = _paint(picture, tinted, middle, ground, heights[person], heading[person] > 0)
+            for person, box in _shown(boxes):
+                seen[person][time] = box
+            image = np.ascontiguousarray(picture.permute(1, 2, 0).byte().numpy())
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, RATE)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    tracks = [_track(person + 1, at) for person, at in enumerate(seen) if at]
+    return Tracks(tuple(tracks), float(SECONDS), max_gap=CLOSE)
+
+
+def _cut_out(poses: Mapping[float, Sequence[float]]) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """The walker in each pose with a margin around her, float ``[3, h, w]``, and the blurred field ``[3, HEIGHT, WIDTH]``."""
+    cutouts, field = [], torch.empty(0)
+    for (_, picture), box in zip(frames(asset_path(WALKING_CLIP), times=list(poses)), poses.values(), strict=True):
+        pixels = image_to_tensor(picture).float()
+        height, width = pixels.shape[1:]
+        x0, y0, x1, y1 = np.array(box) * [width, height, width, height]
+        across, down = MARGIN * (x1 - x0), MARGIN * (y1 - y0)
+        part = np.round([x0 - across, y0 - down, x1 + across, y1 + down]).astype(int).clip(0)
+        cutouts.append(pixels[:, part[1] : part[3], part[0] : part[2]])
+        field = resize(resize(pixels, (5, 8), "area"), (HEIGHT, WIDTH), "bicubic").clamp(0, 255)
+    return cutouts, field
+
+
+def _paint(
+    picture: torch.Tensor, cutout: torch.Tensor, middle: float, ground: float, tall: float, mirrored: bool
+) -> np.ndarray:
+    """Puts a person ``tall`` pixels high onto the picture, feet at ``ground``; her box in pixels, inside the frame or not."""
+    whole = 1 + 2 * MARGIN
+    rows = max(2, round(tall * whole))
+    columns = max(2, round(rows * cutout.shape[2] / cutout.shape[1]))
+    person = F.interpolate(cutout[None], (rows, columns), mode="bilinear", antialias=True)[0]
+    person = person.flip(2) if mirrored else person
+    down, across = (_faded(count) for count in (rows, columns))
+    left, top = round(middle - columns / 2), round(ground - tall * (1 + MARGIN))
+    x0, y0 = max(left, 0), max(top, 0)
+    x1, y1 = min(left + columns, WIDTH), min(top + rows, HEIGHT)
+    if x0 < x1 and y0 < y1:
+        inside = slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)
+        alpha = (down[:, None] * across)[inside]
+        place = picture[:, y0:y1, x0:x1]
+        place += alpha * (person[:, inside[0], inside[1]] - place)
+    half = columns / whole / 2
+    return np.array([middle - half, ground - tall, middle + half, ground])
+
+
+def _faded(count: int) -> torch.Tensor:
+    """1 in the middle of a line of ``count`` pixels, falling to 0 at both its ends."""
+    return ((1 - ((torch.arange(count) + 0.5) * 2 / count - 1).abs()) / FADE).clamp(max=1)
+
+
+def _shown(boxes: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Of the boxes in pixels, far to near, those that neither the frame's edge nor someone nearer hides: place, and the part of
+    the box inside the frame, in 0..1."""
+    size = np.array([WIDTH, HEIGHT, WIDTH, HEIGHT])
+    inside = boxes.clip(0, size)
+    nearest = np.full((HEIGHT, WIDTH), -1)
+    for person, (x0, y0, x1, y1) in enumerate(np.round(inside).astype(int)):
+        nearest[y0:y1, x0:x1] = person
+    areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    for person, area in enumerate(areas):
+        if np.count_nonzero(nearest == person) >= SHOWN * area:
+            yield person, inside[person] / size
 
 
 def rooms(folder: Path, count: int, rate: float) -> Iterator[Example]:
@@ -86,37 +195,29 @@ def rooms(folder: Path, count: int, rate: float) -> Iterator[Example]:
 
 
 def compared(truth: Tracks, found: Tracks, moments: np.ndarray) -> dict[str, Any]:
-    """What TrackEval's metrics take: ids of both sides and the overlaps at each moment."""
-    sides = [_rows(truth, moments, exact=True), _rows(found, moments, exact=False)]
-    overlaps = [iou(theirs[1], ours[1]) for theirs, ours in zip(*sides, strict=True)]
-    ids = [[entry[0] for entry in side] for side in sides]
-    counts = [sum(len(entry) for entry in side) for side in ids]
+    """What TrackEval's metrics take: ids of both sides, from 0, and the overlaps at each moment."""
+    (true_ids, true_boxes), (ids, boxes) = _seen(truth, moments, exact=True), _seen(found, moments, exact=False)
     return {
         "num_timesteps": len(moments),
         "num_gt_ids": len(truth),
         "num_tracker_ids": len(found),
-        "num_gt_dets": counts[0],
-        "num_tracker_dets": counts[1],
-        "gt_ids": ids[0],
-        "tracker_ids": ids[1],
-        "similarity_scores": overlaps,
+        "num_gt_dets": sum(map(len, true_ids)),
+        "num_tracker_dets": sum(map(len, ids)),
+        "gt_ids": true_ids,
+        "tracker_ids": ids,
+        "similarity_scores": [iou(theirs, ours) for theirs, ours in zip(true_boxes, boxes, strict=True)],
     }
 
 
-def _rows(tracks: Tracks, moments: np.ndarray, exact: bool) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Numbers from 0 and boxes of what is seen at each moment."""
-    seen = []
-    for track in tracks:
-        boxes, visible = track.at(moments, tracks.max_gap)
+def _seen(tracks: Tracks, moments: np.ndarray, exact: bool) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Numbers from 0 and boxes of what is seen at each moment; ``exact``: at a box of its own."""
+    boxes, visible = np.zeros((len(tracks), len(moments), 4)), np.zeros((len(tracks), len(moments)), dtype=bool)
+    for place, track in enumerate(tracks):
+        boxes[place], visible[place] = track.at(moments, tracks.max_gap)
         if exact:
-            visible = np.abs(track.times[None] - moments[:, None]).min(axis=1) <= CLOSE
-        seen.append((boxes, visible))
-    result = []
-    for number in range(len(moments)):
-        here = [place for place, (_, visible) in enumerate(seen) if visible[number]]
-        boxes = np.array([seen[place][0][number] for place in here]).reshape(-1, 4)
-        result.append((np.array(here, dtype=int), boxes))
-    return result
+            visible[place] = np.abs(track.times[None] - moments[:, None]).min(axis=1) <= CLOSE
+    ids = [np.flatnonzero(here) for here in visible.T]
+    return ids, [boxes[here, number] for number, here in enumerate(ids)]
 
 
 def score(name: str, examples: list[dict[str, Any]]) -> str:

@@ -252,12 +252,10 @@ def select_tracks(
     missing = [name for name in names if name not in present]
     if missing and present:
         raise StereoSyncError(f"Classes: no track is a {', '.join(missing)}; the clip has {', '.join(sorted(present))}.")
-    have = [track.id for track in tracks]
-    absent = [number for number in numbers if number not in have]
+    have = [str(track.id) for track in tracks]
+    absent = [str(number) for number in numbers if str(number) not in have]
     if absent and have:
-        raise StereoSyncError(
-            f"Ids: there is no track {', '.join(map(str, absent))}; the clip has {', '.join(map(str, have))}."
-        )
+        raise StereoSyncError(f"Ids: there is no track {', '.join(absent)}; the clip has {', '.join(have)}.")
     if region[2] <= region[0] or region[3] <= region[1]:
         raise StereoSyncError(f"Region: {region} has no extent; right has to lie beyond left, and bottom below top.")
 

@@ -6,14 +6,15 @@ import torch
 from torchvision import ops
 from torchvision.ops import deform_conv2d
 
+from research.bench.tracking import random_model
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.scene import Tracks
 from stereosync_core.tracking.detections import Detections
 from stereosync_core.tracking.masa import deformable
 from stereosync_core.tracking.masa.deformable import deformable_convolution
-from stereosync_core.tracking.masa.loader import build_masa
-from stereosync_core.tracking.masa.model import Masa, prepare, roi_align, roi_levels
+from stereosync_core.tracking.masa.model import prepare, roi_align, roi_levels
 from stereosync_core.tracking.masa.pipeline import track_with_masa
+from stereosync_core.tracking.masa.tracker import BddSettings
 from stereosync_core.tracking.nanodet import load_nanodet
 from stereosync_core.tracking.registry import TRACKERS, track_video
 from tests.clips import make_clip
@@ -21,12 +22,7 @@ from tests.clips import make_clip
 
 @pytest.fixture(scope="module")
 def model():
-    torch.manual_seed(0)
-    network = Masa()
-    for name, value in network.state_dict().items():
-        if "running" not in name and value.dim() > 1:
-            value.normal_(0, value[0].numel() ** -0.5)
-    return build_masa(network.state_dict())
+    return random_model()
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -130,16 +126,8 @@ def clip(tmp_path_factory):
 
 def test_a_clip_gives_tracks_in_frame_coordinates_at_the_given_rate(model, clip):
     walker, seen = Walker(), []
-    tracks = track_with_masa(
-        clip,
-        model,
-        walker,
-        rate=5,
-        long_side=128,
-        smoothing=0.0,
-        batch=2,
-        progress=lambda done, total: seen.append(done / total),
-    )
+    options = {"rate": 5, "long_side": 128, "smoothing": 0.0, "batch": 2}
+    tracks = track_with_masa(clip, model, walker, **options, progress=lambda done, total: seen.append(done / total))
     assert [round(time, 3) for time, _ in walker.seen] == [0.0, 0.2, 0.4, 0.6, 0.8]
     (track,) = tracks
     assert (track.id, track.label) == (1, "dog")
@@ -156,8 +144,6 @@ def test_none_one_and_two_hundred_objects(model, clip, count, expected):
 
 
 def test_the_smoothing_of_the_release_and_the_driving_preset_run(model, clip):
-    from stereosync_core.tracking.masa.tracker import BddSettings
-
     tracks = track_with_masa(clip, model, Walker(), rate=10, long_side=128, settings=BddSettings(), smooth_boxes=True)
     assert len(tracks) == 1
 

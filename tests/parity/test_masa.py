@@ -14,22 +14,10 @@ import torch.nn.functional as F
 
 from research.equality.masa_fixtures import digest
 from research.equality.masa_fixtures import weights as make_weights
+from stereosync_core.tracking.masa import model as masa
 from stereosync_core.tracking.masa.deformable import deformable_convolution
 from stereosync_core.tracking.masa.loader import build_masa
-from stereosync_core.tracking.masa.model import (
-    DEVIATION,
-    HIGH,
-    LEVELS,
-    LONG_SIDE,
-    LOW,
-    MEAN,
-    MID,
-    Masa,
-    _rois,
-    prepare,
-    roi_align,
-    roi_features,
-)
+from stereosync_core.tracking.masa.model import LEVELS, Masa, prepare, roi_align, roi_features
 from stereosync_core.tracking.masa.pipeline import remove_giants, smooth
 from stereosync_core.tracking.masa.tracker import TaoSettings, TaoTracker
 from tests.parity.conftest import fixture_files, fixture_folders
@@ -113,11 +101,8 @@ class Case:
         rois = self.array(number, "rois")
         found["roi_feat"] = roi_features(levels[:4], rois)
         head = model.track_head.embed_head
-        x = found["roi_feat"]
-        for layer in head.convs:
-            x = layer(x)
-        found["head_conv4"] = x
-        found["head_fc_pre_relu"] = head.fcs[0](x.flatten(1))
+        found["head_conv4"] = head.convs(found["roi_feat"])
+        found["head_fc_pre_relu"] = head.fcs[0](found["head_conv4"].flatten(1))
         found["embed"] = head.fc_embed(F.relu(found["head_fc_pre_relu"]))
         return found
 
@@ -127,18 +112,13 @@ def case(request, model):
     return Case(request.param, model)
 
 
-def recorded_stages(case, number):
-    prefix = f"f{number}_"
-    names = [name.removeprefix(prefix) for name in case.arrays if name.startswith(prefix)]
-    return [name for name in names if name in case.stages(number)]
-
-
 def differences(case, number, from_pixels=False):
-    stages = case.stages(number, from_pixels)
     result = {}
-    for name in recorded_stages(case, number):
+    for name, ours in case.stages(number, from_pixels).items():
+        if f"f{number}_{name}" not in case.arrays:
+            continue
         recorded = case.array(number, name)
-        ours = stages[name][0] if stages[name].dim() == recorded.dim() + 1 else stages[name]
+        ours = ours[0] if ours.dim() == recorded.dim() + 1 else ours
         # [::c, ::h, ::w] where the map was thinned before it was stored; head_conv4 keeps every fourth channel.
         steps = case.facts["stored_step_chw"].get(f"f{number}_{name}")
         ours = ours[tuple(slice(None, None, step) for step in steps)] if steps else ours
@@ -192,7 +172,7 @@ def test_statistics_of_whole_maps(case):
 def test_boxes_reach_the_network_exactly(case):
     for number in case.frames:
         _, scale = prepare(case.arrays["frames_rgb"][number][None], case.long_side)
-        ours = _rois(case.arrays[f"f{number}_boxes"], scale, 0)
+        ours = masa._rois(case.arrays[f"f{number}_boxes"], scale, 0)
         assert torch.equal(ours, case.array(number, "rois"))
 
 
@@ -217,13 +197,8 @@ def test_the_tracker_on_these_frames(case):
     for number, embeddings in enumerate(case.embeddings):
         boxes, scores, labels = (case.arrays[f"f{number}_{name}"] for name in ("boxes", "scores", "labels"))
         tracked = tracker.update(number / 30, boxes, scores, labels, embeddings)
-        for name, ours in (
-            ("bboxes", tracked.boxes),
-            ("scores", tracked.scores),
-            ("labels", tracked.labels),
-            ("ids", tracked.ids),
-        ):
-            np.testing.assert_array_equal(ours, case.arrays[f"f{number}_track_{name}"])
+        for name, recorded in (("boxes", "bboxes"), ("scores", "scores"), ("labels", "labels"), ("ids", "ids")):
+            np.testing.assert_array_equal(getattr(tracked, name), case.arrays[f"f{number}_track_{recorded}"])
         if f"f{number}_match" in case.arrays:
             assert tracker.match is not None
             np.testing.assert_allclose(tracker.match, case.arrays[f"f{number}_match"], rtol=0, atol=1e-5)
@@ -252,7 +227,7 @@ def test_the_deformable_convolution_with_maps_of_twice_the_size(ops):
 
 
 def test_the_branches_use_the_channels_that_the_release_gives_them():
-    assert [tuple(branch) for branch in (MID, LOW, HIGH)] == [(0, 54), (18, 63), (36, 72)]
+    assert [tuple(branch) for branch in (masa.MID, masa.LOW, masa.HIGH)] == [(0, 54), (18, 63), (36, 72)]
 
 
 def test_roi_align(ops):
@@ -262,7 +237,7 @@ def test_roi_align(ops):
 def test_the_resize(ops):
     recorded = ops["resize_out_rgb"]
     pixels, _ = prepare(ops["resize_in_rgb"][None].numpy(), max(recorded.shape[:2]))
-    ours = pixels[0].permute(1, 2, 0) * torch.tensor(DEVIATION) + torch.tensor(MEAN)
+    ours = pixels[0].permute(1, 2, 0) * torch.tensor(masa.DEVIATION) + torch.tensor(masa.MEAN)
     assert (ours[: recorded.shape[0], : recorded.shape[1]] - recorded).abs().max() < 5e-3
 
 
@@ -295,15 +270,8 @@ def sequence(request):
         matches.append(tracker.match)
         memories.append(list(tracker.memory))
     parts = {key.removeprefix(f"{name}_"): value for key, value in arrays.items() if key.startswith(f"{name}_")}
-    return SimpleNamespace(
-        frames=frames,
-        matches=matches,
-        memories=memories,
-        recorded=parts,
-        tracker=tracker,
-        rate=rate,
-        size=facts["image_size_wh"],
-    )
+    ours = {"frames": frames, "matches": matches, "memories": memories, "tracker": tracker}
+    return SimpleNamespace(**ours, recorded=parts, rate=rate, size=facts["image_size_wh"])
 
 
 def test_identities_labels_boxes_and_scores_are_exact(sequence):
@@ -345,4 +313,4 @@ def test_the_clean_up_of_a_finished_clip(sequence):
 
 
 def test_the_released_frame_size_is_the_default():
-    assert LONG_SIDE == 1024
+    assert masa.LONG_SIDE == 1024

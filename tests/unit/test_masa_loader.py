@@ -1,9 +1,12 @@
 """The released pickle is read as data: foreign classes and the optimizer's state do no harm, and an attack runs nothing."""
 
 import collections
+import importlib
 import io
 import os
 import pickle
+import shutil
+import subprocess
 import sys
 import types
 import zipfile
@@ -113,59 +116,53 @@ class Attack:
         return self.call
 
 
-def attacks(mark):
-    import builtins
-    import importlib
-    import shutil
-    import subprocess
-
-    return {
-        "os.system": Attack(os.system, f"touch {mark}"),
-        "eval": Attack(builtins.eval, f"open({str(mark)!r}, 'w')"),
-        "exec": Attack(builtins.exec, f"open({str(mark)!r}, 'w')"),
-        "open": Attack(io.open, str(mark), "w"),
-        "subprocess": Attack(subprocess.getoutput, f"touch {mark}"),
-        "import": Attack(importlib.import_module, "antigravity"),
-        "remove": Attack(shutil.rmtree, str(mark.parent / "victim")),
-    }
+#: What is called, and with what, to make a file ``mark`` or to remove a folder beside it.
+ATTACKS = {
+    "os.system": lambda mark: (os.system, f"touch {mark}"),
+    "eval": lambda mark: (eval, f"open({str(mark)!r}, 'w')"),
+    "exec": lambda mark: (exec, f"open({str(mark)!r}, 'w')"),
+    "open": lambda mark: (io.open, str(mark), "w"),
+    "subprocess": lambda mark: (subprocess.getoutput, f"touch {mark}"),
+    "import": lambda mark: (importlib.import_module, "antigravity"),
+    "remove": lambda mark: (shutil.rmtree, str(mark.parent / "victim")),
+}
 
 
-@pytest.mark.parametrize("name", ["os.system", "eval", "exec", "open", "subprocess", "import", "remove"])
+@pytest.fixture
+def mark(tmp_path):
+    """A file that an attack would make; nothing may have made it when the test is over."""
+    yield tmp_path / "mark"
+    assert not (tmp_path / "mark").exists()
+
+
+@pytest.mark.parametrize("name", ATTACKS)
 @pytest.mark.parametrize("protocol", [2, 4])
-def test_an_attack_is_refused_by_name_and_runs_nothing(tmp_path, name, protocol):
-    mark, victim = tmp_path / "mark", tmp_path / "victim"
+def test_an_attack_is_refused_by_name_and_runs_nothing(tmp_path, mark, name, protocol):
+    path, victim = tmp_path / "masa_r50.pth", tmp_path / "victim"
     victim.mkdir()
-    path = tmp_path / "masa_r50.pth"
-    torch.save({"state_dict": {}, "extra": attacks(mark)[name]}, path, pickle_protocol=protocol)
+    torch.save({"state_dict": {}, "extra": Attack(*ATTACKS[name](mark))}, path, pickle_protocol=protocol)
     with pytest.raises(StereoSyncError, match=r"masa_r50\.pth would run .*Nothing of it was run"):
         load_masa(path)
-    assert not mark.exists()
     assert victim.exists()
     assert not path.with_suffix(".safetensors").exists()
 
 
-def test_getattr_cannot_be_used_to_reach_a_function(tmp_path):
+def test_getattr_cannot_be_used_to_reach_a_function(tmp_path, mark):
     """It is harmless because it is not getattr that is called."""
-    mark = tmp_path / "mark"
-    path = tmp_path / "masa_r50.pth"
-    program = b"\x80\x02cbuiltins\ngetattr\n(cmmengine\nos\nX\x06\x00\x00\x00systemtR(X" + len(f"touch {mark}").to_bytes(
-        4, "little"
-    )
-    program += f"touch {mark}".encode() + b"tR."
+    path, command = tmp_path / "masa_r50.pth", f"touch {mark}".encode()
+    program = b"\x80\x02cbuiltins\ngetattr\n(cmmengine\nos\nX\x06\x00\x00\x00systemtR(X"
+    program += len(command).to_bytes(4, "little") + command + b"tR."
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("archive/data.pkl", program)
     with pytest.raises(StereoSyncError, match=r"damaged|no table"):
         load_masa(path)
-    assert not mark.exists()
 
 
-def test_a_bare_pickle_is_refused_without_being_read(tmp_path):
-    mark = tmp_path / "mark"
+def test_a_bare_pickle_is_refused_without_being_read(tmp_path, mark):
     path = tmp_path / "masa_r50.pth"
-    path.write_bytes(pickle.dumps(Attack(os.system, f"touch {mark}")))
+    path.write_bytes(pickle.dumps(Attack(*ATTACKS["os.system"](mark))))
     with pytest.raises(StereoSyncError, match="no checkpoint in torch's zip form"):
         load_masa(path)
-    assert not mark.exists()
 
 
 def test_other_files_are_named_for_what_they_are(tmp_path, weights):

@@ -11,6 +11,7 @@ from tests.demo_check import same_video, sound_of, video_seconds
 from tests.host.conftest import run
 from tests.host.graph import Graph
 from tools.environment import ROOT
+from tools.host import PACK
 from tools.workflow import NOTES, to_prompt, widgets_of
 
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
@@ -107,6 +108,13 @@ def fits(value, kind, options=None):
         numbers = (int,) if kind == "INT" else (int, float)
         return type(value) in numbers and options.get("min", value) <= value <= options.get("max", value)
     return isinstance(value, {"STRING": str, "BOOLEAN": bool}[kind])
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=name_of)
+def test_the_host_offers_a_workflow_as_a_template_with_its_thumbnail(path, host):
+    assert path.stem in json.loads(host.request("/workflow_templates"))[PACK]
+    for file in (path, path.with_suffix(".jpg")):
+        assert host.request(f"/api/workflow_templates/{PACK}/{file.name}") == file.read_bytes()
 
 
 @pytest.mark.parametrize("path", [*WORKFLOWS, *SAVED], ids=name_of)

@@ -1,4 +1,4 @@
-"""The programs in examples/ run as their heads describe, on two seconds of the sample clip."""
+"""The programs in docs/examples/ run as their heads describe, on two seconds of the sample clip."""
 
 import os
 import re
@@ -29,7 +29,7 @@ def placed(clip):
 
 def run(name, *arguments):
     """An example's output, run as a user runs it, but with this checkout's library."""
-    command = [sys.executable, ROOT / "examples" / name, *arguments]
+    command = [sys.executable, ROOT / "docs" / "examples" / name, *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([str(part) for part in command], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -69,6 +69,12 @@ def test_every_node_has_a_help_page_and_every_workflow_a_thumbnail():
                 assert node["type"] in ids, node["type"]
 
 
+def test_one_folder_alone_has_a_name_that_comfyui_takes_for_workflows():
+    """It serves the first of these, and would not find the workflows' files."""
+    names = ("example_workflows", "example", "examples", "workflow", "workflows")
+    assert [name for name in names if (ROOT / name).exists()] == ["workflows"]
+
+
 def test_the_library_runs_without_comfyui_and_says_its_version():
     done = subprocess.run([sys.executable, "-m", "stereosync_core", "--version"], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.strip() == re.search(r'^version = "(.*)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[1]  # type: ignore[index]

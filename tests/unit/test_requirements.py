@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-OWN = {"examples", "install", "nodes", "research", "stereosync_core", "tests", "tools"}
+OWN = {"install", "nodes", "research", "stereosync_core", "tests", "tools"}
 #: What ComfyUI brings and is itself.
 HOST = {"comfy", "comfy_api", "comfy_execution", "folder_paths", "server", "PIL", "torch", "torchaudio", "torchvision"}
 #: Installed without its own requirements by install.py; its diffusion transformer imports the other two.

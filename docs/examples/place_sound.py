@@ -1,6 +1,6 @@
 """Places a sound where a person is in a clip.
 
-python examples/place_sound.py clip.mp4 birds.wav placed.mp4
+python docs/examples/place_sound.py clip.mp4 birds.wav placed.mp4
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Measures whether a clip's sound comes from where the tracked person is, and draws it.
 
-python examples/measure.py clip.mp4 figure.png
+python docs/examples/measure.py clip.mp4 figure.png
 """
 
 import sys

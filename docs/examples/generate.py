@@ -1,6 +1,6 @@
 """Generates a sound for a clip with the bundled model: where its people are and when they move.
 
-python examples/generate.py clip.mp4 generated.mp4
+python docs/examples/generate.py clip.mp4 generated.mp4
 """
 
 import sys

@@ -50,3 +50,23 @@ def audio_embedding(name: str, folder: Path | None = None, device: str = "cpu") 
     raise StereoSyncError(
         f"Embedding: '{name}' is not known or lacks its folder; choose aisfx, or clap with the folder of the model."
     )
+
+
+def joint(audio: np.ndarray, audio_times: np.ndarray, video: np.ndarray, video_times: np.ndarray) -> np.ndarray:
+    """Features ``[N, DA + DV]`` for the joint audio-video Frechet distance: each audio window with the video features at its
+    time, taken linearly between theirs ``[M]``; for the scale of both parts see :func:`balance`."""
+    audio, video = np.asarray(audio, dtype=np.float64), np.asarray(video, dtype=np.float64)
+    if len(audio) != len(audio_times) or len(video) != len(video_times) or not len(video):
+        raise StereoSyncError(
+            "Frechet distance: give one time for each audio and each video feature, and at least one of both."
+        )
+    aligned = np.stack([np.interp(audio_times, video_times, column) for column in video.T], axis=1)
+    return np.concatenate([audio, aligned], axis=1)
+
+
+def balance(reference: np.ndarray, width: int) -> np.ndarray:
+    """Factors ``[D]`` that give the first ``width`` features and the others the same total variance over a reference ``[N,
+    D]``; without them the part with the larger numbers decides alone."""
+    variance = np.asarray(reference, dtype=np.float64).var(0)
+    parts = [max(float(variance[:width].sum()), 1e-12), max(float(variance[width:].sum()), 1e-12)]
+    return np.concatenate([np.full(width, parts[0] ** -0.5), np.full(len(variance) - width, parts[1] ** -0.5)])

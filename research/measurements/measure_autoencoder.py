@@ -14,10 +14,10 @@ import torch
 
 from research.cache import default_rooms
 from research.measurements.plot_footsteps import RECORDINGS
+from research.measurements.reconstruction import level_errors, si_sdr, stft_distance
 from research.rooms.rooms import RoomSet
 from research.training.autoencoder import round_trip
 from stereosync_core.media.sound import require_sound, resample
-from stereosync_core.metrics.reconstruction import level_errors, si_sdr, stft_distance
 from stereosync_core.model.loader import bundled_folder, load_autoencoder
 
 RATE = 44100

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stereosync_core.metrics.reconstruction import level_errors
 from stereosync_core.model.channel_autoencoder import ChannelAutoencoder, ChannelAutoencoderConfig
 from stereosync_core.model.folder import save_part
 from stereosync_core.rendering.analysis import level_difference
 
+from ..measurements.reconstruction import level_errors
 from .losses import level_loss, likelihood_loss
 from .sounds import loud_crops, sound_bank
 

@@ -17,11 +17,8 @@ def stereo(sound: np.ndarray, name: str = "sound") -> np.ndarray:
     """
     sound = np.asarray(sound, dtype=np.float64)
     if sound.ndim != 2 or sound.shape[0] != 2 or sound.shape[1] == 0:
-        hint = (
-            " Double a mono sound to stereo first; it then counts as centre-panned."
-            if sound.ndim == 1 or 1 in sound.shape
-            else ""
-        )
+        mono = sound.ndim == 1 or 1 in sound.shape
+        hint = " Double a mono sound to stereo first; it then counts as centre-panned." if mono else ""
         raise StereoSyncError(f"Metrics: the {name} has shape {sound.shape}, but stereo [2, samples] is expected.{hint}")
     return finite(sound, name)
 
@@ -40,34 +37,5 @@ def mono(sound: np.ndarray, name: str = "sound") -> np.ndarray:
 
 def finite(sound: np.ndarray, name: str) -> np.ndarray:
     if not np.isfinite(sound).all():
-        raise StereoSyncError(
-            f"Metrics: the {name} contains NaN or infinite samples, so whatever made it broke down; make it again."
-        )
+        raise StereoSyncError(f"Metrics: the {name} contains NaN or infinite samples; make it again.")
     return sound
-
-
-def same_length(first: np.ndarray, second: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray]:
-    """Both ``[..., N]``, the shorter continued with silence.
-
-    :raises StereoSyncError: when they differ by more than a quarter of a second: then they are not of one clip.
-    """
-    size = max(first.shape[-1], second.shape[-1])
-    if abs(first.shape[-1] - second.shape[-1]) > LENGTH_TOLERANCE * rate:
-        raise StereoSyncError(
-            f"Metrics: one sound lasts {first.shape[-1] / rate:.2f} s, the other {second.shape[-1] / rate:.2f} s; compare "
-            "sounds of the same clip and at the same rate."
-        )
-    pad = [(0, 0)] * (first.ndim - 1)
-    return tuple(np.pad(one, [*pad, (0, size - one.shape[-1])]) for one in (first, second))  # type: ignore[return-value]
-
-
-def same_rate(first: int, second: int) -> int:
-    """The one rate of two sounds.
-
-    :raises StereoSyncError: when they differ.
-    """
-    if first != second:
-        raise StereoSyncError(
-            f"Metrics: one sound has {first} samples a second, the other {second}; resample one of them first."
-        )
-    return first

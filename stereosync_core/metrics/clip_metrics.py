@@ -13,9 +13,11 @@ from . import checks
 from .distance import StepLevels, distance_score, step_levels
 from .localiser import LevelLocaliser, Localiser
 from .placement import AzimuthErrors, PlacementErrors, placement_errors, pooled
-from .spatial_av_align import Counts, spatial_av_align, total
+from .spatial_av_align import Counts, spatial_av_align
 from .timing import OnsetCounts, envelope_l1, onset_counts, onsets
 from .truth import ObjectSteps, Truth
+
+STEP_ARRAYS = ("doublings", "level_db", "direct_db")
 
 
 @dataclass(frozen=True)
@@ -39,19 +41,14 @@ class ClipMetrics:
 
     def record(self) -> dict[str, Any]:
         """As JSON."""
+        steps = [{"id": one.id, **{key: np.round(getattr(one, key), 4).tolist() for key in STEP_ARRAYS}} for one in self.steps]
         return {
             "clip": self.clip,
             "silent": self.silent,
             "objects": _objects(self.placement),
             "own_law": None if self.own_law is None else _objects(self.own_law),
             "align": asdict(self.align),
-            "steps": [
-                {
-                    "id": one.id,
-                    **{key: np.round(getattr(one, key), 4).tolist() for key in ("doublings", "level_db", "direct_db")},
-                }
-                for one in self.steps
-            ],
+            "steps": steps,
             "onsets": None if self.onsets is None else asdict(self.onsets),
             "envelope": self.envelope,
         }
@@ -59,19 +56,16 @@ class ClipMetrics:
     @staticmethod
     def of_record(data: dict[str, Any]) -> ClipMetrics:
         """The reverse of :meth:`record`."""
-        steps = [
-            StepLevels(row["id"], *(np.asarray(row[key], dtype=np.float64) for key in ("doublings", "level_db", "direct_db")))
-            for row in data["steps"]
-        ]
+        own, counted = data["own_law"], data["onsets"]
         return ClipMetrics(
             clip=data["clip"],
             placement=_placement(data["objects"]),
-            own_law=None if data["own_law"] is None else _placement(data["own_law"]),
             align=Counts(**data["align"]),
-            steps=steps,
-            onsets=None if data["onsets"] is None else OnsetCounts(**data["onsets"]),
+            steps=[StepLevels(row["id"], *(np.array(row[key], np.float64) for key in STEP_ARRAYS)) for row in data["steps"]],
+            onsets=None if counted is None else OnsetCounts(**counted),
             envelope=data["envelope"],
             silent=data["silent"],
+            own_law=None if own is None else _placement(own),
         )
 
     def row(self) -> dict[str, Any]:
@@ -99,13 +93,8 @@ class ClipMetrics:
     def object_rows(self) -> list[dict[str, Any]]:
         """Placement of each object."""
         return [
-            {
-                "object": number,
-                "placement": _rounded(one.score),
-                "windows": one.windows,
-                "azimuth_error": _rounded(one.mean_error),
-            }
-            for number, one in self.placement.objects.items()
+            {"object": n, "placement": _rounded(one.score), "windows": one.windows, "azimuth_error": _rounded(one.mean_error)}
+            for n, one in self.placement.objects.items()
         ]
 
 
@@ -145,10 +134,9 @@ def measure_clip(
     sound = checks.stereo(sound)
     localisation = (localiser or LevelLocaliser())(sound, rate)
     found = onsets(sound, rate)
-    steps = truth.step_times
     counts = None
-    if steps is not None:
-        counts = onset_counts(steps[0], found, ignored=steps[1])
+    if truth.step_times is not None:
+        counts = onset_counts(truth.step_times[0], found, ignored=truth.step_times[1])
     elif reference is not None:
         counts = onset_counts(onsets(reference, rate), found)
     known = truth if truth.objects is not None else Truth(truth.tracks, onsets_as_steps(found, truth, depth))
@@ -176,7 +164,7 @@ def onsets_as_steps(found: np.ndarray, truth: Truth, depth: DepthSequence | None
 
 def pooled_metrics(clips: Sequence[ClipMetrics]) -> dict[str, Any]:
     """Metrics over all windows, events and onsets of several clips; what is not defined is None."""
-    place, align = pooled([one.placement for one in clips]), total([one.align for one in clips])
+    place, align = pooled([one.placement for one in clips]), sum((one.align for one in clips), Counts())
     counts = [one.onsets for one in clips if one.onsets is not None]
     envelopes = [one.envelope for one in clips if one.envelope is not None]
     return {

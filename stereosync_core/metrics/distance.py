@@ -15,8 +15,8 @@ from .truth import Truth
 STEP, ALONE = 0.12, 0.2
 #: Seconds after a step that hold its direct sound, and those that hold what the room answers.
 DIRECT, ROOM = (0.0, 0.04), (0.06, 0.25)
-#: Doublings of distance that an object must go through for its steps to count.
-LEAST_SPAN = 0.5
+#: Steps, and doublings of distance, that an object must have to count: else how hard a foot comes down decides.
+LEAST_STEPS, LEAST_SPAN = 3, 0.5
 _EARLY = 0.005
 
 
@@ -84,22 +84,17 @@ class DistanceScore:
     steps: int
 
 
-def distance_score(objects: Sequence[StepLevels], least: int = 3, span: float = LEAST_SPAN) -> DistanceScore:
-    """Over the steps of all objects, each object taken relative to its own middle: how loud somebody walks, and how loud a
-    clip is made, do not depend on distance.
-
-    :param least: objects with fewer steps are left out.
-    :param span: objects whose distance changes by fewer doublings are left out: there, how hard a foot comes down decides.
-    """
+def distance_score(objects: Sequence[StepLevels]) -> DistanceScore:
+    """Over the steps of all objects with enough of them, each object taken relative to its own middle: how loud somebody
+    walks, and how loud a clip is made, do not depend on distance."""
     rows = [
         np.stack([one.doublings, one.level_db, one.direct_db])
-        - np.median([one.doublings, one.level_db, one.direct_db], axis=1)[:, None]
         for one in objects
-        if len(one.doublings) >= least and np.ptp(one.doublings) >= span
+        if len(one.doublings) >= LEAST_STEPS and np.ptp(one.doublings) >= LEAST_SPAN
     ]
     if not rows:
         return DistanceScore(None, None, None, None, 0)
-    far, level, direct = np.concatenate(rows, axis=1)
+    far, level, direct = np.concatenate([row - np.median(row, axis=1, keepdims=True) for row in rows], axis=1)
     return DistanceScore(
         _rank_correlation(level, -far), _slope(far, level), _rank_correlation(direct, -far), _slope(far, direct), far.size
     )

@@ -16,6 +16,8 @@ from ..errors import StereoSyncError
 
 #: Fewest clips (or windows, each for itself) of a set from which a distance is extrapolated.
 LEAST_GROUPS = 16
+#: Parts of the windows that a distance is extrapolated from, and draws of each.
+SIZES, DRAWS = 8, 4
 
 
 def _checked(windows: np.ndarray, name: str) -> np.ndarray:
@@ -59,28 +61,18 @@ def _factor(deviations: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class FrechetInfinite:
-    """A distance extrapolated to infinitely many windows.
+    """A distance extrapolated to infinitely many windows, and the plain one of all ``windows`` of both sets.
 
     :param value: may come out slightly below zero for equal sets, as an unbiased estimate of zero must.
-    :param biased: the plain distance of all windows.
-    :param windows: of both sets.
-    :param points: pairs of windows taken and mean distance, what was extrapolated.
     """
 
     value: float
     biased: float
     windows: tuple[int, int]
-    points: tuple[tuple[int, float], ...]
 
 
 def frechet_infinite(
-    first: np.ndarray,
-    second: np.ndarray,
-    groups: tuple[np.ndarray, np.ndarray] | None = None,
-    *,
-    sizes: int = 8,
-    draws: int = 4,
-    seed: int = 0,
+    first: np.ndarray, second: np.ndarray, groups: tuple[np.ndarray, np.ndarray] | None = None
 ) -> FrechetInfinite:
     """The distance of ``[N, D]`` from ``[M, D]`` without the bias of small numbers.
 
@@ -90,55 +82,22 @@ def frechet_infinite(
     :raises StereoSyncError: as :func:`frechet_distance`, and for fewer than 16 windows or groups a set.
     """
     first, second = _checked(first, "first"), _checked(second, "second")
-    labels = (
-        [np.arange(len(first)), np.arange(len(second))]
-        if groups is None
-        else [np.unique(g, return_inverse=True)[1] for g in groups]
-    )
+    labels = [np.unique(one, return_inverse=True)[1] for one in groups or (range(len(first)), range(len(second)))]
     counts = [int(one.max()) + 1 for one in labels]
     if min(counts) < LEAST_GROUPS:
         raise StereoSyncError(
             f"Frechet distance: {counts[0]} and {counts[1]} clips or windows are too few to extrapolate from; give at "
             f"least {LEAST_GROUPS} of each."
         )
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     biased = frechet_distance(first, second)
     points = [(1.0 / len(first) + 1.0 / len(second), biased)]
-    averages = [(len(first), biased)]
-    for part in np.linspace(0.5, 1.0, sizes, endpoint=False):
-        taken = []
-        for _ in range(draws):
-            subset = []
-            for windows, own, count in zip((first, second), labels, counts, strict=True):
-                kept = np.zeros(count, bool)
-                kept[generator.permutation(count)[: max(round(part * count), 2)]] = True
-                subset.append(windows[kept[own]])
-            taken.append((1.0 / len(subset[0]) + 1.0 / len(subset[1]), frechet_distance(*subset), len(subset[0])))
-        points += [row[:2] for row in taken]
-        averages.append((taken[0][2], float(np.mean([row[1] for row in taken]))))
-    x, y = np.array(points).T
-    _, value = np.polyfit(x, y, 1)
-    return FrechetInfinite(float(value), biased, (len(first), len(second)), tuple(sorted(averages)))
-
-
-def joint(audio: np.ndarray, audio_times: np.ndarray, video: np.ndarray, video_times: np.ndarray) -> np.ndarray:
-    """Features ``[N, DA + DV]`` for the joint audio-video form: each audio window beside the video features at its time.
-
-    Video features are taken linearly between their times ``[M]``; both parts are scaled to equal total variance by the caller's
-    reference, see :func:`balance`.
-    """
-    audio, video = np.asarray(audio, dtype=np.float64), np.asarray(video, dtype=np.float64)
-    if len(audio) != len(audio_times) or len(video) != len(video_times) or not len(video):
-        raise StereoSyncError(
-            "Frechet distance: give one time for each audio and each video feature, and at least one of both."
-        )
-    aligned = np.stack([np.interp(audio_times, video_times, column) for column in video.T], axis=1)
-    return np.concatenate([audio, aligned], axis=1)
-
-
-def balance(reference: np.ndarray, width: int) -> np.ndarray:
-    """Factors ``[D]`` that give the first ``width`` features and the others the same total variance over a reference ``[N,
-    D]``; without them the part with the larger numbers decides alone."""
-    variance = np.asarray(reference, dtype=np.float64).var(0)
-    parts = [max(float(variance[:width].sum()), 1e-12), max(float(variance[width:].sum()), 1e-12)]
-    return np.concatenate([np.full(width, parts[0] ** -0.5), np.full(len(variance) - width, parts[1] ** -0.5)])
+    for part in np.repeat(np.linspace(0.5, 1.0, SIZES, endpoint=False), DRAWS):
+        subset = []
+        for windows, own, count in zip((first, second), labels, counts, strict=True):
+            kept = np.zeros(count, bool)
+            kept[generator.permutation(count)[: max(round(part * count), 2)]] = True
+            subset.append(windows[kept[own]])
+        points.append((sum(1.0 / len(one) for one in subset), frechet_distance(*subset)))
+    _, value = np.polyfit(*np.array(points).T, 1)
+    return FrechetInfinite(float(value), biased, (len(first), len(second)))

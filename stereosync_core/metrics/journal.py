@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,21 +24,18 @@ class ResumeJournal:
     def __init__(self, path: Path | None, settings: Mapping[str, Any]):
         self.path = path
         self.records: dict[str, dict[str, Any]] = {}
-        head = json.dumps({"settings": settings}, sort_keys=True)
-        if path is None:
-            return
-        if path.exists():
-            self._read(path, head)
+        if path is not None and path.exists():
+            self._read(path, settings)
         else:
-            self._write(head, "w")
+            self._append({"settings": settings})
 
-    def _read(self, path: Path, head: str) -> None:
+    def _read(self, path: Path, settings: Mapping[str, Any]) -> None:
         try:
             lines = path.read_text(encoding="utf-8").split("\n")
             known = json.loads(lines[0])["settings"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StereoSyncError(f"Evaluate: '{path}' is not a file of an earlier evaluation; give another name.") from error
-        if json.dumps({"settings": known}, sort_keys=True) != head:
+        if known != json.loads(json.dumps(settings)):
             raise StereoSyncError(
                 f"Evaluate: '{path}' is of an evaluation with other settings or clips; delete it, or give another name."
             )
@@ -49,8 +47,7 @@ class ResumeJournal:
             except (ValueError, KeyError, TypeError):
                 break  # the line at which an earlier run was cut off, or the empty one at the end
             whole += len(line.encode("utf-8")) + 1
-        with open(path, "rb+") as handle:
-            handle.truncate(whole)
+        os.truncate(path, whole)
 
     def __contains__(self, key: str) -> bool:
         return key in self.records
@@ -60,14 +57,14 @@ class ResumeJournal:
 
     def add(self, key: str, record: dict[str, Any]) -> None:
         self.records[key] = record
-        if self.path is not None:
-            self._write(json.dumps({"key": key, "record": record}), "a")
+        self._append({"key": key, "record": record})
 
-    def _write(self, line: str, mode: str) -> None:
-        assert self.path is not None
+    def _append(self, row: dict[str, Any]) -> None:
+        if self.path is None:
+            return
         try:
-            with open(self.path, mode, encoding="utf-8") as handle:
-                handle.write(line + "\n")
+            with open(self.path, "a", encoding="utf-8") as handle:
+                handle.write(json.dumps(row) + "\n")
         except OSError as error:
             raise StereoSyncError(f"Evaluate: '{self.path}' cannot be written ({error.strerror or error}).") from error
 

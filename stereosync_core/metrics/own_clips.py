@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -60,21 +61,19 @@ def evaluate_clips(
         raise StereoSyncError(
             f"Evaluate: the reference '{job.reference}' is not a folder; give the folder with the true sounds."
         )
-    settings = {
-        "localiser": repr(job.localiser),
-        "reference": str(job.reference),
-        "classes": job.classes,
-        "max_tracks": job.max_tracks,
-    }
+    settings = {"localiser": repr(job.localiser), "reference": str(job.reference)}
+    settings |= {"classes": job.classes, "max_tracks": job.max_tracks}
     done = ResumeJournal(None, {}) if journal is None else journal(settings)
     keys = [_key(path) for path in clips]
-    missing = [(path, key) for path, key in zip(clips, keys, strict=True) if key not in done]
+    missing = {key: path for path, key in zip(clips, keys, strict=True) if key not in done}
+    count = len(clips) - len(missing)
     if progress is not None:
-        progress(len(clips) - len(missing), len(clips))
-    for count, (key, record) in enumerate(_measured(missing, job, workers)):
+        progress(count, len(clips))
+    for key, record in zip(missing, _measured(list(missing.values()), job, workers), strict=True):
         done.add(key, record)
+        count += 1
         if progress is not None:
-            progress(len(clips) - len(missing) + count + 1, len(clips))
+            progress(count, len(clips))
     records = [done[key] for key in keys]
     return _report(records), _flat(records)
 
@@ -90,45 +89,29 @@ def _key(path: Path) -> str:
     return f"{path.resolve()} {' '.join(stamp)}"
 
 
-def _measured(clips: list[tuple[Path, str]], job: Job, workers: int) -> Iterator[tuple[str, dict[str, Any]]]:
+def _measured(clips: list[Path], job: Job, workers: int) -> Iterator[dict[str, Any]]:
     workers = min(workers, len(clips), os.cpu_count() or 1)
     if workers <= 1:
-        for path, key in clips:
-            yield key, measure_file(path, job)
+        yield from (measure_file(path, job) for path in clips)
         return
     # Spawned and not forked: torch's threads do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with _single_threaded(), ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
-        futures = [(key, pool.submit(measure_file, path, job)) for path, key in clips]
-        try:
-            for key, future in futures:
-                yield key, future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    with _single_threaded(), ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(measure_file, clips, repeat(job))
 
 
 @contextmanager
 def _single_threaded() -> Iterator[None]:
-    """Processes started inside use one thread each for linear algebra: it reads these when it is first imported, and threads
-    of several processes that wait for each other cost more than the work itself."""
+    """Processes started inside use one thread each for linear algebra and torch: both read these when they are first imported,
+    and threads of several processes that wait for each other cost more than the work itself."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
+    before = {name: os.environ.pop(name) for name in names if name in os.environ}
     os.environ.update(dict.fromkeys(names, "1"))
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
+        for name in names:
+            del os.environ[name]
+        os.environ.update(before)
 
 
 def measure_file(path: Path, job: Job) -> dict[str, Any]:
@@ -156,16 +139,8 @@ def _measure_file(path: Path, job: Job) -> dict[str, Any]:
     if isinstance(localiser, BandLocaliser):
         localisation, law = localiser.with_law(clip.sound, RATE)
         localiser = lambda *_: localisation  # noqa: E731 - located once, for the metrics and for the panning law
-    metrics = measure_clip(
-        clip.sound,
-        RATE,
-        clip.truth(),
-        clip.duration,
-        name=clip.name,
-        depth=clip.depth,
-        reference=reference,
-        localiser=localiser,
-    )
+    given = {"name": clip.name, "depth": clip.depth, "reference": reference, "localiser": localiser}
+    metrics = measure_clip(clip.sound, RATE, clip.truth(), clip.duration, **given)
     record: dict[str, Any] = {"measures": metrics.record(), "mono": clip.was_mono, "law": law}
     if reference is not None:
         record["made"] = SoundFeatures(embed_aisfx(clip.sound, RATE)[0]).record()
@@ -210,13 +185,8 @@ def _flat(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for record in records:
         one = ClipMetrics.of_record(record["measures"])
         for own in one.object_rows() or [{"object": None, "placement": None, "windows": 0, "azimuth_error": None}]:
-            rows.append(
-                {
-                    **one.row(),
-                    "mono": record["mono"],
-                    **{f"object_{key}" if key != "object" else key: v for key, v in own.items()},
-                }
-            )
+            named = {f"object_{key}" if key != "object" else key: value for key, value in own.items()}
+            rows.append({**one.row(), "mono": record["mono"], **named})
     return rows
 
 

@@ -9,12 +9,15 @@ and sound on the wrong side scores below it: mirrored sound -1. A plain hit rate
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
 from .localiser import Localisation
 from .truth import Truth
+
+#: Of the bootstrap.
+RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -79,16 +82,14 @@ class Pooled:
     clips: int
 
 
-def pooled(clips: Sequence[PlacementErrors], *, resamples: int = 1000, seed: int = 0) -> Pooled:
+def pooled(clips: Sequence[PlacementErrors]) -> Pooled:
     """Placement over all windows of all clips. The interval is from a percentile bootstrap over clips (Efron 1979): windows of
     one clip are not independent."""
-    rows = np.array([(one.clip.windows, one.clip.error, one.clip.centre) for one in clips], dtype=np.float64).reshape(-1, 3)
-    used = rows[rows[:, 0] > 0]
-    windows, error, centre = used.sum(0) if len(used) else np.zeros(3)
+    used = np.array([astuple(one.clip) for one in clips if one.clip.windows], dtype=np.float64).reshape(-1, 3)
+    windows, error, centre = used.sum(0)
     score = AzimuthErrors(int(windows), float(error), float(centre)).score
     if score is None or len(used) < 2:
         return Pooled(score, None, None, int(windows), len(used))
-    drawn = np.random.default_rng(seed).integers(0, len(used), (resamples, len(used)))
-    sums = used[drawn].sum(1)
+    sums = used[np.random.default_rng(0).integers(0, len(used), (RESAMPLES, len(used)))].sum(1)
     low, high = np.quantile(1.0 - sums[:, 1] / np.maximum(sums[:, 2], 1e-9), [0.025, 0.975])
     return Pooled(score, float(low), float(high), int(windows), len(used))

@@ -13,7 +13,6 @@ and since 80 pixels are a third of the frame and boxes have a width, sound that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -27,14 +26,17 @@ FRAME, REACH = 256.0, 40.0
 
 @dataclass(frozen=True)
 class Boxes:
-    """Boxes by video frame, frame n at n / 4 seconds.
+    """Boxes in ``count`` video frames, frame n at n / 4 seconds.
 
-    :param sides: for each frame ``[K, 2]``, left and right side in pixels of a frame 256 wide.
-    :param should_sound: for each frame bool ``[K]``.
+    :param frames: of each box, ``[K]``.
+    :param sides: ``[K, 2]``, left and right side in pixels of a frame 256 wide.
+    :param should_sound: bool ``[K]``.
     """
 
-    sides: list[np.ndarray]
-    should_sound: list[np.ndarray]
+    count: int
+    frames: np.ndarray
+    sides: np.ndarray
+    should_sound: np.ndarray
 
 
 def boxes_of(truth: Truth, duration: float) -> Boxes:
@@ -42,21 +44,17 @@ def boxes_of(truth: Truth, duration: float) -> Boxes:
     known."""
     count = max(int(np.ceil(duration * VIDEO_RATE - 1e-9)), 1)
     times = np.arange(count) / VIDEO_RATE
-    sides: list[list[np.ndarray]] = [[] for _ in range(count)]
-    should: list[list[bool]] = [[] for _ in range(count)]
+    frames, sides, should = [np.zeros(0, int)], [np.zeros((0, 2))], [np.zeros(0, bool)]
     steps = None if truth.objects is None else {one.id: one.times[one.visible] for one in truth.objects}
     for track in truth.tracks:
         boxes, seen = track.at(times, truth.tracks.max_gap)
+        frames.append(np.flatnonzero(seen))
+        sides.append(boxes[seen][:, [0, 2]] * FRAME)
+        own = times[seen]
         # a frame's neighbours reach from the begin of the one before to the end of the one after
-        sounds = np.ones(count, bool) if steps is None else _steps_about(times, steps.get(track.id, np.zeros(0)))
-        for n in np.flatnonzero(seen):
-            sides[n].append(boxes[n, [0, 2]] * FRAME)
-            should[n].append(bool(sounds[n]))
-    return Boxes([np.array(row).reshape(-1, 2) for row in sides], [np.array(row, dtype=bool) for row in should])
-
-
-def _steps_about(times: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    return near_steps(times, steps, before=2 / VIDEO_RATE - 1e-9, after=1 / VIDEO_RATE)
+        reach = {"before": 2 / VIDEO_RATE - 1e-9, "after": 1 / VIDEO_RATE}
+        should.append(np.ones(len(own), bool) if steps is None else near_steps(own, steps.get(track.id, np.zeros(0)), **reach))
+    return Boxes(count, np.concatenate(frames), np.concatenate(sides), np.concatenate(should))
 
 
 @dataclass(frozen=True)
@@ -92,13 +90,6 @@ class Counts:
         return _part(self.found, self.unheard)
 
     @property
-    def f1(self) -> float | None:
-        """Harmonic mean of score and box recall."""
-        if self.score is None or self.box_recall is None:
-            return None
-        return 2 * self.score * self.box_recall / max(self.score + self.box_recall, 1e-12)
-
-    @property
     def centre(self) -> float | None:
         """The score of the same events in the middle of the frame."""
         return _part(self.centre_hits, self.hits + self.misses - self.centre_hits) if self.boxes else None
@@ -124,24 +115,18 @@ def events_of(localisation: Localisation) -> tuple[np.ndarray, np.ndarray]:
 
 def align(times: np.ndarray, positions: np.ndarray, boxes: Boxes) -> Counts:
     """Counts of one clip from events at ``times`` ``[E]`` and horizontal ``positions`` ``[E]``."""
-    frames = len(boxes.sides)
-    at = np.clip((np.asarray(times) * VIDEO_RATE + 1e-9).astype(int), 0, frames - 1)
-    flat = np.concatenate([np.zeros((0, 2)), *boxes.sides])
-    where = np.repeat(np.arange(frames), [len(row) for row in boxes.sides])
-    should = np.concatenate([np.zeros(0, bool), *boxes.should_sound])
-    near = np.abs(at[:, None] - where[None]) <= 1
+    at = np.clip((np.asarray(times) * VIDEO_RATE + 1e-9).astype(int), 0, boxes.count - 1)
+    near = np.abs(at[:, None] - boxes.frames[None]) <= 1
+    left, right = boxes.sides.T
     counts = {}
     for name, x in (("", np.asarray(positions)), ("centre_", np.full(len(at), FRAME / 2))):
-        overlap = near & (flat[None, :, 0] <= x[:, None] + REACH) & (flat[None, :, 1] >= x[:, None] - REACH)
+        overlap = near & (left <= x[:, None] + REACH) & (right >= x[:, None] - REACH)
         counts[f"{name}hits"] = int(overlap.any(1).sum())
-        counts[f"{name}found"] = int((overlap.any(0) & should).sum())
-    return Counts(**counts, misses=len(at) - counts["hits"], unheard=int(should.sum()) - counts["found"], boxes=len(flat))
+        counts[f"{name}found"] = int((overlap.any(0) & boxes.should_sound).sum())
+    unheard = int(boxes.should_sound.sum()) - counts["found"]
+    return Counts(**counts, misses=len(at) - counts["hits"], unheard=unheard, boxes=len(boxes.frames))
 
 
 def spatial_av_align(localisation: Localisation, truth: Truth, duration: float) -> Counts:
     """Counts of one clip."""
     return align(*events_of(localisation), boxes_of(truth, duration))
-
-
-def total(clips: Sequence[Counts]) -> Counts:
-    return sum(clips, Counts())

@@ -13,6 +13,7 @@ import mir_eval
 import numpy as np
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
+from ..errors import StereoSyncError
 from . import checks
 
 RATE, CURVE_FRAME, CURVE_HOP = 44100, 512, 128
@@ -41,17 +42,22 @@ def envelope_l1(sound: np.ndarray, reference: np.ndarray, rate: int = RATE, refe
 
     :raises StereoSyncError: for rates other than 44.1 kHz, NaN, or lengths more than a quarter of a second apart.
     """
-    checks.same_rate(rate, reference_rate)
-    checks.same_rate(rate, RATE)
-    first, second = checks.same_length(checks.mono(sound), checks.mono(reference, "reference"), RATE)
-    return float(np.abs(rms_curve(first) - rms_curve(second)).mean())
+    if not rate == reference_rate == RATE:
+        raise StereoSyncError(f"Metrics: sounds of {rate} and {reference_rate} samples a second; resample them to {RATE}.")
+    sounds = checks.mono(sound), checks.mono(reference, "reference")
+    lengths = [len(one) for one in sounds]
+    if abs(lengths[0] - lengths[1]) > checks.LENGTH_TOLERANCE * RATE:
+        seconds = " and ".join(f"{length / RATE:.2f} s" for length in lengths)
+        raise StereoSyncError(f"Metrics: the sounds last {seconds}; compare sounds of the same clip and at the same rate.")
+    first, second = (rms_curve(np.pad(one, (0, max(lengths) - len(one)))) for one in sounds)
+    return float(np.abs(first - second).mean())
 
 
-def onsets(sound: np.ndarray, rate: int, *, rise_db: float = RISE) -> np.ndarray:
+def onsets(sound: np.ndarray, rate: int) -> np.ndarray:
     """Times in seconds at which something starts to sound; an empty list for silence.
 
     Candidates are peaks of the rise of log energy in third-octave bands (spectral flux, as in Dixon 2006). One counts when the
-    level after it stands ``rise_db`` above the loudest of the 0.12 s before it, on average of the sound and of its treble:
+    level after it stands 2.5 dB above the loudest of the 0.12 s before it, on average of the sound and of its treble:
     the toe that comes after the heel, and the grains of gravel, do not.
 
     :param sound: ``[C, N]``.
@@ -72,7 +78,7 @@ def onsets(sound: np.ndarray, rate: int, *, rise_db: float = RISE) -> np.ndarray
     peaks = (flux >= maximum_filter1d(flux, 11)) & (flux > 0.08 * flux.max())
     found = np.flatnonzero(peaks)
     risen = np.mean([_rise(np.square(one), hop, found + 1) for one in (mono, np.diff(mono, prepend=0.0))], axis=0)
-    return (found[risen > rise_db] + 1.5) * hop / rate
+    return (found[risen > RISE] + 1.5) * hop / rate
 
 
 def _rise(power: np.ndarray, hop: int, at: np.ndarray) -> np.ndarray:
@@ -111,10 +117,8 @@ def onset_counts(true: np.ndarray, detected: np.ndarray, ignored: np.ndarray | N
     """
     true, detected = np.sort(np.asarray(true, dtype=np.float64)), np.sort(np.asarray(detected, dtype=np.float64))
     pairs = mir_eval.util.match_events(true, detected, TOLERANCE) if len(true) and len(detected) else []
+    left = np.delete(detected, [second for _, second in pairs])
     count = len(detected)
-    if ignored is not None and len(ignored):
-        taken = {second for _, second in pairs}
-        left = np.array([moment for n, moment in enumerate(detected) if n not in taken])
-        if len(left):
-            count -= len(mir_eval.util.match_events(np.sort(np.asarray(ignored, dtype=np.float64)), left, TOLERANCE))
+    if ignored is not None and len(ignored) and len(left):
+        count -= len(mir_eval.util.match_events(np.sort(np.asarray(ignored, dtype=np.float64)), left, TOLERANCE))
     return OnsetCounts(len(pairs), len(true), count)

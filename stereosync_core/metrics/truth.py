@@ -61,20 +61,17 @@ class Truth:
         """
         times = np.asarray(times, dtype=np.float64)
         seen = {track.id: track.at(times, self.tracks.max_gap)[1] for track in self.tracks}
-        result = np.full(len(times), 0)
         if self.objects is None:
-            alone = sum((mask.astype(int) for mask in seen.values()), np.zeros(len(times), dtype=int)) == 1
-            for number, mask in seen.items():
-                result[alone & mask] = number
-            return result
-        if len(self.objects) == 1:
-            sounding = [np.ones(len(times), dtype=bool)]
+            sounding = list(seen.items())
+        elif len(self.objects) == 1:
+            sounding = [(self.objects[0].id, np.ones(len(times), dtype=bool))]
         else:
-            sounding = [near_steps(times, one.times) for one in self.objects]
-        alone = np.sum(sounding, axis=0) == 1 if sounding else np.zeros(len(times), dtype=bool)
-        for one, mask in zip(self.objects, sounding, strict=True):
-            if one.id in seen:
-                result[alone & mask & seen[one.id]] = one.id
+            sounding = [(one.id, near_steps(times, one.times)) for one in self.objects]
+        alone = sum((mask.astype(int) for _, mask in sounding), np.zeros(len(times), dtype=int)) == 1
+        result = np.zeros(len(times), dtype=int)
+        for number, mask in sounding:
+            if number in seen:
+                result[alone & mask & seen[number]] = number
         return result
 
     def azimuth(self, owner: np.ndarray, times: np.ndarray) -> np.ndarray:
@@ -90,10 +87,9 @@ class Truth:
         """Times of the steps that are seen, and of those that are not; None where beginnings are not known."""
         if self.objects is None or not self.onsets_known:
             return None
-        empty = [np.zeros(0)]
-        shown = np.concatenate([*(one.times[one.visible] for one in self.objects), *empty])
-        hidden = np.concatenate([*(one.times[~one.visible] for one in self.objects), *empty])
-        return np.sort(shown), np.sort(hidden)
+        times = np.concatenate([np.zeros(0), *(one.times for one in self.objects)])
+        seen = np.concatenate([np.zeros(0, bool), *(one.visible for one in self.objects)])
+        return np.sort(times[seen]), np.sort(times[~seen])
 
 
 def near_steps(times: np.ndarray, steps: np.ndarray, before: float = BEFORE, after: float = AFTER) -> np.ndarray:

@@ -7,7 +7,7 @@ import pytest
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.metrics.localiser import BandLocaliser, LevelLocaliser, Localisation
 from stereosync_core.metrics.placement import AzimuthErrors, PlacementErrors, placement_errors, pooled
-from stereosync_core.metrics.spatial_av_align import Boxes, Counts, align, boxes_of, spatial_av_align, total
+from stereosync_core.metrics.spatial_av_align import Boxes, Counts, align, boxes_of, spatial_av_align
 from stereosync_core.metrics.truth import ObjectSteps, Truth
 from tests.unit.metric_scenes import DURATION, RATE, STEPS, defined, placed, track, tracks, walk
 
@@ -111,7 +111,7 @@ def test_pooled_placement_weighs_windows_and_has_an_interval_around_it():
 
 
 def one_box(x0, x1, frames=4, sounds=True):
-    return Boxes([np.array([[x0, x1]])] * frames, [np.array([sounds])] * frames)
+    return Boxes(frames, np.arange(frames), np.tile([x0, x1], (frames, 1)), np.full(frames, sounds))
 
 
 @pytest.mark.parametrize(("x", "hit"), [(59.9, False), (60.0, True), (128.0, True), (200.0, True), (200.1, False)])
@@ -122,14 +122,13 @@ def test_an_event_hits_when_a_box_overlaps_the_forty_pixels_on_either_side(x, hi
 
 @pytest.mark.parametrize(("frame", "hit"), [(0, False), (1, True), (2, True), (3, True), (4, False)])
 def test_one_video_frame_before_or_after_is_near_enough(frame, hit):
-    sides = [np.array([[100.0, 150.0]]) if n == frame else np.zeros((0, 2)) for n in range(6)]
-    boxes = Boxes(sides, [np.ones(len(row), bool) for row in sides])
+    boxes = Boxes(6, np.array([frame]), np.array([[100.0, 150.0]]), np.ones(1, bool))
     assert align(np.array([0.6]), np.array([120.0]), boxes).hits == int(hit), "0.6 s is in video frame 2"
 
 
 def test_the_score_is_hits_over_events_of_all_clips_and_never_a_mean_of_clips():
     clips = [Counts(hits=1, misses=0, boxes=1), Counts(hits=0, misses=9, boxes=1)]
-    assert total(clips).score == pytest.approx(0.1)
+    assert sum(clips, Counts()).score == pytest.approx(0.1)
 
 
 def test_the_published_score_credits_the_middle_and_the_corrected_one_does_not():
@@ -165,8 +164,8 @@ def test_no_boxes_at_all_have_no_score():
 def test_boxes_are_taken_four_times_a_second():
     truth, azimuth = walk()
     boxes = boxes_of(truth, DURATION)
-    assert len(boxes.sides) == 16
-    middle = boxes.sides[8][0].mean()
+    assert boxes.count == 16
+    middle = boxes.sides[boxes.frames == 8][0].mean()
     assert middle == pytest.approx((azimuth(2.0) + 1) / 2 * 256, abs=0.5)
 
 

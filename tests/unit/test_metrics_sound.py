@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from research.evaluation.embeddings import PictureEmbedding, audio_embedding
+from research.evaluation.embeddings import PictureEmbedding, audio_embedding, balance, joint
 from stereosync_core.errors import StereoSyncError
-from stereosync_core.metrics import aisfx
 from stereosync_core.metrics.distance import StepLevels, distance_score, step_levels
-from stereosync_core.metrics.embeddings import embed_aisfx
-from stereosync_core.metrics.frechet import balance, frechet_distance, frechet_infinite, joint
+from stereosync_core.metrics.embeddings import embed_aisfx, mel_filters
+from stereosync_core.metrics.frechet import frechet_distance, frechet_infinite
 from stereosync_core.metrics.timing import OnsetCounts, envelope_l1, onset_counts, onsets, rms_curve
 from stereosync_core.model.conditioning.clap import ClapEmbedding
 from tests.small_model import write_clap
@@ -234,7 +233,7 @@ def test_the_joint_form_sets_picture_features_beside_sound_at_the_same_time():
 
 
 def test_the_mel_filters_are_triangles_of_sum_one():
-    filters = aisfx.mel_filters().numpy()
+    filters = mel_filters().numpy()
     assert filters.shape == (96, 1025)
     assert filters.sum(1) == pytest.approx(1.0)
     peaks = filters.argmax(1)

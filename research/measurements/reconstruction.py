@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.signal import stft
 
-from ..rendering.analysis import level_difference
+from stereosync_core.rendering.analysis import level_difference
 
 RESOLUTIONS = (2048, 512, 128)
 

@@ -13,8 +13,8 @@ from tqdm import tqdm
 from stereosync_core.errors import StereoSyncError
 
 from ..cache import default_rooms
-from ..rooms.generate import generate
 from ..rooms.recipe import SPLITS
+from ..rooms.shards import generate
 
 
 def add(subparsers: Any) -> None:

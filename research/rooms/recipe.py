@@ -13,8 +13,7 @@ from stereosync_core.errors import StereoSyncError
 from . import camera as cameras
 from . import walkers
 from .camera import Camera
-from .room import FLOORS, Room, make_room, snow_flat, textmap
-from .wad import Lump, Value, wad
+from .room import FLOORS, Lump, Room, Value, make_room, snow_flat, textmap, wad
 from .walkers import TICS_PER_SECOND, Walker, make_walker
 
 #: Raise when the same seed makes another clip.

@@ -111,7 +111,7 @@ def _engine(archive: Path, folder: str, plan: Plan) -> Any:
     game.set_depth_buffer_enabled(True)
     game.set_labels_buffer_enabled(True)
     game.set_objects_info_enabled(True)
-    for name in (
+    for name in [
         "hud",
         "weapon",
         "crosshair",
@@ -121,7 +121,7 @@ def _engine(archive: Path, folder: str, plan: Plan) -> Any:
         "particles",
         "effects_sprites",
         "corpses",
-    ):
+    ]:
         getattr(game, f"set_render_{name}")(False)
     game.set_sound_enabled(True)
     game.set_audio_buffer_enabled(True)

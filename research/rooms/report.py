@@ -19,8 +19,7 @@ from scipy.stats import spearmanr
 from stereosync_core.preview.overlay import draw_tracks
 from stereosync_core.rendering.analysis import level_difference, placement_correlation
 
-from .mix import ENGINE_GAIN, ENGINE_LATENCY, engine_gains
-from .rooms import RoomClip, RoomSet
+from .rooms import ENGINE_GAIN, ENGINE_LATENCY, RoomClip, RoomSet, engine_gains
 from .walkers import RATE, TICS_PER_SECOND
 
 _WINDOW = 0.12  # seconds of a step that are looked at

@@ -1,18 +1,22 @@
-"""A procedural room: outline, pillars, doors, textures and light, and the map that the game engine builds from it.
+"""A procedural room: outline, pillars, doors, textures and light, the map that the game engine builds from it, and the files
+that the engine reads: archives of lumps (WAD), maps as text (UDMF) and sounds.
 
-Lengths are the engine's map units, 32 to a metre; x points east and y north.
+Lengths are the engine's map units, 32 to a metre; x points east and y north. Formats: "The Unofficial Doom Specs" (M. Fell,
+1994) for WAD and DMX, "Universal Doom Map Format 1.1" for maps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
 
-from .wad import Value, udmf
+from stereosync_core.errors import StereoSyncError
 
+Value = bool | int | float | str
 UNITS_PER_METRE = 32.0
 DOOR_WIDTH, DOOR_RECESS = 128.0, 16.0
 
@@ -178,9 +182,8 @@ def _outline(generator: Generator, width: float, depth: float) -> np.ndarray:
 
 def textmap(room: Room, things: Sequence[Mapping[str, Value]]) -> bytes:
     """The room as a UDMF lump, with ``things`` (each at least ``type``, ``x``, ``y``, ``angle``) in it."""
-    always: dict[str, Value] = {"single": True, "skill1": True, "skill2": True, "skill3": True, "skill4": True, "skill5": True}
-    blocks = [*_geometry(room), *(("thing", {**always, **thing}) for thing in things)]
-    return udmf(blocks)
+    always: dict[str, Value] = {"single": True, **{f"skill{n}": True for n in range(1, 6)}}
+    return udmf([*_geometry(room), *(("thing", {**always, **thing}) for thing in things)])
 
 
 def _geometry(room: Room) -> Iterator[tuple[str, Mapping[str, Value]]]:
@@ -227,11 +230,8 @@ def _geometry(room: Room) -> Iterator[tuple[str, Mapping[str, Value]]]:
         yield "sidedef", fields
     shared: dict[str, Value] = {"heightfloor": 0, "texturefloor": room.floor}
     yield "sector", {**shared, "heightceiling": room.height, "textureceiling": room.ceiling, "lightlevel": room.light}
-    for _ in room.doors:
-        yield (
-            "sector",
-            {**shared, "heightceiling": min(112, room.height), "textureceiling": room.wall, "lightlevel": room.light - 24},
-        )
+    door = {**shared, "heightceiling": min(112, room.height), "textureceiling": room.wall, "lightlevel": room.light - 24}
+    yield from [("sector", door)] * len(room.doors)
 
 
 def snow_flat() -> bytes:
@@ -239,3 +239,52 @@ def snow_flat() -> bytes:
     generator = np.random.Generator(np.random.PCG64(7))
     coarse = np.kron(generator.integers(0, 3, (16, 16)), np.ones((4, 4), dtype=np.int64))
     return (80 + coarse + generator.integers(0, 2, (64, 64))).astype(np.uint8).tobytes()
+
+
+@dataclass(frozen=True)
+class Lump:
+    """A named piece of a WAD. ``name``: at most eight characters; order matters (a map's lumps follow its marker)."""
+
+    name: str
+    data: bytes = b""
+
+
+def wad(lumps: Iterable[Lump]) -> bytes:
+    """A patch archive (PWAD) of ``lumps`` in their order.
+
+    :raises StereoSyncError: for a name that the format cannot hold.
+    """
+    body, directory = bytearray(), bytearray()
+    for lump in lumps:
+        name = lump.name.encode("ascii", "replace")
+        if not 1 <= len(name) <= 8 or b"?" in name:
+            raise StereoSyncError(f"WAD: '{lump.name}' is no lump name; give one to eight ASCII characters.")
+        directory += struct.pack("<ii8s", 12 + len(body), len(lump.data), name.upper())
+        body += lump.data
+    return struct.pack("<4sii", b"PWAD", len(directory) // 16, 12 + len(body)) + bytes(body) + bytes(directory)
+
+
+def udmf(blocks: Iterable[tuple[str, Mapping[str, Value]]]) -> bytes:
+    """A map's TEXTMAP lump: ``(kind, fields)`` for each vertex, linedef, sidedef, sector and thing, indices in order."""
+    rows = ['namespace = "zdoom";']
+    for kind, fields in blocks:
+        inside = " ".join(f"{key} = {_literal(value)};" for key, value in fields.items())
+        rows.append(f"{kind} {{ {inside} }}")
+    return "\n".join(rows).encode("ascii")
+
+
+def _literal(value: Value) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return f'"{value}"'
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def dmx_sound(samples: np.ndarray, rate: int) -> bytes:
+    """Mono ``[N]`` in -1..1 as the engine's own lump of eight bits; ``rate`` in Hz, at most 65535.
+
+    The format has sixteen bytes of padding on either side, which this engine plays like the rest: there is none here.
+    """
+    data = np.clip(np.rint(samples * 127.0) + 128, 0, 255).astype(np.uint8).tobytes()
+    return struct.pack("<HHI", 3, rate, len(data)) + data

@@ -1,11 +1,17 @@
-"""Reading walking rooms: clips with their truth."""
+"""Reading walking rooms: clips with their truth, and with the walkers' mix by our own hand: dry voices placed by the law that the
+engine's mix obeys, at full precision.
+
+The law was measured on single sounds at known places (docs/rooms.md) and is that of OpenAL Soft 1.19: inverse distance beyond
+two metres, and a second-order stereo panner whose angles are widened by half. What the engine does besides is left out: its
+Doppler shift (physical, below one per cent) and the small loss of treble in its interpolation.
+"""
 
 from __future__ import annotations
 
 import io
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,14 +28,20 @@ from stereosync_core.rendering.gait import Steps
 from stereosync_core.scene import DepthSequence, Track, Tracks
 
 from .camera import bearing, screen_azimuth
-from .mix import engine_gains, place_voices
 from .record import DEPTH_EVERY, FRAME_EVERY, HEIGHT, WIDTH
+from .room import UNITS_PER_METRE
 from .shards import MANIFEST, decode_sound, decode_video, read_manifest
-from .walkers import RATE, TICS_PER_SECOND
+from .walkers import NEAREST, RATE, TICS_PER_SECOND
 
 #: Metres that one step of the stored depth stands for.
 DEPTH_STEP = 0.2265
 _NEAREST_DEPTH = 0.5  # metres; keeps the inverse finite
+#: Level at two metres or nearer, hard to one side, over that of the dry voice; measured, so that both mixes are equally loud.
+ENGINE_GAIN = 1.57
+#: Samples by which the engine's limiter delays its mix (1 ms).
+ENGINE_LATENCY = 43
+_WIDENING = 1.5
+_FRONT, _SIDE, _MIDDLE = 0.5, 0.5, 0.0956621
 
 
 @dataclass(frozen=True)
@@ -201,23 +213,20 @@ def _read(archive: zipfile.ZipFile, folder: str) -> RoomClip:
         facts = json.loads(archive.read(f"{folder}/clip.json"))
         video, sound = archive.read(f"{folder}/video.mp4"), decode_sound(archive.read(f"{folder}/sound.flac"))
         with np.load(io.BytesIO(archive.read(f"{folder}/arrays.npz"))) as arrays:
-            boxes, places, camera, depth = (arrays[name] for name in ("boxes", "places", "camera", "depth"))
-        return _clip(facts, boxes, places.astype(np.float64), camera.astype(np.float64), depth, sound, video)
+            return _clip(facts, arrays, sound, video)
     except (KeyError, ValueError, zipfile.BadZipFile, av.error.FFmpegError) as error:
         raise StereoSyncError(
             f"Rooms: clip {folder} in '{archive.filename}' is damaged ({error}); run make-rooms again, it mends the set."
         ) from error
 
 
-def _clip(
-    facts: dict[str, Any],
-    boxes: np.ndarray,
-    places: np.ndarray,
-    camera: np.ndarray,
-    depth: np.ndarray,
-    sound: np.ndarray,
-    video: bytes,
-) -> RoomClip:
+def _steps(row: dict[str, Any]) -> Steps:
+    tics = np.array(row["step_tics"])
+    return Steps(tics / TICS_PER_SECOND, np.array(row["strengths"]), np.arange(len(tics)) % 2)
+
+
+def _clip(facts: dict[str, Any], arrays: Mapping[str, np.ndarray], sound: np.ndarray, video: bytes) -> RoomClip:
+    boxes, places, camera = arrays["boxes"], arrays["places"].astype(np.float64), arrays["camera"].astype(np.float64)
     times = np.arange(facts["tics"]) / TICS_PER_SECOND
     visible = np.isfinite(boxes[..., 0])
     tracks = tuple(
@@ -232,17 +241,12 @@ def _clip(
         # a walker who is hidden for longer than a tenth of a second is not in the picture
         tracks=Tracks(tracks, duration=len(times) / TICS_PER_SECOND, max_gap=0.1, aspect=WIDTH / HEIGHT),
         sound=sound.astype(np.float32) / 32768,
-        steps=tuple(
-            Steps(
-                np.array(row["step_tics"]) / TICS_PER_SECOND, np.array(row["strengths"]), np.arange(len(row["step_tics"])) % 2
-            )
-            for row in facts["walkers"]
-        ),
+        steps=tuple(_steps(row) for row in facts["walkers"]),
         azimuth=screen_azimuth(sides),
         bearing=sides,
         distance=np.linalg.norm(places - camera[:, :2], axis=-1),
         visible=visible,
-        metres=depth.astype(np.float32) * np.float32(DEPTH_STEP),
+        metres=arrays["depth"].astype(np.float32) * np.float32(DEPTH_STEP),
         camera=camera,
         places=places,
         surface=facts["room"]["surface"],
@@ -250,3 +254,29 @@ def _clip(
         facts=facts,
         _video=video,
     )
+
+
+def engine_gains(camera: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Left and right gain ``[2, T]`` of a sound.
+
+    :param camera: ``[T, 3]``: place in metres, and the angle in radians that it looks at.
+    :param place: of the sound, ``[T, 2]`` in metres.
+    """
+    side = bearing(camera[:, :2], camera[:, 2], place)
+    distance = np.linalg.norm(place - camera[:, :2], axis=1) * UNITS_PER_METRE
+    widened = np.sign(side) * np.minimum(np.abs(side) * _WIDENING, np.pi / 2)
+    wide = np.where(np.abs(side) < np.pi / 2, widened, side)
+    middle, aside = _FRONT + _MIDDLE * np.cos(wide), _SIDE * np.sin(wide)
+    near = NEAREST / np.maximum(distance, NEAREST)
+    return near * np.maximum(np.stack([middle - aside, middle + aside]), 0.0)
+
+
+def place_voices(voices: np.ndarray, gains: np.ndarray) -> np.ndarray:
+    """Stereo float32 ``[2, N]`` of voices ``[W, N]`` at 44.1 kHz under gains ``[W, 2, T]``, one a tic and straight between."""
+    samples = (np.arange(voices.shape[-1]) - ENGINE_LATENCY) * (TICS_PER_SECOND / RATE)
+    mix = np.zeros((2, voices.shape[-1]))
+    for voice, sides in zip(voices, gains, strict=True):
+        late = np.concatenate([np.zeros(ENGINE_LATENCY), voice[:-ENGINE_LATENCY]])
+        for channel in range(2):
+            mix[channel] += late * np.interp(samples, np.arange(sides.shape[-1]), sides[channel])
+    return (ENGINE_GAIN * mix).astype(np.float32)

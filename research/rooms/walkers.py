@@ -16,8 +16,7 @@ from stereosync_core.rendering.footsteps import PEAK, render_footsteps
 from stereosync_core.rendering.gait import WALK_RATIO, Steps
 from stereosync_core.rendering.surfaces import SHOES
 
-from .room import UNITS_PER_METRE, Room
-from .wad import Lump, dmx_sound
+from .room import UNITS_PER_METRE, Lump, Room, dmx_sound
 
 TICS_PER_SECOND = 35
 RATE = 44100

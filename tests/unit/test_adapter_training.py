@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file
 
 from research.__main__ import main
-from research.rooms import generate as generating
-from research.rooms.generate import generate
+from research.rooms import shards
+from research.rooms.shards import generate
 from research.training.adapter import AdapterTask
 from research.training.loop import CHECKPOINT, LoopSettings, curves, train
 from stereosync_core.model.adapter import load_adapter
@@ -46,10 +46,10 @@ def rooms(tmp_path_factory):
     """Two clips to learn from and two others, without the game engine."""
     folder = tmp_path_factory.mktemp("rooms")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(generating, "SHARD_CLIPS", 2)
-        patch.setattr(generating.engine, "record", pretended)
-        patch.setattr(generating.engine, "missing_engine", lambda: None)
-        patch.setattr(generating.engine, "versions", lambda: {"engine": "none"})
+        patch.setattr(shards, "SHARD_CLIPS", 2)
+        patch.setattr(shards.engine, "record", pretended)
+        patch.setattr(shards.engine, "missing_engine", lambda: None)
+        patch.setattr(shards.engine, "versions", lambda: {"engine": "none"})
         for split in ("train", "valid"):
             generate(folder, split, 0, 2, seconds=2.0)
     return folder

@@ -14,16 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from research.rooms import generate as generating
 from research.rooms import shards
 from research.rooms.camera import bearing, screen_azimuth
-from research.rooms.generate import generate
-from research.rooms.mix import engine_gains, place_voices
 from research.rooms.recipe import PREROLL, SPLITS, make_plan, plan_archive
 from research.rooms.record import Recording, missing_engine, record
-from research.rooms.room import FLOORS, make_room, textmap
-from research.rooms.rooms import RoomSet
-from research.rooms.wad import Lump, dmx_sound, wad
+from research.rooms.room import FLOORS, Lump, dmx_sound, make_room, textmap, wad
+from research.rooms.rooms import RoomSet, engine_gains, place_voices
+from research.rooms.shards import generate
 from research.rooms.walkers import SPRITES, render_voice, single_steps, sound_lumps
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.media.video import probe
@@ -64,10 +61,10 @@ def pretended(plan) -> Recording:
 
 @pytest.fixture
 def no_engine(monkeypatch):
-    monkeypatch.setattr(generating, "SHARD_CLIPS", 2)
-    monkeypatch.setattr(generating.engine, "record", pretended)
-    monkeypatch.setattr(generating.engine, "missing_engine", lambda: None)
-    monkeypatch.setattr(generating.engine, "versions", lambda: {"engine": "none"})
+    monkeypatch.setattr(shards, "SHARD_CLIPS", 2)
+    monkeypatch.setattr(shards.engine, "record", pretended)
+    monkeypatch.setattr(shards.engine, "missing_engine", lambda: None)
+    monkeypatch.setattr(shards.engine, "versions", lambda: {"engine": "none"})
 
 
 # archives
@@ -255,7 +252,7 @@ def test_a_killed_process_leaves_nothing_that_hinders_the_next(tmp_path, no_engi
     code = (
         "import sys, time\n"
         "from pathlib import Path\n"
-        "from research.rooms import generate as g\n"
+        "from research.rooms import shards as g\n"
         "from tests.unit.test_rooms import pretended\n"
         "def slow(plan):\n    time.sleep(0.3)\n    return pretended(plan)\n"
         "g.SHARD_CLIPS, g.engine.record, g.engine.missing_engine = 2, slow, lambda: None\n"
@@ -290,7 +287,7 @@ def test_a_folder_without_rooms_and_a_damaged_clip_are_named(tmp_path, no_engine
 
 
 def test_without_the_engine_the_error_names_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setattr(generating.engine, "missing_engine", lambda: "the package vizdoom is not installed")
+    monkeypatch.setattr(shards.engine, "missing_engine", lambda: "the package vizdoom is not installed")
     with pytest.raises(StereoSyncError, match="vizdoom"):
         generate(tmp_path, "train", 0, 1)
 

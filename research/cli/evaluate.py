@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from stereosync_core.cli.evaluate import add_measuring, journal_of, localiser_of, progress_bar
 from stereosync_core.metrics.journal import write_csv
@@ -18,7 +15,7 @@ from ..evaluation.embeddings import PictureEmbedding, audio_embedding
 from ..evaluation.public_sets import FIELD_OF_VIEW
 from ..evaluation.results import draw_comparison, table, write_results
 from ..evaluation.sets import open_set
-from ..evaluation.systems import SYSTEMS, EvaluationClip, Options, load_systems
+from ..evaluation.systems import SYSTEMS, Options, load_systems
 
 
 def add(subparsers: Any) -> None:
@@ -73,12 +70,11 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     systems = load_systems(names, Options(arguments.model, arguments.device, arguments.seed))
     clips = open_set(arguments.set, arguments.split, arguments.clips, arguments.field_of_view)
     localiser = localiser_of(arguments)
-    embedding = (
-        None if arguments.embedding == "none" else audio_embedding(arguments.embedding, arguments.clap, arguments.device)
-    )
-    pictures = (
-        None if arguments.video_encoder is None else _pictures(PictureEmbedding(arguments.video_encoder, arguments.device))
-    )
+    embedding = pictures = None
+    if arguments.embedding != "none":
+        embedding = audio_embedding(arguments.embedding, arguments.clap, arguments.device)
+    if arguments.video_encoder is not None:
+        pictures = PictureEmbedding(arguments.video_encoder, arguments.device).of_clip
     settings = {
         "set": str(arguments.set), "split": arguments.split, "clips": len(clips), "systems": names,
         "field_of_view": arguments.field_of_view,
@@ -87,27 +83,14 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "model": str(arguments.model), "seed": arguments.seed,
     }  # fmt: skip
     with progress_bar("systems", arguments) as progress:
-        results = run_systems(
-            clips,
-            systems,
-            localiser=localiser,
-            embedding=embedding,
-            pictures=pictures,
-            journal=journal_of(arguments, settings),
-            progress=progress,
-        )
+        shared = {"localiser": localiser, "embedding": embedding, "pictures": pictures, "progress": progress}
+        results = run_systems(clips, systems, journal=journal_of(arguments, settings), **shared)
     rows = summary(results)
     if arguments.csv is not None:
         flat = [{"system": name, **one.row()} for name, by_clip in results.items() for one, _ in by_clip.values()]
         write_csv(arguments.csv, flat)
-    report = {
-        "set": str(arguments.set),
-        "clips": len(clips),
-        "localiser": repr(localiser),
-        "embedding": arguments.embedding,
-        "systems": rows,
-        "seconds": round(time.perf_counter() - started, 2),
-    }
+    report = {name: settings[name] for name in ("set", "clips", "localiser", "embedding")}
+    report |= {"systems": rows, "seconds": round(time.perf_counter() - started, 2)}
     if arguments.figure is not None:
         draw_comparison(rows, results, arguments.figure)
     if arguments.write_results is not None:
@@ -115,13 +98,3 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     if not arguments.json:
         print(table(rows))
     return report
-
-
-def _pictures(encoder: PictureEmbedding) -> Callable[[EvaluationClip], tuple[np.ndarray, np.ndarray]]:
-    """Features of about four frames a second, with their times."""
-
-    def features(clip: EvaluationClip) -> tuple[np.ndarray, np.ndarray]:
-        times, frames = clip.frames()
-        return encoder(frames[::4]), times[::4]
-
-    return features

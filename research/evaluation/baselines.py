@@ -3,62 +3,55 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 
 import numpy as np
 
-from stereosync_core.errors import StereoSyncError
 from stereosync_core.metrics.clips import RATE
 from stereosync_core.rendering.spatialize import SpatializeSettings, spatialize
 
-from .systems import EvaluationClip, Options, System
+from .systems import EvaluationClip, Options, System, recording_of
 
 LATE = 0.2  # seconds
 
 
-def _recording(clip: EvaluationClip) -> np.ndarray:
-    if clip.sound is None:
-        raise StereoSyncError(f"Systems: clip {clip.name} has no sound, but the chosen systems start from its recording.")
-    return clip.sound
+def _without_options(system: System) -> Callable[[Options], System]:
+    return lambda _: system
 
 
-def recordings(_: Options) -> System:
+@_without_options
+def recordings(clip: EvaluationClip) -> np.ndarray:
     """The sound that was recorded with the picture."""
-    return _recording
+    return recording_of(clip)
 
 
-def centre(_: Options) -> System:
+@_without_options
+def centre(clip: EvaluationClip) -> np.ndarray:
     """The recordings' mono mix, equally loud in both channels; the power is the recordings'."""
-
-    def system(clip: EvaluationClip) -> np.ndarray:
-        sound = _recording(clip)
-        mix = sound.mean(0)
-        power, kept = float(np.square(sound).sum()), float(2 * np.square(mix).sum())
-        return np.tile(mix * np.float32(np.sqrt(power / kept) if kept > 0 else 1.0), (2, 1))
-
-    return system
+    sound = recording_of(clip)
+    mix = sound.mean(0)
+    power, kept = float(np.square(sound).sum()), float(2 * np.square(mix).sum())
+    return np.tile(mix * np.float32(np.sqrt(power / kept) if kept > 0 else 1.0), (2, 1))
 
 
-def mirrored(_: Options) -> System:
+@_without_options
+def mirrored(clip: EvaluationClip) -> np.ndarray:
     """The recordings with left and right exchanged."""
-    return lambda clip: _recording(clip)[::-1].copy()
+    return recording_of(clip)[::-1].copy()
 
 
-def shifted(_: Options) -> System:
+@_without_options
+def shifted(clip: EvaluationClip) -> np.ndarray:
     """The recordings, 200 ms late."""
-
-    def system(clip: EvaluationClip) -> np.ndarray:
-        sound = _recording(clip)
-        late = min(round(LATE * RATE), sound.shape[1])
-        return np.pad(sound, [(0, 0), (late, 0)])[:, : sound.shape[1]]
-
-    return system
+    sound = recording_of(clip)
+    return np.pad(sound, [(0, 0), (round(LATE * RATE), 0)])[:, : sound.shape[1]]
 
 
 def noise(options: Options) -> System:
     """White noise in each channel for itself, as loud as the recording."""
 
     def system(clip: EvaluationClip) -> np.ndarray:
-        sound = _recording(clip)
+        sound = recording_of(clip)
         # from the clip's name, so that any part of a set gives the same noise
         generator = np.random.default_rng([options.seed, zlib.crc32(clip.name.encode())])
         level = np.sqrt(np.mean(np.square(sound, dtype=np.float64)))
@@ -67,21 +60,17 @@ def noise(options: Options) -> System:
     return system
 
 
-def renderer(_: Options) -> System:
+@_without_options
+def renderer(clip: EvaluationClip) -> np.ndarray:
     """The object renderer: each walker's dry steps, while seen, along their true boxes. Where the dry voices are not known
     (any set but rooms), the recording's mono mix along the most prominent track."""
-
-    def system(clip: EvaluationClip) -> np.ndarray:
-        voices = getattr(clip, "voices", None)
-        if voices is None:
-            mix = _recording(clip).mean(0)[None, None]
-            return spatialize(mix, RATE, clip.tracks, SpatializeSettings(room=0.0), duration=clip.duration, depth=clip.depth)
-        dry = voices(only_visible=True)
-        # A walker who is never seen has no track: voices go by the tracks' ids.
-        chosen = [track.id - 1 for track in clip.tracks]
-        if not chosen:
-            return np.zeros((2, round(clip.duration * RATE)), np.float32)
-        settings = SpatializeSettings(distance_from="boxes", room=0.0)
-        return spatialize(dry[chosen][:, None], RATE, clip.tracks, settings, duration=clip.duration, depth=clip.depth)
-
-    return system
+    voices = getattr(clip, "voices", None)
+    if voices is None:
+        mix = recording_of(clip).mean(0)[None, None]
+        return spatialize(mix, RATE, clip.tracks, SpatializeSettings(room=0.0), duration=clip.duration, depth=clip.depth)
+    # A walker who is never seen has no track: voices go by the tracks' ids.
+    chosen = [track.id - 1 for track in clip.tracks]
+    if not chosen:
+        return np.zeros((2, round(clip.duration * RATE)), np.float32)
+    settings, dry = SpatializeSettings(distance_from="boxes", room=0.0), voices(only_visible=True)[chosen][:, None]
+    return spatialize(dry, RATE, clip.tracks, settings, duration=clip.duration, depth=clip.depth)

@@ -21,6 +21,8 @@ from stereosync_core.metrics.placement import pooled
 from .embeddings import balance, joint
 from .systems import NO_SPATIAL, OWN_LAWS, REFERENCE, EvaluationClip, System
 
+Measured = tuple[ClipMetrics, SoundFeatures | None]
+
 
 def checked_sound(sound: np.ndarray, clip: EvaluationClip, system: str) -> np.ndarray:
     """What a system made, float32 ``[2, round(duration * 44100)]``.
@@ -46,7 +48,7 @@ def run_systems(
     pictures: Callable[[EvaluationClip], tuple[np.ndarray, np.ndarray]] | None = None,
     journal: ResumeJournal | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> dict[str, dict[str, tuple[ClipMetrics, SoundFeatures | None]]]:
+) -> dict[str, dict[str, Measured]]:
     """ClipMetrics and features of each system (name -> clip's name -> both) on each clip.
 
     :param clips: read one after another, so a lazily reading sequence holds one at a time.
@@ -54,7 +56,7 @@ def run_systems(
     :param progress: called as ``progress(done, total)`` after every sound; what it raises ends the work.
     """
     journal = journal or ResumeJournal(None, {})
-    results: dict[str, dict[str, tuple[ClipMetrics, SoundFeatures | None]]] = {name: {} for name in systems}
+    results: dict[str, dict[str, Measured]] = {name: {} for name in systems}
     for number in range(len(clips)):
         clip: EvaluationClip | None = None
         for place, (system, make) in enumerate(systems.items()):
@@ -62,18 +64,9 @@ def run_systems(
             if key not in journal:
                 clip = clips[number] if clip is None else clip
                 sound = checked_sound(make(clip), clip, system)
-                metrics = measure_clip(
-                    sound,
-                    RATE,
-                    clip.truth(),
-                    clip.duration,
-                    name=clip.name,
-                    depth=clip.depth,
-                    reference=clip.sound,
-                    localiser=localiser,
-                    own=LevelLocaliser(OWN_LAWS[system]) if system in OWN_LAWS else None,
-                )
-                record = {"measures": metrics.record()}
+                given = {"name": clip.name, "depth": clip.depth, "reference": clip.sound, "localiser": localiser}
+                own = LevelLocaliser(OWN_LAWS[system]) if system in OWN_LAWS else None
+                record = {"measures": measure_clip(sound, RATE, clip.truth(), clip.duration, own=own, **given).record()}
                 if embedding is not None:
                     record["embedded"] = _embedded(sound, clip, embedding, pictures).record()
                 journal.add(key, record)
@@ -94,17 +87,13 @@ def _embedded(sound: np.ndarray, clip: EvaluationClip, embedding: AudioEmbedding
     return SoundFeatures(joint(features, times, seen, moments), features.shape[1])
 
 
-def summary(results: Mapping[str, Mapping[str, tuple[ClipMetrics, SoundFeatures | None]]]) -> list[dict[str, Any]]:
+def summary(results: Mapping[str, Mapping[str, Measured]]) -> list[dict[str, Any]]:
     """A row of metrics for each system; what is not defined is None."""
     rows = []
     for name, clips in results.items():
         metrics = [one for one, _ in clips.values()]
-        row = {
-            "system": name,
-            "clips": len(metrics),
-            "silent_clips": sum(one.silent for one in metrics),
-            **pooled_metrics(metrics),
-        }
+        row: dict[str, Any] = {"system": name, "clips": len(metrics), "silent_clips": sum(one.silent for one in metrics)}
+        row |= pooled_metrics(metrics)
         far = distance_score([step for one in metrics for step in one.steps])
         error = sum((one.placement.clip.error for one in metrics), 0.0)
         row |= {
@@ -133,9 +122,7 @@ def _add_gaps(rows: list[dict[str, Any]]) -> None:
             row[f"{score}_gap_closed"] = (row[score] - low) / (high - low) if known else None
 
 
-def _add_frechet(
-    rows: list[dict[str, Any]], results: Mapping[str, Mapping[str, tuple[ClipMetrics, SoundFeatures | None]]]
-) -> None:
+def _add_frechet(rows: list[dict[str, Any]], results: Mapping[str, Mapping[str, Measured]]) -> None:
     """Distance of every system on every other clip from the recordings of the clips between: the same clips for all, and the
     recordings' own row is what two halves of one set differ by."""
     reference = results.get(REFERENCE)
@@ -144,7 +131,7 @@ def _add_frechet(
     names = list(reference)
     halves = names[0::2], names[1::2]
     for row in rows:
-        row["frechet"], row["frechet_biased"], row["frechet_windows"] = None, None, None
+        row |= dict.fromkeys(("frechet", "frechet_biased", "frechet_windows"))
     if len(halves[1]) < LEAST_GROUPS:
         return
     held, held_groups, split = _stack(reference, halves[1])
@@ -158,16 +145,11 @@ def _add_frechet(
 
 def _distances(prefix: str, made: np.ndarray, held: np.ndarray, groups: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
     found = frechet_infinite(made, held, groups)
-    return {
-        f"{prefix}frechet": found.value,
-        f"{prefix}frechet_biased": found.biased,
-        f"{prefix}frechet_windows": list(found.windows),
-    }
+    values = {"frechet": found.value, "frechet_biased": found.biased, "frechet_windows": list(found.windows)}
+    return {f"{prefix}{name}": value for name, value in values.items()}
 
 
-def _stack(
-    clips: Mapping[str, tuple[ClipMetrics, SoundFeatures | None]], names: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray, int]:
+def _stack(clips: Mapping[str, Measured], names: Sequence[str]) -> tuple[np.ndarray, np.ndarray, int]:
     embedded = [features for name in names if (features := clips[name][1]) is not None]
     groups = np.repeat(np.arange(len(embedded)), [len(one.features) for one in embedded])
     return np.concatenate([one.features for one in embedded]), groups, embedded[0].split

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +12,8 @@ from stereosync_core.errors import StereoSyncError
 from stereosync_core.metrics.embeddings import AudioEmbedding, embed_aisfx
 from stereosync_core.model.conditioning.clap import ClapEmbedding, load_pretrained
 
+from .systems import EvaluationClip
+
 
 class PictureEmbedding:
     """One pooled vector a frame of any of transformers' vision encoders from a local folder (CLIP, DINOv2, ViT ...)."""
@@ -18,13 +21,13 @@ class PictureEmbedding:
     def __init__(self, folder: Path, device: str = "cpu", batch: int = 16):
         from transformers import AutoImageProcessor, AutoModel
 
-        where = str(folder)
-        what = "a vision encoder"
-        self.model = load_pretrained(
-            folder, lambda: AutoModel.from_pretrained(where, local_files_only=True, use_safetensors=True), what
-        )
-        self.prepare = load_pretrained(folder, lambda: AutoImageProcessor.from_pretrained(where, local_files_only=True), what)
-        self.model = getattr(self.model, "vision_model", self.model).to(device).eval()
+        def load(kind: Any, **options: Any) -> Any:
+            return load_pretrained(
+                folder, lambda: kind.from_pretrained(str(folder), local_files_only=True, **options), "a vision encoder"
+            )
+
+        model, self.prepare = load(AutoModel, use_safetensors=True), load(AutoImageProcessor)
+        self.model = getattr(model, "vision_model", model).to(device).eval()
         self.device, self.batch = device, batch
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:
@@ -37,6 +40,11 @@ class PictureEmbedding:
             features.append((found.last_hidden_state.mean(1) if pooled is None else pooled).flatten(1).double().cpu().numpy())
         return np.concatenate(features)
 
+    def of_clip(self, clip: EvaluationClip) -> tuple[np.ndarray, np.ndarray]:
+        """Features of about four frames a second, with their times."""
+        times, frames = clip.frames()
+        return self(frames[::4]), times[::4]
+
 
 def audio_embedding(name: str, folder: Path | None = None, device: str = "cpu") -> AudioEmbedding:
     """``aisfx`` or ``clap`` (with its folder).
@@ -47,9 +55,7 @@ def audio_embedding(name: str, folder: Path | None = None, device: str = "cpu") 
         return embed_aisfx
     if name == "clap" and folder is not None:
         return ClapEmbedding(folder, device)
-    raise StereoSyncError(
-        f"Embedding: '{name}' is not known or lacks its folder; choose aisfx, or clap with the folder of the model."
-    )
+    raise StereoSyncError(f"Embedding: '{name}' is not known or lacks its folder; choose aisfx, or clap with its folder.")
 
 
 def joint(audio: np.ndarray, audio_times: np.ndarray, video: np.ndarray, video_times: np.ndarray) -> np.ndarray:

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from stereosync_core.errors import StereoSyncError
 from stereosync_core.media.envelope import envelope_of_sound
 from stereosync_core.metrics.clips import RATE
 from stereosync_core.model.conditioning.features import ENVELOPE_WINDOW, REFERENCE_LEVEL
@@ -24,7 +23,7 @@ from stereosync_core.model.precision import fast_dtype
 from stereosync_core.model.speedups import FAST
 from stereosync_core.scene import Envelope
 
-from .systems import EvaluationClip, Options, System
+from .systems import EvaluationClip, Options, System, recording_of
 
 #: The bundled model with the paper's form of conditions.
 PAPER = Path(__file__).resolve().parents[1] / "weights" / "walking-rooms-paper"
@@ -35,7 +34,7 @@ def autoencoder(options: Options) -> System:
     model = _model(options.model, options.device)
 
     def system(clip: EvaluationClip) -> np.ndarray:
-        sound = _recording(clip)
+        sound = recording_of(clip)
         loudest = float(_envelope(sound).values.max())
         gain = np.float32(REFERENCE_LEVEL / max(loudest, 1e-6))
         with torch.inference_mode():
@@ -92,7 +91,7 @@ def _generator(
     pipeline = StereoSyncPipeline(model)
 
     def system(clip: EvaluationClip) -> np.ndarray:
-        sound = _recording(clip)
+        sound = recording_of(clip)
         assert model.timbre_encoder is not None
         return pipeline(
             SpatialConditioning(clip.tracks, clip.depth),
@@ -117,12 +116,6 @@ def _video_envelope(model: GenerativeModel, clip: EvaluationClip) -> Envelope:
 
 def _envelope(sound: np.ndarray) -> Envelope:
     return envelope_of_sound(sound, RATE, window=ENVELOPE_WINDOW)
-
-
-def _recording(clip: EvaluationClip) -> np.ndarray:
-    if clip.sound is None:
-        raise StereoSyncError(f"Systems: clip {clip.name} has no sound, whose envelope and timbre the model is given.")
-    return clip.sound
 
 
 @lru_cache(maxsize=4)

@@ -13,9 +13,11 @@ width at the annotated place, and where there are no metadata from the object tr
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,8 +36,7 @@ FIELD_OF_VIEW = 100.0
 BODY_WIDTH, USUAL_DISTANCE = 0.5, 2.0
 
 
-@dataclass(frozen=True)
-class Annotated:
+class Annotated(NamedTuple):
     """What metadata hold: boxes and sounding frames of each source."""
 
     tracks: Tracks
@@ -81,9 +82,8 @@ def read_metadata(path: Path, duration: float, aspect: float = 16 / 9, field_of_
         if show.any():
             middle = 0.5 - np.tan(np.deg2rad(np.clip(own[show, 3], -89, 89))) / half / 2
             width = BODY_WIDTH / metres[show] / half / 2
-            boxes = np.stack(
-                [middle - width / 2, np.full(len(middle), 0.1), middle + width / 2, np.full(len(middle), 0.9)], axis=1
-            )
+            top, bottom = np.full_like(middle, 0.1), np.full_like(middle, 0.9)
+            boxes = np.stack([middle - width / 2, top, middle + width / 2, bottom], axis=1)
             tracks.append(Track(number, f"source {source[0]}.{source[1]}", times[show], np.clip(boxes, 0.0, 1.0)))
     return Annotated(Tracks(tuple(tracks), duration=duration, max_gap=0.3, aspect=aspect), tuple(objects))
 
@@ -99,14 +99,14 @@ def _is_number(text: str) -> bool:
 @dataclass(frozen=True)
 class _Entry:
     video: Path
-    sound: Path | None
-    metadata: Path | None
+    sound: Path | None = None
+    metadata: Path | None = None
 
 
 class FolderSet(Sequence):
     """A folder of clips, each read when it is indexed."""
 
-    def __init__(self, entries: list[_Entry], field_of_view: float = FIELD_OF_VIEW):
+    def __init__(self, entries: list[_Entry], field_of_view: float):
         self._entries, self._field_of_view = entries, field_of_view
 
     def __len__(self) -> int:
@@ -114,9 +114,6 @@ class FolderSet(Sequence):
 
     def __getitem__(self, index: int) -> FolderClip:  # type: ignore[override]
         return _open(self._entries[index], self._field_of_view)
-
-    def __iter__(self) -> Iterator[FolderClip]:
-        return (self[index] for index in range(len(self)))
 
 
 def _open(entry: _Entry, field_of_view: float) -> FolderClip:
@@ -128,11 +125,8 @@ def _open(entry: _Entry, field_of_view: float) -> FolderClip:
     if not entry.video.with_suffix(".tracks.json").is_file():
         tracks = track_video(entry.video, max_tracks=0) if known is None else known.tracks
     clip = open_clip(entry.video, tracks)
-    if entry.sound is not None:
-        sound = read_sound(entry.sound, align_to_video=False)
-        if sound is not None:
-            samples = stereo_44100(sound, info.duration)
-            clip = replace(clip, sound=samples, was_mono=sound.channels == 1)
+    if entry.sound is not None and (sound := read_sound(entry.sound, align_to_video=False)) is not None:
+        clip = replace(clip, sound=stereo_44100(sound, info.duration), was_mono=sound.channels == 1)
     if known is not None and tracks is not None:
         clip = replace(clip, objects=known.objects, onsets_known=False)
     return clip
@@ -140,7 +134,11 @@ def _open(entry: _Entry, field_of_view: float) -> FolderClip:
 
 def _by_name(folders: list[Path], endings: Sequence[str]) -> dict[str, Path]:
     files = (path for folder in folders for path in sorted(folder.rglob("*")))
-    return {path.stem: path for path in files if path.suffix.lower() in endings and not path.name.startswith(".")}
+    return {path.stem: path for path in files if _is_one_of(path, endings)}
+
+
+def _is_one_of(path: Path, endings: Sequence[str]) -> bool:
+    return path.suffix.lower() in endings and not path.name.startswith(".")
 
 
 def open_folder(folder: Path, field_of_view: float = FIELD_OF_VIEW) -> FolderSet:
@@ -152,27 +150,19 @@ def open_folder(folder: Path, field_of_view: float = FIELD_OF_VIEW) -> FolderSet
     if not folder.is_dir():
         raise StereoSyncError(f"Evaluate: '{folder}' is no folder; give rooms, the folder of a split, or a folder of clips.")
     below = [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
-    kinds = {
-        kind: [path for path in below if path.name.lower().startswith(kind)]
-        for kind in ("video", "audio", "stereo", "metadata")
-    }
+    names = ("video", "audio", "stereo", "metadata")
+    kinds = {name: [path for path in below if path.name.lower().startswith(name)] for name in names}
     if kinds["video"]:
         videos = _by_name(kinds["video"], CLIP_ENDINGS)
         sounds = _by_name(kinds["stereo"] or kinds["audio"], SOUND_ENDINGS)
         notes = _by_name(kinds["metadata"], (".csv",))
         entries = [_Entry(path, sounds.get(name), notes.get(name)) for name, path in sorted(videos.items())]
     else:
-        places = [folder, *below]
-        entries = [
-            _Entry(path, None, None)
-            for place in places
-            for path in sorted(place.iterdir())
-            if path.suffix.lower() in CLIP_ENDINGS and not path.name.startswith(".")
-        ]
+        files = (path for place in (folder, *below) for path in sorted(place.iterdir()))
+        entries = [_Entry(path) for path in files if _is_one_of(path, CLIP_ENDINGS)]
     if not entries:
         raise StereoSyncError(f"Evaluate: '{folder}' holds no clips; clips end in {', '.join(CLIP_ENDINGS)}.")
-    names = [entry.video.stem for entry in entries]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(entry.video.stem for entry in entries).items() if count > 1)
     if twice:
         raise StereoSyncError(
             f"Evaluate: several clips in '{folder}' are called {', '.join(twice[:5])}; give each a name of its own."

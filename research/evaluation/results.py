@@ -23,35 +23,38 @@ def _shown(value: Any, digits: int = 2) -> str:
     return f"{round(value, digits) + 0.0:.{digits}f}"  # the sum makes a plain zero of a negative one
 
 
+#: Head, key and digits of the scores between a system's placement and its Frechet distance.
+SCORES = (
+    ("own law", "placement_own_law", 2),
+    ("Spatial AV-Align", "spatial_av_align", 2),
+    ("box recall", "spatial_av_align_precision", 2),
+    ("corrected", "spatial_av_align_corrected", 2),
+    ("gap closed", "placement_gap_closed", 2),
+    ("distance", "distance_correlation", 2),
+    ("dB a doubling", "level_db_a_doubling", 1),
+    ("onset F1", "onset_f1", 2),
+    ("E-L1", "e_l1", 4),
+)
+
+
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """The comparison as a Markdown table."""
-    joint = any(row.get("joint_frechet") is not None for row in rows)
-    gaps = any("placement_gap_closed" in row for row in rows)
-    head = ["system", "placement (95 %)", "own law", "Spatial AV-Align", "box recall", "corrected"]
-    head += ["gap closed"] if gaps else []
-    head += ["distance", "dB a doubling", "onset F1", "E-L1", "Frechet (windows)"] + (["joint Frechet"] if joint else [])
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    scores = [one for one in SCORES if any(one[1] in row for row in rows)]
+    joint = ["joint Frechet"] if any(row.get("joint_frechet") is not None for row in rows) else []
+    lines = [["system", "placement (95 %)", *(head for head, _, _ in scores), "Frechet (windows)", *joint]]
     for row in rows:
-        windows = row.get("frechet_windows") or (0, 0)
-        cells = [
-            row["system"],
-            f"{_shown(row['placement'])} ({_shown(row['placement_low'])} to {_shown(row['placement_high'])})",
-            _shown(row["placement_own_law"]),
-            _shown(row["spatial_av_align"]),
-            _shown(row["spatial_av_align_precision"]),
-            _shown(row["spatial_av_align_corrected"]),
-        ]
-        cells += [_shown(row.get("placement_gap_closed"))] if gaps else []
-        cells += [
-            _shown(row["distance_correlation"]),
-            _shown(row["level_db_a_doubling"], 1),
-            _shown(row["onset_f1"]),
-            _shown(row["e_l1"], 4),
-            "-" if row.get("frechet") is None else f"{row['frechet']:.1f} ({windows[0]}, {windows[1]})",
-        ]
-        cells += [_shown(row.get("joint_frechet"), 3)] if joint else []
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        place, low, high = (_shown(row[key]) for key in ("placement", "placement_low", "placement_high"))
+        frechet = "-"
+        if row.get("frechet") is not None:
+            frechet = "{:.1f} ({}, {})".format(row["frechet"], *row["frechet_windows"])
+        cells = [row["system"], f"{place} ({low} to {high})", *(_shown(row.get(key), digits) for _, key, digits in scores)]
+        lines.append([*cells, frechet, *(_shown(row.get("joint_frechet"), 3) for _ in joint)])
+    head, *others = ("| " + " | ".join(line) + " |" for line in lines)
+    return "\n".join([head, "|" + "---|" * len(lines[0]), *others])
+
+
+def _numbers(rows: Sequence[Mapping[str, Any]], key: str) -> np.ndarray:
+    return np.array([np.nan if row[key] is None else row[key] for row in rows], dtype=np.float64)
 
 
 def draw_comparison(rows: Sequence[Mapping[str, Any]], results: Mapping[str, Mapping[str, Any]], path: Path) -> Path:
@@ -65,14 +68,11 @@ def draw_comparison(rows: Sequence[Mapping[str, Any]], results: Mapping[str, Map
     )
     at = np.arange(len(rows))
     for n, (key, name) in enumerate(scores):
-        values = np.array([np.nan if row[key] is None else row[key] for row in rows], dtype=np.float64)
+        values = _numbers(rows, key)
         bars = left.bar(at + (n - 1) * 0.27, values, 0.25, label=name, color=("#0072B2", "#E69F00", "#009E73")[n])
         left.bar_label(bars, ["" if np.isnan(value) else _shown(value) for value in values], fontsize=7, padding=2)
         if key == "placement":
-            low, high = (
-                np.array([np.nan if row[f"placement_{end}"] is None else row[f"placement_{end}"] for row in rows])
-                for end in ("low", "high")
-            )
+            low, high = _numbers(rows, "placement_low"), _numbers(rows, "placement_high")
             left.errorbar(at - 0.27, values, [values - low, high - values], fmt="none", ecolor="black", capsize=2, linewidth=1)
     left.set_xticks(at, [row["system"] for row in rows], rotation=20, ha="right")
     left.axhline(0, color="black", linewidth=0.8)
@@ -82,19 +82,14 @@ def draw_comparison(rows: Sequence[Mapping[str, Any]], results: Mapping[str, Map
     )
     left.legend(fontsize=8, loc="lower right")
     left.grid(alpha=0.3, axis="y")
-    for row, colour in zip(
-        rows, ("black", "#009E73", "#E69F00", "#D55E00", "#56B4E9", "#CC79A7", "#0072B2", "#999999", "#F0E442"), strict=False
-    ):
+    colours = ("black", "#009E73", "#E69F00", "#D55E00", "#56B4E9", "#CC79A7", "#0072B2", "#999999", "#F0E442")
+    for row, colour in zip(rows, colours, strict=False):
         pairs = [(one.align.score, one.placement.clip.score) for one, _ in results[row["system"]].values()]
         points = np.array([pair for pair in pairs if None not in pair], dtype=np.float64).reshape(-1, 2)
         right.scatter(points[:, 0], np.maximum(points[:, 1], -1.5), s=9, alpha=0.5, color=colour, label=row["system"])
     right.axhline(0, color="black", linewidth=0.8)
-    right.set(
-        xlabel="Spatial AV-Align of the clip, as published",
-        ylabel="placement of the clip",
-        title="clip by clip",
-        ylim=(-1.55, 1.05),
-    )
+    right.set(title="clip by clip", ylim=(-1.55, 1.05))
+    right.set(xlabel="Spatial AV-Align of the clip, as published", ylabel="placement of the clip")
     right.legend(fontsize=8)
     right.grid(alpha=0.3)
     with replacing(Path(path)) as temporary, open(temporary, "wb") as handle:

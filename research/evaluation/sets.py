@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from torch.utils.data import Subset
 
 from stereosync_core.errors import StereoSyncError
 
@@ -11,47 +12,24 @@ from ..cache import default_rooms
 from ..rooms.rooms import RoomSet
 from ..rooms.shards import MANIFEST
 from .public_sets import FIELD_OF_VIEW, open_folder
-from .systems import EvaluationClip
 
 
-class First(Sequence):
-    """The first ``count`` of a set, read one by one."""
-
-    def __init__(self, whole: Sequence[EvaluationClip] | RoomSet, count: int):
-        self._whole, self._count = whole, count
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __getitem__(self, index: int) -> EvaluationClip:  # type: ignore[override]
-        if not -self._count <= index < self._count:
-            raise IndexError(index)
-        return self._whole[index % self._count]
-
-    def __iter__(self) -> Iterator[EvaluationClip]:
-        return (self[index] for index in range(self._count))
-
-
-def open_set(
-    name: str, split: str = "test", count: int | None = None, field_of_view: float = FIELD_OF_VIEW
-) -> Sequence[EvaluationClip]:
+def open_set(name: str, split: str = "test", count: int | None = None, field_of_view: float = FIELD_OF_VIEW) -> Subset:
     """``rooms`` (the ``split`` in the user's cache folder), the folder of a split of rooms, or a folder of clips.
 
-    :param count: the first so many; all when None.
+    :param count: the first so many, each read when it is indexed; all when None.
     :param field_of_view: horizontal, in degrees, for annotated directions of a public set.
     :raises StereoSyncError: when the set is missing, or smaller than ``count``.
     """
     if count is not None and count < 1:
         raise StereoSyncError(f"Evaluate: --clips {count}; give at least 1.")
     if name == "rooms":
-        whole: Sequence[EvaluationClip] | RoomSet = RoomSet(default_rooms() / split)
+        whole = RoomSet(default_rooms() / split)
     elif (Path(name) / MANIFEST).is_file():
         whole = RoomSet(name)
     else:
         whole = open_folder(Path(name), field_of_view)
     size = len(whole)
     if count is not None and count > size:
-        raise StereoSyncError(
-            f"Evaluate: --clips {count}, but the set '{name}' has {size}; make more, or give a smaller number."
-        )
-    return First(whole, size if count is None else count)
+        raise StereoSyncError(f"Evaluate: --clips {count}, but the set '{name}' has {size}; make more, or give fewer.")
+    return Subset(whole, range(size if count is None else count))  # type: ignore[arg-type]

@@ -46,6 +46,14 @@ class EvaluationClip(Protocol):
 
 System = Callable[[EvaluationClip], np.ndarray]
 
+
+def recording_of(clip: EvaluationClip) -> np.ndarray:
+    """:raises StereoSyncError: for a clip without sound."""
+    if clip.sound is None:
+        raise StereoSyncError(f"Systems: clip {clip.name} has no sound, but the chosen systems start from its recording.")
+    return clip.sound
+
+
 #: Name -> ``module:factory``, in the order of the tables.
 SYSTEMS: dict[str, str] = {
     "recordings": "research.evaluation.baselines:recordings",

@@ -111,17 +111,8 @@ def _engine(archive: Path, folder: str, plan: Plan) -> Any:
     game.set_depth_buffer_enabled(True)
     game.set_labels_buffer_enabled(True)
     game.set_objects_info_enabled(True)
-    for name in [
-        "hud",
-        "weapon",
-        "crosshair",
-        "messages",
-        "screen_flashes",
-        "decals",
-        "particles",
-        "effects_sprites",
-        "corpses",
-    ]:
+    hidden = ["hud", "weapon", "crosshair", "messages", "screen_flashes", "decals", "particles", "effects_sprites", "corpses"]
+    for name in hidden:
         getattr(game, f"set_render_{name}")(False)
     game.set_sound_enabled(True)
     game.set_audio_buffer_enabled(True)

@@ -1,4 +1,4 @@
-"""Reading walking rooms: clips with their truth, and with the walkers' mix by our own hand: dry voices placed by the law that the
+"""Reading walking rooms: clips with their truth, and with our own mix of the walkers' dry voices, placed by the law that the
 engine's mix obeys, at full precision.
 
 The law was measured on single sounds at known places (docs/rooms.md) and is that of OpenAL Soft 1.19: inverse distance beyond

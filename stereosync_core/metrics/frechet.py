@@ -99,5 +99,6 @@ def frechet_infinite(
             kept[generator.permutation(count)[: max(round(part * count), 2)]] = True
             subset.append(windows[kept[own]])
         points.append((sum(1.0 / len(one) for one in subset), frechet_distance(*subset)))
-    _, value = np.polyfit(*np.array(points).T, 1)
+    x, y = np.array(points).T
+    _, value = np.polyfit(x, y, 1)
     return FrechetInfinite(float(value), biased, (len(first), len(second)))

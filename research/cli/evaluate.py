@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "embedding": arguments.embedding, "clap": str(arguments.clap), "video_encoder": str(arguments.video_encoder),
         "model": str(arguments.model), "seed": arguments.seed,
     }  # fmt: skip
-    with progress_bar("systems", arguments) as progress:
+    with progress_bar("systems", arguments.quiet) as progress:
         shared = {"localiser": localiser, "embedding": embedding, "pictures": pictures, "progress": progress}
         results = run_systems(clips, systems, journal=journal_of(arguments, settings), **shared)
     rows = summary(results)

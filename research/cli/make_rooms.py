@@ -8,8 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
+from stereosync_core.cli.evaluate import progress_bar
 from stereosync_core.errors import StereoSyncError
 
 from ..cache import default_rooms
@@ -41,22 +40,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     if not (math.isfinite(hours) and hours > 0 and math.isfinite(arguments.seconds) and arguments.seconds > 0):
         raise StereoSyncError(f"Rooms: {hours} hours of clips of {arguments.seconds} seconds; both must be above zero.")
     clips = arguments.clips if arguments.clips is not None else math.ceil(hours * 3600 / arguments.seconds)
-    with tqdm(total=clips, desc="rooms", unit="clip", disable=arguments.quiet or arguments.json) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    with progress_bar("rooms", arguments.quiet or arguments.json) as progress:
+        options = {"seconds": arguments.seconds, "workers": arguments.workers, "progress": progress}
         try:
-            manifest = generate(
-                out,
-                arguments.split,
-                arguments.seed,
-                clips,
-                seconds=arguments.seconds,
-                workers=arguments.workers,
-                progress=progress,
-            )
+            manifest = generate(out, arguments.split, arguments.seed, clips, **options)
         except KeyboardInterrupt as error:
             raise StereoSyncError("Rooms: stopped; finished shards stay, and the same command goes on from there.") from error
     folder = Path(out) / arguments.split

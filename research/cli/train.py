@@ -8,8 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
+from stereosync_core.cli.evaluate import progress_bar
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.files import read_object
 from stereosync_core.model.folder import inherit_parts
@@ -85,11 +84,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         inherit_parts(arguments.out, arguments.base)
     task = kind(config, arguments.rooms or default_rooms(), arguments.out, **more)
     folder = arguments.out / f"training-{path.stem}"
-    with tqdm(total=settings.steps, desc=arguments.part, unit="step", disable=arguments.quiet or arguments.json) as bar:
+    with progress_bar(arguments.part, arguments.quiet or arguments.json, "step") as show:
 
         def progress(done: int, total: int, losses: dict[str, float]) -> None:
-            bar.update(done - bar.n)
-            bar.set_postfix({key: f"{value:.3f}" for key, value in losses.items()}, refresh=False)
+            show(done, total, **{key: f"{value:.3f}" for key, value in losses.items()})
 
         try:
             network = train(task, settings, folder, progress=progress)

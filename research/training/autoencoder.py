@@ -1,8 +1,8 @@
-"""Training of the autoencoder on crops of the rooms' sound."""
+"""Training of the autoencoder on crops of the rooms' sound. Its losses are between short-time magnitudes ``[B, 2, bins, T]``,
+in nepers of power."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,15 @@ from stereosync_core.model.folder import save_part
 from stereosync_core.rendering.analysis import level_difference
 
 from ..measurements.reconstruction import level_errors
-from .losses import level_loss, likelihood_loss
+from ..rooms.walkers import RATE
 from .sounds import loud_crops, sound_bank
 
 #: Clips that the decoder's loudness is set by in the end.
 CALIBRATION_CLIPS = 60
+#: Power of a bin that counts as silence; a full-scale sine has 65,536.
+FLOOR = 1e-5
+#: Nepers of power by which what is wanted may exceed what is made before the likelihood's loss goes on as a straight line.
+STEEPEST = 3.0
 
 
 class AutoencoderTask:
@@ -56,7 +60,8 @@ class AutoencoderTask:
 
     @torch.no_grad()
     def validate(self, network: nn.Module) -> dict[str, float]:
-        rows = [level_errors(made, wanted, 44100) for wanted, made in round_trips(network, self.held_out)]
+        pairs = (round_trip(network, sound) for sound in self.held_out)
+        rows = [level_errors(made, wanted, RATE) for wanted, made in pairs]
         level, difference = np.nanmean(np.array(rows), axis=0)
         return {"level_db": float(level), "difference_db": float(difference)}
 
@@ -70,8 +75,8 @@ def calibrate(network: ChannelAutoencoder, sounds: np.ndarray) -> float:
     """Make the decoder as loud as its sounds int16 ``[clips, 2, N]`` are: magnitudes that are right as medians carry too little
     power. Returns the median error of the level in dB that was taken away, over sounding windows of 0.1 s."""
     errors = []
-    for wanted, made in round_trips(network, sounds):
-        (_, _, level, sounding), (_, _, made_level, _) = (level_difference(sound, 44100) for sound in (wanted, made))
+    for sound in sounds:
+        (_, _, level, sounding), (_, _, made_level, _) = (level_difference(one, RATE) for one in round_trip(network, sound))
         errors.append((made_level - level)[sounding])
     error = float(np.median(np.concatenate(errors)))
     head = network.decoder[-1]
@@ -80,14 +85,36 @@ def calibrate(network: ChannelAutoencoder, sounds: np.ndarray) -> float:
     return error
 
 
-def round_trips(network: ChannelAutoencoder, sounds: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """:func:`round_trip` of each sound int16 ``[2, N]``."""
-    return (round_trip(network, sound) for sound in sounds)
-
-
 def round_trip(network: ChannelAutoencoder, sound: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """``(wanted, made)``, float32 ``[2, N]``, of a sound ``[2, N]``, encoded at a peak of 0.9."""
     wanted = sound.astype(np.float32)
     wanted *= 0.9 / max(float(np.abs(wanted).max()), 1e-9)
     made = network.decode(network.encode(torch.from_numpy(wanted)[None]))[0, :, : wanted.shape[1]]
     return wanted, made.numpy()
+
+
+def likelihood_loss(made: Tensor, wanted: Tensor) -> Tensor:
+    """Itakura-Saito divergence of powers: how unlikely the wanted ones are for noise of the made ones.
+
+    Each bin counts alike, soft or loud, and the least is reached by the noise's true power, not by its median: what sounds is
+    noise to a codec without phases, and this is what noise is judged by (Fevotte et al., "Nonnegative Matrix Factorization with
+    the Itakura-Saito Divergence", 2009). 0.58 is the least that is possible for noise.
+    """
+    powers = [sizes.square() + FLOOR for sizes in (made, wanted)]
+    ratio = powers[1].log() - powers[0].log()
+    # straight on from where the divergence grows beyond all bounds
+    near = ratio.clamp(max=STEEPEST)
+    return _weighted((near.exp() * (1 + ratio - near) - ratio - 1).mean(2), powers[1])
+
+
+def level_loss(made: Tensor, wanted: Tensor, frames: int = 4) -> Tensor:
+    """Difference of the logarithmic level over windows of a few frames, of each channel by itself."""
+    levels = [sizes.square().mean(2).unfold(-1, frames, frames).mean(-1) + FLOOR for sizes in (made, wanted)]
+    return _weighted((levels[0].log() - levels[1].log()).abs(), levels[1][:, :, None])
+
+
+def _weighted(values: Tensor, powers: Tensor) -> Tensor:
+    """Mean of ``values [B, 2, T]``: half of it over all moments, half over them weighted by the fourth root of their power.
+    The few loud ones, which a step's level hangs on, would drown among the silent ones."""
+    weights = powers.mean(2) ** 0.25
+    return values.mean() / 2 + (values * weights).sum() / torch.clamp(weights.sum(), min=1e-6) / 2

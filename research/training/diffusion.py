@@ -25,7 +25,7 @@ from stereosync_core.model.samplers import euler, linear_times
 from stereosync_core.rendering.analysis import level_difference
 
 from .augment import augment, mirror
-from .scenes import RATE, Codec, SceneBank, scene_bank
+from .scenes import RATE, Codec, SceneBank, scene_bank, windows
 
 CUES = ("both", "boxes", "depth")
 
@@ -49,9 +49,10 @@ class DiffusionTask:
             raise StereoSyncError(f"Config: 'cues' is '{self.cues}'; it must be one of {', '.join(CUES)}.")
         self.autoencoder, self.timbre = self.parts(model)
         self.rate = RATE / self.autoencoder.downsampling
-        cache = rooms / "latents"
-        self.bank = scene_bank(rooms / "train", config["train_clips"], self.autoencoder, self.timbre, cache)
-        self.held_out = scene_bank(rooms / "valid", config["valid_clips"], self.autoencoder, self.timbre, cache)
+        self.bank, self.held_out = (
+            scene_bank(rooms / split, config[f"{split}_clips"], self.autoencoder, self.timbre, rooms / "latents")
+            for split in ("train", "valid")
+        )
 
     def parts(self, model: Path) -> tuple[Codec, TimbreEncoder | ClapTimbre]:
         """The autoencoder and the timbre encoder, which are there before."""
@@ -86,7 +87,7 @@ class DiffusionTask:
         made = model(x, t, conditions, conditioning, control_output=output)
         losses = {"velocity": (made - velocity).square().mean()}
         if output.track_log_probs is not None:
-            owner = self.bank.windows("owner", clips, starts, frames).to(device)
+            owner = windows(self.bank.owner, clips, starts, frames).to(device)
             losses["ownership"] = self.config["ownership"] * assignment_loss(output.track_log_probs, owner, conditions)
         return losses
 
@@ -105,7 +106,7 @@ class DiffusionTask:
         return None
 
     def _batch(self, bank: SceneBank, clips: np.ndarray, starts: np.ndarray, frames: int) -> tuple[Tensor, ClipConditions]:
-        envelope = bank.windows("envelope", clips, starts, frames)
+        envelope = windows(bank.envelope, clips, starts, frames)
         timbre = torch.from_numpy(bank.timbre[clips].astype(np.float32))
         scene = bank.scene(clips, starts, frames).only(self.cues)
         conditions = ClipConditions(scene, envelope, torch.ones((len(clips), 1)), timbre)
@@ -154,7 +155,7 @@ class DiffusionTask:
         assert model.spatial_control is not None
         log_probs = model.spatial_control.encode(conditions).track_log_probs
         if log_probs is not None:
-            owner = self.held_out.windows("owner", clips, starts, frames).to(device)
+            owner = windows(self.held_out.owner, clips, starts, frames).to(device)
             metrics["ownership"] = float(assignment_loss(log_probs, owner, conditions))
         one = np.flatnonzero(self.held_out.seen[:count].any(axis=(2, 3)).sum(1) == 1)[:8]
         if len(one):

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from stereosync_core.media.envelope import envelope_of_sound
-from stereosync_core.media.output import replacing
 from stereosync_core.model.conditioning.features import (
     DEPTH_GRID,
     ENVELOPE_WINDOW,
@@ -33,8 +32,8 @@ from stereosync_core.model.folder import read_model_config, save_part
 
 from ..rooms.rooms import RoomClip
 from .augment import augment
-from .scenes import MOST_TRACKS, RATE
-from .sounds import clip_rows
+from .scenes import MOST_TRACKS, RATE, padded_boxes
+from .sounds import clip_rows, kept
 
 _LATENT_HOP = 2048
 
@@ -100,28 +99,22 @@ def _batch(bank: dict[str, np.ndarray], clips: np.ndarray) -> tuple[SceneFeature
 
 def _bank(rooms: Path, clips: int, latent_rate: float, cache: Path) -> dict[str, np.ndarray]:
     """Boxes, what is seen, motion ``[clips, K + 1, M]`` and levels (as classes) ``[clips, M]``, kept in ``cache``."""
-    path = cache / f"motion-{rooms.name}-{clips}.npz"
-    if not path.exists():
-        rows = clip_rows(rooms, clips, partial(_row, latent_rate=latent_rate))
-        cache.mkdir(parents=True, exist_ok=True)
-        arrays = (np.stack(column) for column in zip(*rows, strict=True))
-        with replacing(path) as temporary:
-            np.savez(temporary, **dict(zip(("boxes", "seen", "motion", "levels"), arrays, strict=True)))
-    with np.load(path) as arrays:
-        return dict(arrays)
+
+    def make() -> dict[str, np.ndarray]:
+        columns = zip(*clip_rows(rooms, clips, partial(_row, latent_rate=latent_rate)), strict=True)
+        return dict(zip(("boxes", "seen", "motion", "levels"), map(np.stack, columns), strict=True))
+
+    return kept(cache / f"motion-{rooms.name}-{clips}.npz", make)
 
 
 def _row(clip: RoomClip, latent_rate: float) -> tuple[np.ndarray, ...]:
     frames = latent_count(clip.duration, latent_rate)
     moments = subframe_times(frames, latent_rate)
     scene = scene_features(clip.tracks, None, frames, latent_rate)
-    boxes = np.zeros((MOST_TRACKS, *scene.boxes.shape[1:]), np.float16)
-    seen = np.zeros((MOST_TRACKS, *scene.seen.shape[1:]), bool)
-    boxes[: len(scene.boxes)], seen[: len(scene.seen)] = scene.boxes.numpy(), scene.seen.numpy() > 0
     times, pictures = clip.frames()
     moved = resampled_motion(*picture_motion(zip(times, pictures, strict=True), clip.tracks), moments).numpy()
     motion = np.zeros((MOST_TRACKS + 1, len(moments)), np.float16)
     motion[: len(moved) - 1], motion[-1] = moved[:-1], moved[-1]
     sound = clip.sound if clip.all_visible else clip.full_mix(only_visible=True)
     levels = envelope_of_sound(sound, RATE, window=ENVELOPE_WINDOW).at(moments)
-    return boxes, seen, motion, to_classes(torch.from_numpy(levels)).numpy().astype(np.float16)
+    return *padded_boxes(scene), motion, to_classes(torch.from_numpy(levels)).numpy().astype(np.float16)

@@ -14,7 +14,7 @@ from stereosync_core.model.folder import save_part
 from stereosync_core.model.latent_levels import LatentLevels, levels_of
 from stereosync_core.model.loader import bundled_folder, load_autoencoder, load_stable_audio, load_timbre
 
-from .scenes import scene_bank
+from .scenes import scene_bank, windows
 
 #: Latent frames at either end of a window whose neighbours were cut off.
 _EDGE = 4
@@ -35,14 +35,13 @@ class LevelsTask:
 
     def __init__(self, config: dict[str, Any], rooms: Path, model: Path, *, base: Path | None = None):
         self.config = config
-        if base is None:
-            self.autoencoder, timbre = load_autoencoder(model), load_timbre(model)
-        else:
-            # the timbre is not looked at, but it is of the latents' file
-            self.autoencoder, timbre = load_stable_audio(base).autoencoder, load_timbre(bundled_folder())
-        cache = rooms / "latents"
-        self.train = scene_bank(rooms / "train", config["train_clips"], self.autoencoder, timbre, cache).latents
-        self.held_out = scene_bank(rooms / "valid", config["valid_clips"], self.autoencoder, timbre, cache).latents
+        self.autoencoder = load_autoencoder(model) if base is None else load_stable_audio(base).autoencoder
+        # the timbre is not looked at, but it is of the latents' file
+        timbre = load_timbre(model if base is None else bundled_folder())
+        self.train, self.held_out = (
+            scene_bank(rooms / split, config[f"{split}_clips"], self.autoencoder, timbre, rooms / "latents").latents
+            for split in ("train", "valid")
+        )
         self.spread = torch.from_numpy(self.held_out.astype(np.float32).std((0, 2)))[:, None]
 
     def build(self) -> nn.Module:
@@ -68,10 +67,9 @@ class LevelsTask:
         count, frames = self.config["batch"], self.config["frames"]
 
         def drawn() -> Tensor:
-            which = torch.randint(len(clips), (count,), generator=generator).tolist()
-            starts = torch.randint(clips.shape[-1] - frames + 1, (count,), generator=generator).tolist()
-            parts = [clips[clip, :, start : start + frames] for clip, start in zip(which, starts, strict=True)]
-            return torch.from_numpy(np.stack(parts).astype(np.float32))
+            which = torch.randint(len(clips), (count,), generator=generator).numpy()
+            starts = torch.randint(clips.shape[-1] - frames + 1, (count,), generator=generator).numpy()
+            return windows(clips, which, starts, frames)
 
         share, amount, kind = torch.rand((3, count, 1, 1), generator=generator)
         share = torch.where(kind < 0.5, torch.ones_like(share), share)

@@ -7,14 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from stereosync_core.media.envelope import envelope_of_sound
-from stereosync_core.media.output import replacing
 from stereosync_core.model.conditioning.clap import ClapTimbre
 from stereosync_core.model.conditioning.features import (
     DEPTH_GRID,
@@ -31,7 +30,7 @@ from stereosync_core.model.conditioning.timbre import TimbreEncoder
 from stereosync_core.model.decoding import Decoder
 
 from ..rooms.rooms import RoomClip
-from .sounds import clip_rows, mutes_unseen, seen_sound
+from .sounds import as_it_is, clip_rows, kept, mutes_unseen, seen_sound
 
 #: More walkers than this are in no room.
 MOST_TRACKS = 3
@@ -76,30 +75,18 @@ class SceneBank:
 
     def scene(self, clips: np.ndarray, starts: np.ndarray, length: int) -> SceneFeatures:
         """Features of windows of ``length`` latent frames."""
-
-        def cut(array: np.ndarray, axis: int) -> Tensor:
-            parts = [
-                np.take(array[clip], range(start, start + length), axis) for clip, start in zip(clips, starts, strict=True)
-            ]
-            return torch.from_numpy(np.stack(parts).astype(np.float32))
-
-        return SceneFeatures(cut(self.boxes, 1), cut(self.seen, 1), cut(self.depth, 0) / 255, torch.ones((len(clips), 1)))
-
-    def windows(self, name: str, clips: np.ndarray, starts: np.ndarray, length: int) -> Tensor:
-        """The last axis of an array over the same windows."""
-        array = getattr(self, name)
-        parts = [array[clip][..., start : start + length] for clip, start in zip(clips, starts, strict=True)]
-        return torch.from_numpy(np.stack(parts).astype(np.float32))
+        boxes, seen = (windows(array, clips, starts, length, 1) for array in (self.boxes, self.seen))
+        depth = windows(self.depth, clips, starts, length, 0) / 255
+        return SceneFeatures(boxes, seen, depth, torch.ones((len(clips), 1)))
 
 
-def scene_bank(
-    rooms: Path,
-    clips: int,
-    autoencoder: Codec,
-    timbre: TimbreEncoder | ClapTimbre,
-    cache: Path,
-    progress: Callable[[int, int], None] | None = None,
-) -> SceneBank:
+def windows(array: np.ndarray, clips: np.ndarray, starts: np.ndarray, length: int, axis: int = -1) -> Tensor:
+    """Windows of ``length`` along an axis of some of the clips ``[clips, ...]``, in single precision."""
+    parts = [np.take(array[clip], range(start, start + length), axis) for clip, start in zip(clips, starts, strict=True)]
+    return torch.from_numpy(np.stack(parts).astype(np.float32))
+
+
+def scene_bank(rooms: Path, clips: int, autoencoder: Codec, timbre: TimbreEncoder | ClapTimbre, cache: Path) -> SceneBank:
     """The first ``clips`` clips of a set; from ``cache`` where they are there.
 
     Clips that are silent are left out. A step whose walker is not seen sounds in every other clip alone: conditions do not
@@ -112,36 +99,24 @@ def scene_bank(
     for network in (autoencoder.encoder, timbre):  # another decoder leaves latents as they are
         for name, value in sorted(network.state_dict().items()):
             key.update(name.encode() + value.detach().cpu().numpy().tobytes())
-    path = cache / f"scenes-{rooms.name}-{clips}-{key.hexdigest()[:10]}.npz"
-    names = list(SceneBank.__dataclass_fields__)
-    if not path.exists():
-        rows: list[tuple[np.ndarray, ...]] = []
+
+    def make() -> dict[str, np.ndarray]:
         latents = partial(_latents, autoencoder)
         here = next(autoencoder.parameters()).device.type != "cpu"
-        row_of = partial(_row, encode=_as_it_is if here else latents, hop=autoencoder.downsampling, timbre=timbre)
-        for n, row in enumerate(clip_rows(rooms, clips, row_of)):
-            if row is not None:
-                rows.append((latents(row[0]), *row[1:]) if here else row)
-            if progress is not None:
-                progress(n + 1, clips)
-        cache.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
-            columns: dict[str, Any] = {
-                name: np.stack(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)
-            }
-            np.savez(temporary, **columns)
-    with np.load(path) as arrays:
-        return SceneBank(**{name: arrays[name] for name in names})
+        row_of = partial(_row, encode=as_it_is if here else latents, hop=autoencoder.downsampling, timbre=timbre)
+        rows = [row for row in clip_rows(rooms, clips, row_of) if row is not None]
+        if here:
+            rows = [(latents(sound), *others) for sound, *others in rows]
+        names = SceneBank.__dataclass_fields__
+        return {name: np.stack(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
+
+    return SceneBank(**kept(cache / f"scenes-{rooms.name}-{clips}-{key.hexdigest()[:10]}.npz", make))
 
 
 @torch.inference_mode()
 def _latents(autoencoder: Codec, sound: np.ndarray) -> np.ndarray:
     place = next(autoencoder.parameters()).device
     return autoencoder.encode(torch.from_numpy(sound)[None].to(place))[0].cpu().numpy().astype(np.float16)
-
-
-def _as_it_is(sound: np.ndarray) -> np.ndarray:
-    return sound
 
 
 @torch.inference_mode()
@@ -159,19 +134,21 @@ def _row(
     times = subframe_times(frames, rate)
     curve = compress(torch.from_numpy(envelope.at(times) / loudest)).numpy().reshape(frames, SUBFRAMES).T
     scene = scene_features(clip.tracks, clip.depth, frames, rate)
-    boxes = np.zeros((MOST_TRACKS, frames, SUBFRAMES, 4), np.float16)
-    seen = np.zeros((MOST_TRACKS, frames, SUBFRAMES), bool)
-    boxes[: len(scene.boxes)] = scene.boxes.numpy()
-    seen[: len(scene.seen)] = scene.seen.numpy() > 0
     return (
         latents,
-        boxes,
-        seen,
+        *padded_boxes(scene),
         np.rint(scene.depth.numpy() * 255).astype(np.uint8).reshape(frames, *DEPTH_GRID),
         curve.astype(np.float16),
         owners(clip, times).reshape(-1, frames, SUBFRAMES).transpose(0, 2, 1).astype(np.float16),
         timbre.of_sound(sound, RATE).numpy().astype(np.float16),
     )
+
+
+def padded_boxes(scene: SceneFeatures) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes float16 ``[MOST_TRACKS, T, SUBFRAMES, 4]`` and what is seen, bool."""
+    boxes, seen = (np.zeros((MOST_TRACKS, *part.shape[1:]), np.float16) for part in (scene.boxes, scene.seen))
+    boxes[: len(scene.boxes)], seen[: len(scene.seen)] = scene.boxes.numpy(), scene.seen.numpy()
+    return boxes, seen > 0
 
 
 def owners(clip: RoomClip, times: np.ndarray) -> np.ndarray:

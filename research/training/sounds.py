@@ -28,13 +28,11 @@ def sound_bank(rooms: Path, clips: int | None = None) -> np.ndarray:
     count = len(RoomSet(rooms)) if clips is None else clips
     path = Path(rooms) / f"sounds-{count}.npy"
     if not path.exists():
+        shape = (count, *RoomSet(rooms)[0].sound.shape)
         with replacing(path) as temporary:
-            bank = None
+            bank = np.lib.format.open_memmap(temporary, "w+", np.int16, shape)
             for n, clip in enumerate(first_clips(rooms, count)):
-                if bank is None:
-                    bank = np.lib.format.open_memmap(temporary, "w+", np.int16, (count, *clip.sound.shape))
                 bank[n] = np.rint(clip.sound * 32768).astype(np.int16)
-            assert bank is not None
             bank.flush()
             del bank
     return np.load(path, mmap_mode="r")
@@ -55,6 +53,17 @@ def _checked(rooms: Path, count: int) -> RoomSet:
     return found
 
 
+def kept(path: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Arrays of an ``.npz``, which are made and written on first use."""
+    if not path.exists():
+        arrays = make()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            np.savez(temporary, **arrays)  # type: ignore[arg-type]
+    with np.load(path) as arrays:
+        return dict(arrays)
+
+
 class _Rows(Dataset):
     def __init__(self, rooms: RoomSet, count: int, row: Callable[[RoomClip], Any]):
         self.rooms, self.count, self.row = rooms, count, row
@@ -66,7 +75,7 @@ class _Rows(Dataset):
         return self.row(self.rooms[index])
 
 
-def _as_it_is(row: Any) -> Any:
+def as_it_is(row: Any) -> Any:
     return row
 
 
@@ -76,7 +85,7 @@ def clip_rows(rooms: Path, count: int, row: Callable[[RoomClip], Any]) -> Iterat
     :raises StereoSyncError: when the set has fewer.
     """
     rows = _Rows(_checked(rooms, count), count, row)
-    return iter(DataLoader(rows, batch_size=None, num_workers=os.cpu_count() or 1, collate_fn=_as_it_is))
+    return iter(DataLoader(rows, batch_size=None, num_workers=os.cpu_count() or 1, collate_fn=as_it_is))
 
 
 def loud_crops(bank: np.ndarray, count: int, length: int, generator: torch.Generator, choices: int = 3) -> Tensor:

@@ -68,13 +68,14 @@ def localiser_of(arguments: argparse.Namespace) -> Localiser:
 
 
 @contextmanager
-def progress_bar(name: str, arguments: argparse.Namespace) -> Iterator[Any]:
-    """A ``progress(done, total)`` in clips or sounds; shown beside JSON too, for it goes to the error stream."""
-    with tqdm(desc=name, unit="clip", disable=arguments.quiet) as bar:
+def progress_bar(name: str, hidden: bool, unit: str = "clip") -> Iterator[Any]:
+    """A ``progress(done, total, **shown)`` on the error stream."""
+    with tqdm(desc=name, unit=unit, disable=hidden) as bar:
 
-        def report(done: int, total: int) -> None:
+        def report(done: int, total: int, **shown: Any) -> None:
             bar.total = total
             bar.update(done - bar.n)
+            bar.set_postfix(shown, refresh=False)
 
         yield report
 
@@ -92,7 +93,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         max_tracks=arguments.max_tracks,
         keep_tracks=arguments.keep_tracks,
     )
-    with progress_bar("evaluate", arguments) as progress:
+    with progress_bar("evaluate", arguments.quiet) as progress:
         report, rows = own_clips.evaluate_clips(
             arguments.clips, job, lambda settings: journal_of(arguments, settings), workers=arguments.workers, progress=progress
         )

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from research.training.augment import augment, mirror
+from research.training.autoencoder import level_loss, likelihood_loss
 from research.training.diffusion import assignment_loss
 from research.training.loop import CHECKPOINT, LoopSettings, curves, train
-from research.training.losses import level_loss, likelihood_loss
 from research.training.scenes import owners
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.model.channel_autoencoder import ChannelAutoencoder, ChannelAutoencoderConfig

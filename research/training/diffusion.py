@@ -110,7 +110,7 @@ class DiffusionTask:
         timbre = torch.from_numpy(bank.timbre[clips].astype(np.float32))
         scene = bank.scene(clips, starts, frames).only(self.cues)
         conditions = ClipConditions(scene, envelope, torch.ones((len(clips), 1)), timbre)
-        return bank.windows("latents", clips, starts, frames), conditions
+        return windows(bank.latents, clips, starts, frames), conditions
 
     def _dropped(self, conditions: ClipConditions, generator: torch.Generator) -> ClipConditions:
         drop, count = self.config["drop"], len(conditions.envelope)
@@ -119,14 +119,9 @@ class DiffusionTask:
             return (torch.rand(count, generator=generator) >= drop[name]).float()
 
         space, timbre, envelope = kept("space"), kept("timbre"), kept("envelope")
-        scene = conditions.scene
+        scene, whole = conditions.scene, space[:, None, None, None]
         return ClipConditions(
-            SceneFeatures(
-                scene.boxes,
-                scene.seen * space[:, None, None, None],
-                scene.depth * space[:, None, None, None],
-                scene.has_depth * space[:, None],
-            ),
+            replace(scene, seen=scene.seen * whole, depth=scene.depth * whole, has_depth=scene.has_depth * space[:, None]),
             conditions.envelope * envelope[:, None, None],
             conditions.has_envelope * envelope[:, None],
             conditions.timbre * timbre[:, None],

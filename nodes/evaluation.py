@@ -7,10 +7,8 @@ import json
 import torch
 from comfy_api.latest import io, ui
 
-from ..stereosync_core.errors import StereoSyncError
 from ..stereosync_core.media.video import probe
-from ..stereosync_core.metrics.checks import LENGTH_TOLERANCE
-from ..stereosync_core.metrics.clips import RATE, stereo_44100
+from ..stereosync_core.metrics.clips import RATE, check_length, stereo_44100
 from ..stereosync_core.preview.report import alignment_report
 from ..stereosync_core.rendering.panning_laws import panning_laws
 from ..stereosync_core.scene import check_depth_fits, check_tracks_fit
@@ -68,10 +66,7 @@ class AlignmentReport(io.ComfyNode):
 def _of_clip(audio, name: str, duration: float):
     """Stereo at 44.1 kHz, float32 ``[2, N]``, as long as the clip."""
     sound = convert.sound_of(audio, name)
-    if abs(sound.duration - duration) > max(LENGTH_TOLERANCE, 0.02 * duration):
-        raise StereoSyncError(
-            f"The input '{name}' lasts {sound.duration:.2f} s, but the clip {duration:.2f} s; give the sound of this clip."
-        )
+    check_length(sound, duration, f"The input '{name}'")
     return stereo_44100(sound, duration)
 
 

@@ -12,7 +12,7 @@ from stereosync_core.metrics import checks
 from stereosync_core.metrics.clip_metrics import ClipMetrics, measure_clip, pooled_metrics
 from stereosync_core.metrics.clips import RATE
 from stereosync_core.metrics.distance import distance_score
-from stereosync_core.metrics.embeddings import AudioEmbedding, SoundFeatures
+from stereosync_core.metrics.embeddings import AudioEmbedding, SoundFeatures, stacked
 from stereosync_core.metrics.frechet import LEAST_GROUPS, frechet_infinite
 from stereosync_core.metrics.journal import ResumeJournal
 from stereosync_core.metrics.localiser import LevelLocaliser, Localiser
@@ -134,22 +134,21 @@ def _add_frechet(rows: list[dict[str, Any]], results: Mapping[str, Mapping[str, 
         row |= dict.fromkeys(("frechet", "frechet_biased", "frechet_windows"))
     if len(halves[1]) < LEAST_GROUPS:
         return
-    held, held_groups, split = _stack(reference, halves[1])
+    held, held_groups = stacked(_features(reference, halves[1]))
+    split = _features(reference, halves[1])[0].split
     scale = balance(held, split) if split else np.ones(held.shape[1])
     for row in rows:
-        made, groups, _ = _stack(results[row["system"]], halves[0])
+        made, groups = stacked(_features(results[row["system"]], halves[0]))
         row |= _distances("", made[:, : split or None], held[:, : split or None], (groups, held_groups))
         if split:
             row |= _distances("joint_", made * scale, held * scale, (groups, held_groups))
+
+
+def _features(clips: Mapping[str, Measured], names: Sequence[str]) -> list[SoundFeatures]:
+    return [features for name in names if (features := clips[name][1]) is not None]
 
 
 def _distances(prefix: str, made: np.ndarray, held: np.ndarray, groups: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
     found = frechet_infinite(made, held, groups)
     values = {"frechet": found.value, "frechet_biased": found.biased, "frechet_windows": list(found.windows)}
     return {f"{prefix}{name}": value for name, value in values.items()}
-
-
-def _stack(clips: Mapping[str, Measured], names: Sequence[str]) -> tuple[np.ndarray, np.ndarray, int]:
-    embedded = [features for name in names if (features := clips[name][1]) is not None]
-    groups = np.repeat(np.arange(len(embedded)), [len(one.features) for one in embedded])
-    return np.concatenate([one.features for one in embedded]), groups, embedded[0].split

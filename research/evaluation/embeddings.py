@@ -63,9 +63,7 @@ def joint(audio: np.ndarray, audio_times: np.ndarray, video: np.ndarray, video_t
     time, taken linearly between theirs ``[M]``; for the scale of both parts see :func:`balance`."""
     audio, video = np.asarray(audio, dtype=np.float64), np.asarray(video, dtype=np.float64)
     if len(audio) != len(audio_times) or len(video) != len(video_times) or not len(video):
-        raise StereoSyncError(
-            "Frechet distance: give one time for each audio and each video feature, and at least one of both."
-        )
+        raise StereoSyncError("Frechet distance: give one time for each feature, and one feature at least.")
     aligned = np.stack([np.interp(audio_times, video_times, column) for column in video.T], axis=1)
     return np.concatenate([audio, aligned], axis=1)
 

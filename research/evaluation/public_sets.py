@@ -24,7 +24,7 @@ import numpy as np
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.media.sound import read_sound
 from stereosync_core.media.video import probe
-from stereosync_core.metrics.clips import CLIP_ENDINGS, SOUND_ENDINGS, FolderClip, open_clip, stereo_44100
+from stereosync_core.metrics.clips import CLIP_ENDINGS, SOUND_ENDINGS, FolderClip, is_one_of, open_clip, stereo_44100
 from stereosync_core.metrics.truth import ObjectSteps
 from stereosync_core.scene import Track, Tracks
 from stereosync_core.tracking.registry import track_video
@@ -134,11 +134,7 @@ def _open(entry: _Entry, field_of_view: float) -> FolderClip:
 
 def _by_name(folders: list[Path], endings: Sequence[str]) -> dict[str, Path]:
     files = (path for folder in folders for path in sorted(folder.rglob("*")))
-    return {path.stem: path for path in files if _is_one_of(path, endings)}
-
-
-def _is_one_of(path: Path, endings: Sequence[str]) -> bool:
-    return path.suffix.lower() in endings and not path.name.startswith(".")
+    return {path.stem: path for path in files if is_one_of(path, endings)}
 
 
 def open_folder(folder: Path, field_of_view: float = FIELD_OF_VIEW) -> FolderSet:
@@ -159,7 +155,7 @@ def open_folder(folder: Path, field_of_view: float = FIELD_OF_VIEW) -> FolderSet
         entries = [_Entry(path, sounds.get(name), notes.get(name)) for name, path in sorted(videos.items())]
     else:
         files = (path for place in (folder, *below) for path in sorted(place.iterdir()))
-        entries = [_Entry(path) for path in files if _is_one_of(path, CLIP_ENDINGS)]
+        entries = [_Entry(path) for path in files if is_one_of(path, CLIP_ENDINGS)]
     if not entries:
         raise StereoSyncError(f"Evaluate: '{folder}' holds no clips; clips end in {', '.join(CLIP_ENDINGS)}.")
     twice = sorted(name for name, count in Counter(entry.video.stem for entry in entries).items() if count > 1)

@@ -58,9 +58,7 @@ def make_plan(split: str, seed: int, number: int, seconds: float = 4.0) -> Plan:
     if split not in SPLITS:
         raise StereoSyncError(f"Rooms: there is no split {split!r}; choose one of {', '.join(SPLITS)}.")
     if not 0.5 <= seconds <= 60 or not 0 <= seed < 2**63 or number < 0:
-        raise StereoSyncError(
-            f"Rooms: {seconds} seconds, seed {seed}, clip {number}; give 0.5 to 60 seconds, no negative seed."
-        )
+        raise StereoSyncError(f"Rooms: {seconds} seconds, seed {seed}, clip {number}; give 0.5 to 60 seconds, no negatives.")
     generator = Generator(PCG64(SeedSequence([SPLITS.index(split), seed, number])))
     tics = round(seconds * TICS_PER_SECOND)
     while True:

@@ -87,9 +87,7 @@ def record(plan: Plan) -> Recording:
         except StereoSyncError:
             raise
         except Exception as error:  # the engine's own exceptions have no common class
-            raise StereoSyncError(
-                f"Rooms: the engine failed on clip {plan.number} of {plan.split}, seed {plan.seed} ({error})."
-            ) from error
+            raise StereoSyncError(f"Rooms: the engine failed on clip {plan.number} of {plan.split} ({error}).") from error
         finally:
             os.chdir(before)
             game.close()

@@ -12,7 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ..errors import StereoSyncError
-from ..metrics import own_clips
+from ..metrics import clips
 from ..metrics.journal import ResumeJournal, write_csv
 from ..metrics.localiser import BandLocaliser, LevelLocaliser, Localiser
 from ..rendering.panning_laws import panning_laws
@@ -86,7 +86,7 @@ def journal_of(arguments: argparse.Namespace, settings: dict[str, Any]) -> Resum
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     started = time.perf_counter()
-    job = own_clips.Job(
+    job = clips.Job(
         localiser=localiser_of(arguments),
         reference=arguments.reference,
         classes=arguments.classes,
@@ -94,12 +94,12 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         keep_tracks=arguments.keep_tracks,
     )
     with progress_bar("evaluate", arguments.quiet) as progress:
-        report, rows = own_clips.evaluate_clips(
+        report, rows = clips.evaluate_clips(
             arguments.clips, job, lambda settings: journal_of(arguments, settings), workers=arguments.workers, progress=progress
         )
     if arguments.csv is not None:
         write_csv(arguments.csv, rows)
     report["seconds"] = round(time.perf_counter() - started, 2)
     if not arguments.json:
-        print(own_clips.readable(report))
+        print(clips.readable(report))
     return report

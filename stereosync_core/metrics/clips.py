@@ -1,19 +1,34 @@
-"""Clips that are measured, from files: NAME.mp4 with NAME.wav, NAME.tracks.json and NAME.depth.npz beside it."""
+"""Clips of one's own, NAME.mp4 with NAME.wav, NAME.tracks.json and NAME.depth.npz beside it: read, and measured one by one in
+several processes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import multiprocessing
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..errors import StereoSyncError
-from ..files import load_depth, load_tracks
+from ..files import load_depth, load_tracks, save_tracks
 from ..media.sound import Sound, read_sound, resample, to_stereo
 from ..media.video import frames as decoded
 from ..media.video import probe
 from ..scene import DepthSequence, Tracks
+from ..tracking.registry import track_video
+from .checks import LENGTH_TOLERANCE
+from .clip_metrics import ClipMetrics, measure_clip, pooled_metrics
+from .embeddings import SoundFeatures, embed_aisfx, stacked
+from .frechet import LEAST_GROUPS, frechet_infinite
+from .journal import ResumeJournal
+from .localiser import BandLocaliser, Localiser
 from .truth import ObjectSteps, Truth
 
 RATE = 44100
@@ -54,6 +69,12 @@ class FolderClip:
         return np.array([time for time, _ in pairs]), np.stack([image for _, image in pairs])
 
 
+def check_length(sound: Sound, duration: float, name: str) -> None:
+    """:raises StereoSyncError: for a sound that is not about as long as its clip."""
+    if abs(sound.duration - duration) > max(LENGTH_TOLERANCE, 0.02 * duration):
+        raise StereoSyncError(f"{name} lasts {sound.duration:.2f} s, its clip {duration:.2f} s; give the whole clip's sound.")
+
+
 def stereo_44100(sound: Sound, duration: float | None = None) -> np.ndarray:
     """float32 ``[2, N]`` at 44.1 kHz; mono is doubled; cut or continued with silence to ``duration`` seconds."""
     samples = to_stereo(resample(sound, RATE).samples)
@@ -61,6 +82,10 @@ def stereo_44100(sound: Sound, duration: float | None = None) -> np.ndarray:
         count = round(duration * RATE)
         samples = np.pad(samples[:, :count], [(0, 0), (0, max(count - samples.shape[1], 0))])
     return np.asarray(samples, dtype=np.float32)
+
+
+def is_one_of(path: Path, endings: Sequence[str]) -> bool:
+    return path.suffix.lower() in endings and not path.name.startswith(".")
 
 
 def find_clips(paths: Sequence[Path]) -> list[Path]:
@@ -71,9 +96,7 @@ def find_clips(paths: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
-            found += sorted(
-                one for one in path.iterdir() if one.suffix.lower() in CLIP_ENDINGS and not one.name.startswith(".")
-            )
+            found += sorted(one for one in path.iterdir() if is_one_of(one, CLIP_ENDINGS))
         elif path.is_file():
             found.append(path)
         else:
@@ -82,8 +105,7 @@ def find_clips(paths: Sequence[Path]) -> list[Path]:
         raise StereoSyncError(
             f"Evaluate: no clip in {', '.join(str(path) for path in paths)}; clips end in {', '.join(CLIP_ENDINGS)}."
         )
-    names = [path.stem for path in found]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(path.stem for path in found).items() if count > 1)
     if twice:
         raise StereoSyncError(f"Evaluate: several clips are called {', '.join(twice)}; evaluate their folders one at a time.")
     return found
@@ -91,10 +113,8 @@ def find_clips(paths: Sequence[Path]) -> list[Path]:
 
 def sound_file(clip: Path) -> Path | None:
     """The sound file that goes with a clip, NAME.wav and the like; None where there is none."""
-    for ending in SOUND_ENDINGS:
-        if clip.with_suffix(ending).is_file() and clip.suffix.lower() != ending:
-            return clip.with_suffix(ending)
-    return None
+    files = (clip.with_suffix(ending) for ending in SOUND_ENDINGS if clip.suffix.lower() != ending)
+    return next((path for path in files if path.is_file()), None)
 
 
 def open_clip(path: Path, tracks: Tracks | None = None) -> FolderClip:
@@ -105,11 +125,8 @@ def open_clip(path: Path, tracks: Tracks | None = None) -> FolderClip:
     info = probe(path)
     separate = sound_file(path)
     sound = read_sound(path if separate is None else separate, align_to_video=separate is None)
-    if separate is not None and sound is not None and abs(sound.duration - info.duration) > max(0.25, 0.02 * info.duration):
-        raise StereoSyncError(
-            f"Evaluate: {separate.name} lasts {sound.duration:.2f} s, but its clip {path.name} {info.duration:.2f} s; "
-            "give the sound of the whole clip."
-        )
+    if separate is not None and sound is not None:
+        check_length(sound, info.duration, f"Evaluate: {separate.name}")
     boxes, maps = path.with_suffix(".tracks.json"), path.with_suffix(".depth.npz")
     if boxes.is_file():
         tracks = load_tracks(boxes, info.duration, info.width / info.height)
@@ -124,3 +141,177 @@ def open_clip(path: Path, tracks: Tracks | None = None) -> FolderClip:
         duration=info.duration,
         was_mono=sound is not None and sound.channels == 1,
     )
+
+
+@dataclass(frozen=True)
+class Job:
+    """How clips are measured.
+
+    :param reference: folder with the true sounds, NAME.wav or the sound of NAME.mp4.
+    :param classes: what to follow where NAME.tracks.json is missing; ``max_tracks`` of it, 0 = all.
+    :param keep_tracks: write the tracks that were missing.
+    """
+
+    localiser: Localiser = field(default_factory=BandLocaliser)
+    reference: Path | None = None
+    classes: str = "person"
+    max_tracks: int = 0
+    keep_tracks: bool = False
+
+
+def evaluate_clips(
+    paths: Sequence[Path],
+    job: Job,
+    journal: Callable[[dict[str, Any]], ResumeJournal] | None = None,
+    *,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A report on clips and folders of clips, and flat rows for a table.
+
+    :param journal: makes the record of what is done from the settings that it depends on.
+    :raises StereoSyncError: names the clip that cannot be measured, and why.
+    """
+    clips = find_clips(paths)
+    if job.reference is not None and not job.reference.is_dir():
+        raise StereoSyncError(f"Evaluate: the reference '{job.reference}' is no folder; give that of the true sounds.")
+    settings = {"localiser": repr(job.localiser), "reference": str(job.reference)}
+    settings |= {"classes": job.classes, "max_tracks": job.max_tracks}
+    done = ResumeJournal(None, {}) if journal is None else journal(settings)
+    keys = [_key(path) for path in clips]
+    missing = {key: path for path, key in zip(clips, keys, strict=True) if key not in done}
+    count = len(clips) - len(missing)
+    if progress is not None:
+        progress(count, len(clips))
+    for key, record in zip(missing, _measured(list(missing.values()), job, workers), strict=True):
+        done.add(key, record)
+        count += 1
+        if progress is not None:
+            progress(count, len(clips))
+    report = _report([done[key] for key in keys])
+    return report, _flat(report["clips"])
+
+
+def _key(path: Path) -> str:
+    """Name, sizes and times of a clip's files: other ones are measured anew."""
+    stamp = []
+    for ending in (path.suffix, *SOUND_ENDINGS, ".tracks.json", ".depth.npz"):
+        one = path.with_suffix(ending)
+        if one.is_file():
+            stat = one.stat()
+            stamp.append(f"{ending}:{stat.st_size}:{stat.st_mtime_ns}")
+    return f"{path.resolve()} {' '.join(stamp)}"
+
+
+def _measured(clips: list[Path], job: Job, workers: int) -> Iterator[dict[str, Any]]:
+    workers = min(workers, len(clips), os.cpu_count() or 1)
+    if workers <= 1:
+        yield from (measure_file(path, job) for path in clips)
+        return
+    # Spawned and not forked: torch's threads do not survive a fork.
+    with _single_threaded(), ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(measure_file, clips, repeat(job))
+
+
+@contextmanager
+def _single_threaded() -> Iterator[None]:
+    """Processes started inside use one thread each for linear algebra and torch: both read these when they are first imported,
+    and threads of several processes that wait for each other cost more than the work itself."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    before = {name: os.environ.pop(name) for name in names if name in os.environ}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name in names:
+            del os.environ[name]
+        os.environ.update(before)
+
+
+def measure_file(path: Path, job: Job) -> dict[str, Any]:
+    """The record of one clip.
+
+    :raises StereoSyncError: names the clip.
+    """
+    try:
+        return _measure_file(path, job)
+    except StereoSyncError as error:
+        raise StereoSyncError(f"{path.name}: {error}") from error
+
+
+def _measure_file(path: Path, job: Job) -> dict[str, Any]:
+    tracks = None
+    if not path.with_suffix(".tracks.json").is_file():
+        tracks = track_video(path, classes=job.classes, max_tracks=job.max_tracks)
+        if job.keep_tracks:
+            save_tracks(path.with_suffix(".tracks.json"), tracks)
+    clip = open_clip(path, tracks)
+    if clip.sound is None:
+        raise StereoSyncError(f"Evaluate: {path.name} has no sound, and no {path.stem}.wav is beside it; give it one.")
+    reference = None if job.reference is None else _reference(job.reference, path)
+    localiser, law = job.localiser, None
+    if isinstance(localiser, BandLocaliser):
+        localisation, law = localiser.with_law(clip.sound, RATE)
+        localiser = lambda *_: localisation  # noqa: E731 - located once, for the metrics and for the panning law
+    given = {"name": clip.name, "depth": clip.depth, "reference": reference, "localiser": localiser}
+    metrics = measure_clip(clip.sound, RATE, clip.truth(), clip.duration, **given)
+    record: dict[str, Any] = {"measures": metrics.record(), "mono": clip.was_mono, "law": law}
+    if reference is not None:
+        record["made"] = SoundFeatures(embed_aisfx(clip.sound, RATE)[0]).record()
+        record["held"] = SoundFeatures(embed_aisfx(reference, RATE)[0]).record()
+    return record
+
+
+def _reference(folder: Path, clip: Path) -> np.ndarray:
+    """The true sound of a clip, float32 ``[2, N]`` at 44.1 kHz and as long as the clip."""
+    for ending in (*SOUND_ENDINGS, *CLIP_ENDINGS):
+        path = folder / f"{clip.stem}{ending}"
+        if path.is_file():
+            sound = read_sound(path, align_to_video=ending in CLIP_ENDINGS)
+            if sound is not None:
+                return stereo_44100(sound, probe(clip).duration)
+    raise StereoSyncError(f"Evaluate: the folder '{folder}' has no sound called {clip.stem}; give one for every clip.")
+
+
+def _report(records: list[dict[str, Any]]) -> dict[str, Any]:
+    metrics = [ClipMetrics.of_record(record["measures"]) for record in records]
+    report: dict[str, Any] = {"count": len(records), "silent": sum(one.silent for one in metrics), **pooled_metrics(metrics)}
+    report["placement_interval"] = [report.pop("placement_low"), report.pop("placement_high")]
+    report |= {"frechet": None, "frechet_windows": None}
+    if all("made" in record for record in records) and len(records) >= LEAST_GROUPS:
+        made, held = (stacked([SoundFeatures.of_record(record[side]) for record in records]) for side in ("made", "held"))
+        found = frechet_infinite(made[0], held[0], (made[1], held[1]))
+        report |= {"frechet": found.value, "frechet_windows": list(found.windows)}
+    report["clips"] = [
+        {**one.row(), "law": record.get("law"), "mono": record["mono"], "rows": one.object_rows()}
+        for one, record in zip(metrics, records, strict=True)
+    ]
+    return report
+
+
+def _flat(clips: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A row for each object of each clip of a report; one without objects has a row as well."""
+    rows = []
+    for clip in clips:
+        shared = {key: value for key, value in clip.items() if key not in ("law", "rows")}
+        for own in clip["rows"] or [{"object": None, "placement": None, "windows": 0, "azimuth_error": None}]:
+            rows.append(shared | {key if key == "object" else f"object_{key}": value for key, value in own.items()})
+    return rows
+
+
+def readable(report: dict[str, Any]) -> str:
+    """A report for people."""
+
+    def shown(value: float | None) -> str:
+        return "-" if value is None else f"{value:.3f}"
+
+    names = ("placement", "spatial_av_align", "spatial_av_align_precision", "distance_correlation", "onset_f1")
+    lines = [f"{'clip':32} {'placement':>10} {'av-align':>9} {'box recall':>10} {'distance':>9} {'onset F1':>9}"]
+    lines += [f"{row['clip'][:32]:32} " + " ".join(f"{shown(row[name]):>9}" for name in names) for row in report["clips"]]
+    low, high = report["placement_interval"]
+    lines.append(
+        f"all {report['count']}: placement {shown(report['placement'])} ({shown(low)} to {shown(high)}), Spatial AV-Align "
+        f"{shown(report['spatial_av_align'])} (box recall {shown(report['spatial_av_align_precision'])}, corrected "
+        f"{shown(report['spatial_av_align_corrected'])})"
+    )
+    return "\n".join(lines)

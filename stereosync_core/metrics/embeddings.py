@@ -9,7 +9,7 @@ weights and licence: assets/LICENSES.md.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -126,3 +126,9 @@ class SoundFeatures:
     def of_record(data: Mapping[str, Any]) -> SoundFeatures:
         flat = np.frombuffer(base64.b64decode(data["data"]), np.float32).astype(np.float64)
         return SoundFeatures(flat.reshape(-1, data["width"]), int(data["split"]))
+
+
+def stacked(sounds: Sequence[SoundFeatures]) -> tuple[np.ndarray, np.ndarray]:
+    """Features ``[N, D]`` of all sounds, and the number of the sound that each is of ``[N]``."""
+    groups = np.repeat(np.arange(len(sounds)), [len(one.features) for one in sounds])
+    return np.concatenate([one.features for one in sounds]), groups

@@ -23,13 +23,9 @@ SIZES, DRAWS = 8, 4
 def _checked(windows: np.ndarray, name: str) -> np.ndarray:
     windows = np.asarray(windows, dtype=np.float64)
     if windows.ndim != 2 or windows.shape[1] == 0:
-        raise StereoSyncError(
-            f"Frechet distance: the {name} embeddings have shape {windows.shape}, expected [windows, features]."
-        )
+        raise StereoSyncError(f"Frechet distance: {name} embeddings of shape {windows.shape}; expected [windows, features].")
     if len(windows) < 2:
-        raise StereoSyncError(
-            f"Frechet distance: {len(windows)} {name} windows; at least two are needed. Give more or longer clips."
-        )
+        raise StereoSyncError(f"Frechet distance: {len(windows)} {name} windows; at least two are needed.")
     if not np.isfinite(windows).all():
         raise StereoSyncError(f"Frechet distance: the {name} embeddings contain NaN or infinite values.")
     return windows
@@ -42,9 +38,7 @@ def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
     """
     first, second = _checked(first, "first"), _checked(second, "second")
     if first.shape[1] != second.shape[1]:
-        raise StereoSyncError(
-            f"Frechet distance: {first.shape[1]} features against {second.shape[1]}; use one embedding for both."
-        )
+        raise StereoSyncError(f"Frechet distance: {first.shape[1]} and {second.shape[1]} features; use one embedding for both.")
     apart = first.mean(0) - second.mean(0)
     deviations = [(one - one.mean(0)) / np.sqrt(len(one) - 1) for one in (first, second)]
     # The trace of (S1 S2)^1/2 is the sum of the singular values of S1^1/2 S2^1/2, which are those of A1' A2 for any factors A

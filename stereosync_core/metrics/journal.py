@@ -36,9 +36,7 @@ class ResumeJournal:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StereoSyncError(f"Evaluate: '{path}' is not a file of an earlier evaluation; give another name.") from error
         if known != json.loads(json.dumps(settings)):
-            raise StereoSyncError(
-                f"Evaluate: '{path}' is of an evaluation with other settings or clips; delete it, or give another name."
-            )
+            raise StereoSyncError(f"Evaluate: '{path}' has other settings or clips; delete it, or give another name.")
         whole = len(lines[0]) + 1
         for line in lines[1:]:
             try:

@@ -85,7 +85,7 @@ def test_a_table_is_written_and_a_stopped_run_goes_on(folder, tmp_path, capsys, 
     lines = (tmp_path / "scores.jsonl").read_text().splitlines()
     assert len(lines) == 3, "settings and two clips"
     (tmp_path / "scores.jsonl").write_text("\n".join(lines[:2]) + "\n" + lines[2][:40])  # cut off in the middle of a line
-    from stereosync_core.metrics import own_clips
+    from stereosync_core.metrics import clips as own_clips
 
     measured = []
     whole = own_clips.measure_file

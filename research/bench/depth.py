@@ -22,8 +22,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from .child import run_child
 from .path import make_clip
+from .process import run_child
 from .rollingdepth_folder import MIDDLE, TINY, write_folder
 
 REPEATS = 3

@@ -27,7 +27,7 @@ from stereosync_core.depth.rollingdepth.model import RollingDepthModel, prepare_
 from stereosync_core.depth.rollingdepth.pipeline import estimate, estimate_with_rollingdepth
 from stereosync_core.depth.rollingdepth.snippets import RollingDepthSettings, Snippets, plan_refinement, plan_snippets
 
-from .memory import peak_mib
+from .process import peak_mib
 
 SETTINGS = {"fast": RollingDepthSettings(0), "full": RollingDepthSettings(0, (1, 10, 25), refine_steps=10)}
 FRAMES = 25

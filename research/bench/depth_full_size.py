@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from .child import run_child
+from .process import run_child
 from .rollingdepth_folder import FULL, write_folder
 
 

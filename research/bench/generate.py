@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .child import run_child
-from .memory import peak_mib
+from .process import peak_mib, run_child
 
 THREADS = 2
 

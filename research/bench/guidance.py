@@ -13,8 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .child import run_child
-from .memory import peak_mib
+from .process import peak_mib, run_child
 
 THREADS, SECONDS = 2, 2.0
 

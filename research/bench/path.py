@@ -28,8 +28,7 @@ from stereosync_core.media.mux import mux
 from stereosync_core.media.sound import Sound, write_sound
 from stereosync_core.media.video import frames, probe
 
-from .child import run_child
-from .memory import peak_mib
+from .process import peak_mib, run_child
 
 REPEATS = 5
 RATE = 48000

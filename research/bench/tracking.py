@@ -30,8 +30,8 @@ from stereosync_core.tracking.masa.pipeline import track_with_masa
 from stereosync_core.tracking.masa.tracker import TaoTracker
 from stereosync_core.tracking.nanodet import NanoDetDetector
 
-from .memory import peak_mib
 from .path import make_clip, repeat_clip
+from .process import peak_mib
 
 THREADS = 2
 TURNS = 5

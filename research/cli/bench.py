@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from ..bench import depth, depth_full_size, generate, guidance, path, sampler, tracking
-from ..bench.processor import processor
+from ..bench.process import processor
 
 BENCHES = {
     "path": path,

@@ -15,6 +15,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from scipy.optimize import isotonic_regression
 
 from research.rooms.rooms import RoomSet
 from stereosync_core.metrics.localiser import FLOOR, WINDOW
@@ -25,17 +26,6 @@ from stereosync_core.scene import Track, Tracks
 
 RATE = 44100
 CENTRES = 150.0 * 2 ** (np.arange(14) / 2)
-
-
-def rising(values: np.ndarray) -> np.ndarray:
-    """Isotonic regression by pooling neighbours that fall."""
-    blocks: list[list[float]] = []
-    for value in values:
-        blocks.append([float(value), 1.0])
-        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
-            (a, n), (b, m) = blocks[-2], blocks[-1]
-            blocks[-2:] = [[(a * n + b * m) / (n + m), n + m]]
-    return np.concatenate([np.full(int(count), value) for value, count in blocks])
 
 
 def rooms_law(folder: Path) -> dict:
@@ -51,7 +41,7 @@ def rooms_law(folder: Path) -> dict:
     x, y = np.concatenate([x, -x]), np.concatenate([y, -y])  # left and right alike
     grid = np.linspace(-1.0, 1.0, 41)
     curve = np.array([np.median(y[np.abs(x - at) <= 0.04]) for at in grid])
-    curve = rising((curve - curve[::-1]) / 2)
+    curve = isotonic_regression((curve - curve[::-1]) / 2).x
     return {
         "made_from": f"{len(x) // 2} windows of {Path(folder).name} rooms",
         "azimuth": grid.round(4).tolist(),
@@ -100,9 +90,8 @@ def main() -> None:
     text = json.dumps({"laws": laws}, indent=None).replace('"made_from"', '\n"made_from"')
     PANNING_LAWS.write_text(text + "\n", encoding="utf-8")
     for name, law in laws.items():
-        print(
-            name, law["made_from"], "edge", [round(row[-1], 1) for row in law["level_db"]], "dB", law["delay"][-1] * 1e6, "us"
-        )
+        edge = [round(row[-1], 1) for row in law["level_db"]]
+        print(name, law["made_from"], "edge", edge, "dB", law["delay"][-1] * 1e6, "us")
 
 
 if __name__ == "__main__":

@@ -94,19 +94,12 @@ def draw(folder: Path | None, target: Path) -> None:
     from PIL import Image
 
     rows: list[tuple[str, list[np.ndarray]]] = []
-    for surface in RECORDINGS:
-        known = recordings(folder, surface)
-        if known:
-            report(f"{surface}, recorded", known)
-            rows.append((f"{surface}, recorded", known[:4]))
+    for surface in dict.fromkeys([*RECORDINGS, *SURFACES]):
         made = [step(surface, seed) for seed in range(8)]
-        report(f"{surface}, made", made)
-        rows.append((f"{surface}, made", made[:4]))
-    for surface in SURFACES:
-        if surface not in RECORDINGS:
-            made = [step(surface, seed) for seed in range(8)]
-            report(f"{surface}, made", made)
-            rows.append((f"{surface}, made", made[:4]))
+        for name, sounds in (("recorded", recordings(folder, surface)), ("made", made)):
+            if sounds:
+                report(f"{surface}, {name}", sounds)
+                rows.append((f"{surface}, {name}", sounds[:4]))
     walk = steps_from_cadence(1.9, 2.2, start=0.1, seed=1)
     rows += [(f"concrete, {shoe}, a walk", [render_footsteps(walk, "concrete", 2.2, RATE, shoe=shoe)[0]]) for shoe in SHOES]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stereosync_core.cli.evaluate import add_measuring, journal_of, localiser_of, progress_bar
-from stereosync_core.metrics.journal import write_csv
+from stereosync_core.metrics.journal import ResumeJournal, write_csv
 
 from ..evaluation.compare import run_systems, summary
 from ..evaluation.embeddings import PictureEmbedding, audio_embedding
@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     }  # fmt: skip
     with progress_bar("systems", arguments.quiet) as progress:
         shared = {"localiser": localiser, "embedding": embedding, "pictures": pictures, "progress": progress}
-        results = run_systems(clips, systems, journal=journal_of(arguments, settings), **shared)
+        results = run_systems(clips, systems, journal=ResumeJournal(journal_of(arguments), settings), **shared)
     rows = summary(results)
     if arguments.csv is not None:
         flat = [{"system": name, **one.row()} for name, by_clip in results.items() for one, _ in by_clip.values()]

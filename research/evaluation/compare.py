@@ -55,7 +55,7 @@ def run_systems(
     :param pictures: features ``[M, V]`` and times ``[M]`` of a clip's frames, for the joint Frechet distance.
     :param progress: called as ``progress(done, total)`` after every sound; what it raises ends the work.
     """
-    journal = journal or ResumeJournal(None, {})
+    journal = ResumeJournal(None, {}) if journal is None else journal
     results: dict[str, dict[str, Measured]] = {name: {} for name in systems}
     for number in range(len(clips)):
         clip: EvaluationClip | None = None
@@ -69,7 +69,7 @@ def run_systems(
                 record = {"measures": measure_clip(sound, RATE, clip.truth(), clip.duration, own=own, **given).record()}
                 if embedding is not None:
                     record["embedded"] = _embedded(sound, clip, embedding, pictures).record()
-                journal.add(key, record)
+                journal[key] = record
             known = journal[key]
             metrics = ClipMetrics.of_record(known["measures"])
             features = SoundFeatures.of_record(known["embedded"]) if "embedded" in known else None

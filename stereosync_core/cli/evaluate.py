@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from ..errors import StereoSyncError
 from ..metrics import clips
-from ..metrics.journal import ResumeJournal, write_csv
+from ..metrics.journal import write_csv
 from ..metrics.localiser import BandLocaliser, LevelLocaliser, Localiser
 from ..rendering.panning_laws import panning_laws
 
@@ -80,22 +80,18 @@ def progress_bar(name: str, hidden: bool, unit: str = "clip") -> Iterator[Any]:
         yield report
 
 
-def journal_of(arguments: argparse.Namespace, settings: dict[str, Any]) -> ResumeJournal:
-    return ResumeJournal(None if arguments.csv is None else arguments.csv.with_suffix(".jsonl"), settings)
+def journal_of(arguments: argparse.Namespace) -> Path | None:
+    """The file from which a stopped run goes on."""
+    return None if arguments.csv is None else arguments.csv.with_suffix(".jsonl")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     started = time.perf_counter()
-    job = clips.Job(
-        localiser=localiser_of(arguments),
-        reference=arguments.reference,
-        classes=arguments.classes,
-        max_tracks=arguments.max_tracks,
-        keep_tracks=arguments.keep_tracks,
-    )
+    options = ("reference", "classes", "max_tracks", "keep_tracks")
+    job = clips.Job(localiser_of(arguments), **{name: getattr(arguments, name) for name in options})
     with progress_bar("evaluate", arguments.quiet) as progress:
         report, rows = clips.evaluate_clips(
-            arguments.clips, job, lambda settings: journal_of(arguments, settings), workers=arguments.workers, progress=progress
+            arguments.clips, job, journal_of(arguments), workers=arguments.workers, progress=progress
         )
     if arguments.csv is not None:
         write_csv(arguments.csv, rows)

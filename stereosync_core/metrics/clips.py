@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -152,24 +152,24 @@ class Job:
     :param keep_tracks: write the tracks that were missing.
     """
 
-    localiser: Localiser = field(default_factory=BandLocaliser)
-    reference: Path | None = None
-    classes: str = "person"
-    max_tracks: int = 0
-    keep_tracks: bool = False
+    localiser: Localiser
+    reference: Path | None
+    classes: str
+    max_tracks: int
+    keep_tracks: bool
 
 
 def evaluate_clips(
     paths: Sequence[Path],
     job: Job,
-    journal: Callable[[dict[str, Any]], ResumeJournal] | None = None,
+    journal: Path | None = None,
     *,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """A report on clips and folders of clips, and flat rows for a table.
 
-    :param journal: makes the record of what is done from the settings that it depends on.
+    :param journal: file of what is done, from which a stopped run goes on.
     :raises StereoSyncError: names the clip that cannot be measured, and why.
     """
     clips = find_clips(paths)
@@ -177,14 +177,14 @@ def evaluate_clips(
         raise StereoSyncError(f"Evaluate: the reference '{job.reference}' is no folder; give that of the true sounds.")
     settings = {"localiser": repr(job.localiser), "reference": str(job.reference)}
     settings |= {"classes": job.classes, "max_tracks": job.max_tracks}
-    done = ResumeJournal(None, {}) if journal is None else journal(settings)
+    done = ResumeJournal(journal, settings)
     keys = [_key(path) for path in clips]
     missing = {key: path for path, key in zip(clips, keys, strict=True) if key not in done}
     count = len(clips) - len(missing)
     if progress is not None:
         progress(count, len(clips))
     for key, record in zip(missing, _measured(list(missing.values()), job, workers), strict=True):
-        done.add(key, record)
+        done[key] = record
         count += 1
         if progress is not None:
             progress(count, len(clips))

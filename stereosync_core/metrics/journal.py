@@ -13,8 +13,8 @@ from ..errors import StereoSyncError
 from ..media.output import replacing
 
 
-class ResumeJournal:
-    """Records by key, each appended to a file as one line of JSON; the first line holds the settings of the run.
+class ResumeJournal(dict[str, dict[str, Any]]):
+    """Records by key, each appended to a file as one line of JSON when it is set; the first line holds the settings of the run.
 
     :param path: the file, or None to remember in memory alone.
     :param settings: what records depend on; a file of other settings is refused rather than mixed in.
@@ -22,8 +22,8 @@ class ResumeJournal:
     """
 
     def __init__(self, path: Path | None, settings: Mapping[str, Any]):
+        super().__init__()
         self.path = path
-        self.records: dict[str, dict[str, Any]] = {}
         if path is not None and path.exists():
             self._read(path, settings)
         else:
@@ -41,20 +41,14 @@ class ResumeJournal:
         for line in lines[1:]:
             try:
                 row = json.loads(line)
-                self.records[row["key"]] = row["record"]
+                super().__setitem__(row["key"], row["record"])
             except (ValueError, KeyError, TypeError):
                 break  # the line at which an earlier run was cut off, or the empty one at the end
             whole += len(line.encode("utf-8")) + 1
         os.truncate(path, whole)
 
-    def __contains__(self, key: str) -> bool:
-        return key in self.records
-
-    def __getitem__(self, key: str) -> dict[str, Any]:
-        return self.records[key]
-
-    def add(self, key: str, record: dict[str, Any]) -> None:
-        self.records[key] = record
+    def __setitem__(self, key: str, record: dict[str, Any]) -> None:
+        super().__setitem__(key, record)
         self._append({"key": key, "record": record})
 
     def _append(self, row: dict[str, Any]) -> None:

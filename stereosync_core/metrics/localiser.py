@@ -1,9 +1,7 @@
-"""Localisation: the azimuth of a stereo sound over time, with its uncertainty, from level and phase differences. Nothing is
-trained.
+"""Localisation: the azimuth of a stereo sound over time, with its uncertainty, from level and phase differences, compared with
+what a panning law (:mod:`..rendering.panning_laws`) gives. Nothing is trained.
 
-Two localisers, both functions ``(stereo [2, N], rate) -> Localisation``. :class:`LevelLocaliser` reads one broadband level
-difference off one curve. :class:`BandLocaliser` compares level and phase differences, band by band and weighted by energy, with
-what a panning law (:mod:`..rendering.panning_laws`) would give at every azimuth.
+Two localisers, both functions ``(stereo [2, N], rate) -> Localisation``.
 """
 
 from __future__ import annotations
@@ -78,9 +76,9 @@ class BandLocaliser:
     """Level and phase differences, band by band, weighted by energy.
 
     Every azimuth of a grid is scored by how well the law's level differences fit the measured ones, and how well its delay
-    brings the two channels' low bands into step; azimuth and uncertainty are mean and standard deviation of what remains
-    likely. This is maximum likelihood over a grid of directions, as in Woodruff and Wang, "Binaural localization of multiple
-    sources in reverberant and noisy environments" (2012), with laws in the place of trained models.
+    brings the two channels' low bands into step: maximum likelihood over a grid of directions, as in Woodruff and Wang,
+    "Binaural localization of multiple sources in reverberant and noisy environments" (2012), with laws in the place of trained
+    models. Azimuth and uncertainty are mean and standard deviation of what remains likely.
 
     :param law: name of a law, or ``auto``: the one that explains the clip as a whole best.
     :param bands: how many, evenly spread on the ERB scale (Glasberg and Moore 1990).
@@ -149,13 +147,6 @@ class _Bands:
     low_band: np.ndarray
 
 
-def _erb_edges(count: int, low: float, high: float) -> np.ndarray:
-    """Hz ``[count + 1]``, evenly spread in ERB numbers."""
-    first, last = 21.4 * np.log10(1 + 0.00437 * np.array([low, high]))
-    number = np.linspace(first, last, count + 1)
-    return (10 ** (number / 21.4) - 1) / 0.00437
-
-
 def _measure(stereo: np.ndarray, rate: int, windows: np.ndarray, bands: int) -> _Bands:
     """Spectra of some of the windows that :func:`level_difference` looks at, gathered into bands."""
     hop = round(WINDOW * rate / 2)
@@ -163,7 +154,9 @@ def _measure(stereo: np.ndarray, rate: int, windows: np.ndarray, bands: int) -> 
     hann = np.sin(np.pi * (np.arange(2 * hop) + 0.5) / (2 * hop)) ** 2
     spectra = np.fft.rfft(frames * hann, axis=-1) / hop
     frequencies = np.fft.rfftfreq(2 * hop, 1 / rate)
-    edges = _erb_edges(bands, _LOWEST, min(_HIGHEST, 0.45 * rate))
+    # evenly spread in ERB numbers
+    first, last = 21.4 * np.log10(1 + 0.00437 * np.array([_LOWEST, min(_HIGHEST, 0.45 * rate)]))
+    edges = (10 ** (np.linspace(first, last, bands + 1) / 21.4) - 1) / 0.00437
     starts = np.searchsorted(frequencies, edges)
     if (np.diff(starts) < 1).any():
         raise StereoSyncError(f"Localiser: {bands} bands are too many for windows of {WINDOW} s; give fewer.")

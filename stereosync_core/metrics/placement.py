@@ -14,15 +14,15 @@ from dataclasses import astuple, dataclass
 import numpy as np
 
 from .localiser import Localisation
-from .truth import Truth
+from .truth import Counted, Truth
 
 #: Of the bootstrap.
 RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
-class AzimuthErrors:
-    """Sums over windows, so that clips can be pooled.
+class AzimuthErrors(Counted):
+    """Sums over windows.
 
     :param windows: how many counted.
     :param error: sum of |measured - true azimuth|.
@@ -32,9 +32,6 @@ class AzimuthErrors:
     windows: int = 0
     error: float = 0.0
     centre: float = 0.0
-
-    def __add__(self, other: AzimuthErrors) -> AzimuthErrors:
-        return AzimuthErrors(self.windows + other.windows, self.error + other.error, self.centre + other.centre)
 
     @property
     def score(self) -> float | None:

@@ -13,12 +13,12 @@ and since 80 pixels are a third of the frame and boxes have a width, sound that 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
 from .localiser import Localisation
-from .truth import Truth, near_steps
+from .truth import Counted, Truth, near_steps
 
 EVENT_RATE, VIDEO_RATE = 10, 4
 FRAME, REACH = 256.0, 40.0
@@ -58,8 +58,8 @@ def boxes_of(truth: Truth, duration: float) -> Boxes:
 
 
 @dataclass(frozen=True)
-class Counts:
-    """What was counted, so that clips can be added up.
+class Counts(Counted):
+    """What was counted.
 
     :param hits: events with a box at their place; ``misses``: events without.
     :param found: boxes that should sound with an event at their place; ``unheard``: those without.
@@ -75,9 +75,6 @@ class Counts:
     centre_hits: int = 0
     centre_found: int = 0
     boxes: int = 0
-
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(Counts)))
 
     @property
     def score(self) -> float | None:

@@ -15,6 +15,7 @@ from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from ..errors import StereoSyncError
 from . import checks
+from .truth import Counted
 
 RATE, CURVE_FRAME, CURVE_HOP = 44100, 512, 128
 #: Seconds by which a detected onset may differ from a true one.
@@ -93,15 +94,12 @@ def _rise(power: np.ndarray, hop: int, at: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class OnsetCounts:
-    """Onsets that were paired, true ones in all and detected ones in all; clips can be added up."""
+class OnsetCounts(Counted):
+    """Onsets that were paired, true ones in all and detected ones in all."""
 
     paired: int = 0
     true: int = 0
     detected: int = 0
-
-    def __add__(self, other: OnsetCounts) -> OnsetCounts:
-        return OnsetCounts(self.paired + other.paired, self.true + other.true, self.detected + other.detected)
 
     @property
     def f1(self) -> float | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import TypeVar
 
 import numpy as np
 
@@ -11,6 +12,16 @@ from ..scene import Tracks
 
 #: Seconds around a step in which its object counts as sounding: half a window before, the sound's own length after.
 BEFORE, AFTER = 0.06, 0.25
+
+
+Sums = TypeVar("Sums", bound="Counted")
+
+
+class Counted:
+    """A dataclass of counts or sums; clips can be added up."""
+
+    def __add__(self: Sums, other: Sums) -> Sums:
+        return type(self)(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ import torch
 from safetensors.torch import load_file
 
 from research.__main__ import main
-from research.rooms import shards
 from research.rooms.shards import generate
 from research.training.adapter import AdapterTask
 from research.training.loop import CHECKPOINT, LoopSettings, curves, train
@@ -17,7 +16,7 @@ from stereosync_core.model.adapter import load_adapter
 from stereosync_core.model.loader import bundled_folder, load_levels, load_stable_audio, load_timbre
 from tests.small_model import write_clap
 from tests.stable_audio_release import write_release
-from tests.unit.test_rooms import pretended
+from tests.unit.test_rooms import pretend_engine
 from tests.unit.test_stable_audio_sampling import write_t5
 from tests.unit.test_training import Killed, killed_at, weights
 
@@ -46,10 +45,7 @@ def rooms(tmp_path_factory):
     """Two clips to learn from and two others, without the game engine."""
     folder = tmp_path_factory.mktemp("rooms")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shards, "SHARD_CLIPS", 2)
-        patch.setattr(shards.engine, "record", pretended)
-        patch.setattr(shards.engine, "missing_engine", lambda: None)
-        patch.setattr(shards.engine, "versions", lambda: {"engine": "none"})
+        pretend_engine(patch)
         for split in ("train", "valid"):
             generate(folder, split, 0, 2, seconds=2.0)
     return folder

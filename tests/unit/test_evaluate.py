@@ -255,10 +255,9 @@ def test_systems_are_imported_when_they_are_asked_for(monkeypatch):
     monkeypatch.setitem(systems.SYSTEMS, "mine", "research.evaluation.baselines:centre")
     monkeypatch.setitem(systems.SYSTEMS, "broken", "no.such.module:factory")
     assert list(load_systems(["mine"], Options(seed=3))) == ["mine"]
-    with pytest.raises(StereoSyncError, match="nothing not known"):
-        load_systems(["nothing"])
-    with pytest.raises(StereoSyncError, match="once"):
-        load_systems(["mine", "mine"])
+    for names, words in ((["nothing"], "nothing not known"), (["mine", "mine"], "once")):
+        with pytest.raises(StereoSyncError, match=words):
+            load_systems(names)
 
 
 def test_metrics_are_the_same_after_they_were_stored(clips):
@@ -337,13 +336,8 @@ def test_metadata_of_either_form_and_none_of_both(tmp_path):
 def test_clips_in_a_folder_for_each_game_are_read_with_their_own_sound(tmp_path):
     for game in ("one", "two"):
         (tmp_path / game).mkdir()
-        make_clip(
-            tmp_path / game / f"{game}.mkv",
-            count=40,
-            rate=10,
-            sound=placed(lambda _: 0.4, STEPS, seed=1).astype(np.float32),
-            sound_rate=RATE,
-        )
+        sound = placed(lambda _: 0.4, STEPS, seed=1).astype(np.float32)
+        make_clip(tmp_path / game / f"{game}.mkv", count=40, rate=10, sound=sound, sound_rate=RATE)
         save_tracks(tmp_path / game / f"{game}.tracks.json", tracks(track(1, 0.4, 0.4)))
     clips = open_folder(tmp_path)
     assert [clip.name for clip in clips] == ["one", "two"]

@@ -14,6 +14,19 @@ from tests.unit.metric_scenes import DURATION, RATE, STEPS, defined, placed, tra
 LOCALISERS = [LevelLocaliser(), BandLocaliser("rooms")]
 
 
+def placement(sound, truth, rate=RATE):
+    return placement_errors(LevelLocaliser()(sound, rate), truth)
+
+
+def alignment(sound, truth):
+    return spatial_av_align(LevelLocaliser()(sound, RATE), truth, DURATION)
+
+
+def steps_of(number, steps):
+    """Steps that are all seen, one metre away."""
+    return ObjectSteps(number, steps, np.ones(len(steps), bool), np.ones(len(steps)))
+
+
 def centred(sound):
     return np.tile(sound.mean(0), (2, 1))
 
@@ -57,24 +70,21 @@ def test_silence_has_no_score_and_says_that_nothing_counted(localise):
 def test_two_objects_with_swapped_sounds_score_as_if_mirrored():
     left, right = np.arange(0.2, 3.6, 0.8), np.arange(0.6, 3.6, 0.8)
     here, there = (lambda _: -0.6), (lambda _: 0.6)
-    ones = [ObjectSteps(n, steps, np.ones(len(steps), bool), np.ones(len(steps))) for n, steps in ((1, left), (2, right))]
-    truth = Truth(tracks(track(1, -0.6, -0.6), track(2, 0.6, 0.6)), tuple(ones))
-    right_way = placement_errors(LevelLocaliser()(placed(here, left) + placed(there, right, seed=1), RATE), truth)
-    swapped = placement_errors(LevelLocaliser()(placed(there, left) + placed(here, right, seed=1), RATE), truth)
+    truth = Truth(tracks(track(1, -0.6, -0.6), track(2, 0.6, 0.6)), (steps_of(1, left), steps_of(2, right)))
+    exchanged = placed(there, left) + placed(here, right, seed=1)
+    right_way, swapped = placement(placed(here, left) + placed(there, right, seed=1), truth), placement(exchanged, truth)
     assert defined(right_way.clip.score) > 0.9
     assert swapped.clip.score == pytest.approx(-1.0, abs=0.1)
     assert set(swapped.objects) == {1, 2}
     assert all(defined(one.score) < -0.85 and one.windows > 5 for one in swapped.objects.values())
     # the published score does not distinguish them: there is a box at either place at any time
-    localisation = LevelLocaliser()(placed(there, left) + placed(here, right, seed=1), RATE)
-    assert spatial_av_align(localisation, truth, DURATION).score == 1.0
+    assert alignment(exchanged, truth).score == 1.0
 
 
 def test_sound_200_ms_late_is_placed_late():
     """A walker who crosses the frame in 4 s moves 0.08 of azimuth in 200 ms."""
     truth, azimuth = walk()
-    on_time = placement_errors(LevelLocaliser()(placed(azimuth, STEPS), RATE), truth).clip
-    late = placement_errors(LevelLocaliser()(placed(azimuth, STEPS, late=0.2), RATE), truth).clip
+    on_time, late = (placement(placed(azimuth, STEPS, late=late), truth).clip for late in (0.0, 0.2))
     assert defined(late.mean_error) - defined(on_time.mean_error) == pytest.approx(0.2 * 1.6 / DURATION, abs=0.035)
 
 
@@ -83,10 +93,8 @@ def test_windows_of_an_object_that_is_off_screen_do_not_count():
     seen = steps < 2.0
     truth = Truth(tracks(track(1, 0.5, 0.5, end=2.0)), (ObjectSteps(1, steps, seen, np.ones(len(steps))),))
     sound = placed(lambda time: 0.5 if time < 2 else -0.9, steps)  # wrong, but out of sight
-    found = placement_errors(LevelLocaliser()(sound, RATE), truth).clip
-    assert defined(found.score) > 0.9
-    counts = spatial_av_align(LevelLocaliser()(sound, RATE), truth, DURATION)
-    assert counts.misses >= 3, "the published score counts off-screen sound as missed"
+    assert defined(placement(sound, truth).clip.score) > 0.9
+    assert alignment(sound, truth).misses >= 3, "the published score counts off-screen sound as missed"
 
 
 def test_without_known_steps_a_window_belongs_to_whoever_is_alone_in_the_picture():
@@ -134,9 +142,7 @@ def test_the_score_is_hits_over_events_of_all_clips_and_never_a_mean_of_clips():
 def test_the_published_score_credits_the_middle_and_the_corrected_one_does_not():
     truth, azimuth = walk(-0.5, 0.5)
     sound = placed(azimuth, STEPS)
-    middle = spatial_av_align(LevelLocaliser()(centred(sound), RATE), truth, DURATION)
-    there = spatial_av_align(LevelLocaliser()(sound, RATE), truth, DURATION)
-    mirrored = spatial_av_align(LevelLocaliser()(sound[::-1], RATE), truth, DURATION)
+    middle, there, mirrored = (alignment(one, truth) for one in (centred(sound), sound, sound[::-1]))
     assert there.score == 1.0
     assert there.corrected == 1.0
     assert defined(middle.score) > 0.5
@@ -147,16 +153,15 @@ def test_the_published_score_credits_the_middle_and_the_corrected_one_does_not()
 def test_box_recall_looks_for_the_boxes_that_should_sound_and_do_not():
     truth = Truth(tracks(track(1, -0.6, -0.6), track(2, 0.6, 0.6)))
     sound = placed(lambda _: -0.6, STEPS)
-    counts = spatial_av_align(LevelLocaliser()(sound, RATE), truth, DURATION)
+    counts = alignment(sound, truth)
     assert counts.score == 1.0
     assert counts.box_recall == pytest.approx(0.5, abs=0.05), "one of the two boxes, but for the silent end of the clip"
-    silent = tuple(ObjectSteps(n, s, np.ones(len(s), bool), np.ones(len(s))) for n, s in ((1, STEPS), (2, np.zeros(0))))
-    assert spatial_av_align(LevelLocaliser()(sound, RATE), Truth(truth.tracks, silent), DURATION).box_recall == 1.0
+    silent = (steps_of(1, STEPS), steps_of(2, np.zeros(0)))
+    assert alignment(sound, Truth(truth.tracks, silent)).box_recall == 1.0
 
 
 def test_no_boxes_at_all_have_no_score():
-    truth = Truth(tracks())
-    counts = spatial_av_align(LevelLocaliser()(placed(lambda _: 0.3, STEPS), RATE), truth, DURATION)
+    counts = alignment(placed(lambda _: 0.3, STEPS), Truth(tracks()))
     assert counts.misses > 5
     assert (counts.score, counts.box_recall, counts.corrected) == (None, None, None)
 
@@ -196,10 +201,7 @@ def test_a_sound_has_the_same_place_at_another_rate():
     from scipy.signal import resample_poly
 
     other = resample_poly(sound, 160, 147, axis=1)
-    first, second = (
-        placement_errors(LevelLocaliser()(one, rate), truth).clip.score for one, rate in ((sound, RATE), (other, 48000))
-    )
-    assert first == pytest.approx(second, abs=0.02)
+    assert placement(sound, truth).clip.score == pytest.approx(placement(other, truth, 48000).clip.score, abs=0.02)
 
 
 def test_steps_with_nan_or_unequal_lists_are_refused():

@@ -170,9 +170,8 @@ def test_the_distance_is_scipy_s_to_one_part_in_a_million(seed):
 def test_the_distance_of_gaussians_is_the_analytic_one():
     mean, deviations = np.array([1.0, -2.0, 0.5]), np.array([[1.0, 2.0, 3.0], [2.0, 1.0, 0.5]])
     wanted = (mean**2).sum() + ((deviations[0] - deviations[1]) ** 2).sum()
-    windows = [
-        np.concatenate([np.diag(one), -np.diag(one)]) * 2.5**0.5 for one in deviations
-    ]  # their covariance is diag(one^2)
+    # windows whose covariance is diag(one^2)
+    windows = [np.concatenate([np.diag(one), -np.diag(one)]) * 2.5**0.5 for one in deviations]
     assert frechet_distance(windows[0] + mean, windows[1]) == pytest.approx(wanted, abs=1e-9)
     turn = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
     assert frechet_distance((windows[0] + mean) @ turn, windows[1] @ turn) == pytest.approx(wanted, abs=1e-9)

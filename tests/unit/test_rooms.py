@@ -59,12 +59,17 @@ def pretended(plan) -> Recording:
     )
 
 
+def pretend_engine(patch, record=pretended):
+    """Rooms are made without the engine, two clips a shard."""
+    patch.setattr(shards, "SHARD_CLIPS", 2)
+    patch.setattr(shards.engine, "record", record)
+    patch.setattr(shards.engine, "missing_engine", lambda: None)
+    patch.setattr(shards.engine, "versions", lambda: {"engine": "none"})
+
+
 @pytest.fixture
 def no_engine(monkeypatch):
-    monkeypatch.setattr(shards, "SHARD_CLIPS", 2)
-    monkeypatch.setattr(shards.engine, "record", pretended)
-    monkeypatch.setattr(shards.engine, "missing_engine", lambda: None)
-    monkeypatch.setattr(shards.engine, "versions", lambda: {"engine": "none"})
+    pretend_engine(monkeypatch)
 
 
 # archives
@@ -252,12 +257,10 @@ def test_a_killed_process_leaves_nothing_that_hinders_the_next(tmp_path, no_engi
     code = (
         "import sys, time\n"
         "from pathlib import Path\n"
-        "from research.rooms import shards as g\n"
-        "from tests.unit.test_rooms import pretended\n"
-        "def slow(plan):\n    time.sleep(0.3)\n    return pretended(plan)\n"
-        "g.SHARD_CLIPS, g.engine.record, g.engine.missing_engine = 2, slow, lambda: None\n"
-        "g.engine.versions = lambda: {'engine': 'none'}\n"
-        "g.generate(Path(sys.argv[1]), 'valid', 7, 6, seconds=1.0)\n"
+        "import pytest\n"
+        "from tests.unit.test_rooms import generate, pretend_engine, pretended\n"
+        "pretend_engine(pytest.MonkeyPatch(), lambda plan: time.sleep(0.3) or pretended(plan))\n"
+        "generate(Path(sys.argv[1]), 'valid', 7, 6, seconds=1.0)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "killed")], cwd=ROOT)
     first = tmp_path / "killed" / "valid" / "rooms-00000.zip"

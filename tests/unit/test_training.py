@@ -61,6 +61,11 @@ def killed_at(step: int):
     return progress
 
 
+def train_killed(settings: LoopSettings, folder, step: int) -> None:
+    with pytest.raises(Killed):
+        train(Line(), settings, folder, progress=killed_at(step))
+
+
 def test_training_learns_and_leaves_curves(tmp_path):
     train(Line(), SETTINGS, tmp_path)
     rows = curves(tmp_path)
@@ -72,8 +77,7 @@ def test_training_learns_and_leaves_curves(tmp_path):
 @pytest.mark.parametrize("step", [1, 19, 20, 37])
 def test_killed_at_any_moment_and_started_again_it_ends_in_the_same_place(tmp_path, step):
     whole = train(Line(), SETTINGS, tmp_path / "whole")
-    with pytest.raises(Killed):
-        train(Line(), SETTINGS, tmp_path / "killed", progress=killed_at(step))
+    train_killed(SETTINGS, tmp_path / "killed", step)
     again = train(Line(), SETTINGS, tmp_path / "killed")
     assert torch.equal(weights(whole), weights(again))
     assert curves(tmp_path / "whole")[-1] == curves(tmp_path / "killed")[-1]
@@ -83,8 +87,7 @@ def test_killed_at_any_moment_and_started_again_it_ends_in_the_same_place(tmp_pa
 def test_killed_between_checkpoints_it_repeats_the_lost_steps(tmp_path):
     seldom = replace(SETTINGS, save_every=1e9)
     whole = train(Line(), seldom, tmp_path / "whole")
-    with pytest.raises(Killed):
-        train(Line(), seldom, tmp_path / "killed", progress=killed_at(45))
+    train_killed(seldom, tmp_path / "killed", 45)
     assert not (tmp_path / "killed" / CHECKPOINT).exists()
     assert torch.equal(weights(whole), weights(train(Line(), seldom, tmp_path / "killed")))
     assert [row["step"] for row in curves(tmp_path / "killed")] == ["20", "40", "60"]
@@ -192,10 +195,8 @@ def test_a_step_of_a_track_that_was_dropped_is_nobodys_and_silence_counts_nothin
     nobody_first[:, 0, :20] = 1
     nobody_first[:, 2, 20:] = 1
     assert float(assignment_loss(nobody_first.clamp(0.01, 0.98).log(), owner, given)) < 0.05
-    assert (
-        assignment_loss(nobody_first.clamp(0.01, 0.98).log(), owner, replace(given, envelope=torch.zeros_like(given.envelope)))
-        == 0
-    )
+    silent = replace(given, envelope=torch.zeros_like(given.envelope))
+    assert assignment_loss(nobody_first.clamp(0.01, 0.98).log(), owner, silent) == 0
 
 
 def two_walkers(number: int) -> SimpleNamespace:
@@ -251,20 +252,22 @@ def test_levels_are_compared_channel_by_channel():
     assert level_loss(softer, wanted) == pytest.approx(3 / 10 * np.log(10) / 2, rel=0.01)
 
 
-def test_left_and_right_share_their_noise():
+@pytest.fixture
+def codec() -> ChannelAutoencoder:
     torch.manual_seed(0)
-    network = ChannelAutoencoder(ChannelAutoencoderConfig(width=16, expansion=2, latent=4))
+    return ChannelAutoencoder(ChannelAutoencoderConfig(width=16, expansion=2, latent=4))
+
+
+def test_left_and_right_share_their_noise(codec):
     one = torch.randn((1, 4, 12))
     with torch.no_grad():
-        sound, later = (network.decode(one.repeat(1, 2, 1), start) for start in (0, 40))
+        sound, later = (codec.decode(one.repeat(1, 2, 1), start) for start in (0, 40))
     torch.testing.assert_close(sound[:, 0], sound[:, 1])
     assert (sound - later).abs().max() > 0.1 * sound.abs().max(), "other noise at another place"
 
 
-def test_latents_know_magnitudes_and_no_phases():
-    torch.manual_seed(0)
-    network = ChannelAutoencoder(ChannelAutoencoderConfig(width=16, expansion=2, latent=4))
+def test_latents_know_magnitudes_and_no_phases(codec):
     sound = torch.randn((1, 2, 8192)) * 0.1
     with torch.no_grad():
-        torch.testing.assert_close(network.encode(-sound), network.encode(sound))
-        assert (network.encode(sound.flip(-1)) - network.encode(sound)).abs().max() > 1e-3
+        torch.testing.assert_close(codec.encode(-sound), codec.encode(sound))
+        assert (codec.encode(sound.flip(-1)) - codec.encode(sound)).abs().max() > 1e-3

@@ -17,21 +17,14 @@ from stereosync_core.model.loader import is_release
 from ..cache import default_rooms
 
 CONFIGS = Path(__file__).resolve().parents[1] / "training" / "configs"
-#: Module and class of each part's task.
-TASKS = {
-    "autoencoder": ("autoencoder", "AutoencoderTask"),
-    "diffusion": ("diffusion", "DiffusionTask"),
-    "adapter": ("adapter", "AdapterTask"),
-    "timbre": ("timbre", "TimbreTask"),
-    "envelope": ("envelope", "EnvelopeTask"),
-    "levels": ("levels", "LevelsTask"),
-}
+#: Modules of the parts' tasks; the class of ``timbre`` is ``TimbreTask``.
+TASKS = ("autoencoder", "diffusion", "adapter", "timbre", "envelope", "levels")
 
 
 def add(subparsers: Any) -> None:
     parser = subparsers.add_parser("train", help="train a part of the bundled model", description=__doc__)
     parser.set_defaults(run=run)
-    parser.add_argument("part", choices=list(TASKS))
+    parser.add_argument("part", choices=TASKS)
     parser.add_argument("--config", type=Path, help="JSON; default: the bundled model's own")
     parser.add_argument("--rooms", type=Path, metavar="DIR", help="folder of the splits (default: make-rooms' own)")
     parser.add_argument(
@@ -71,8 +64,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         settings = LoopSettings(**loop)
     except TypeError as error:
         raise StereoSyncError(f"Config: 'loop' of '{path}' has wrong entries ({error}).") from error
-    module, name = TASKS[arguments.part]
-    kind = getattr(importlib.import_module(f"..training.{module}", __package__), name)
+    module = importlib.import_module(f"..training.{arguments.part}", __package__)
+    kind = getattr(module, f"{arguments.part.capitalize()}Task")
     more = {}
     if arguments.part == "adapter":
         more = {"base": arguments.base, "t5": arguments.t5}

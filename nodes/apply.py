@@ -15,7 +15,7 @@ from ..stereosync_core.model.conditioning.spatial_target import SpatialGuidanceT
 from ..stereosync_core.model.host_backbone import LATENT_RATE
 from ..stereosync_core.model.spatial_guidance import SpatialGuidance
 from . import host, native
-from .inputs import panning_law_input
+from .inputs import panning_law_input, scale_input
 from .sampling import CATEGORY
 from .sockets import Envelope, Space
 from .stable_audio import (
@@ -41,14 +41,10 @@ class ApplyStereoSync(io.ComfyNode):
             description="Has the host's own Stable Audio make sound for a clip: as long as the clip, and with an adapter where "
             "things are and when the envelope has it. Native samplers, guiders, LoRAs and VAE Decode Audio go on working.",
             inputs=[
-                io.Model.Input(
-                    "model", tooltip="Stable Audio Open 1.0 from the native Load Checkpoint, with or without LoRAs."
-                ),
+                io.Model.Input("model", tooltip="Stable Audio Open 1.0 from the native Load Checkpoint, LoRAs included."),
                 io.Conditioning.Input("positive", tooltip="What it sounds like, from CLIP Text Encode."),
                 io.Conditioning.Input("negative", tooltip="What it does not sound like; an empty text for nothing."),
-                Space.Input(
-                    "space", tooltip="From Spatial Conditioning: the clip's length, and for the adapter where things are."
-                ),
+                Space.Input("space", tooltip="From Spatial Conditioning: the clip's length; for the adapter where things are."),
                 envelope_input(),
                 timbre_input(),
                 adapter_input(),
@@ -121,15 +117,11 @@ class SpatialGuider(io.ComfyNode):
                     tooltip="Share of the way to the wanted place that each round goes. 0: off.",
                 ),
                 panning_law_input(DEFAULTS.panning_law),
-                io.Float.Input(
+                scale_input(
                     "level",
-                    display_name="loudness weight",
-                    default=DEFAULTS.loudness_weight,
-                    min=0.0,
-                    max=10.0,
-                    step=0.1,
-                    tooltip="Weight of the course of the loudness against that of the place. 0: off, the loudness is left to "
-                    "the model.",
+                    DEFAULTS.loudness_weight,
+                    "Weight of the course of the loudness against that of the place. 0: off, left to the model.",
+                    shown="loudness weight",
                 ),
                 io.Int.Input(
                     "rounds", default=DEFAULTS.rounds, min=1, max=50, tooltip="Corrections a step; each decodes the sound once."

@@ -13,6 +13,7 @@ from ..stereosync_core.model.conditioning.video_envelope import envelope_of_clip
 from ..stereosync_core.rendering.surfaces import SURFACES
 from ..stereosync_core.scene import check_depth_fits
 from . import convert, host
+from .inputs import seconds_input
 from .sockets import Depth, Envelope, Model, Space, Timbre, Tracks
 
 CATEGORY = "StereoSync/conditioning"
@@ -105,16 +106,9 @@ class EnvelopeCurve(io.ComfyNode):
                     tooltip="Instead of text: a mask painted over the clip's length, from left to right; the higher a column "
                     "is painted, the louder.",
                 ),
+                seconds_input(8.0, "How long the drawing's width lasts."),
                 io.Float.Input(
-                    "seconds", default=8.0, min=0.1, max=3600.0, step=0.1, tooltip="How long the drawing's width lasts."
-                ),
-                io.Float.Input(
-                    "level",
-                    default=0.05,
-                    min=0.0,
-                    max=0.5,
-                    step=0.005,
-                    tooltip="Loudness of 1: 0.05 is a near step.",
+                    "level", default=0.05, min=0.0, max=0.5, step=0.005, tooltip="Loudness of 1: 0.05 is a near step."
                 ),
             ],
             outputs=[Envelope.Output(display_name="envelope")],

@@ -33,6 +33,15 @@ def seed_input() -> io.Input:
     )
 
 
+def scale_input(name: str, default: float, tooltip: str, most: float = 10.0, shown: str | None = None) -> io.Input:
+    """A number of which 0 is off; the canvas may show another name in place of the id."""
+    return io.Float.Input(name, display_name=shown, default=default, min=0.0, max=most, step=0.1, tooltip=tooltip)
+
+
+def seconds_input(default: float, tooltip: str) -> io.Input:
+    return io.Float.Input("seconds", default=default, min=0.1, max=3600.0, step=0.1, tooltip=tooltip)
+
+
 def spatial_guidance_input(tooltip: str) -> io.Input:
     return io.Float.Input(
         "spatial_guidance", default=0.0, min=0.0, max=1.0, step=0.05, optional=True, tooltip=f"{tooltip} 0: off."

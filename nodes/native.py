@@ -61,12 +61,9 @@ def marked(conditioning: Sequence[Any], name: str, base: HostBackbone, seconds: 
                 f"The input '{name}' is of another text encoder than Stable Audio's; encode it with t5-base.safetensors in "
                 "CLIPLoader of type stable_audio."
             )
-    with_length = {"seconds_start": 0.0, "seconds_total": seconds}
-    mark = host.condition(torch.full((1, 1), float(conditional)))
-    return [
-        [tokens, {**more, **with_length, "model_conds": {**more.get("model_conds", {}), KEY: mark}}]
-        for tokens, more in conditioning
-    ]
+    own = {"seconds_start": 0.0, "seconds_total": seconds}
+    mark = {KEY: host.condition(torch.full((1, 1), float(conditional)))}
+    return [[tokens, {**more, **own, "model_conds": more.get("model_conds", {}) | mark}] for tokens, more in conditioning]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from ..stereosync_core.model.generative_model import STEREOSYNC
 from ..stereosync_core.model.loader import load_model
 from ..stereosync_core.model.pipeline import StereoSyncPipeline
 from . import convert, host
-from .inputs import panning_law_input, seed_input, spatial_guidance_input
+from .inputs import model_folder, panning_law_input, scale_input, seed_input, spatial_guidance_input
 from .sockets import Envelope, Model, Space, Timbre
 
 CATEGORY = "StereoSync/model"
@@ -38,9 +38,7 @@ class ModelLoader(io.ComfyNode):
 
     @classmethod
     def execute(cls, model) -> io.NodeOutput:
-        folder = (
-            None if model == BUNDLED else host.model_folders([KIND], "config.json").get(model, host.model_target(KIND, model))
-        )
+        folder = None if model == BUNDLED else model_folder([KIND], "config.json", model)
         return io.NodeOutput(host.patched(load_model(folder)))
 
     @classmethod
@@ -51,7 +49,7 @@ class ModelLoader(io.ComfyNode):
 class DitSampler(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        scale = {"min": 0.0, "max": 10.0, "step": 0.1}
+        steps, cfg, space = STEREOSYNC.num_inference_steps, STEREOSYNC.guidance_scale, STEREOSYNC.spatial_scale
         return io.Schema(
             node_id="StereoSyncDitSampler",
             display_name="StereoSync Sampler",
@@ -64,28 +62,14 @@ class DitSampler(io.ComfyNode):
                 Envelope.Input("envelope", optional=True, tooltip="When it sounds, how loud; without it, left to the model."),
                 Timbre.Input("timbre", optional=True, tooltip="What it sounds like; without it, left to the model."),
                 seed_input(),
-                io.Int.Input(
-                    "steps",
-                    default=STEREOSYNC.num_inference_steps,
-                    min=1,
-                    max=200,
-                    tooltip="More steps are slower and, up to some 30, better.",
-                ),
-                io.Float.Input(
-                    "cfg",
-                    default=STEREOSYNC.guidance_scale,
-                    **scale,
-                    tooltip="Classifier-free guidance scale of the timbre. 1: without guidance. 0: off.",
-                ),
-                io.Float.Input(
+                io.Int.Input("steps", default=steps, min=1, max=200, tooltip="More are slower and, up to some 30, better."),
+                scale_input("cfg", cfg, "Classifier-free guidance scale of the timbre. 1: without guidance. 0: off."),
+                scale_input(
                     "space_scale",
-                    default=STEREOSYNC.spatial_scale,
-                    **scale,
-                    tooltip="Guidance scale of boxes and depth. Equal to cfg, each step takes a third less time. 0: off.",
+                    space,
+                    "Guidance scale of boxes and depth. Equal to cfg, each step takes a third less time. 0: off.",
                 ),
-                io.Float.Input(
-                    "envelope_scale", default=1.0, **scale, tooltip="Scale of the envelope's control branch. 0: off."
-                ),
+                scale_input("envelope_scale", 1.0, "Scale of the envelope's control branch. 0: off."),
                 io.Combo.Input(
                     "sampler",
                     options=["euler", "heun", "dpmpp_2m"],

@@ -15,7 +15,15 @@ from ..stereosync_core.model.samplers import SAMPLER_NAMES
 from ..stereosync_core.model.stable_audio.release import CONFIG
 from ..stereosync_core.scene import Tracks
 from . import convert, host
-from .inputs import panning_law_input, precision_input, seed_input, spatial_guidance_input
+from .inputs import (
+    model_folder,
+    panning_law_input,
+    precision_input,
+    scale_input,
+    seconds_input,
+    seed_input,
+    spatial_guidance_input,
+)
 from .sampling import CATEGORY, KIND
 from .sockets import Envelope, Space, Timbre
 
@@ -26,6 +34,7 @@ AUTO, NONE = "auto", "none"
 ADAPTER = "adapter.safetensors"
 #: What a 0 in steps, cfg and space_scale means; a graph that was saved without the choice takes the first.
 MODEL_DEFAULT, OFF = "model default", "off"
+STEPS = "More steps are slower and better. The model's default is 100 for 1.0, 8 for Small."
 #: Bytes of work that memory is reserved for: the autoencoder decodes up to 288 latent frames at once, and each sample of single
 #: precision takes about a thousand times its own size.
 WORK = 288 * 2048 * 1000 * 4
@@ -47,18 +56,11 @@ def adapter_input() -> io.Input:
 
 
 def adapter_folder(name: str) -> Path:
-    return host.model_folders([KIND], ADAPTER).get(name, host.model_target(KIND, name))
+    return model_folder([KIND], ADAPTER, name)
 
 
 def envelope_scale_input() -> io.Input:
-    return io.Float.Input(
-        "envelope_scale",
-        default=1.0,
-        min=0.0,
-        max=10.0,
-        step=0.1,
-        tooltip="Scale of the envelope's control branch, with an adapter. 0: off.",
-    )
+    return scale_input("envelope_scale", 1.0, "Scale of the envelope's control branch, with an adapter. 0: off.")
 
 
 def envelope_input() -> io.Input:
@@ -71,12 +73,11 @@ def timbre_input() -> io.Input:
 
 def require_adapter(envelope, timbre) -> None:
     """:raises StereoSyncError: for an input that needs an adapter; called where there is none."""
-    given = [name for name, value in (("envelope", envelope), ("timbre", timbre)) if value is not None]
-    if given:
-        raise StereoSyncError(
-            f"The input '{given[0]}' needs a StereoSync adapter, and none is loaded; choose one in 'adapter', or disconnect "
-            "the input."
-        )
+    for name, value in (("envelope", envelope), ("timbre", timbre)):
+        if value is not None:
+            raise StereoSyncError(
+                f"The input '{name}' needs a StereoSync adapter, and none is loaded; choose one in 'adapter', or disconnect it."
+            )
 
 
 class StableAudioLoader(io.ComfyNode):
@@ -138,39 +139,22 @@ class StableAudioSampler(io.ComfyNode):
                 ),
                 envelope_input(),
                 timbre_input(),
-                io.Float.Input(
-                    "seconds",
-                    default=10.0,
-                    min=0.1,
-                    max=3600.0,
-                    step=0.1,
-                    tooltip="How long the sound is where no space is connected.",
-                ),
+                seconds_input(10.0, "How long the sound is where no space is connected."),
                 seed_input(),
-                io.Int.Input(
-                    "steps",
-                    default=0,
-                    min=0,
-                    max=1000,
-                    tooltip="More steps are slower and better. The model's default is 100 for 1.0, 8 for Small.",
-                ),
-                io.Float.Input(
+                io.Int.Input("steps", default=0, min=0, max=1000, tooltip=STEPS),
+                scale_input(
                     "cfg",
-                    default=0.0,
-                    min=0.0,
-                    max=20.0,
-                    step=0.1,
-                    tooltip="Classifier-free guidance scale of text and timbre. 1: without guidance. The model's default is 7 "
-                    "for 1.0, 1 for Small.",
+                    0.0,
+                    "Classifier-free guidance scale of text and timbre. 1: without guidance. The model's default is 7 for 1.0, "
+                    "1 for Small.",
+                    most=20.0,
                 ),
-                io.Float.Input(
+                scale_input(
                     "space_scale",
-                    default=0.0,
-                    min=0.0,
-                    max=20.0,
-                    step=0.1,
-                    tooltip="Guidance scale of boxes and depth, with an adapter. The default is that of cfg, which is a third "
-                    "faster than another.",
+                    0.0,
+                    "Guidance scale of boxes and depth, with an adapter. The default is that of cfg, which is a third faster "
+                    "than another.",
+                    most=20.0,
                 ),
                 envelope_scale_input(),
                 io.Combo.Input(

@@ -18,55 +18,50 @@ from ..rendering.panning_laws import panning_laws
 
 _STABLE_AUDIO = ("adapter", "text", "t5", "levels", "precision", "device", "compile")
 _NEED_ADAPTER = ("envelope", "timbre", "space_scale", "envelope_scale")
+_SPATIAL_GUIDANCE = (
+    "training-free guidance to where things are, 0 = off to 1, whatever the model has learned of places (default: 0)"
+)
+_LAW = "its panning law: how azimuth becomes a level difference (default: rooms; Stable Audio Open: pan)"
+_FAST = (
+    "guidance in the middle timesteps alone, and the control branch at every other step; Stable Audio Open in bf16 where the "
+    "device is faster in it (docs/results.md)"
+)
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """Adds the options and returns the group of those that go with every model."""
     # what is left out is as the model has it; the defaults named here are the StereoSync model's
     group = parser.add_argument_group("model")
-    group.add_argument(
-        "--model", type=Path, metavar="DIR", help="a model's folder (default: the bundled one), or Stable Audio Open's"
-    )
-    group.add_argument("--steps", type=int, help=f"of the sampler (default: {STEREOSYNC.num_inference_steps})")
-    group.add_argument("--sampler", choices=SAMPLER_NAMES, help=f"(default: {STEREOSYNC.sampler})")
-    group.add_argument(
-        "--cfg", type=float, help=f"guidance scale of timbre and text, 0 = off (default: {STEREOSYNC.guidance_scale})"
-    )
-    group.add_argument(
-        "--space-scale", type=float, help=f"guidance scale of boxes and depth, 0 = off (default: {STEREOSYNC.spatial_scale})"
-    )
-    group.add_argument("--envelope-scale", type=float, help="of the envelope's control branch, 0 = off (default: 1.0)")
-    group.add_argument(
-        "--spatial-guidance",
-        type=float,
-        default=0.0,
-        metavar="STRENGTH",
-        help="training-free guidance to where things are, 0 = off to 1, whatever the model has learned of places (default: 0)",
-    )
-    group.add_argument(
-        "--law",
-        choices=list(panning_laws()),
-        help="its panning law: how azimuth becomes a level difference (default: rooms; Stable Audio Open: pan)",
-    )
-    group.add_argument(
-        "--fast",
-        action="store_true",
-        help="guidance in the middle timesteps alone, and the control branch at every other step; Stable Audio Open in bf16 "
-        "where the device is faster in it (docs/results.md)",
-    )
     release = parser.add_argument_group("Stable Audio Open", "where --model is its folder or file")
-    release.add_argument("--adapter", type=Path, metavar="DIR", help="conditions it on the scene; see train adapter")
-    release.add_argument("--text", metavar="PROMPT", help="what it sounds like; may be left out with an adapter")
-    release.add_argument("--t5", type=Path, metavar="DIR", help="folder of T5 base, which encodes the prompt")
-    release.add_argument(
-        "--levels", type=Path, metavar="DIR", help="for --spatial-guidance: of train levels; without it, through the decoder"
-    )
-    release.add_argument("--precision", choices=list(PRECISIONS), help="of its weights (default: fp32)")
-    release.add_argument("--device", help="where it runs (default: cpu)")
-    release.add_argument(
-        "--compile", action="store_true", help="have torch compile the blocks: for many steps, on a graphics card"
-    )
+    folder = {"type": Path, "metavar": "DIR"}
+    for where, name, options in (
+        (group, "model", {**folder, "help": "a model's folder (default: the bundled one), or Stable Audio Open's"}),
+        (group, "steps", {"type": int, "help": f"of the sampler (default: {STEREOSYNC.num_inference_steps})"}),
+        (group, "sampler", {"choices": SAMPLER_NAMES, "help": f"(default: {STEREOSYNC.sampler})"}),
+        (group, "cfg", _scale(f"guidance scale of timbre and text, 0 = off (default: {STEREOSYNC.guidance_scale})")),
+        (group, "space-scale", _scale(f"guidance scale of boxes and depth, 0 = off (default: {STEREOSYNC.spatial_scale})")),
+        (group, "envelope-scale", _scale("of the envelope's control branch, 0 = off (default: 1.0)")),
+        (group, "spatial-guidance", _scale(_SPATIAL_GUIDANCE) | {"default": 0.0, "metavar": "STRENGTH"}),
+        (group, "law", {"choices": list(panning_laws()), "help": _LAW}),
+        (group, "fast", {"action": "store_true", "help": _FAST}),
+        (release, "adapter", {**folder, "help": "conditions it on the scene; see train adapter"}),
+        (release, "text", {"metavar": "PROMPT", "help": "what it sounds like; may be left out with an adapter"}),
+        (release, "t5", {**folder, "help": "folder of T5 base, which encodes the prompt"}),
+        (release, "levels", {**folder, "help": "for --spatial-guidance: of train levels; without it, through the decoder"}),
+        (release, "precision", {"choices": list(PRECISIONS), "help": "of its weights (default: fp32)"}),
+        (release, "device", {"help": "where it runs (default: cpu)"}),
+        (
+            release,
+            "compile",
+            {"action": "store_true", "help": "have torch compile the blocks: for many steps, on a graphics card"},
+        ),
+    ):
+        where.add_argument(f"--{name}", **options)
     return group
+
+
+def _scale(text: str) -> dict[str, Any]:
+    return {"type": float, "help": text}
 
 
 def load_pipeline(arguments: argparse.Namespace) -> tuple[StereoSyncPipeline, dict[str, Any]]:

@@ -33,7 +33,7 @@ def seed_input() -> io.Input:
     )
 
 
-def scale_input(name: str, default: float, tooltip: str, most: float = 10.0, shown: str | None = None) -> io.Input:
+def scale_input(name: str, default: float | None, tooltip: str, most: float = 10.0, shown: str | None = None) -> io.Input:
     """A number of which 0 is off; the canvas may show another name in place of the id."""
     return io.Float.Input(name, display_name=shown, default=default, min=0.0, max=most, step=0.1, tooltip=tooltip)
 

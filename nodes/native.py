@@ -9,7 +9,7 @@ the output of the host's own guidance.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,7 +19,7 @@ from ..stereosync_core.errors import StereoSyncError
 from ..stereosync_core.model.adapter import SpatialAdapter
 from ..stereosync_core.model.backbone import add_residual
 from ..stereosync_core.model.conditioning.clip import ClipConditions
-from ..stereosync_core.model.conditioning.features import SceneFeatures
+from ..stereosync_core.model.conditioning.features import map_tensors
 from ..stereosync_core.model.conditioning.spatial_target import SpatialGuidanceTarget
 from ..stereosync_core.model.control import ControlOutput
 from ..stereosync_core.model.host_backbone import HostBackbone, host_backbone
@@ -122,7 +122,7 @@ class _AdapterWrapper:
         network = model.diffusion_model
         dtype = model.manual_cast_dtype or model.get_dtype()
         rows = mark[:, 0].long().to(x.device)
-        conditions, output = (_rows(one, rows) for one in self._encoded(x))
+        conditions, output = map_tensors(lambda value: value[rows], self._encoded(x))
         latents, times = model.model_sampling.calculate_input(t, x).to(dtype), model.model_sampling.timestep(t).float()
         context = {"tokens": tokens.to(x.device, dtype), "global_cond": global_cond.to(x.device, dtype)}
         own = output.cross_attn_tokens
@@ -142,17 +142,6 @@ class _AdapterWrapper:
     def clear(self, _: Any) -> None:
         """Drop what was made for one run, for the host's memory's sake."""
         self._cache.clear()
-
-
-def _rows(value: Any, rows: Tensor) -> Any:
-    """Rows of every tensor in a dataclass or tuple."""
-    if isinstance(value, Tensor):
-        return value[rows]
-    if isinstance(value, tuple):
-        return tuple(_rows(one, rows) for one in value)
-    if isinstance(value, (ClipConditions, ControlOutput, SceneFeatures)):
-        return type(value)(*(_rows(getattr(value, field.name), rows) for field in fields(value)))
-    return value
 
 
 def _block_patch(n: int, before: Callable | None) -> Callable:

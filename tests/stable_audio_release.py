@@ -24,6 +24,8 @@ NARROW = Path(__file__).parent / "host" / "narrow_stable_audio"
 HOST_SIZES = NARROW / "sizes.json"
 #: Names in a test host's model folders.
 RELEASE, CHECKPOINT, TEXT_ENCODER = "stable-audio-open-1.0", "stable-audio-open-1.0.safetensors", "t5-base.safetensors"
+#: Tokens of a prompt.
+TEXT = torch.randn(1, 12, 64, generator=torch.Generator().manual_seed(3))
 
 
 def write_release(folder: Path, name: str = "open_1_0", config: dict | None = None) -> Path:

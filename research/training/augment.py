@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from stereosync_core.model.conditioning.features import SceneFeatures
+from stereosync_core.model.conditioning.features import SceneFeatures, map_tensors
 
 
 class Chance:
@@ -41,7 +41,7 @@ def augment(scene: SceneFeatures, generator: torch.Generator) -> SceneFeatures:
     def chosen(kept: Tensor, changed: Tensor) -> Tensor:
         return torch.where(spared.reshape(-1, *[1] * (kept.dim() - 1)), kept, changed)
 
-    return SceneFeatures.combined(chosen, scene, augmented)
+    return map_tensors(chosen, scene, augmented)
 
 
 def _augment_boxes(scene: SceneFeatures, chance: Chance) -> SceneFeatures:

@@ -34,7 +34,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
     group = parser.add_argument_group("model")
     release = parser.add_argument_group("Stable Audio Open", "where --model is its folder or file")
     folder = {"type": Path, "metavar": "DIR"}
-    for where, name, options in (
+    table: tuple[tuple[argparse._ArgumentGroup, str, dict[str, Any]], ...] = (
         (group, "model", {**folder, "help": "a model's folder (default: the bundled one), or Stable Audio Open's"}),
         (group, "steps", {"type": int, "help": f"of the sampler (default: {STEREOSYNC.num_inference_steps})"}),
         (group, "sampler", {"choices": SAMPLER_NAMES, "help": f"(default: {STEREOSYNC.sampler})"}),
@@ -53,9 +53,10 @@ def add_model_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
         (
             release,
             "compile",
-            {"action": "store_true", "help": "have torch compile the blocks: for many steps, on a graphics card"},
+            {"action": "store_true", "help": "torch compiles the blocks: for many steps, on a graphics card"},
         ),
-    ):
+    )
+    for where, name, options in table:
         where.add_argument(f"--{name}", **options)
     return group
 

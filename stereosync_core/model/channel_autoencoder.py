@@ -26,14 +26,8 @@ _NOISE_SAMPLES = 2**19
 
 @dataclass(frozen=True)
 class ChannelAutoencoderConfig:
-    """Sizes of the network.
-
-    :param window: samples of the transform's window; ``hop`` between them.
-    :param width: of the blocks.
-    :param expansion: inner width of a block over its width.
-    :param blocks: at each of the rates, from one vector a hop to one a latent.
-    :param latent: values a channel and latent frame.
-    """
+    """Sizes: samples of the transform's window, and ``hop`` between them; width of the blocks, and its expansion inside; blocks
+    at each of the rates, from one vector a hop to one a latent; ``latent`` values a channel and latent frame."""
 
     window: int = 1024
     hop: int = 256

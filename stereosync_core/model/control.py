@@ -23,8 +23,7 @@ class ControlOutput:
 
     :param cross_attn_tokens: for cross-attention, ``[B, N, token width]`` (or what is cached of them), or None.
     :param block_residuals: for the inputs of the first blocks, ``[B, T, width]`` or None each.
-    :param track_log_probs: logarithms of the shares ``[B, 1 + K, M]`` that no track and each track have in each moment; None
-        where the form has no track assignment.
+    :param track_log_probs: of no track and of each in each moment ``[B, 1 + K, M]``; None without a track assignment.
     """
 
     cross_attn_tokens: Tensor | CachedTokens | None
@@ -33,13 +32,7 @@ class ControlOutput:
 
 
 class ControlBranch(nn.Module):
-    """Copies of the first blocks of a backbone.
-
-    :param backbone: whose weights the copies begin with.
-    :param blocks: how many are copied; the paper's choice is a fifth of them.
-    :param channels: of the control signal.
-    :ivar checkpointed: as the backbone's.
-    """
+    """Copies of the first ``blocks`` of a backbone, a fifth of them in the paper, for a control signal of so many channels."""
 
     def __init__(self, backbone: Backbone, blocks: int, channels: int):
         super().__init__()

@@ -43,12 +43,10 @@ class Denoiser(nn.Module):
     :ivar adapter: what conditions the backbone on a scene; None without.
     """
 
-    adapter: SpatialControl | None
-
     def __init__(self, backbone: Backbone):
         super().__init__()
         self.backbone = backbone
-        self.adapter = None
+        self.adapter: SpatialControl | None = None
 
     @property
     def spatial_control(self) -> SpatialControl | None:

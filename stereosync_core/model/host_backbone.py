@@ -72,13 +72,9 @@ def _config(weights: Mapping[str, Tensor]) -> dict[str, Any]:
     rotated = len(weights["transformer.rotary_pos_emb.inv_freq"])
     embedded, tokens = weights["to_cond_embed.0.weight"].shape
     return {
-        "io_channels": channels,
-        "embed_dim": width,
+        **{"io_channels": channels, "embed_dim": width, "diffusion_objective": "v"},
         "depth": len({key.split(".")[2] for key in weights if key.startswith("transformer.layers.")}),
-        # half of a head is rotated, in pairs
-        "num_heads": width // (4 * rotated),
-        "cond_token_dim": tokens,
-        "project_cond_tokens": embedded != tokens,
+        "num_heads": width // (4 * rotated),  # half of a head is rotated, in pairs
+        **{"cond_token_dim": tokens, "project_cond_tokens": embedded != tokens},
         "global_cond_dim": weights["to_global_embed.0.weight"].shape[1],
-        "diffusion_objective": "v",
     }

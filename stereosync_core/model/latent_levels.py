@@ -26,12 +26,8 @@ Levels = Callable[[Tensor], Tensor]
 
 
 class LatentLevels(nn.Module):
-    """A few convolutions over time, from latents to the levels of the channels.
-
-    :param latents: channels of the latents.
-    :param width: of the layers.
-    :param groups: 2 where the latents' halves are the channels' own, so that neither influences the other; 1 otherwise.
-    """
+    """A few convolutions over time, from ``latents`` channels to the levels of left and right; ``groups`` is 2 where the
+    latents' halves are the channels' own, so that neither influences the other."""
 
     def __init__(self, latents: int, width: int = 128, groups: int = 1):
         super().__init__()
@@ -57,10 +53,8 @@ def level_reader(autoencoder: Decoder, head: LatentLevels | None) -> Levels:
 
 
 def decoded_levels(autoencoder: Decoder) -> Levels:
-    """The same through the decoder, whose sound is measured.
-
-    It decodes a short piece at a time, and each again for the gradients, so that memory does not grow with the clip.
-    """
+    """The same through the decoder, whose sound is measured: a short piece at a time, and each again for the gradients, so that
+    memory does not grow with the clip."""
     decode, hop = differentiable(autoencoder, "decode"), autoencoder.downsampling
     parameter = next(autoencoder.parameters())
 
@@ -80,11 +74,8 @@ def decoded_levels(autoencoder: Decoder) -> Levels:
 
 
 def differentiable(module: nn.Module, method: str = "forward") -> Callable[[Tensor], Tensor]:
-    """A module's method for use with gradients, wherever its weights were made.
-
-    Those that were made in inference mode, as all are that a node of ComfyUI loads, cannot take part in a gradient, and are
-    copied.
-    """
+    """A module's method for use with gradients: weights that were made in inference mode, as all are that a node of ComfyUI
+    loads, cannot take part in one, and are copied."""
     bound = module if method == "forward" else getattr(module, method)
     tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     if not any(tensor.is_inference() for tensor in tensors.values()):

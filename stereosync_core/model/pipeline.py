@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -233,7 +232,7 @@ class StereoSyncPipeline:
         control_scale = 1.0 if control_scale is None else control_scale
         scales = {"guidance_scale": guidance_scale, "spatial_scale": spatial_scale, "control_scale": control_scale}
         for name, value in scales.items():
-            if not (math.isfinite(value) and -20 <= value <= 20):
+            if not -20 <= value <= 20:
                 raise StereoSyncError(f"Sampler: {name} is {value}; give a number near 1, at most 20.")
         if not isinstance(spatial_guidance, SpatialGuidance):
             # a strength alone: what each correction costs depends on how the levels are read

@@ -21,8 +21,8 @@ _WORTH = 0.8
 
 
 class LSTM(nn.LSTM):
-    """A recurrent layer that a processor computes in the weights' own precision, under autocast too: without AVX-512, torch has
-    no such layer in half precision there."""
+    """A recurrent layer that a processor computes in the weights' own precision, under autocast too: torch has none in half
+    precision without AVX-512."""
 
     def forward(self, input: Tensor, hx: Any = None) -> Any:
         if input.device.type != "cpu":

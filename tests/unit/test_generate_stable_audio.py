@@ -16,14 +16,9 @@ from stereosync_core.model.latent_levels import LatentLevels
 from stereosync_core.model.loader import load_stable_audio
 from tests.clips import make_clip
 from tests.small_model import lively, write_model
-from tests.stable_audio_release import write_release
+from tests.unit.test_generate import write_tracks
 from tests.unit.test_stable_audio_adapter import trained
 from tests.unit.test_stable_audio_sampling import write_t5
-
-
-@pytest.fixture(scope="module")
-def release(tmp_path_factory):
-    return write_release(tmp_path_factory.mktemp("open"))
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +33,7 @@ def adapter(release, tmp_path_factory):
 
 @pytest.fixture
 def command(tmp_path, release):
-    clip, tracks = make_clip(tmp_path / "clip.mp4", count=30), tmp_path / "tracks.json"
-    boxes = [[0.1 + 0.02 * n, 0.2, 0.3 + 0.02 * n, 0.9] for n in range(10)]
-    row = {"id": 1, "label": "person", "times": [n / 10 for n in range(10)], "boxes": boxes}
-    tracks.write_text(json.dumps({"tracks": [row]}))
+    clip, tracks = make_clip(tmp_path / "clip.mp4", count=30), write_tracks(tmp_path / "tracks.json")
     out = str(tmp_path / "out.wav")
     shared = ["--tracks", str(tracks), "--no-depth", "--steps", "2", "--json", "-o", out]
     return ["generate", str(clip), "--model", str(release), *shared]
@@ -61,12 +53,8 @@ def made(command, capsys, *more):
 def test_an_adapter_follows_the_scene_and_the_timbre(command, adapter, release, capsys):
     given = ["--adapter", str(adapter), "--timbre", "gravel", "--space-scale", "3"]
     report, sound = made(command, capsys, *given)
-    assert (report["model"], report["envelope"], report["timbre"], report["spatial"]) == (
-        release.name,
-        "video",
-        "gravel",
-        True,
-    )
+    wanted = {"model": release.name, "envelope": "video", "timbre": "gravel", "spatial": True}
+    assert {name: report[name] for name in wanted} == wanted
     for other in (["--no-spatial"], ["--seed", "5"], ["--cfg", "1"], ["--envelope-scale", "0"], ["--timbre", "snow"]):
         assert abs(made(command, capsys, *given, *other)[1] - sound).max() > 0, other
     half = made(command, capsys, *given, "--precision", "bf16")[1]

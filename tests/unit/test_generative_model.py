@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from stereosync_core.errors import StereoSyncError
 from stereosync_core.model.conditioning.clip import ClipConditions
 from stereosync_core.model.conditioning.features import SceneFeatures
 from stereosync_core.model.denoiser import StereoSync
 from stereosync_core.model.guidance import guidance_branches, guided
 from stereosync_core.model.windows import blend_windows, window_starts
+from tests.errors import refused
 from tests.small_model import FORMS, diffusion, diffusion_config
 
 FRAMES = 24
@@ -148,14 +148,10 @@ def test_windows_agree_with_one_run_where_there_is_one_and_differ_nowhere_abrupt
 
 
 def test_a_form_or_objective_that_is_not_known_is_named():
-    with pytest.raises(StereoSyncError, match="flat"):
-        StereoSync({**diffusion_config(), "conditions": {"form": "flat"}})
-    with pytest.raises(StereoSyncError, match="copy 4 blocks of a backbone that has 3"):
-        StereoSync({**diffusion_config(), "control": {"blocks": 4}})
-    with pytest.raises(StereoSyncError, match="epsilon"):
-        diffusion(diffusion_objective="epsilon")
-    with pytest.raises(StereoSyncError, match="not understood"):
-        diffusion(colour="red")
+    refused("flat", StereoSync, {**diffusion_config(), "conditions": {"form": "flat"}})
+    refused("copy 4 blocks of a backbone that has 3", StereoSync, {**diffusion_config(), "control": {"blocks": 4}})
+    refused("epsilon", diffusion, diffusion_objective="epsilon")
+    refused("not understood", diffusion, colour="red")
 
 
 def test_every_moment_is_assigned_to_the_tracks_seen_and_none():

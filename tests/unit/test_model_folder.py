@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from stereosync_core.errors import StereoSyncError
 from stereosync_core.model.folder import inherit_parts
 from stereosync_core.model.loader import bundled_folder, load_model, part_folder
+from tests.errors import refused
 from tests.small_model import write_clap, write_model
 
 
@@ -43,53 +43,42 @@ def test_a_missing_or_truncated_part_is_named(folder, part):
     path = folder / f"{part}.safetensors"
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
-    with pytest.raises(StereoSyncError, match=rf"{part}\.safetensors.*damaged"):
-        load_model(folder)
+    refused(rf"{part}\.safetensors.*damaged", load_model, folder)
     path.unlink()
-    with pytest.raises(StereoSyncError, match=rf"{part}\.safetensors.*missing"):
-        load_model(folder)
+    refused(rf"{part}\.safetensors.*missing", load_model, folder)
 
 
 def test_text_in_place_of_weights(folder):
     (folder / "diffusion.safetensors").write_text("version https://git-lfs.github.com/spec/v1")
-    with pytest.raises(StereoSyncError, match="damaged or no safetensors"):
-        load_model(folder)
+    refused("damaged or no safetensors", load_model, folder)
 
 
 def test_foreign_weights_are_told_by_their_keys(folder):
     save_file({"model.diffusion.weight": torch.zeros(3)}, folder / "diffusion.safetensors")
-    with pytest.raises(StereoSyncError, match=r"does not fit.*lacks.*has also model\.diffusion\.weight"):
-        load_model(folder)
+    refused(r"does not fit.*lacks.*has also model\.diffusion\.weight", load_model, folder)
 
 
 def test_weights_of_another_size_and_broken_numbers(folder):
     path = folder / "timbre.safetensors"
     weights = load_file(path)
     save_file(weights | {"project.weight": torch.zeros(2, 2)}, path)
-    with pytest.raises(StereoSyncError, match="of another shape"):
-        load_model(folder)
+    refused("of another shape", load_model, folder)
     save_file(weights | {"project.weight": torch.full_like(weights["project.weight"], float("nan"))}, path)
-    with pytest.raises(StereoSyncError, match="NaN"):
-        load_model(folder)
+    refused("NaN", load_model, folder)
 
 
 def test_a_config_that_is_missing_broken_or_of_something_else(folder, tmp_path):
-    with pytest.raises(StereoSyncError, match=r"no config\.json"):
-        load_model(tmp_path / "nowhere")
+    refused(r"no config\.json", load_model, tmp_path / "nowhere")
     config = folder / "config.json"
     whole = json.loads(config.read_text())
     config.write_text("{")
-    with pytest.raises(StereoSyncError, match="cannot be read"):
-        load_model(folder)
+    refused("cannot be read", load_model, folder)
     config.write_text(json.dumps({"model_type": "clip"}))
-    with pytest.raises(StereoSyncError, match="another kind"):
-        load_model(folder)
+    refused("another kind", load_model, folder)
     config.write_text(json.dumps({**whole, "autoencoder": {"type": "oobleck"}}))
-    with pytest.raises(StereoSyncError, match="type that is not known"):
-        load_model(folder)
+    refused("type that is not known", load_model, folder)
     config.write_text(json.dumps({**whole, "timbre": {"type": "small", "depth": 3}}))
-    with pytest.raises(StereoSyncError, match="cannot be understood"):
-        load_model(folder)
+    refused("cannot be understood", load_model, folder)
 
 
 def test_parts_of_different_models_are_told_apart(folder, tmp_path):
@@ -101,8 +90,7 @@ def test_parts_of_different_models_are_told_apart(folder, tmp_path):
     small["heads.weight"] = small["heads.weight"][:, :8]
     save_file({name: value.contiguous() for name, value in small.items()}, folder / "timbre.safetensors")
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(StereoSyncError, match="different models"):
-        load_model(folder)
+    refused("different models", load_model, folder)
 
 
 def test_clap_takes_the_place_of_the_small_encoder(folder):
@@ -115,5 +103,4 @@ def test_clap_takes_the_place_of_the_small_encoder(folder):
     vector = timbre.of_sound(np.random.default_rng(0).standard_normal((2, 44100)), 44100)
     assert vector.shape == (16,)
     assert vector.norm() == pytest.approx(4.0, rel=1e-3)
-    with pytest.raises(StereoSyncError, match="no tokenizer"):
-        timbre.of_surface("gravel")
+    refused("no tokenizer", timbre.of_surface, "gravel")

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from stereosync_core.errors import StereoSyncError
 from stereosync_core.model.objectives import add_noise, predict_x0
 from stereosync_core.model.samplers import SAMPLERS, dpmpp_2m, euler, heun, linear_times
 from stereosync_core.model.windows import window_starts
+from tests.errors import refused
 
 SPREAD = 0.5
 
@@ -74,8 +74,7 @@ def test_a_schedule_falls_from_noise_to_clean():
     assert times[0] == 1.0
     assert times[-1] == 0.0
     assert np.diff(times) == pytest.approx(-1 / 8)
-    with pytest.raises(StereoSyncError, match="one or more"):
-        linear_times(0)
+    refused("one or more", linear_times, 0)
 
 
 def test_progress_comes_after_each_step_and_may_stop_it():

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from stereosync_core.errors import StereoSyncError
 from stereosync_core.model.guidance import guidance_branches, guided
 from stereosync_core.model.speedups import ResidualCache, SamplerSpeedups
+from tests.errors import refused
 from tests.small_model import diffusion
 from tests.unit.test_generative_model import conditions
 
@@ -77,5 +77,4 @@ def test_residuals_are_made_anew_in_time():
     "options", [{"guidance_start": 0.2, "guidance_stop": 0.5}, {"guidance_start": 1.5}, {"control_interval": 0}]
 )
 def test_numbers_out_of_range(options):
-    with pytest.raises(StereoSyncError, match="Sampler"):
-        SamplerSpeedups(**options)
+    refused("Sampler", SamplerSpeedups, **options)

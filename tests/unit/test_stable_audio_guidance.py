@@ -1,5 +1,7 @@
 """Spatial guidance over Stable Audio Open, which was trained without places: narrow, with random weights."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -24,6 +26,18 @@ def model(request, tmp_path_factory) -> GenerativeModel:
     return load_stable_audio(write_release(tmp_path_factory.mktemp("release"), request.param))
 
 
+@pytest.fixture
+def given(model) -> torch.Tensor:
+    return torch.randn((1, model.autoencoder.latent_channels, FRAMES), generator=torch.Generator().manual_seed(3))
+
+
+@pytest.fixture
+def head(model) -> Iterator[LatentLevels]:
+    model.levels = LatentLevels(model.autoencoder.latent_channels, 16)
+    yield model.levels
+    model.levels = None
+
+
 def target(difference: float) -> SpatialGuidanceTarget:
     return SpatialGuidanceTarget(torch.full((FRAMES * SUBFRAMES,), difference), torch.ones(FRAMES * SUBFRAMES))
 
@@ -37,8 +51,7 @@ def latents(model: GenerativeModel, tracks: int = 1, **options) -> torch.Tensor:
     return StereoSyncPipeline(model)(scene, text, num_inference_steps=3, seed=1, **options).latents
 
 
-def test_pieces_are_the_whole(model):
-    given = torch.randn((1, model.autoencoder.latent_channels, FRAMES), generator=torch.Generator().manual_seed(3))
+def test_pieces_are_the_whole(model, given):
     with torch.no_grad():
         whole = levels_of(model.autoencoder.decode(given), 2048 // SUBFRAMES)
         pieces = decoded_levels(model.autoencoder)(given)
@@ -46,8 +59,7 @@ def test_pieces_are_the_whole(model):
     assert (pieces - whole).abs().max() < 1e-3
 
 
-def test_gradients_reach_every_latent_through_the_decoder(model):
-    given = torch.randn((1, model.autoencoder.latent_channels, FRAMES), generator=torch.Generator().manual_seed(3))
+def test_gradients_reach_every_latent_through_the_decoder(model, given):
     given.requires_grad_(True)
     decoded_levels(model.autoencoder)(given).sum().backward()
     assert given.grad is not None
@@ -55,8 +67,7 @@ def test_gradients_reach_every_latent_through_the_decoder(model):
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
-def test_a_sound_is_moved_towards_the_target(model):
-    given = torch.randn((1, model.autoencoder.latent_channels, FRAMES), generator=torch.Generator().manual_seed(3))
+def test_a_sound_is_moved_towards_the_target(model, given):
     levels = decoded_levels(model.autoencoder)
     with torch.no_grad():
         left, right = levels(given)[0]
@@ -82,14 +93,9 @@ def test_sampling_with_the_decoder_and_with_a_head(model):
 
 
 @pytest.mark.parametrize(("guidance", "calls"), [(SpatialGuidance(0.3, rounds=2, every=2), 4), (0.3, 12)])
-def test_every_so_many_steps(model, guidance, calls):
+def test_every_so_many_steps(model, head, guidance, calls):
     """The first and the third step, two rounds each; by a number alone and a head, four rounds in each of three steps."""
     seen = []
-    model.levels = LatentLevels(model.autoencoder.latent_channels, 16)
-    handle = model.levels.register_forward_hook(lambda *_: seen.append(1))
-    try:
-        latents(model, spatial_guidance=guidance)
-    finally:
-        handle.remove()
-        model.levels = None
+    head.register_forward_hook(lambda *_: seen.append(1))
+    latents(model, spatial_guidance=guidance)
     assert len(seen) == calls

@@ -16,21 +16,16 @@ from stereosync_core.model.loader import load_stable_audio
 from stereosync_core.model.oobleck import OobleckAutoencoder
 from stereosync_core.model.pipeline import GeneratedSound, StereoSyncPipeline
 from stereosync_core.scene import DepthSequence, Envelope
-from tests.stable_audio_release import write_release
+from tests.errors import refused
+from tests.stable_audio_release import TEXT
 from tests.unit.test_conditioning import crossing
 from tests.unit.test_generate import loud
 from tests.unit.test_stable_audio_adapter import FRAMES, adapter_config, conditions, trained
 
 pytestmark = pytest.mark.slow
 
-TEXT = torch.randn(1, 12, 64, generator=torch.Generator().manual_seed(3))
 SECONDS = FRAMES * 2048 / 44100
 DEPTH = DepthSequence(np.linspace(0, 1, 2 * 12 * 16, dtype=np.float32).reshape(2, 12, 16), np.array([0.0, 0.9]))
-
-
-@pytest.fixture(scope="module")
-def release(tmp_path_factory):
-    return write_release(tmp_path_factory.mktemp("open"))
 
 
 @pytest.fixture
@@ -121,12 +116,9 @@ def test_sound_from_a_scene_is_as_long_and_as_loud_as_its_envelope(model):
 
 
 def test_conditions_that_do_not_fit(model, release):
-    with pytest.raises(StereoSyncError, match="spatial_scale is 99"):
-        generate(model, spatial_scale=99.0)
-    with pytest.raises(StereoSyncError, match=r"\(3,\) was given, this model takes \[16\]"):
-        generate(model, timbre=torch.zeros(3))
-    with pytest.raises(StereoSyncError, match="loaded without its timbre encoder"):
-        generate(model, timbre="gravel")
+    refused("spatial_scale is 99", generate, model, spatial_scale=99.0)
+    refused(r"\(3,\) was given, this model takes \[16\]", generate, model, timbre=torch.zeros(3))
+    refused("loaded without its timbre encoder", generate, model, timbre="gravel")
     alone = load_stable_audio(release)
     with pytest.raises(StereoSyncError, match=r"'envelope' needs a StereoSync adapter, and .* has none; give the folder"):
         generate(alone, envelope=Envelope(np.ones(2), np.arange(2.0)))
@@ -162,8 +154,7 @@ def test_what_half_precision_cannot_hold_is_made_again_in_a_wider_type_with_a_no
 
 def test_what_single_precision_cannot_hold_is_an_error(model, monkeypatch):
     overflow_in(monkeypatch, torch.float32)
-    with pytest.raises(StereoSyncError, match="not finite; lower the guidance scale"):
-        generate(model)
+    refused("not finite; lower the guidance scale", generate, model)
 
 
 def test_a_decoder_that_overflows_decodes_again(release, monkeypatch, caplog):

@@ -51,8 +51,6 @@ class TrackAssignment(nn.Module):
 
     A walker's box swings with the stride, and strides keep time, so that a beat of the envelope fits one track better than
     another. The rooms know whose step it was, and training supervises the head with it.
-
-    :param width: of a track's vectors, and of either direction of the recurrent layer.
     """
 
     def __init__(self, width: int):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ...errors import StereoSyncError
 from ...scene import DepthSequence, Envelope, Tracks
-from .features import SUBFRAMES, SceneFeatures, envelope_features, latent_count, scene_features
+from .features import SUBFRAMES, SceneFeatures, envelope_features, latent_count, map_tensors, scene_features
 
 
 @dataclass(frozen=True)
@@ -44,15 +44,12 @@ class ClipConditions:
 
     def to(self, *arguments) -> ClipConditions:
         """On another device or of another dtype."""
-        moved = (value.to(*arguments) for value in (self.envelope, self.has_envelope, self.timbre))
-        return ClipConditions(self.scene.to(*arguments), *moved)
+        return map_tensors(lambda value: value.to(*arguments), self)
 
     @staticmethod
     def join(several: list[ClipConditions]) -> ClipConditions:
         """One batch of several of the same number of tracks and frames."""
-        scene = SceneFeatures.combined(lambda *parts: torch.cat(parts), *(one.scene for one in several))
-        others = (torch.cat([getattr(one, name) for one in several]) for name in ("envelope", "has_envelope", "timbre"))
-        return ClipConditions(scene, *others)
+        return map_tensors(lambda *parts: torch.cat(parts), *several)
 
 
 def clip_conditions(

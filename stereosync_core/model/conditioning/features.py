@@ -7,7 +7,8 @@ One form of numbers serves training, both forms of conditions and the sampler; w
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -28,6 +29,20 @@ REFERENCE_LEVEL = 0.15
 ENVELOPE_WINDOW = 0.024
 #: The envelope is given in units of its own loudest moment, compressed so that -60 dB is well above 0.
 _ENVELOPE_KNEE = 1e-3
+Kind = TypeVar("Kind")
+
+
+def map_tensors(function: Callable[..., Tensor], *values: Kind) -> Kind:
+    """``function`` of each tensor in dataclasses of one kind, or in dataclasses and tuples in them; the rest is the first's."""
+    first: Any = values[0]
+    if isinstance(first, Tensor):
+        return function(*values)
+    if isinstance(first, tuple):
+        return tuple(map_tensors(function, *parts) for parts in zip(*values, strict=True))  # type: ignore[return-value, arg-type]
+    if is_dataclass(first):
+        parts = ([getattr(value, field.name) for value in values] for field in fields(first))
+        return type(first)(*(map_tensors(function, *part) for part in parts))  # type: ignore[return-value]
+    return first
 
 
 @dataclass(frozen=True)
@@ -50,18 +65,13 @@ class SceneFeatures:
         part = slice(start, start + length)
         return SceneFeatures(self.boxes[:, :, part], self.seen[:, :, part], self.depth[:, part], self.has_depth)
 
-    @staticmethod
-    def combined(function: Callable[..., Tensor], *scenes: SceneFeatures) -> SceneFeatures:
-        """``function`` of each tensor of all scenes."""
-        return SceneFeatures(*(function(*(getattr(scene, field.name) for scene in scenes)) for field in fields(SceneFeatures)))
-
     def to(self, *arguments) -> SceneFeatures:
         """On another device or of another dtype."""
-        return SceneFeatures.combined(lambda value: value.to(*arguments), self)
+        return map_tensors(lambda value: value.to(*arguments), self)
 
     def without_space(self) -> SceneFeatures:
         """The same shapes with nothing in them: no tracks, no depth."""
-        return SceneFeatures.combined(torch.zeros_like, self)
+        return map_tensors(torch.zeros_like, self)
 
     def only(self, cues: str) -> SceneFeatures:
         """With nothing but ``boxes`` or ``depth`` in it; ``both`` leaves it as it is."""

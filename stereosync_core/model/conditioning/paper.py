@@ -28,14 +28,7 @@ class NumberToken(nn.Module):
 
 
 class PaperConditions(nn.Module):
-    """Scene features to a flat list of tokens.
-
-    :param token_width: of the tokens.
-    :param latent_rate: latent frames a second.
-    :param depth_rate: maps a second.
-    :param box_rate: boxes a second.
-    :param inner: channels of the image encoder.
-    """
+    """Scene features to a flat list of tokens, of so many maps and boxes a second; ``inner`` channels in the image encoder."""
 
     form = "paper"
 

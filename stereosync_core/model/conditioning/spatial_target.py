@@ -15,7 +15,7 @@ from torch import Tensor
 from ...rendering.gait import steps_from_track
 from ...rendering.panning_laws import panning_law as law_of
 from ...scene import DepthSequence, Envelope, Tracks
-from .features import subframe_times
+from .features import map_tensors, subframe_times
 
 #: Seconds in which a step's power falls to a third; and the power that stays between steps, for gaits err.
 _RING, _REST = 0.06, 0.02
@@ -40,8 +40,7 @@ class SpatialGuidanceTarget:
 
     def to(self, *arguments) -> SpatialGuidanceTarget:
         """On another device or of another dtype."""
-        level = None if self.level_db is None else self.level_db.to(*arguments)
-        return SpatialGuidanceTarget(self.ild_db.to(*arguments), self.weight.to(*arguments), level)
+        return map_tensors(lambda value: value.to(*arguments), self)
 
 
 def spatial_guidance_target(

@@ -40,11 +40,7 @@ def check_surface(name: str) -> int:
 
 
 class TimbreEncoder(nn.Module):
-    """A mono sound to a vector.
-
-    :param size: of the vector.
-    :ivar surfaces: the mean vector of each surface, by its place in :data:`SURFACES`.
-    """
+    """A mono sound to a vector; ``surfaces`` holds each surface's mean one, by its place in :data:`SURFACES`."""
 
     filters: Tensor
     surfaces: Tensor

@@ -44,10 +44,7 @@ def from_classes(classes: Tensor) -> Tensor:
 
 
 class VideoEnvelope(nn.Module):
-    """Tracks' features to class scores.
-
-    :param width: of a track's vectors, and of either direction of the recurrent layer.
-    """
+    """Tracks' features to class scores; ``width`` is of a track's vectors and of either direction of the recurrent layer."""
 
     def __init__(self, width: int = 96):
         super().__init__()

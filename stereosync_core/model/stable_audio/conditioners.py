@@ -26,7 +26,9 @@ class NumberConditioner(NumberToken):
 
     def forward(self, numbers: Tensor) -> Tensor:
         scaled = (numbers.float().clamp(self.low, self.high) - self.low) / (self.high - self.low)
-        return super().forward(scaled.to(self.frequencies))
+        scaled = scaled.to(self.frequencies)[:, None]
+        phases = scaled * self.frequencies * 2 * math.pi  # in the release's order, for its numbers to the last bit
+        return self.project(torch.cat([scaled, phases.sin(), phases.cos()], dim=-1))
 
 
 class Conditioners(nn.Module):

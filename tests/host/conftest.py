@@ -60,9 +60,21 @@ def unharmed(host: Host, object_info: dict[str, Any], small_clip: str, request: 
     clip = graph.add("StereoSyncLoadVideo", file=small_clip)
     prefix = f"after_{abs(hash(request.node.name))}"
     graph.add("StereoSyncSoundOntoVideo", video=clip.video, audio=sound, filename_prefix=prefix)
-    result = run(host, graph)
-    assert result.status == "success", result.error
+    finished(host, graph)
 
 
 def run(host: Host, graph: Graph | dict[str, Any]) -> Result:
     return host.wait(host.queue(graph.prompt if isinstance(graph, Graph) else graph))
+
+
+def finished(host: Host, graph: Graph | dict[str, Any]) -> Result:
+    result = run(host, graph)
+    assert result.status == "success", result.error
+    return result
+
+
+def failed(host: Host, graph: Graph | dict[str, Any]) -> str:
+    """The error that the user sees."""
+    result = run(host, graph)
+    assert result.status == "error"
+    return result.error or ""

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.host.conftest import run
+from tests.host.conftest import failed, finished
 from tests.host.graph import Graph
 from tests.host.test_stable_audio import saved, texts
 from tests.stable_audio_release import CHECKPOINT, RELEASE
@@ -55,8 +55,7 @@ def walked(graph, apply, cfg=3.0, steps=4, seed=5):
 def latents(host, graph, *samples):
     """What samplers made, ``[B, 64, T]`` each."""
     savings = [graph.add("SaveLatent", samples=one, filename_prefix=f"native_{n}") for n, one in enumerate(samples)]
-    result = run(host, graph)
-    assert result.status == "success", result.error
+    result = finished(host, graph)
     paths = [host.path_of(result.outputs[saving.number]["latents"][0]) for saving in savings]
     return [load_file(path)["latent_tensor"] for path in paths]
 
@@ -184,9 +183,7 @@ def memory_after(host, object_info, seed, surface):
     graph.prompt[given["timbre"].number]["inputs"]["surface"] = surface
     sampled = walked(graph, applied(graph, checkpoint_of(graph).MODEL, given, adapter="aligned"), seed=seed)
     looked = graph.add("TestMemory", after=sampled.output)
-    result = run(host, graph)
-    assert result.status == "success", result.error
-    return result.outputs[looked.number]
+    return finished(host, graph).outputs[looked.number]
 
 
 def test_runs_in_a_row_hold_no_more_and_the_adapter_goes_when_the_host_asks(host, object_info):
@@ -198,48 +195,30 @@ def test_runs_in_a_row_hold_no_more_and_the_adapter_goes_when_the_host_asks(host
     host.request("/free", {"unload_models": True, "free_memory": True})
     graph = Graph(object_info)
     looked = graph.add("TestMemory")
-    left = run(host, graph).outputs[looked.number]
+    left = finished(host, graph).outputs[looked.number]
     assert left == {"loaded": [], "adapters": [0]}
 
 
-def refused(host, graph, **options):
-    apply = applied(graph, **options)
-    graph.add("SaveLatent", samples=apply.latent)
-    result = run(host, graph)
-    assert result.status == "error"
-    return result.error or ""
-
-
-def test_errors_name_the_input_and_the_remedy(host, graph, object_info):
-    def inputs(fresh):
-        return {"given": scene(fresh), "model": checkpoint_of(fresh).MODEL}
-
-    def error(change, **options):
+def test_errors_name_the_input_and_the_remedy(host, object_info):
+    def error(model=lambda fresh, given: checkpoint_of(fresh).MODEL, **options):
         fresh = Graph(object_info)
-        given = inputs(fresh)
-        change(fresh, given)
-        return refused(host, fresh, **given, **options)
-
-    def other_model(fresh, given):
-        given["model"] = fresh.add("TestOtherModel")
-
-    def nothing(*_):
-        pass
+        given = scene(fresh)
+        fresh.add("SaveLatent", samples=applied(fresh, model(fresh, given), given, **options).latent)
+        return failed(host, fresh)
 
     def twice(fresh, given):
-        given["model"] = applied(fresh, given["model"], given["given"], adapter="aligned").model
+        return applied(fresh, checkpoint_of(fresh).MODEL, given, adapter="aligned").model
 
-    wanted = "The MODEL is not Stable Audio Open 1.0"
-    assert wanted in error(other_model)
-    assert "'envelope' needs a StereoSync adapter" in error(nothing, adapter="none")
+    assert "The MODEL is not Stable Audio Open 1.0" in error(lambda fresh, _: fresh.add("TestOtherModel"))
+    assert "'envelope' needs a StereoSync adapter" in error(adapter="none")
     assert "'model' has an adapter already" in error(twice, adapter="aligned")
-    assert "absent' has no config.json" in error(nothing, adapter="absent")
+    assert "absent' has no config.json" in error(adapter="absent")
     folder = host.base / "models" / "stereosync" / "foreign"
     shutil.copytree(folder.with_name("aligned"), folder)
     config = json.loads((folder / "config.json").read_text())
     config["adapter"]["base"]["fingerprint"] = "another"
     (folder / "config.json").write_text(json.dumps(config))
-    assert "was trained over other weights than those of 'the MODEL'" in error(nothing, adapter="foreign")
+    assert "was trained over other weights than those of 'the MODEL'" in error(adapter="foreign")
 
 
 def balance(sound, part):
@@ -279,9 +258,7 @@ def test_the_spatial_guider_names_what_it_lacks(host, graph, object_info):
         guider = fresh.add("StereoSyncSpatialGuider", **given)
         given = {"space": given["space"]}
         fresh.add("SaveLatent", samples=walked(fresh, Swapped(applied(fresh, checkpoint.MODEL, given), guider), steps=1).output)
-        result = run(host, fresh)
-        assert result.status == "error"
-        return result.error or ""
+        return failed(host, fresh)
 
     def without_boxes(fresh):
         tracks = fresh.add("StereoSyncTracksFromBoxes", video=clip_of(fresh), boxes=fresh.add("TestMakeBoxes").BBOX)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.demo_check import sound_of
-from tests.host.conftest import run
+from tests.host.conftest import failed, finished
 
 
 def sampled(graph, clip, **inputs):
@@ -18,17 +18,13 @@ def sampled(graph, clip, **inputs):
 def saved(host, graph, clip, sampler):
     options = {"container": "mkv", "codec": "flac", "filename_prefix": "sampled"}
     saving = graph.add("StereoSyncSoundOntoVideo", video=clip.video, audio=sampler.audio, **options)
-    result = run(host, graph)
-    assert result.status == "success", result.error
+    result = finished(host, graph)
     return sound_of(host.path_of(result.outputs[saving.number]["images"][0]))
 
 
 def refused(host, graph, clip, sampler) -> str:
-    """The error that the user sees."""
     graph.add("StereoSyncSoundOntoVideo", video=clip.video, audio=sampler.audio)
-    result = run(host, graph)
-    assert result.status == "error"
-    return result.error or ""
+    return failed(host, graph)
 
 
 @pytest.mark.parametrize("way", ["none", "audio", "curve", "guided"])

@@ -69,10 +69,7 @@ def test_boxes_alone_and_depth_alone_count(network):
 
 
 def test_the_order_of_tracks_does_not_matter(network):
-    if network.space.form == "paper":
-        # attention over a flat list knows no order either
-        assert FORMS["paper"]
-    given = conditions(3)
+    given = conditions(3)  # attention over the paper's flat list knows no order either
     turned = replace(given.scene, boxes=given.scene.boxes.flip(1), seen=given.scene.seen.flip(1))
     torch.testing.assert_close(run(network, given), run(network, replace(given, scene=turned)), atol=1e-5, rtol=1e-4)
 

@@ -71,14 +71,14 @@ def test_a_config_that_is_missing_broken_or_of_something_else(folder, tmp_path):
     refused(r"no config\.json", load_model, tmp_path / "nowhere")
     config = folder / "config.json"
     whole = json.loads(config.read_text())
-    config.write_text("{")
-    refused("cannot be read", load_model, folder)
-    config.write_text(json.dumps({"model_type": "clip"}))
-    refused("another kind", load_model, folder)
-    config.write_text(json.dumps({**whole, "autoencoder": {"type": "oobleck"}}))
-    refused("type that is not known", load_model, folder)
-    config.write_text(json.dumps({**whole, "timbre": {"type": "small", "depth": 3}}))
-    refused("cannot be understood", load_model, folder)
+    for text, words in (
+        ("{", "cannot be read"),
+        (json.dumps({"model_type": "clip"}), "another kind"),
+        (json.dumps({**whole, "autoencoder": {"type": "oobleck"}}), "type that is not known"),
+        (json.dumps({**whole, "timbre": {"type": "small", "depth": 3}}), "cannot be understood"),
+    ):
+        config.write_text(text)
+        refused(words, load_model, folder)
 
 
 def test_parts_of_different_models_are_told_apart(folder, tmp_path):

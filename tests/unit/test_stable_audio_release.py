@@ -125,20 +125,15 @@ def test_a_text_encoder_in_the_file_is_not_read(folder, weights):
 
 
 def test_missing_extra_and_misshapen_tensors_are_named(folder, weights):
-    gone, norm = (
-        "conditioner.conditioners.seconds_start.embedder.embedding.1.bias",
-        "pretransform.model.decoder.layers.0.weight",
-    )
+    gone = "conditioner.conditioners.seconds_start.embedder.embedding.1.bias"
+    norm, project = "pretransform.model.decoder.layers.0.weight", "model.model.transformer.project_in.weight"
     for change, said in (
         ({gone: None}, r"lacks conditioner\.conditioners\.numbers\.seconds_start\.project\.bias"),
         ({f"{norm}_g": None}, r"lacks pretransform\.model\.decoder\.conv1\.weight"),
         ({"model.model.lora.weight": torch.zeros(2)}, r"has also model\.model\.lora\.weight"),
         ({"pretransform.model.quantizer.weight": torch.zeros(2)}, r"has also pretransform\.model\.quantizer\.weight"),
         ({"discriminator.weight": torch.zeros(2)}, r"has also discriminator\.weight"),
-        (
-            {"model.model.transformer.project_in.weight": torch.zeros(2, 2)},
-            r"another shape: model\.model\.transformer\.project_in",
-        ),
+        ({project: torch.zeros(2, 2)}, r"another shape: model\.model\.transformer\.project_in"),
         ({f"{norm}_g": torch.ones(3, 1, 1)}, r"another shape: pretransform\.model\.decoder\.layers\.0\.weight_g"),
     ):
         refused(rf"model\.safetensors' does not fit.*{said}.*again", load_stable_audio, changed(folder, weights, **change))
@@ -238,19 +233,11 @@ def test_configs_of_other_models(folder, change, said):
 def test_what_is_written_is_read_again_bit_by_bit(folder, weights):
     assert load_file(folder / "model.safetensors").keys() == weights.keys()
     state = load_stable_audio(folder).state_dict()
-    for ours, theirs in (
-        (
-            "denoiser.backbone.dit.transformer.layers.2.cross_attn.to_kv.weight",
-            "model.model.transformer.layers.2.cross_attn.to_kv.weight",
-        ),
-        (
-            "conditioners.numbers.seconds_total.frequencies",
-            "conditioner.conditioners.seconds_total.embedder.embedding.0.weights",
-        ),
-        ("autoencoder.network.encoder.block.4.conv1.bias", "pretransform.model.encoder.layers.5.layers.4.bias"),
-        (
-            "autoencoder.network.decoder.block.0.res_unit3.snake2.alpha",
-            "pretransform.model.decoder.layers.1.layers.4.layers.2.alpha",
-        ),
-    ):
+    block, coder = "transformer.layers.2.cross_attn.to_kv.weight", "autoencoder.network"
+    for ours, theirs in {
+        f"denoiser.backbone.dit.{block}": f"model.model.{block}",
+        "conditioners.numbers.seconds_total.frequencies": "conditioner.conditioners.seconds_total.embedder.embedding.0.weights",
+        f"{coder}.encoder.block.4.conv1.bias": "pretransform.model.encoder.layers.5.layers.4.bias",
+        f"{coder}.decoder.block.0.res_unit3.snake2.alpha": "pretransform.model.decoder.layers.1.layers.4.layers.2.alpha",
+    }.items():
         assert torch.equal(state[ours].flatten(), weights[theirs].flatten()), ours

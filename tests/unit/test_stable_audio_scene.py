@@ -62,13 +62,8 @@ def test_guidance_composes_and_the_envelope_is_in_all_levels(model):
         bare = model.denoiser(x, t, scene.without_space().without_timbre(), nothing)
         text = model.denoiser(x, t, scene.without_space(), prompt)
         whole = model.denoiser(x, t, scene, prompt)
-        three, two, one, soft = (
-            composed(2.0, 3.0),
-            composed(2.0, 2.0),
-            composed(1.0, 1.0),
-            composed(1.0, 1.0, control_scale=0.5),
-        )
-        blind = composed(2.0, 0.0)
+        three, two, one, blind = (composed(*scales) for scales in ((2.0, 3.0), (2.0, 2.0), (1.0, 1.0), (2.0, 0.0)))
+        soft = composed(1.0, 1.0, control_scale=0.5)
     torch.testing.assert_close(three, bare + 2 * (text - bare) + 3 * (whole - text), atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(two, bare + 2 * (whole - bare), atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(one, whole, atol=1e-4, rtol=1e-4)

@@ -26,8 +26,6 @@ from .precision import in_precision
 from .spatial_control import SpatialControl
 
 PART = "adapter"
-
-
 #: A release that an adapter goes over: the pack's own, or what the host holds of it.
 Base = GenerativeModel | HostBackbone
 
@@ -36,9 +34,8 @@ class SpatialAdapter(SpatialControl):
     """Spatial conditions, control branch and timbre over a release.
 
     :param base: whose first blocks the control branch is a copy of; nothing of it is kept.
-    :param config: what :meth:`SpatialControl.build` takes; ``window`` (latent frames that it was trained on at a time; the
-        release's own when left out). ``base`` is written into it.
-    :ivar config: what ``config.json`` holds of it.
+    :param config: what :meth:`SpatialControl.build` takes, and ``window``, latent frames that it was trained on at a time, the
+        release's own when left out; kept as ``config.json`` has it, with ``base``.
     """
 
     def __init__(self, base: Base, config: Mapping[str, Any]):

@@ -13,10 +13,7 @@ from torch import Tensor, nn
 
 
 class CachedTokens:
-    """Tokens, to be given to a transformer in place of a tensor for as many steps as they stay the same.
-
-    :param tokens: ``[B, N, token width]``.
-    """
+    """Tokens ``[B, N, token width]``, given to a transformer in place of a tensor for as many steps as they stay the same."""
 
     def __init__(self, tokens: Tensor):
         self.count = len(tokens)
@@ -36,9 +33,8 @@ class CachedTokens:
         if like.dtype == self.tokens.dtype:
             return self
         if like.dtype not in self._others:
-            other = CachedTokens(self.tokens.to(like))
+            self._others[like.dtype] = other = CachedTokens(self.tokens.to(like))
             other.rows, other.count = self.rows, self.count
-            self._others[like.dtype] = other
         return self._others[like.dtype]
 
 

@@ -98,17 +98,9 @@ class _Batch:
             output = spatial.encode(self.conditions)
             tokens = cached_tokens(self.denoiser.backbone.blocks, output.cross_attn_tokens)
             self.control_output = replace(output, cross_attn_tokens=tokens)
-        latents = x.repeat(self.count, 1, 1)
-        velocity = self.denoiser(
-            latents,
-            x.new_full((len(latents),), t),
-            self.conditions,
-            self.conditioning,
-            self.control_scale,
-            self.control_output,
-            self.residual_cache,
-        )
-        return velocity.chunk(self.count)
+        latents, given = x.repeat(self.count, 1, 1), (self.conditions, self.conditioning)
+        control = (self.control_scale, self.control_output, self.residual_cache)
+        return self.denoiser(latents, x.new_full((len(latents),), t), *given, *control).chunk(self.count)
 
 
 def _joined(denoiser: Denoiser, several: list[Conditioning]) -> Conditioning:

@@ -1,4 +1,4 @@
-"""Another program's own Stable Audio, seen as a release: ComfyUI's MODEL has the transformer alone, in its own classes."""
+"""ComfyUI's own Stable Audio seen as a release: its MODEL has the transformer alone, in classes of its own."""
 
 from __future__ import annotations
 

@@ -144,12 +144,10 @@ def attach_levels(model: GenerativeModel, folder: Path) -> None:
 
     :raises StereoSyncError: when it is of another autoencoder's latents.
     """
-    levels = load_levels(folder)
-    if levels is not None and levels.config["latents"] != model.autoencoder.latent_channels:
-        raise StereoSyncError(
-            f"Stable Audio: the part 'levels' of '{folder}' reads {levels.config['latents']} latents and this model has "
-            f"{model.autoencoder.latent_channels}; train it over this model."
-        )
+    levels, own = load_levels(folder), model.autoencoder.latent_channels
+    if levels is not None and levels.config["latents"] != own:
+        reads = f"the part 'levels' of '{folder}' reads {levels.config['latents']} latents and this model has {own}"
+        raise StereoSyncError(f"Stable Audio: {reads}; train it over this model.")
     model.levels = levels
 
 

@@ -27,12 +27,8 @@ FORMS = ("aligned", "paper")
 
 
 class SpatialControl(nn.Module):
-    """Spatial conditions, control branch and timbre of a backbone that is somebody else's, or a subclass's own.
-
-    :ivar space: :class:`AlignedConditions` or :class:`PaperConditions`.
-    :ivar control: for the envelope.
-    :ivar timbre: from an embedding to a token.
-    """
+    """Spatial conditions, control branch (for the envelope) and timbre (an embedding to a token) of a backbone that is somebody
+    else's, or a subclass's own."""
 
     space: AlignedConditions | PaperConditions
     control: ControlBranch
@@ -55,12 +51,10 @@ class SpatialControl(nn.Module):
             self.space = PaperConditions(tokens, latent_rate, **options)
         else:
             raise StereoSyncError(f"Model: the form of conditions '{form}' is not known; it must be one of {FORMS}.")
-        blocks = config["control"]["blocks"]
-        if not 1 <= blocks <= len(backbone.blocks):
-            raise StereoSyncError(
-                f"Model: the control branch is to copy {blocks} blocks of a backbone that has {len(backbone.blocks)}; "
-                "set 'blocks' of 'control' to a fifth of them."
-            )
+        blocks, there = config["control"]["blocks"], len(backbone.blocks)
+        if not 1 <= blocks <= there:
+            wrong = f"the control branch is to copy {blocks} blocks of a backbone that has {there}"
+            raise StereoSyncError(f"Model: {wrong}; set 'blocks' of 'control' to a fifth of them.")
         self.control = ControlBranch(backbone, blocks, SUBFRAMES + 1)
         self.timbre = nn.Linear(config["timbre"], tokens, bias=False)
 

@@ -41,10 +41,7 @@ def envelope_of_curve(text: str, drawing: np.ndarray | None, seconds: float, lev
         (hits if match[2] else line).append((moment, loudness))
     end = max(moment for moment, _ in hits + line) + _HIT
     times = np.arange(0.0, end + 1 / _RATE, 1 / _RATE)
-    values = np.zeros(len(times))
-    if line:
-        line.sort()
-        values = np.interp(times, *np.array(line).T, left=0.0, right=0.0)
+    values = np.interp(times, *np.array(sorted(line)).T, left=0.0, right=0.0) if line else np.zeros(len(times))
     for moment, loudness in hits:
         since = times - moment
         falling = np.where((since >= 0) & (since < _HIT), loudness * np.exp(-np.maximum(since, 0) / _DECAY), 0.0)

@@ -1,5 +1,4 @@
-"""The release's ``model_config.json``: what of it decides how the networks are built, and which of the two known releases a
-file without one holds."""
+"""The release's ``model_config.json``: what of it builds the networks, and which release a file without one holds."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
-"""What people have of Stable Audio Open on disk: the release's folder, or the one file that ComfyUI's users keep.
-
-Opening looks at the first bytes and at the header alone; :mod:`.weights` reads the tensors.
-"""
+"""What people have of Stable Audio Open on disk: the release's folder, or the one file that ComfyUI's users keep. Opening looks
+at the first bytes and at the header alone; :mod:`.weights` reads the tensors."""
 
 from __future__ import annotations
 

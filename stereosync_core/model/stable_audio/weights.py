@@ -1,8 +1,5 @@
-"""Reading a release's tensors into networks that were built without memory of their own.
-
-The file is mapped piece by piece, each tensor goes straight to its final type, and weight norm is folded in on the way, so that
-reading takes little more memory than the weights take in the end.
-"""
+"""Reading a release's tensors into networks that were built without memory of their own: mapped piece by piece, straight to
+their final type, with weight norm folded in, so that it takes little more memory than the weights take in the end."""
 
 from __future__ import annotations
 

@@ -8,22 +8,29 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+import pytest
 
+from stereosync_core.media.sound import Sound, read_sound
 from stereosync_core.media.source import Source, find_video, opened
+from stereosync_core.media.video import frames
 
 CELL = 8
 
 
+class Interrupted(Exception):
+    """What a host raises in a progress callback when the user presses stop."""
+
+
 def picture(number: int, width: int = 96, height: int = 64) -> np.ndarray:
     """uint8 RGB ``[H, W, 3]`` of frame ``number``."""
-    columns = width // CELL
-    y, x = divmod(number, columns)
+    y, x = divmod(number, width // CELL)
     assert (y + 1) * CELL <= height, "more frames than cells; make the picture larger"
     image = np.full((height, width, 3), 16, np.uint8)
     image[y * CELL : (y + 1) * CELL, x * CELL : (x + 1) * CELL] = (235, 30, 30)
@@ -212,14 +219,30 @@ def colour_clip(path: Path, colours: Sequence[tuple[int, int, int]], *, matrix: 
                 values = [(16 + 219 * luma) * unit, *((128 + 224 * c) * unit for c in chroma)]
             frame = av.VideoFrame(64, 48, stream.pix_fmt)
             for plane, value in zip(frame.planes, values, strict=True):
-                data = np.full(
-                    plane.buffer_size * 8 // (8 if bits == 8 else 16), round(value), np.uint8 if bits == 8 else "<u2"
-                )
-                plane.update(data.tobytes())
+                kind = np.dtype("u1" if bits == 8 else "<u2")
+                plane.update(np.full(plane.buffer_size // kind.itemsize, round(value), kind).tobytes())
             frame.pts, frame.time_base = number, Fraction(1, 10)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+@contextmanager
+def full_disk(limit: int) -> Iterator[None]:
+    """Real failing writes: the process may not make files beyond ``limit`` bytes for a moment."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def assert_colours(path: Path, colours: Sequence[tuple[int, int, int]], **options) -> None:
+    """The pictures of a clip have these colours, one each."""
+    for (_, image), colour in zip(frames(path, **options), colours, strict=True):
+        assert np.abs(image.astype(int) - colour).max() <= 4
 
 
 def hidden_start(source: Path, path: Path, seconds: float) -> Path:
@@ -249,14 +272,11 @@ def sound_file(path: Path, sound: np.ndarray, rate: int = 48000, codec: str | No
 def with_subtitles(source: Path, path: Path, lines: Sequence[str]) -> Path:
     """Copies a clip and adds a line of subtitles for every 0.2 seconds (SubRip)."""
     text = path.with_suffix(".srt")
-    text.write_text(
-        "".join(f"{n + 1}\n00:00:00,{200 * n:03d} --> 00:00:00,{200 * n + 150:03d}\n{line}\n\n" for n, line in enumerate(lines))
-    )
+    times = [f"00:00:00,{200 * n:03d} --> 00:00:00,{200 * n + 150:03d}" for n in range(len(lines))]
+    text.write_text("".join(f"{n}\n{time}\n{line}\n\n" for n, (time, line) in enumerate(zip(times, lines, strict=True), 1)))
     with av.open(str(source)) as old, av.open(str(text)) as words, av.open(str(path), "w") as new:
-        copies = [
-            (stream, new.add_stream_from_template(stream, opaque=True)) for stream in (old.streams.video[0], words.streams[0])
-        ]
-        for stream, copy in copies:
+        streams = (old.streams.video[0], words.streams[0])
+        for stream, copy in [(stream, new.add_stream_from_template(stream, opaque=True)) for stream in streams]:
             for packet in stream.container.demux(stream):
                 if packet.size:
                     packet.stream = copy
@@ -274,6 +294,23 @@ def with_cover(sound: Path) -> Path:
     frame = b"APIC" + struct.pack(">I", len(body)) + b"\0\0" + body
     size = bytes((len(frame) >> shift) & 0x7F for shift in (21, 14, 7, 0))
     sound.write_bytes(b"ID3\3\0\0" + size + frame + sound.read_bytes())
+    return sound
+
+
+def native_reading(path: Path) -> tuple[int, int, float, int]:
+    """Frames in the header, frames decoded, seconds, and samples, as the host's own nodes read them."""
+    with av.open(str(path)) as container:
+        header, seconds = container.streams.video[0].frames, (container.duration or 0) / 1e6
+        decoded = sum(1 for _ in container.decode(video=0))
+    with av.open(str(path)) as container:
+        samples = sum(frame.samples for frame in container.decode(audio=0)) if container.streams.audio else 0
+    return header, decoded, seconds, samples
+
+
+def sound_in(source: Source, **options) -> Sound:
+    """The sound of a clip or file that has some."""
+    sound = read_sound(source, **options)
+    assert sound is not None
     return sound
 
 

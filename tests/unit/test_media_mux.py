@@ -12,28 +12,34 @@ import pytest
 
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.media.loudness import integrated_loudness
-from stereosync_core.media.mux import mux
-from stereosync_core.media.sound import Sound, read_sound
+from stereosync_core.media.mux import MuxReport, mux
+from stereosync_core.media.sound import Sound
 from stereosync_core.media.video import frame_times, frames, probe
 from tests import clips
 
-
-class Interrupted(Exception):
-    """What a host raises in a progress callback when the user presses stop."""
-
-
 VFR = [0, 0.1, 0.15, 0.4, 0.45, 1.0]
 CLICKS = [0.2, 0.5, 0.9]
+SILENCE = Sound(np.zeros((2, 48000)), 48000)
 
 
 def click_sound(seconds: float = 1.0, rate: int = 48000, channels: int = 2) -> Sound:
     return Sound(clips.clicks(CLICKS, seconds, rate, channels), rate)
 
 
+@pytest.fixture
+def muxed(tmp_path):
+    """Makes a clip (unless ``source`` is one) and gives it a sound, clicks if no other: ``(clip, report)``."""
+
+    def make(out: str, sound: Sound | None = None, source="in.mp4", clip=(), **options) -> tuple[Path, MuxReport]:
+        path = source if isinstance(source, Path) else clips.make_clip(tmp_path / source, **dict(clip))
+        return path, mux(path, sound or click_sound(), tmp_path / out, **options)
+
+    return make
+
+
 def offsets(path: Path, moments=CLICKS) -> list[int]:
     """By how many samples each click is off."""
-    sound = read_sound(path)
-    assert sound is not None
+    sound = clips.sound_in(path)
     found = []
     for moment in moments:
         at = round(moment * sound.rate)
@@ -41,16 +47,6 @@ def offsets(path: Path, moments=CLICKS) -> list[int]:
         window = sound.samples[0, at - round(0.02 * sound.rate) : at + round(0.03 * sound.rate)]
         found.append(int(np.correlate(window, reference).argmax()) - round(0.01 * sound.rate))
     return found
-
-
-def native_reading(path: Path) -> tuple[int, int, float, int]:
-    """Frames in the header, frames decoded, seconds, and samples, as the host's own nodes read them."""
-    with av.open(str(path)) as container:
-        header, seconds = container.streams.video[0].frames, (container.duration or 0) / 1e6
-        decoded = sum(1 for _ in container.decode(video=0))
-    with av.open(str(path)) as container:
-        samples = sum(frame.samples for frame in container.decode(audio=0))
-    return header, decoded, seconds, samples
 
 
 class TestPictures:
@@ -69,47 +65,42 @@ class TestPictures:
         ],
         ids=["plain", "bframes", "vfr", "offset", "with sound", "one frame", "odd", "10 bit"],
     )
-    def test_stay_as_they_are(self, tmp_path, clip, name):
-        source = clips.make_clip(tmp_path / "in.mp4", **clip)
-        report = mux(source, click_sound(), tmp_path / name)
+    def test_stay_as_they_are(self, muxed, clip, name):
+        source, report = muxed(name, clip=clip)
         assert clips.video_packet_digest(report.path) == clips.video_packet_digest(source)
         assert frame_times(report.path) == pytest.approx(frame_times(source), abs=6e-4)
         assert probe(report.path).start == 0
         assert report.video_packets == probe(source).frame_count == probe(report.path).frame_count
 
-    def test_stay_as_they_are_in_webm(self, tmp_path):
-        source = clips.make_clip(tmp_path / "in.webm", codec="libvpx-vp9")
-        report = mux(source, click_sound(), tmp_path / "out.webm")
+    def test_stay_as_they_are_in_webm(self, muxed):
+        source, report = muxed("out.webm", source="in.webm", clip={"codec": "libvpx-vp9"})
         assert clips.video_packet_digest(report.path) == clips.video_packet_digest(source)
         assert report.codec == "opus"
         assert max(map(abs, offsets(report.path))) <= 2
 
     @pytest.mark.parametrize("name", ["out.mp4", "out.mov", "out.mkv"])
     @pytest.mark.parametrize("degrees", [90, 180, 270])
-    def test_keep_their_rotation(self, tmp_path, name, degrees):
-        source = clips.rotated(clips.make_clip(tmp_path / "in.mp4"), degrees)
-        assert probe(mux(source, click_sound(), tmp_path / name).path).rotation == degrees
+    def test_keep_their_rotation(self, tmp_path, muxed, name, degrees):
+        _, report = muxed(name, source=clips.rotated(clips.make_clip(tmp_path / "in.mp4"), degrees))
+        assert probe(report.path).rotation == degrees
 
     @pytest.mark.parametrize("name", ["out.mp4", "out.mkv"])
-    def test_keep_their_colours(self, tmp_path, name):
+    def test_keep_their_colours(self, tmp_path, muxed, name):
         source = clips.colour_clip(tmp_path / "in.mp4", clips.COLOURS, matrix=9, full=True, bits=8)
-        report = mux(source, click_sound(), tmp_path / name)
-        for (_, image), colour in zip(frames(report.path), clips.COLOURS, strict=True):
-            assert np.abs(image.astype(int) - colour).max() <= 4
+        clips.assert_colours(muxed(name, source=source)[1].path, clips.COLOURS)
 
-    def test_hidden_by_an_edit_list_stay_hidden(self, tmp_path):
+    def test_hidden_by_an_edit_list_stay_hidden(self, tmp_path, muxed):
         whole = clips.make_clip(tmp_path / "whole.mp4", bframes=2)
-        source = clips.hidden_start(whole, tmp_path / "in.mp4", 0.2)
-        report = mux(source, click_sound(), tmp_path / "out.mp4")
+        source, report = muxed("out.mp4", source=clips.hidden_start(whole, tmp_path / "in.mp4", 0.2))
         assert clips.numbers(frames(report.path)) == list(range(6, 30))
         assert max(map(abs, offsets(report.path, [0.2, 0.5]))) <= 1
         with pytest.raises(StereoSyncError, match=r"edit list .* \.mkv cannot hide"):
             mux(source, click_sound(), tmp_path / "out.mkv")
 
-    def test_keep_the_nominal_rate(self, tmp_path):
-        for name in ("out.mp4", "out.mkv"):
-            with av.open(str(mux(clips.make_clip(tmp_path / "in.mp4"), click_sound(), tmp_path / name).path)) as container:
-                assert container.streams.video[0].average_rate == 30
+    @pytest.mark.parametrize("name", ["out.mp4", "out.mkv"])
+    def test_keep_the_nominal_rate(self, muxed, name):
+        with av.open(str(muxed(name)[1].path)) as container:
+            assert container.streams.video[0].average_rate == 30
 
 
 class TestSound:
@@ -117,48 +108,42 @@ class TestSound:
         ("name", "codec"), [("o.mkv", "flac"), ("o.mov", "pcm24"), ("o.mkv", "float32"), ("o.mp4", "flac")]
     )
     @pytest.mark.parametrize("seconds", [0.3, 1.3, 2.0])
-    def test_without_loss_is_exact_and_as_long_as_the_video(self, tmp_path, name, codec, seconds):
-        source = clips.make_clip(tmp_path / "in.mp4", times=VFR, last_duration=0.3)
+    def test_without_loss_is_exact_and_as_long_as_the_video(self, muxed, name, codec, seconds):
         given = Sound(clips.noise(seconds), 48000)
-        report = mux(source, given, tmp_path / name, codec=codec)
-        found = read_sound(report.path, align_to_video=False)
-        assert found is not None
+        _, report = muxed(name, given, clip={"times": VFR, "last_duration": 0.3}, codec=codec)
+        found = clips.sound_in(report.path, align_to_video=False)
         assert report.samples == found.length == round(1.3 * 48000)
         kept = min(given.length, found.length) - 240  # a cut fades over 5 ms
         assert np.allclose(found.samples[:, :kept], given.samples[:, :kept], atol=2**-23)
         assert not found.samples[:, given.length :].any()
 
-    def test_is_as_long_as_the_durations_own_rounding(self, tmp_path):
+    def test_is_as_long_as_the_durations_own_rounding(self, muxed):
         """50 frames at 30000/1001 last 73573.5 samples."""
-        source = clips.make_clip(tmp_path / "in.mp4", count=50, rate=Fraction(30000, 1001))
-        report = mux(source, Sound(clips.noise(2.0, 44100), 44100), tmp_path / "out.mov", codec="pcm24")
-        found = read_sound(report.path)
-        assert found is not None
-        assert report.samples == found.length == round(probe(source).duration * 44100)
+        clip, sound = {"count": 50, "rate": Fraction(30000, 1001)}, Sound(clips.noise(2.0, 44100), 44100)
+        source, report = muxed("out.mov", sound, clip=clip, codec="pcm24")
+        assert report.samples == clips.sound_in(report.path).length == round(probe(source).duration * 44100)
 
     @pytest.mark.parametrize("rate", [44100, 48000])
     @pytest.mark.parametrize("clip", [{"bframes": 2}, {"start": 0.5}, {"times": VFR, "last_duration": 0.3}])
-    def test_as_aac_is_in_its_place_to_the_sample(self, tmp_path, rate, clip):
-        source = clips.make_clip(tmp_path / "in.mp4", **clip)
-        report = mux(source, click_sound(rate=rate), tmp_path / "out.mp4")
+    def test_as_aac_is_in_its_place_to_the_sample(self, muxed, rate, clip):
+        _, report = muxed("out.mp4", click_sound(rate=rate), clip=clip)
         assert (report.codec, report.rate) == ("aac", rate)
         assert max(map(abs, offsets(report.path))) <= 1
 
-    def test_as_opus_is_resampled(self, tmp_path):
-        report = mux(clips.make_clip(tmp_path / "in.mp4"), click_sound(rate=44100), tmp_path / "out.mkv", codec="opus")
+    def test_as_opus_is_resampled(self, muxed):
+        _, report = muxed("out.mkv", click_sound(rate=44100), codec="opus")
         assert (report.rate, report.samples) == (48000, 48000)
         assert max(map(abs, offsets(report.path))) <= 50  # a Matroska's millisecond
 
-    def test_reads_right_in_the_hosts_own_nodes(self, tmp_path):
-        report = mux(clips.make_clip(tmp_path / "in.mp4", bframes=2), click_sound(0.4), tmp_path / "out.mp4")
-        header, decoded, seconds, samples = native_reading(report.path)
+    def test_reads_right_in_the_hosts_own_nodes(self, muxed):
+        _, report = muxed("out.mp4", click_sound(0.4), clip={"bframes": 2})
+        header, decoded, seconds, samples = clips.native_reading(report.path)
         assert (header, decoded, seconds) == (30, 30, 1.0)
         assert 0 <= samples - 48000 < 1024
 
-    def test_in_avi_is_pcm(self, tmp_path):
-        source = clips.make_clip(tmp_path / "in.avi", codec="mpeg4")
+    def test_in_avi_is_pcm(self, muxed):
         try:
-            report = mux(source, click_sound(), tmp_path / "out.avi")
+            _, report = muxed("out.avi", source="in.avi", clip={"codec": "mpeg4"})
         except StereoSyncError as error:
             pytest.skip(str(error))
         assert report.codec == "pcm16"
@@ -166,84 +151,66 @@ class TestSound:
 
     @pytest.mark.parametrize("name", ["out.mp4", "out.mkv"])
     @pytest.mark.parametrize("channels", [1, 2, 6, 8])
-    def test_may_have_up_to_eight_channels(self, tmp_path, name, channels):
-        report = mux(clips.make_clip(tmp_path / "in.mp4"), click_sound(channels=channels), tmp_path / name)
-        found = read_sound(report.path)
-        assert found is not None
-        assert found.channels == channels
+    def test_may_have_up_to_eight_channels(self, muxed, name, channels):
+        _, report = muxed(name, click_sound(channels=channels))
+        assert clips.sound_in(report.path).channels == channels
 
-    def test_can_be_brought_to_a_loudness(self, tmp_path):
-        report = mux(clips.make_clip(tmp_path / "in.mp4"), Sound(clips.noise(1), 48000), tmp_path / "o.mkv", loudness=-23)
-        found = read_sound(report.path)
-        assert found is not None
-        assert integrated_loudness(found) == pytest.approx(-23, abs=0.05)
+    def test_can_be_brought_to_a_loudness(self, muxed):
+        _, report = muxed("o.mkv", Sound(clips.noise(1), 48000), loudness=-23)
+        assert integrated_loudness(clips.sound_in(report.path)) == pytest.approx(-23, abs=0.05)
         assert report.loudness_after == pytest.approx(-23)
         assert report.gain_db == pytest.approx(-23 - (report.loudness_before or 0))
         assert report.notes == ()
 
-    def test_that_is_silent_stays_so_with_a_note(self, tmp_path):
-        silent = Sound(np.zeros((2, 48000)), 48000)
-        report = mux(clips.make_clip(tmp_path / "in.mp4"), silent, tmp_path / "o.mkv", loudness=-23)
+    def test_that_is_silent_stays_so_with_a_note(self, muxed):
+        _, report = muxed("o.mkv", SILENCE, loudness=-23)
         assert (report.loudness_before, report.loudness_after, report.gain_db) == (None, None, 0)
         assert "silent" in report.notes[0]
 
 
 class TestMixing:
-    def test_adds_the_clips_own_sound_in_its_place(self, tmp_path):
-        own = clips.clicks([0.1], 0.3, 44100)
-        source = clips.make_clip(tmp_path / "in.mkv", sound=own, sound_rate=44100, sound_start=0.25)
-        report = mux(source, click_sound(), tmp_path / "out.mkv", keep_original="mix", original_gain_db=-6)
-        found = read_sound(report.path)
-        assert found is not None
+    def test_adds_the_clips_own_sound_in_its_place(self, muxed):
+        clip = {"sound": clips.clicks([0.1], 0.3, 44100), "sound_rate": 44100, "sound_start": 0.25}
+        _, report = muxed("out.mkv", source="in.mkv", clip=clip, keep_original="mix", original_gain_db=-6)
         assert report.gain_db == 0
         assert offsets(report.path, [0.2, 0.35, 0.5, 0.9]) == pytest.approx([0, 0, 0, 0], abs=24)
-        level = np.abs(found.samples[0, round(0.34 * 48000) : round(0.37 * 48000)]).max()
+        level = np.abs(clips.sound_in(report.path).samples[0, round(0.34 * 48000) : round(0.37 * 48000)]).max()
         assert level == pytest.approx(0.8 * 10 ** (-6 / 20), rel=0.05)
 
-    def test_never_clips(self, tmp_path):
+    def test_never_clips(self, muxed):
         loud = clips.noise(1.0, level=0.5).clip(-0.99, 0.99)
-        source = clips.make_clip(tmp_path / "in.mkv", sound=loud)
-        report = mux(source, Sound(loud, 48000), tmp_path / "out.mkv", keep_original="mix")
-        found = read_sound(report.path)
-        assert found is not None
+        _, report = muxed("out.mkv", Sound(loud, 48000), "in.mkv", {"sound": loud}, keep_original="mix")
         assert report.gain_db < -3
-        assert np.allclose(found.samples, 2 * loud * 10 ** (report.gain_db / 20), atol=1e-5)
+        assert np.allclose(clips.sound_in(report.path).samples, 2 * loud * 10 ** (report.gain_db / 20), atol=1e-5)
 
-    def test_of_mono_and_stereo_is_stereo(self, tmp_path):
-        source = clips.make_clip(tmp_path / "in.mkv", sound=clips.noise(1.0, channels=1))
-        report = mux(source, click_sound(), tmp_path / "out.mkv", keep_original="mix")
-        found = read_sound(report.path)
-        assert found is not None
-        assert found.channels == 2
+    def test_of_mono_and_stereo_is_stereo(self, muxed):
+        _, report = muxed("out.mkv", source="in.mkv", clip={"sound": clips.noise(1.0, channels=1)}, keep_original="mix")
+        assert clips.sound_in(report.path).channels == 2
 
-    def test_with_a_silent_clip_is_the_new_sound(self, tmp_path):
-        report = mux(clips.make_clip(tmp_path / "in.mp4"), click_sound(), tmp_path / "out.mkv", keep_original="mix")
-        assert offsets(report.path) == [0, 0, 0]
+    def test_with_a_silent_clip_is_the_new_sound(self, muxed):
+        assert offsets(muxed("out.mkv", keep_original="mix")[1].path) == [0, 0, 0]
 
-    def test_can_be_left(self, tmp_path):
-        source = clips.make_clip(tmp_path / "in.mkv", sound=clips.noise(1.0))
-        found = read_sound(mux(source, Sound(np.zeros((2, 48000)), 48000), tmp_path / "out.mkv").path)
-        assert found is not None
-        assert not found.samples.any()
+    def test_can_be_left(self, muxed):
+        _, report = muxed("out.mkv", SILENCE, "in.mkv", {"sound": clips.noise(1.0)})
+        assert not clips.sound_in(report.path).samples.any()
 
 
 class TestWriting:
     @pytest.mark.parametrize("name", ["out.mp4", "out.mkv"])
-    def test_keeps_tags_and_adds_new_ones(self, tmp_path, name):
-        first = mux(clips.make_clip(tmp_path / "in.mp4"), click_sound(), tmp_path / "a.mp4", metadata={"prompt": '{"a": 1}'})
-        report = mux(first.path, click_sound(), tmp_path / name, metadata={"workflow": "{}"})
+    def test_keeps_tags_and_adds_new_ones(self, muxed, name):
+        _, first = muxed("a.mp4", metadata={"prompt": '{"a": 1}'})
+        _, report = muxed(name, source=first.path, metadata={"workflow": "{}"})
         with av.open(str(report.path)) as container:
             tags = {key.lower(): value for key, value in container.metadata.items()}
         assert (tags["prompt"], tags["workflow"]) == ('{"a": 1}', "{}")
 
-    def test_puts_the_index_of_an_mp4_in_front(self, tmp_path):
-        data = mux(clips.make_clip(tmp_path / "in.mp4"), click_sound(), tmp_path / "out.mp4").path.read_bytes()
+    def test_puts_the_index_of_an_mp4_in_front(self, muxed):
+        data = muxed("out.mp4")[1].path.read_bytes()
         assert data.index(b"moov") < data.index(b"mdat")
 
-    def test_keeps_subtitles_where_they_fit(self, tmp_path):
+    def test_keeps_subtitles_where_they_fit(self, tmp_path, muxed):
         source = clips.with_subtitles(clips.make_clip(tmp_path / "in.mkv"), tmp_path / "sub.mkv", ["one", "two"])
-        kept = mux(source, click_sound(), tmp_path / "out.mkv").path
-        dropped = mux(source, click_sound(), tmp_path / "out.mp4").path
+        kept, dropped = (muxed(name, source=source)[1].path for name in ("out.mkv", "out.mp4"))
         with av.open(str(kept)) as container:
             texts = [bytes(packet) for packet in container.demux(subtitles=0) if packet.size]
         assert texts == [b"one", b"two"]
@@ -261,23 +228,17 @@ class TestWriting:
 
     def test_takes_a_clip_in_memory(self, tmp_path):
         source = clips.make_clip(tmp_path / "in.mkv", sound=clips.noise(1.0))
-        stream = io.BytesIO(source.read_bytes())
-        report = mux(stream, click_sound(), tmp_path / "out.mp4", keep_original="mix")
+        report = mux(io.BytesIO(source.read_bytes()), click_sound(), tmp_path / "out.mp4", keep_original="mix")
         assert clips.video_packet_digest(report.path) == clips.video_packet_digest(source)
 
-    def test_tells_its_progress(self, tmp_path):
+    def test_tells_its_progress(self, muxed):
         reported = []
-        mux(
-            clips.make_clip(tmp_path / "in.mp4"),
-            click_sound(),
-            tmp_path / "out.mp4",
-            progress=lambda done, total: reported.append((done, total)),
-        )
+        muxed("out.mp4", progress=lambda *done_and_total: reported.append(done_and_total))
         assert len(reported) > 5
         assert reported == sorted(reported)
         assert reported[-1] == (1.0, 1.0)
 
-    @pytest.mark.parametrize("stop", [Interrupted, KeyboardInterrupt])
+    @pytest.mark.parametrize("stop", [clips.Interrupted, KeyboardInterrupt])
     def test_can_be_stopped_and_leaves_nothing(self, tmp_path, stop):
         def progress(done, total):
             if done > 0.5:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stereosync_core.media.mux import mux
-from stereosync_core.media.sound import Sound, fit_length, read_sound, resample
+from stereosync_core.media.sound import Sound, fit_length, resample
 from stereosync_core.media.source import Clip, Timeline, timeline_of
 from stereosync_core.media.video import frame_times
 from stereosync_core.scene import DepthSequence, Envelope, Track, interpolation
@@ -142,23 +142,16 @@ def test_relative_boxes_come_back_from_the_pixels_of_every_dialect(size, frames)
     sides = np.array([width, height, width, height])
     pixels = [[np.array(corners) * sides for corners, _, _ in frame] for frame in frames]
     xywh = [[(x0, y0, x1 - x0, y1 - y0) for x0, y0, x1, y1 in frame] for frame in pixels]
-    native = [
-        [
-            {**dict(zip(("x", "y", "width", "height"), box, strict=True)), "label": label, "score": score}
-            for box, (_, score, label) in zip(boxes, frame, strict=True)
+    native, segments = [], []
+    for frame, corners, boxes in zip(frames, pixels, xywh, strict=True):
+        rows = [{"label": label, "score": score} for _, score, label in frame]
+        sides_of = [dict(zip(("x", "y", "width", "height"), box, strict=True)) for box in boxes]
+        native.append([{**box, **row} for box, row in zip(sides_of, rows, strict=True)])
+        found = [
+            SimpleNamespace(bbox=box, confidence=row["score"], label=row["label"])
+            for box, row in zip(corners, rows, strict=True)
         ]
-        for boxes, frame in zip(xywh, frames, strict=True)
-    ]
-    segments = [
-        (
-            (height, width),
-            [
-                SimpleNamespace(bbox=box, confidence=score, label=label)
-                for box, (_, score, label) in zip(boxes, frame, strict=True)
-            ],
-        )
-        for boxes, frame in zip(pixels, frames, strict=True)
-    ]
+        segments.append(((height, width), found))
     for dialect in (native, xywh, segments):
         found = detections_of(dialect, width, height)
         assert [len(detections) for detections in found] == [len(frame) for frame in frames]
@@ -202,8 +195,7 @@ def test_a_clips_sound_is_read_in_step_with_its_first_frame(count, start, late, 
             sound_codec="pcm_s24le",
             container_options={"movie_timescale": str(rate)},
         )
-        found = read_sound(path)
-    assert found is not None
+        found = clips.sound_in(path)
     assert found.length == round(count / 30 * rate)
     place = length // 2 + round((late - start) / 30 * rate)
     if 2 < place < found.length - 2:
@@ -229,9 +221,8 @@ def test_a_clip_gets_every_sample_of_its_new_sound_up_to_its_own_length(duration
             Path(folder) / "in.mp4", times=times.tolist(), last_duration=durations[-1] / 30, start=start / 30
         )
         report = mux(source, given_sound, Path(folder) / out[0], codec=out[1])
-        found = read_sound(report.path, align_to_video=False)
+        found = clips.sound_in(report.path, align_to_video=False)
         np.testing.assert_allclose(frame_times(report.path), times, atol=1.1e-3)
-    assert found is not None
     assert found.length == report.samples == round(sum(durations) / 30 * rate)
     same = min(given_sound.length, found.length) - rate // 200  # a cut fades over 5 ms
     np.testing.assert_allclose(found.samples[:, : max(same, 0)], given_sound.samples[:, : max(same, 0)], atol=2**-23)

@@ -9,7 +9,7 @@ from comfy_api.latest import io, ui
 
 from ..stereosync_core.media.video import probe
 from ..stereosync_core.metrics.clips import RATE, check_length, stereo_44100
-from ..stereosync_core.preview.report import alignment_report
+from ..stereosync_core.preview.plot import alignment_report
 from ..stereosync_core.rendering.panning_laws import panning_laws
 from ..stereosync_core.scene import check_depth_fits, check_tracks_fit
 from . import convert, host

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .model.conditioning.spatial import SpatialConditioning as SpatialConditioning
     from .model.conditioning.video_envelope import envelope_of_clip as envelope_of_clip
     from .model.pipeline import StereoSyncPipeline as StereoSyncPipeline
-    from .preview.report import alignment_report as alignment_report
+    from .preview.plot import alignment_report as alignment_report
     from .rendering.spatialize import SpatializeSettings as SpatializeSettings
     from .rendering.spatialize import spatialize as spatialize
     from .rendering.voices import footstep_voices as footstep_voices
@@ -52,7 +52,7 @@ _PUBLIC = {
     "StereoSyncPipeline": "model.pipeline",
     "Track": "scene",
     "Tracks": "scene",
-    "alignment_report": "preview.report",
+    "alignment_report": "preview.plot",
     "envelope_of_clip": "model.conditioning.video_envelope",
     "estimate_depth": "depth.estimators",
     "footstep_voices": "rendering.voices",

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,38 +55,33 @@ def save_tracks(path: Path, tracks: Tracks) -> Path:
     return Path(path)
 
 
+@contextmanager
+def _reading(what: str, path: Path, form: str) -> Iterator[None]:
+    """Errors that name the file and what it should be."""
+    try:
+        yield
+    except OSError as error:
+        raise StereoSyncError(f"{what} {path} cannot be read ({error.strerror or error}).") from error
+    except (KeyError, TypeError, ValueError, AttributeError, zipfile.BadZipFile) as error:
+        raise StereoSyncError(f"{what} {path} is not {form} ({type(error).__name__}: {error}).") from error
+    except StereoSyncError as error:
+        raise StereoSyncError(f"{what} {path}: {error}") from error
+
+
 def load_tracks(path: Path, duration: float, aspect: float = 16 / 9) -> Tracks:
     """Read tracks for a clip of ``duration`` seconds and of that width over height.
 
     :raises StereoSyncError: where the file is not of the form, or belongs to a clip of another length.
     """
-    try:
+    form = 'JSON of the form {"tracks": [{"id", "label", "times": [s], "boxes": [[x0, y0, x1, y1] in 0..1], "scores"}]}'
+    with _reading("Tracks file", path, form):
         data = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise StereoSyncError(f"Tracks file {path} cannot be read ({error.strerror or error}).") from error
-    except ValueError as error:
-        raise StereoSyncError(f"Tracks file {path} is not JSON ({error}).") from error
-    try:
-        tracks = tuple(
-            Track(
-                row.get("id", place + 1),
-                row.get("label", "object"),
-                np.asarray(row["times"], dtype=np.float64),
-                np.asarray(row["boxes"], dtype=np.float64),
-                None if row.get("scores") is None else np.asarray(row["scores"], dtype=np.float64),
-            )
-            for place, row in enumerate(data["tracks"])
-        )
-        tracks = Tracks(
-            tracks, float(data.get("duration", duration)), float(data.get("max_gap", 0.5)), float(data.get("aspect", aspect))
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise StereoSyncError(
-            f'Tracks file {path} is not of the form {{"tracks": [{{"id", "label", "times": [s], "boxes": [[x0, y0, x1, y1] in '
-            f'0..1], "scores"}}]}} ({type(error).__name__}: {error}).'
-        ) from error
-    except StereoSyncError as error:
-        raise StereoSyncError(f"Tracks file {path}: {error}") from error
+        rows = [
+            Track(row.get("id", place), row.get("label", "object"), row["times"], row["boxes"], row.get("scores"))
+            for place, row in enumerate(data["tracks"], 1)
+        ]
+        duration_of_file, max_gap = float(data.get("duration", duration)), float(data.get("max_gap", 0.5))
+        tracks = Tracks(tuple(rows), duration_of_file, max_gap, float(data.get("aspect", aspect)))
     check_tracks_fit(tracks, duration)
     return replace(tracks, duration=duration)
 
@@ -98,14 +95,8 @@ def save_depth(path: Path, depth: DepthSequence) -> Path:
 
 def load_depth(path: Path, duration: float) -> DepthSequence:
     """Read depth for a clip of ``duration`` seconds; raises StereoSyncError where the file is not of the form."""
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            depth = DepthSequence(data["maps"], data["times"])
-    except OSError as error:
-        raise StereoSyncError(f"Depth file {path} cannot be read ({error.strerror or error}).") from error
-    except (ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise StereoSyncError(f"Depth file {path} is not an NPZ with arrays maps [T, H, W] and times [T] ({error}).") from error
-    except StereoSyncError as error:
-        raise StereoSyncError(f"Depth file {path}: {error}") from error
+    form = "an NPZ with arrays maps [T, H, W] and times [T]"
+    with _reading("Depth file", path, form), np.load(path, allow_pickle=False) as data:
+        depth = DepthSequence(data["maps"], data["times"])
     check_depth_fits(depth, duration)
     return depth

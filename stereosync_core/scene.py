@@ -30,11 +30,13 @@ def _times(values, name: str) -> np.ndarray:
     return times
 
 
-def _readonly(array: np.ndarray) -> np.ndarray:
-    """A read-only view: nodes share these objects through the host's cache, so nobody may write into them."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
+def freeze(self, **fields) -> None:
+    """Set fields of a frozen dataclass; arrays as read-only views, for nodes share these objects through the host's cache."""
+    for name, value in fields.items():
+        if isinstance(value, np.ndarray):
+            value = value.view()
+            value.flags.writeable = False
+        object.__setattr__(self, name, value)
 
 
 def interpolation(known: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -75,8 +77,7 @@ class DepthSequence:
             raise StereoSyncError(
                 f"Depth: values run from {low:.3g} to {high:.3g}, but 0..1 with 1 = near is expected; normalise them first."
             )
-        object.__setattr__(self, "maps", _readonly(maps))
-        object.__setattr__(self, "times", _readonly(times))
+        freeze(self, maps=maps, times=times)
 
     @property
     def end(self) -> float:
@@ -144,11 +145,7 @@ class Track:
                 f"{name}: coordinates run from {boxes.min():.4g} to {boxes.max():.4g}, but 0..1 of the frame is expected; "
                 "divide pixels by the frame's width and height."
             )
-        object.__setattr__(self, "id", int(self.id))
-        object.__setattr__(self, "label", str(self.label))
-        object.__setattr__(self, "times", _readonly(times))
-        object.__setattr__(self, "boxes", _readonly(boxes))
-        object.__setattr__(self, "scores", _readonly(scores))
+        freeze(self, id=int(self.id), label=str(self.label), times=times, boxes=boxes, scores=scores)
 
     @property
     def start(self) -> float:
@@ -232,7 +229,7 @@ class Tracks:
         ids = [track.id for track in tracks]
         if len(set(ids)) != len(ids):
             raise StereoSyncError(f"Tracks: ids repeat ({sorted(ids)}); give every object a number of its own.")
-        object.__setattr__(self, "tracks", tracks)
+        freeze(self, tracks=tracks)
 
     def __len__(self) -> int:
         return len(self.tracks)
@@ -294,8 +291,7 @@ class Envelope:
             raise StereoSyncError(f"Envelope: {values.shape} values and {times.shape} times; give two equal, non-empty lists.")
         if not np.isfinite(values).all() or values.min() < 0:
             raise StereoSyncError("Envelope: values must be finite and not negative.")
-        object.__setattr__(self, "values", _readonly(values))
-        object.__setattr__(self, "times", _readonly(times))
+        freeze(self, values=values, times=times)
 
     def at(self, times) -> np.ndarray:
         """Values ``[N]`` at other times, linearly between neighbours, ends held."""

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.signal import resample_poly
 
 from ..errors import StereoSyncError
+from ..scene import freeze
 from .encode import CODECS, SoundTrack, codec_for
 from .output import replacing, written
 from .source import Source, find_audio, moving_pictures, name_of, opened, timeline_of
@@ -52,10 +53,7 @@ class Sound:
                 f"Sound: {bad} of {samples.size} samples are NaN or infinite; the node that made the sound failed: run it "
                 "again with other settings or at full precision (fp32)."
             )
-        view = samples.view()
-        view.flags.writeable = False
-        object.__setattr__(self, "samples", view)
-        object.__setattr__(self, "rate", int(self.rate))
+        freeze(self, samples=samples, rate=int(self.rate))
 
     @property
     def channels(self) -> int:

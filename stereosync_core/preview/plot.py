@@ -1,26 +1,41 @@
-"""Place and level over time in one figure."""
+"""Figures: place, distance and level over time, and the alignment report with its scores."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..media.sound import Sound, to_stereo
+from ..metrics.clip_metrics import measure_clip
+from ..metrics.localiser import BandLocaliser, Localisation
+from ..metrics.timing import onsets as find_onsets
+from ..metrics.truth import Truth
 from ..rendering.analysis import level_difference
 from ..rendering.panning import pan_gains
-from ..scene import DepthSequence, Tracks, check_depth_fits
+from ..scene import DepthSequence, Track, Tracks, check_depth_fits
 from .overlay import COLOURS
 
 if TYPE_CHECKING:  # matplotlib takes a second to import, which a host's start has no use for
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+SCORES = {
+    "placement": "placement",
+    "spatial_av_align": "Spatial AV-Align",
+    "spatial_av_align_precision": "  box recall",
+    "spatial_av_align_corrected": "  corrected",
+    "azimuth_error": "azimuth error",
+    "distance_correlation": "distance",
+    "level_db_a_doubling": "dB a doubling",
+}
+
 #: Larger than usual, so that the text is readable in a node on the canvas.
 DPI = 130
 
 
-def new_figure(width: int, height: int) -> tuple[Figure, FigureCanvasAgg]:
+def _new_figure(width: int, height: int) -> tuple[Figure, FigureCanvasAgg]:
     """An empty figure of so many pixels, and what it is drawn on."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -29,18 +44,13 @@ def new_figure(width: int, height: int) -> tuple[Figure, FigureCanvasAgg]:
     return figure, FigureCanvasAgg(figure)
 
 
-def pixels(canvas: FigureCanvasAgg) -> np.ndarray:
+def _pixels(canvas: FigureCanvasAgg) -> np.ndarray:
     """The drawn figure, uint8 RGB ``[H, W, 3]``."""
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def plot_scene(
-    tracks: Tracks,
-    *,
-    depth: DepthSequence | None = None,
-    sound: Sound | None = None,
-) -> np.ndarray:
+def plot_scene(tracks: Tracks, *, depth: DepthSequence | None = None, sound: Sound | None = None) -> np.ndarray:
     """A figure as uint8 RGB ``[720, 1000, 3]``: azimuth and distance of each object, and level and left/right difference.
 
     :param sound: None for a figure of the objects alone.
@@ -48,19 +58,13 @@ def plot_scene(
     """
     if depth is not None:
         check_depth_fits(depth, tracks.duration)
-    figure, canvas = new_figure(1000, 720)
+    figure, canvas = _new_figure(1000, 720)
     rows = 2 if sound is None else 3
     axes = figure.subplots(rows, 1, sharex=True)
-    times = np.arange(0.0, tracks.duration, 0.02)
-    for place, track in enumerate(tracks):
-        colour = np.array(COLOURS[place % len(COLOURS)]) / 255
-        _, visible = track.at(times, tracks.max_gap)
-        name = f"{track.label} {track.id}"
-        azimuth = track.azimuth(times, tracks.max_gap)
-        axes[0].plot(times, np.where(visible, azimuth, np.nan), color=colour, label=name, linewidth=2)
+    for track, look in _draw_azimuth(axes[0], tracks, 2.0):
+        times, visible = _visible_times(track, tracks)
         distance = tracks.distance(track, times, depth)
-        axes[1].plot(times, np.where(visible, distance, np.nan), color=colour, linewidth=2, label=name)
-    axes[0].set(ylabel="azimuth", ylim=(-1.05, 1.05), yticks=[-1, 0, 1], yticklabels=["left", "centre", "right"])
+        axes[1].plot(times, np.where(visible, distance, np.nan), linewidth=2, **look)
     axes[1].set(ylabel="distance (1 = median)")
     axes[1].set_ylim(bottom=0)
     if sound is not None:
@@ -70,7 +74,22 @@ def plot_scene(
         if axis.get_legend_handles_labels()[0]:
             axis.legend(loc="upper right", fontsize=8)
     axes[-1].set(xlabel="seconds", xlim=(0, tracks.duration))
-    return pixels(canvas)
+    return _pixels(canvas)
+
+
+def _visible_times(track: Track, tracks: Tracks) -> tuple[np.ndarray, np.ndarray]:
+    times = np.arange(0.0, tracks.duration, 0.02)
+    return times, track.at(times, tracks.max_gap)[1]
+
+
+def _draw_azimuth(axis, tracks: Tracks, linewidth: float) -> Iterator[tuple[Track, dict[str, Any]]]:
+    """Draws the azimuth of each track; gives the track with its colour and label."""
+    for place, track in enumerate(tracks):
+        look = {"color": np.array(COLOURS[place % len(COLOURS)]) / 255, "label": f"{track.label} {track.id}"}
+        times, visible = _visible_times(track, tracks)
+        axis.plot(times, np.where(visible, track.azimuth(times, tracks.max_gap), np.nan), linewidth=linewidth, **look)
+        yield track, look
+    axis.set(ylabel="azimuth", ylim=(-1.05, 1.05), yticks=[-1, 0, 1], yticklabels=["left", "centre", "right"])
 
 
 def _plot_sound(place_axis, level_axis, sound: np.ndarray, rate: int) -> None:
@@ -87,3 +106,75 @@ def _plot_sound(place_axis, level_axis, sound: np.ndarray, rate: int) -> None:
         level = np.maximum(10 * np.log10(power + 1e-12), -80)
         level_axis.plot((np.arange(count) + 0.5) * step / rate, level, color=colour, label=name, linewidth=1, alpha=0.8)
     level_axis.set(ylabel="level (dBFS)", ylim=(-81, 0))
+
+
+def alignment_report(
+    stereo: np.ndarray,
+    rate: int,
+    tracks: Tracks,
+    *,
+    depth: DepthSequence | None = None,
+    reference: np.ndarray | None = None,
+    law: str = "auto",
+) -> tuple[dict[str, Any], np.ndarray]:
+    """Scores of a sound for a clip, and the figure uint8 RGB ``[H, W, 3]``.
+
+    :param stereo: ``[2, N]``, as long as the clip.
+    :param reference: ``[C, N]`` at 44.1 kHz, with ``rate`` the same: the true sound, for timing.
+    :param law: the panning law that the sound was placed by, or ``auto``.
+    :raises StereoSyncError: for sound that is not stereo, not finite, or not as long as the reference.
+    """
+    truth = Truth(tracks)
+    localiser = BandLocaliser(law)
+    localisation, found_law = localiser.with_law(stereo, rate)
+    metrics = measure_clip(
+        stereo, rate, truth, tracks.duration, depth=depth, reference=reference, localiser=lambda *_: localisation
+    )
+    report = {**metrics.row(), "law": found_law, "rows": metrics.object_rows()}
+    del report["clip"]
+    return report, _plot_report(localisation, find_onsets(stereo, rate), truth, report, depth=depth)
+
+
+def _plot_report(
+    localisation: Localisation,
+    onsets: np.ndarray,
+    truth: Truth,
+    scores: Mapping[str, Any],
+    *,
+    depth: DepthSequence | None = None,
+) -> np.ndarray:
+    """A figure as uint8 RGB ``[900, 1100, 3]``.
+
+    :param onsets: seconds at which something begins to sound.
+    :param scores: names as in a clip's row; what is None is shown as a dash.
+    """
+    figure, canvas = _new_figure(1100, 900)
+    grid = figure.add_gridspec(3, 2, width_ratios=[2.2, 1])
+    place, level = figure.add_subplot(grid[0, :]), figure.add_subplot(grid[1, :])
+    far, table = figure.add_subplot(grid[2, 0]), figure.add_subplot(grid[2, 1])
+    tracks = truth.tracks
+    owner = np.where(localisation.sounding, truth.owner(localisation.times), 0)
+    for track, look in _draw_azimuth(place, tracks, 2.5):
+        own = owner == track.id
+        distance = tracks.distance(track, localisation.times[own], depth) if own.any() else np.zeros(0)
+        far.semilogx(distance, localisation.level_db[own], ".", **look)
+    use = localisation.sounding
+    spread = np.minimum(localisation.uncertainty[use], 1.0)
+    dots: dict[str, Any] = {"fmt": "o", "color": "black", "markersize": 3, "elinewidth": 0.7, "alpha": 0.7}
+    place.errorbar(localisation.times[use], localisation.azimuth[use], spread, label="sound", **dots)
+    place.legend(loc="upper right", fontsize=8)
+    level.plot(localisation.times, np.maximum(localisation.level_db, -80), color="black", linewidth=1, label="level")
+    level.vlines(onsets, -80, 0, color="tab:red", linewidth=0.8, label="onsets found")
+    if truth.step_times is not None:
+        level.vlines(truth.step_times[0], -80, 0, color="tab:green", linewidth=0.8, linestyle=":", label="steps")
+    level.set(ylabel="level (dBFS)", ylim=(-81, 0), xlabel="seconds")
+    level.legend(loc="upper right", fontsize=8)
+    for axis in (place, level):
+        axis.set_xlim(0, tracks.duration)
+        axis.grid(alpha=0.3)
+    far.set(xlabel="distance (1 = median)", ylabel="level (dBFS)")
+    far.grid(alpha=0.3)
+    table.axis("off")
+    lines = [f"{name:17}{'-' if scores.get(key) is None else format(scores[key], '6.2f')}" for key, name in SCORES.items()]
+    table.text(0.0, 0.97, "\n".join(lines), family="monospace", fontsize=9, va="top")
+    return _pixels(canvas)

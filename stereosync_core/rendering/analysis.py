@@ -47,10 +47,7 @@ def level_difference(
 
 
 def placement_correlation(
-    stereo: np.ndarray,
-    rate: int,
-    azimuth: Track | Callable[[np.ndarray], np.ndarray],
-    max_gap: float = 0.5,
+    stereo: np.ndarray, rate: int, azimuth: Track | Callable[[np.ndarray], np.ndarray], max_gap: float = 0.5
 ) -> float:
     """Pearson correlation of the level difference with an object's azimuth over the windows that sound (and, for a track,
     during which it is in the picture). NaN when fewer than three windows remain, or one of the two never changes.

@@ -18,7 +18,7 @@ from scipy.ndimage import binary_closing, binary_opening, gaussian_filter1d
 from scipy.signal import find_peaks, savgol_filter
 
 from ..errors import StereoSyncError
-from ..scene import Envelope, Track
+from ..scene import Envelope, Track, freeze
 
 #: Steps a second from a stroll to a run.
 CADENCE_RANGE = (1.2, 3.2)
@@ -68,10 +68,7 @@ class Steps:
             raise StereoSyncError("Steps: strengths must be in 0..1; divide them by their largest.")
         if not np.isin(feet, (0, 1)).all():
             raise StereoSyncError("Steps: feet must be 0 (left) or 1 (right).")
-        for name, array in (("times", times), ("strengths", strengths), ("feet", feet)):
-            array = array.view()
-            array.flags.writeable = False
-            object.__setattr__(self, name, array)
+        freeze(self, times=times, strengths=strengths, feet=feet)
 
     def __len__(self) -> int:
         return len(self.times)

@@ -20,7 +20,7 @@ from stereosync_core.metrics.clip_metrics import ClipMetrics, measure_clip
 from stereosync_core.metrics.clips import FolderClip
 from stereosync_core.metrics.journal import ResumeJournal
 from stereosync_core.metrics.localiser import LevelLocaliser
-from stereosync_core.preview.report import alignment_report
+from stereosync_core.preview.plot import alignment_report
 from stereosync_core.scene import Tracks
 from tests.clips import make_clip
 from tests.unit.metric_scenes import DURATION, RATE, STEPS, placed, track, tracks, walk

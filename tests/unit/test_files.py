@@ -30,9 +30,9 @@ def test_the_form_in_the_help_is_enough(tmp_path):
 @pytest.mark.parametrize(
     ("text", "word"),
     [
-        ("", "not JSON"),
-        ("[]", "not of the form"),
-        ('{"tracks": [{"id": 1}]}', "not of the form"),
+        ("", "not JSON of the form"),
+        ("[]", "not JSON of the form"),
+        ('{"tracks": [{"id": 1}]}', "not JSON of the form"),
         ('{"tracks": [{"times": [0], "boxes": [[0, 0, 500, 400]]}]}', "divide pixels"),
         ('{"tracks": [{"times": [30], "boxes": [[0, 0, 1, 1]]}]}', "for a clip of 30.00 s"),
         ('{"duration": 9, "tracks": []}', "for a clip of 9.00 s"),

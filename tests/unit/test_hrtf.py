@@ -11,6 +11,9 @@ from stereosync_core.rendering.hrtf import hrirs, minimum_phase, time_difference
 RATES = [8000, 44100, 48000, 96000]
 
 
+each_rate = pytest.mark.parametrize("rate", RATES)
+
+
 def level(response: np.ndarray, low: float, high: float, rate: int) -> np.ndarray:
     """Mean level in dB between two frequencies."""
     spectrum = np.abs(np.fft.rfft(response, 8192)) ** 2
@@ -18,14 +21,14 @@ def level(response: np.ndarray, low: float, high: float, rate: int) -> np.ndarra
     return 10 * np.log10(spectrum[..., (frequency >= low) & (frequency < high)].mean(-1))
 
 
-@pytest.mark.parametrize("rate", RATES)
+@each_rate
 def test_ahead_both_ears_hear_the_same(rate):
     left, right, itd = hrirs(0.0, 0.0, rate)
     np.testing.assert_allclose(left, right, atol=1e-3)
     assert abs(itd[0]) < 2e-5
 
 
-@pytest.mark.parametrize("rate", RATES)
+@each_rate
 def test_the_nearer_ear_hears_louder_and_earlier(rate):
     azimuth = np.array([15.0, 30.0, 60.0, 90.0, 120.0])
     left, right, itd = hrirs(azimuth, 0.0, rate)

@@ -11,6 +11,11 @@ pytestmark = pytest.mark.usefixtures("unharmed")
 LOADERS = {"StereoSyncLoadVideo": "video", "LoadVideo": "VIDEO"}
 
 
+@pytest.fixture
+def clip(graph, small_clip):
+    return graph.add("StereoSyncLoadVideo", file=small_clip)
+
+
 def one_error(host, graph, *words):
     """Runs the graph, which has to end in one error of ours that contains the words."""
     result = run(host, graph)
@@ -25,44 +30,29 @@ def with_tone(graph: Graph, video, **options):
     return graph.add("StereoSyncSoundOntoVideo", video=video, audio=graph.add("TestMakeAudio", kind="tone"), **options)
 
 
-def zero_bytes(path):
-    path.write_bytes(b"")
+def part_of_a_clip(path, part, **options):
+    whole = make_clip(path, **options).read_bytes()
+    path.write_bytes(whole[: int(len(whole) * part)])
 
 
-def text(path):
-    path.write_text("This is a shopping list and no film.\n" * 20)
-
-
-def cut_short(path):
-    """Without its end, where the index of an mp4 usually is."""
-    whole = make_clip(path).read_bytes()
-    path.write_bytes(whole[: len(whole) // 2])
-
-
-def cut_behind_its_index(path):
-    whole = make_clip(path, container_options={"movflags": "faststart"}).read_bytes()
-    path.write_bytes(whole[: len(whole) * 3 // 4])
-
-
-def sound_alone(path):
-    sound_file(path, noise(0.5))
+#: What makes a file that is no video, and what the error has to hold. An mp4's index is usually at its end.
+DAMAGES = {
+    "zero_bytes": (lambda path: path.write_bytes(b""), ["empty", "again"]),
+    "text": (lambda path: path.write_text("This is a shopping list and no film.\n" * 20), ["is text", "give a video"]),
+    "cut_short": (lambda path: part_of_a_clip(path, 0.5), ["cut short", "again"]),
+    "cut_behind_its_index": (
+        lambda path: part_of_a_clip(path, 0.75, container_options={"movflags": "faststart"}),
+        ["bytes are missing", "again"],
+    ),
+    "sound_alone": (lambda path: sound_file(path, noise(0.5)), ["no video", "give"]),
+}
 
 
 @pytest.mark.parametrize("loader", LOADERS)
-@pytest.mark.parametrize(
-    ("damage", "words"),
-    [
-        (zero_bytes, ["empty", "again"]),
-        (text, ["is text", "give a video"]),
-        (cut_short, ["cut short", "again"]),
-        (cut_behind_its_index, ["bytes are missing", "again"]),
-        (sound_alone, ["no video", "give"]),
-    ],
-    ids=lambda value: getattr(value, "__name__", ""),
-)
-def test_a_file_that_is_no_video(host, graph, tmp_path, loader, damage, words):
-    path = tmp_path / f"{damage.__name__}.mp4"
-    damage(path)
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_file_that_is_no_video(host, graph, tmp_path, loader, damage):
+    path, (make, words) = tmp_path / f"{damage}.mp4", DAMAGES[damage]
+    make(path)
     clip = graph.add(loader, file=host.upload(path))
     with_tone(graph, getattr(clip, LOADERS[loader]))
     one_error(host, graph, *words)
@@ -97,19 +87,18 @@ def test_a_start_past_the_end(host, graph, small_clip):
     ],
 )
 @pytest.mark.parametrize("node", ["StereoSyncSpatializeAudio", "StereoSyncSoundOntoVideo"])
-def test_sound_that_cannot_be_used(host, graph, small_clip, node, kind, words):
-    use_sound(graph, small_clip, kind, node)
+def test_sound_that_cannot_be_used(host, graph, clip, node, kind, words):
+    use_sound(graph, clip, kind, node)
     one_error(host, graph, *words)
 
 
-def test_sound_of_eight_channels_cannot_be_placed(host, graph, small_clip):
-    use_sound(graph, small_clip, "eight channels", "StereoSyncSpatializeAudio")
+def test_sound_of_eight_channels_cannot_be_placed(host, graph, clip):
+    use_sound(graph, clip, "eight channels", "StereoSyncSpatializeAudio")
     one_error(host, graph, "audio", "8 channels", "stereo")
 
 
 def use_sound(graph, clip, kind, node):
     """A graph in which the node gets sound of that kind."""
-    clip = graph.add("StereoSyncLoadVideo", file=clip)
     sound = graph.add("TestMakeAudio", kind=kind)
     if node == "StereoSyncSpatializeAudio":
         tracks = graph.add("StereoSyncTracksFromMasks", masks=graph.add("TestMakeBoxes").MASK, video=clip.video)
@@ -118,33 +107,29 @@ def use_sound(graph, clip, kind, node):
 
 
 @pytest.mark.parametrize("name", ["../outside", "/tmp/outside", "sub/../../outside", "..\\outside", "C:\\outside"])
-def test_an_output_name_that_leaves_the_output_folder(host, graph, small_clip, name):
-    clip = graph.add("StereoSyncLoadVideo", file=small_clip)
+def test_an_output_name_that_leaves_the_output_folder(host, graph, clip, name):
     with_tone(graph, clip.video, filename_prefix=name)
     one_error(host, graph, "leads out of the", "folder", "plain file name")
 
 
-def test_an_output_folder_that_cannot_be_made(host, graph, small_clip, unharmed):
+def test_an_output_folder_that_cannot_be_made(host, graph, clip, unharmed):
     blocked = host.base / "output" / "blocked"
     blocked.write_text("a file where a folder is wanted")
     try:
-        clip = graph.add("StereoSyncLoadVideo", file=small_clip)
         with_tone(graph, clip.video, filename_prefix="blocked/clip")
         one_error(host, graph, "blocked", "output", "choose another")
     finally:
         blocked.unlink()
 
 
-def test_nothing_to_track_is_an_error_where_the_user_wants_one(host, graph, small_clip):
-    clip = graph.add("StereoSyncLoadVideo", file=small_clip)
+def test_nothing_to_track_is_an_error_where_the_user_wants_one(host, graph, clip):
     tracks = graph.add("StereoSyncSmallTracker", video=clip.video, rate=5.0, detector_size=320)
     steps = graph.add("StereoSyncFootsteps", tracks=tracks, if_nothing_tracked="error")
     graph.add("StereoSyncSoundOntoVideo", video=clip.video, audio=steps)
     one_error(host, graph, "track", "threshold")
 
 
-def test_depth_and_tracks_of_another_clip(host, graph, small_clip, tmp_path):
-    clip = graph.add("StereoSyncLoadVideo", file=small_clip)
+def test_depth_and_tracks_of_another_clip(host, graph, clip, tmp_path):
     longer = graph.add("StereoSyncLoadVideo", file=host.upload(make_clip(tmp_path / "longer.mp4", count=90)))
     depth = graph.add("StereoSyncSmallDepth", video=longer.video)
     masks = graph.add("TestMakeBoxes").MASK
@@ -153,8 +138,7 @@ def test_depth_and_tracks_of_another_clip(host, graph, small_clip, tmp_path):
     one_error(host, graph, "depth", "clip", "1.00 s")
 
 
-def test_masks_of_another_number_than_frames(host, graph, small_clip):
-    clip = graph.add("StereoSyncLoadVideo", file=small_clip)
+def test_masks_of_another_number_than_frames(host, graph, clip):
     masks = graph.add("TestMakeBoxes", frames=17).MASK
     graph.placed_tone(clip.video, graph.add("StereoSyncTracksFromMasks", masks=masks, video=clip.video))
     one_error(host, graph, "masks", "17", "30 frames")

@@ -86,8 +86,7 @@ def test_every_node_takes_any_video(host, graph, small_clip, make, seconds):
     masks = graph.add("TestMakeBoxes", frames=round(30 * seconds)).MASK
     tracks = graph.add("StereoSyncTracksFromMasks", masks=masks, video=video)
     graph.add("StereoSyncPreviewScene", video=video, depth=depth.depth, tracks=tracks.tracks)
-    saving = graph.placed_tone(video, tracks, f"any_{make.__name__}", depth=depth.depth)
-    path = produced(host, graph, saving)
+    path = produced(host, graph, graph.placed_tone(video, tracks, f"any_{make.__name__}", depth=depth.depth))
     assert video_seconds(path) == pytest.approx(seconds, abs=0.002)
     assert sound_of(path)[0].shape[1] == pytest.approx(48000 * seconds, abs=48)
 

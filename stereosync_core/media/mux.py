@@ -13,10 +13,9 @@ import numpy as np
 from av.container import InputContainer, OutputContainer
 
 from ..errors import StereoSyncError
-from .containers import AUTO_CODEC, MOV_FAMILY, copy_stream, moved, reporter, write_header, written_clip
 from .encode import CODECS, SoundCodec, SoundTrack, codec_for
 from .loudness import to_loudness
-from .output import replacing
+from .output import AUTO_CODEC, MOV_FAMILY, copy_stream, moved, replacing, reporter, write_header, written_clip
 from .sound import Sound, fit_length, read_sound, resample, to_stereo
 from .source import Clip, Source, Timeline, as_clip, find_video, name_of, opened
 

@@ -1,18 +1,27 @@
-"""Writing files so that nothing half-written stays, with a clear error for everything that can stop it."""
+"""Writing files so that nothing half-written stays, with a clear error for everything that can stop it; what the video
+containers take, and how clips get into them unchanged."""
 
 from __future__ import annotations
 
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import av
-from av.container import OutputContainer
+from av.container import InputContainer, OutputContainer
 
 from ..errors import StereoSyncError
+from .source import Timeline, codec_name
+
+#: The sound codec that fits each container best.
+AUTO_CODEC = {".mp4": "aac", ".m4v": "aac", ".mov": "aac", ".mkv": "flac", ".webm": "opus", ".avi": "pcm16"}
+MOV_FAMILY = (".mp4", ".m4v", ".mov")
+
+#: Tags that describe the old file and not the clip.
+_CONTAINER_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder"}
 
 _NO_SPACE = {errno.ENOSPC, errno.EFBIG} | ({errno.EDQUOT} if hasattr(errno, "EDQUOT") else set())
 
@@ -79,3 +88,101 @@ def written(path: Path, options: dict[str, str] | None = None) -> Iterator[Outpu
             container.close()
         raise
     container.close()
+
+
+class CannotHold(StereoSyncError):
+    """A container has no place for a clip's video packets."""
+
+
+@contextmanager
+def written_clip(
+    path: Path, old: InputContainer, timeline: Timeline, metadata: dict[str, str] | None = None
+) -> Iterator[OutputContainer]:
+    """A container open for writing that keeps the old clip's times and tags, with ``metadata`` added."""
+    tags = {key: value for key, value in old.metadata.items() if key.lower() not in _CONTAINER_TAGS} | (metadata or {})
+    options = {}
+    if path.suffix.lower() in MOV_FAMILY:
+        scale = timeline.tick.denominator
+        while scale < 10000:
+            scale *= 2
+        options = {
+            # the index in front, so that players on the web start at once
+            "movflags": "+faststart" + ("+use_metadata_tags" if tags else ""),
+            "video_track_timescale": str(scale),
+            # edit lists count in this; milliseconds, the default, would cut sound off
+            "movie_timescale": "90000",
+        }
+    with written(path, options) as new:
+        new.metadata.update(tags)
+        yield new
+
+
+def copy_stream(new: OutputContainer, stream: av.VideoStream, path: Path, old: InputContainer) -> av.VideoStream:
+    """A stream in the new container that takes the packets of ``stream`` as they are.
+
+    :raises CannotHold: the container cannot hold that codec.
+    """
+    if path.suffix.lower() == ".avi" and old.format.name != "avi":
+        raise CannotHold("Output: AVI knows frame numbers and no times, so it takes only AVI clips; write .mkv or .mp4.")
+    if old.format.name == "avi" and path.suffix.lower() != ".avi" and stream.codec_context.has_b_frames:
+        raise CannotHold(
+            "Output: an AVI stores no presentation times, and this one has its pictures in another order; convert the "
+            "clip to .mp4 first, Trim with duration 0 does it."
+        )
+    try:
+        # the decoder's parameters serve, so that codecs without an encoder here can be copied
+        copy = new.add_stream_from_template(stream, opaque=True)
+    except ValueError as error:
+        raise _cannot_hold(path, stream) from error
+    try:
+        copy.time_base = stream.time_base
+    except RuntimeError as error:  # older PyAV forbids it, and only AVI looks at it
+        if path.suffix.lower() == ".avi":
+            raise StereoSyncError("Output: this version of PyAV cannot write AVI; update it, or write .mkv.") from error
+    rate = stream.average_rate or stream.guessed_rate
+    if rate:  # by the packets; the codec's own value is often nonsense, and Matroska would hand that on
+        copy.codec_context.framerate = rate
+    if path.suffix.lower() in MOV_FAMILY and "mov" in old.format.name:
+        # Apple's players open HEVC only under the tag that its maker gave it
+        copy.codec_context.codec_tag = stream.codec_context.codec_tag
+    copy.metadata.update(stream.metadata)
+    return copy
+
+
+def moved(packet: av.Packet, ticks: int, stream: av.stream.Stream) -> av.Packet:
+    """The packet, ``ticks`` earlier, as one of another stream."""
+    packet.pts = None if packet.pts is None else packet.pts - ticks
+    packet.dts = None if packet.dts is None else packet.dts - ticks
+    packet.stream = stream
+    return packet
+
+
+def write_header(new: OutputContainer, stream: av.VideoStream, path: Path) -> None:
+    """Writes the header; some muxers look at the codec only then.
+
+    :raises CannotHold: as :func:`copy_stream`.
+    """
+    try:
+        new.start_encoding()
+    except OSError:
+        raise
+    except av.error.FFmpegError as error:
+        raise _cannot_hold(path, stream) from error
+
+
+def _cannot_hold(path: Path, stream: av.VideoStream) -> CannotHold:
+    codec = codec_name(stream)
+    return CannotHold(f"Output: {path.suffix} cannot hold {codec} video without re-encoding it; write .mkv, which can.")
+
+
+def reporter(progress: Callable[[float, float], None] | None, total: float) -> Callable[[float], None]:
+    """Hands seconds done, at most ``total``, on to ``progress``: a hundred times in all and at the end."""
+    due = 0.0
+
+    def report(seconds: float) -> None:
+        nonlocal due
+        if progress is not None and seconds >= due:
+            progress(min(seconds, total), total)
+            due = seconds + total / 100
+
+    return report

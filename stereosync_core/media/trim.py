@@ -14,9 +14,8 @@ from av.container import InputContainer, OutputContainer
 from av.video.reformatter import VideoReformatter
 
 from ..errors import StereoSyncError
-from .containers import AUTO_CODEC, MOV_FAMILY, CannotHold, copy_stream, moved, reporter, write_header, written_clip
 from .encode import CODECS, LAYOUTS, SoundTrack
-from .output import replacing
+from .output import AUTO_CODEC, MOV_FAMILY, CannotHold, copy_stream, moved, replacing, reporter, write_header, written_clip
 from .sound import Sound, read_sound, sound_between, to_stereo
 from .source import Medium, Source, Timeline, as_clip, codec_name, find_audio, find_video, name_of, opened, timeline_of
 from .video import decoded, orientation, probe

@@ -67,10 +67,12 @@ class _Grid:
         upper = np.clip(np.searchsorted(self.elevations, elevation), 1, len(self.elevations) - 1)
         lower = upper - 1
         rise = (elevation - self.elevations[lower]) / (self.elevations[upper] - self.elevations[lower])
-        a, b, along_lower = self.around(lower, azimuth)
-        c, d, along_upper = self.around(upper, azimuth)
-        weights = [(1 - rise) * (1 - along_lower), (1 - rise) * along_lower, rise * (1 - along_upper), rise * along_upper]
-        return np.stack([a, b, c, d], -1), np.stack(weights, -1)
+        neighbours, weights = [], []
+        for ring, share in ((lower, 1 - rise), (upper, rise)):
+            first, second, along = self.around(ring, azimuth)
+            neighbours += [first, second]
+            weights += [share * (1 - along), share * along]
+        return np.stack(neighbours, -1), np.stack(weights, -1)
 
 
 def _at_rate(responses: np.ndarray, own_rate: float, rate: float) -> np.ndarray:
@@ -78,10 +80,8 @@ def _at_rate(responses: np.ndarray, own_rate: float, rate: float) -> np.ndarray:
     their first sample."""
     if rate == own_rate:
         return responses
-    size = 1024
     taps = int(np.ceil(responses.shape[-1] * rate / own_rate))
-    while size < 4 * taps:
-        size *= 2
+    size = max(1024, 1 << (4 * taps - 1).bit_length())
     known = np.fft.rfftfreq(1024, 1 / own_rate)
     wanted = np.fft.rfftfreq(size, 1 / rate)
     levels = 20 * np.log10(np.maximum(np.abs(np.fft.rfft(responses, 1024)), 1e-6))

@@ -39,7 +39,7 @@ def scale_input(name: str, default: float | None, tooltip: str, most: float = 10
 
 
 def seconds_input(default: float, tooltip: str) -> io.Input:
-    return io.Float.Input("seconds", default=default, min=0.1, max=3600.0, step=0.1, tooltip=tooltip)
+    return number_input("seconds", default, 0.1, 3600.0, 0.1, tooltip)
 
 
 def spatial_guidance_input(tooltip: str) -> io.Input:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ..stereosync_core.events.envelope import ENVELOPE_METHODS, envelope_from_video_events
 from ..stereosync_core.media.envelope import envelope_of_sound
 from ..stereosync_core.model.conditioning.curve import CURVE_HELP, envelope_of_curve
 from ..stereosync_core.model.conditioning.features import ENVELOPE_WINDOW
@@ -54,20 +55,29 @@ class EnvelopeFromVideo(io.ComfyNode):
             node_id="StereoSyncEnvelopeFromVideo",
             display_name="Envelope from Video",
             category=CATEGORY,
-            description="Reads off the picture when it sounds and how loud: from the tracked boxes, how they move, and how the "
-            "picture changes under them. Trained on footsteps.",
+            description="Reads off the picture when it sounds and how loud: from detected events, or by the model's own "
+            "network, which was trained on a game's footsteps.",
             inputs=[
                 Model.Input("model", tooltip="From StereoSync Model Loader."),
                 io.Video.Input("video", tooltip="The clip."),
                 Tracks.Input("tracks", tooltip="The walkers. Ten boxes a second or more separate single steps."),
+                io.Combo.Input(
+                    "method",
+                    options=list(ENVELOPE_METHODS),
+                    default="events",
+                    optional=True,
+                    tooltip="events: an attack at each step, landing or hit. learned: the model's network on boxes and motion.",
+                ),
             ],
             outputs=[Envelope.Output(display_name="envelope")],
         )
 
     @classmethod
-    def execute(cls, model, video, tracks) -> io.NodeOutput:
-        loaded = host.placed(model)
+    def execute(cls, model, video, tracks, method="events") -> io.NodeOutput:
         source, progress = host.source_of(video), host.progress()
+        if method == "events":
+            return io.NodeOutput(envelope_from_video_events(source, tracks, window=ENVELOPE_WINDOW, progress=progress))
+        loaded = host.placed(model)
         return io.NodeOutput(envelope_of_clip(loaded.envelope_reader, source, tracks, loaded.latent_rate, progress))
 
 

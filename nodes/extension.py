@@ -9,6 +9,7 @@ from . import (
     conditioning,
     depth,
     evaluation,
+    events,
     host,
     masa,
     preview,
@@ -21,7 +22,7 @@ from . import (
 )
 
 MAKING = (conditioning, sampling, stable_audio, apply, rendering)
-ROOMS = (video, depth, rollingdepth, tracking, masa, *MAKING, evaluation, preview)
+ROOMS = (video, depth, rollingdepth, tracking, masa, events, *MAKING, evaluation, preview)
 
 
 class StereoSyncExtension(ComfyExtension):

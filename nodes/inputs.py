@@ -66,6 +66,20 @@ def unit_input(name: str, default: float, tooltip: str, display_name: str | None
     return io.Float.Input(name, display_name=display_name, default=default, min=0.0, max=1.0, step=step, tooltip=tooltip)
 
 
+def offset_input() -> io.Input:
+    """Milliseconds by which what happens at events is moved."""
+    return io.Float.Input(
+        "offset",
+        display_name="offset (ms)",
+        default=0.0,
+        min=-1000.0,
+        max=1000.0,
+        step=1.0,
+        optional=True,
+        tooltip="Milliseconds by which every event sounds later, or earlier below 0.",
+    )
+
+
 def rate_input(what: str, tooltip: str, *, default: float, min: float, step: float = 0.5) -> io.Input:
     """How many ``what`` a second; the canvas shows that name in place of the id ``rate``."""
     return io.Float.Input(

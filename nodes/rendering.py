@@ -10,8 +10,8 @@ from ..stereosync_core.rendering.surfaces import SURFACES
 from ..stereosync_core.rendering.voices import NOTHING_TRACKED, TIMINGS, footstep_voices
 from ..stereosync_core.scene import DISTANCE_CUES
 from . import convert, host
-from .inputs import unit_input
-from .sockets import Depth, Tracks
+from .inputs import offset_input, unit_input
+from .sockets import Depth, Events, Tracks
 
 CATEGORY = "StereoSync/sound"
 
@@ -44,7 +44,7 @@ class Footsteps(io.ComfyNode):
                     options=list(TIMINGS),
                     default="gait",
                     tooltip="gait: foot contacts from the motion of the box. envelope: loudness peaks of timing_sound. "
-                    "cadence: a fixed number of steps a second.",
+                    "cadence: a fixed number of steps a second. events: those that are connected, which go before all others.",
                 ),
                 io.Float.Input(
                     "cadence",
@@ -64,20 +64,26 @@ class Footsteps(io.ComfyNode):
                 io.Audio.Input(
                     "timing_sound", optional=True, tooltip="The sound whose loudness peaks give the steps (timing: envelope)."
                 ),
+                Events.Input("events", optional=True, tooltip="Steps, landings and hits from Detect Events."),
+                offset_input(),
             ],
             outputs=[io.Audio.Output(display_name="voices", tooltip="An audio batch: one mono sound for each track.")],
             hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
-    def execute(cls, tracks, timing, sample_rate, if_nothing_tracked, timing_sound=None, **options) -> io.NodeOutput:
-        if len(tracks) == 0:
+    def execute(
+        cls, tracks, timing, sample_rate, if_nothing_tracked, timing_sound=None, events=None, offset=0.0, **options
+    ) -> io.NodeOutput:
+        if len(tracks) == 0 and events is None:
             host.notice(NOTHING_TRACKED, cls.hidden.unique_id)
         uses_sound = timing == "envelope" and timing_sound is not None
         voices, _ = footstep_voices(
             tracks,
             rate=int(sample_rate),
-            timing=timing,
+            timing=timing if events is None else "events",
+            events=events,
+            offset=offset / 1000,
             timing_sound=convert.sound_of(timing_sound, "timing_sound") if uses_sound else None,
             fallback=if_nothing_tracked,
             **options,

@@ -7,6 +7,7 @@ from comfy_api.latest import io
 Depth = io.Custom("STEREOSYNC_DEPTH")
 Tracks = io.Custom("STEREOSYNC_TRACKS")
 Model = io.Custom("STEREOSYNC_MODEL")
+Events = io.Custom("STEREOSYNC_EVENTS")
 Envelope = io.Custom("STEREOSYNC_ENVELOPE")
 Timbre = io.Custom("STEREOSYNC_TIMBRE")
 Space = io.Custom("STEREOSYNC_SPACE")

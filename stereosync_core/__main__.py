@@ -6,13 +6,13 @@ import argparse
 import sys
 
 from . import __version__
-from .cli import evaluate, generate, render, run_command
+from .cli import evaluate, events, generate, render, run_command
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="stereosync_core", description="Sound for video that fits in time and in space.")
     parser.add_argument("--version", action="version", version=__version__)
-    return run_command(parser, (generate, render, evaluate), argv)
+    return run_command(parser, (generate, render, events, evaluate), argv)
 
 
 if __name__ == "__main__":

@@ -9,19 +9,20 @@ from typing import Any
 
 from torch import Tensor
 
+from ..events.envelope import ENVELOPE_METHODS, envelope_from_events
 from ..media.envelope import envelope_of_sound
 from ..media.sound import require_sound
 from ..media.source import Clip
-from ..media.video import probe
+from ..media.video import VideoInfo, probe
 from ..model.conditioning.features import ENVELOPE_WINDOW
 from ..model.conditioning.spatial import SpatialConditioning
 from ..model.conditioning.video_envelope import envelope_of_clip
 from ..model.generative_model import GenerativeModel
 from ..rendering.surfaces import SURFACES
-from ..scene import Envelope, Tracks
+from ..scene import DepthSequence, Envelope, Tracks
 from .model_options import add_model_options, load_pipeline
 from .output_options import add_output_options, check_output, write_output
-from .scene_options import add_scene_options, progress_bar, scene_of
+from .scene_options import add_scene_options, events_of, progress_bar, scene_of
 
 
 def add(subparsers: Any) -> None:
@@ -31,7 +32,8 @@ def add(subparsers: Any) -> None:
     add_output_options(parser)
     add_scene_options(parser)
     group = add_model_options(parser)
-    group.add_argument("--envelope", metavar="AUDIO", help="a sound whose loudness is followed (default: read off the picture)")
+    group.add_argument("--envelope", metavar="AUDIO", help="a sound whose loudness is followed, not the events'")
+    group.add_argument("--envelope-method", choices=ENVELOPE_METHODS, default="events", help="of the picture (default: events)")
     group.add_argument(
         "--timbre",
         metavar="AUDIO|SURFACE",
@@ -48,7 +50,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     model = pipeline.model
     timbre = _timbre(model, arguments.timbre)
     tracks, depth = scene_of(arguments.video, info, arguments)
-    envelope = _envelope(model, tracks, arguments)
+    envelope = _envelope(model, info, tracks, depth, arguments)
     if envelope is not None and not envelope.values.any():
         logging.getLogger(__name__).warning("The envelope is silent from beginning to end, and so is the sound.")
     sampling = time.perf_counter()
@@ -57,7 +59,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     sampled = time.perf_counter() - sampling
     details = {
         "model": model.name,
-        "envelope": None if envelope is None else "sound" if arguments.envelope else "video",
+        "envelope": None if envelope is None else "sound" if arguments.envelope else arguments.envelope_method,
         "timbre": arguments.timbre,
         "spatial": options["spatial_scale"] != 0,
         "sampling_seconds": round(sampled, 3),
@@ -74,11 +76,18 @@ def _timbre(model: GenerativeModel, name: str | None) -> Tensor | None:
     return model.timbre_encoder.of_sound(sound.samples, sound.rate)
 
 
-def _envelope(model: GenerativeModel, tracks: Tracks, arguments: argparse.Namespace) -> Envelope | None:
+def _envelope(
+    model: GenerativeModel, info: VideoInfo, tracks: Tracks, depth: DepthSequence | None, arguments: argparse.Namespace
+) -> Envelope | None:
     if model.envelope_reader is None:
         return None
     if arguments.envelope:
         sound = require_sound(arguments.envelope, "--envelope")
         return envelope_of_sound(sound.samples, sound.rate, window=ENVELOPE_WINDOW)
+    if arguments.envelope_method == "events":
+        events = events_of(arguments.video, info, tracks, arguments)
+        surface = arguments.timbre if arguments.timbre in SURFACES else "concrete"
+        options = {"surface": surface, "window": ENVELOPE_WINDOW, "offset": arguments.offset / 1000}
+        return envelope_from_events(events, tracks, depth, **options)
     with progress_bar("motion", arguments.quiet) as progress:
         return envelope_of_clip(model.envelope_reader, arguments.video, tracks, model.latent_rate, progress)

@@ -10,14 +10,14 @@ import numpy as np
 
 from ..media.sound import Sound, require_sound
 from ..media.source import Clip
-from ..media.video import probe
+from ..media.video import VideoInfo, probe
 from ..rendering.footsteps import SHOES
 from ..rendering.spatialize import MODES, OFFSCREEN, SpatializeSettings, spatialize
 from ..rendering.surfaces import SURFACES
 from ..rendering.voices import TIMINGS, footstep_voices
 from ..scene import DISTANCE_CUES, Tracks
 from .output_options import add_output_options, check_output, write_output
-from .scene_options import add_scene_options, progress_bar, scene_of
+from .scene_options import add_scene_options, events_of, progress_bar, scene_of
 
 
 def add(subparsers: Any) -> None:
@@ -32,7 +32,7 @@ def add(subparsers: Any) -> None:
     steps.add_argument("--shoe", choices=list(SHOES), default="sneaker")
     steps.add_argument("--weight", type=float, default=0.5, help="light 0 .. heavy 1")
     steps.add_argument("--variation", type=float, default=0.5, help="from step to step, 0 .. 1")
-    steps.add_argument("--timing", choices=TIMINGS, default="gait")
+    steps.add_argument("--timing", choices=TIMINGS, default="events")
     steps.add_argument("--timing-sound", metavar="FILE", help="sound whose loud moments are the steps (--timing envelope)")
     steps.add_argument("--cadence", type=float, default=1.8, help="steps a second (--timing cadence)")
     steps.add_argument(
@@ -55,14 +55,14 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     tracks, depth = scene_of(arguments.video, info, arguments)
     names = ("mode", "width", "distance_from", "distance", "room", "offscreen")
     settings = SpatializeSettings(**{name: getattr(arguments, name) for name in names})
-    voices, rate, steps = _voices(tracks, arguments)
+    voices, rate, steps = _voices(info, tracks, arguments)
     scene = {"duration": info.duration, "depth": depth, "seed": arguments.seed}
     with progress_bar("sound", arguments.quiet) as progress:
         stereo = spatialize(voices, rate, tracks, settings, **scene, progress=progress)
     return write_output(Sound(stereo, rate), tracks, info, arguments, started, steps=steps)
 
 
-def _voices(tracks: Tracks, arguments: argparse.Namespace) -> tuple[np.ndarray, int, list[list[float]]]:
+def _voices(info: VideoInfo, tracks: Tracks, arguments: argparse.Namespace) -> tuple[np.ndarray, int, list[list[float]]]:
     """The sounds to be placed, float32 ``[B, C, N]``, their rate, and the step times of each voice."""
     if arguments.sound:
         sound = require_sound(arguments.sound, "--sound")

@@ -1,4 +1,4 @@
-"""The options about depth and tracks that every command on a clip has, and what they give."""
+"""The options about tracks, depth and events that every command on a clip has, and what they give."""
 
 from __future__ import annotations
 
@@ -11,30 +11,57 @@ from tqdm import tqdm
 
 from ..depth.estimators import ESTIMATORS, estimate_depth
 from ..errors import StereoSyncError
+from ..events.detect import CONFIDENCE, METHODS, detect_events
+from ..events.files import load_events, save_events
 from ..files import load_depth, load_tracks, save_depth, save_tracks
+from ..media.sound import require_sound
 from ..media.source import Clip
 from ..media.video import VideoInfo
 from ..scene import DepthSequence, Tracks
+from ..scene_events import Events
 from ..tracking.registry import TRACKERS, track_video
 
 
 def add_scene_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("scene")
-    group.add_argument("--tracks", type=Path, metavar="FILE.json", help="tracks of your own instead of the object tracker's")
+    """Tracks, depth and events."""
+    add_track_options(parser)
+    group = parser.add_argument_group("depth")
     group.add_argument("--depth", type=Path, metavar="FILE.npz", help="depth of your own (maps [T,H,W] 1 = near, times)")
     group.add_argument("--no-depth", action="store_true", help="distance from the boxes' height alone")
-    group.add_argument("--save-tracks", type=Path, metavar="FILE.json", help="write the tracks")
     group.add_argument("--save-depth", type=Path, metavar="FILE.npz", help="write the depth maps")
+    group.add_argument("--depth-estimator", choices=list(ESTIMATORS), default="fastdepth", help="default: %(default)s")
+    group.add_argument("--depth-model", type=Path, metavar="FOLDER", help="weights of an estimator that is not bundled")
+    group.add_argument("--depth-rate", type=float, default=4.0, help="depth maps a second (default: 4)")
+    add_event_options(parser)
+
+
+def add_track_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("tracks")
+    group.add_argument("--tracks", type=Path, metavar="FILE.json", help="tracks of your own instead of the object tracker's")
+    group.add_argument("--save-tracks", type=Path, metavar="FILE.json", help="write the tracks")
     group.add_argument("--tracker", choices=list(TRACKERS), default="nanodet", help="default: %(default)s")
     group.add_argument("--tracker-weights", type=Path, metavar="FILE", help="weights of a tracker that is not bundled")
     group.add_argument("--classes", default="person", help="what to follow: COCO names, or all (default: person)")
     group.add_argument("--threshold", type=float, default=0.35, help="score that begins a track (default: 0.35)")
     group.add_argument("--track-rate", type=float, default=10.0, help="frames a second analysed (default: 10)")
-    group.add_argument("--depth-estimator", choices=list(ESTIMATORS), default="fastdepth", help="default: %(default)s")
-    group.add_argument("--depth-model", type=Path, metavar="FOLDER", help="weights of an estimator that is not bundled")
-    group.add_argument("--depth-rate", type=float, default=4.0, help="depth maps a second (default: 4)")
     group.add_argument("--max-tracks", type=int, default=1, help="most prominent tracks kept, 0 = all (default: 1)")
     group.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+def add_event_options(parser: argparse.ArgumentParser, *, given: bool = True) -> None:
+    """:param given: whether events can be given instead of found."""
+    group = parser.add_argument_group("events")
+    if given:
+        group.add_argument(
+            "--events", type=Path, metavar="FILE", help="events of your own, JSON or CSV, instead of those found"
+        )
+    group.add_argument("--save-events", type=Path, metavar="FILE", help="write the events, as CSV where the name ends so")
+    group.add_argument("--event-method", choices=METHODS, default="auto", help="how events are found (default: auto)")
+    group.add_argument("--event-sound", metavar="AUDIO", help="a guide sound whose onsets are events (--event-method sound)")
+    group.add_argument(
+        "--confidence", type=float, default=CONFIDENCE, help="less probable events are left out (default: %(default)s)"
+    )
+    group.add_argument("--offset", type=float, default=0.0, metavar="MS", help="milliseconds by which events sound later")
 
 
 @contextmanager
@@ -59,6 +86,14 @@ def scene_of(clip: Clip, info: VideoInfo, arguments: argparse.Namespace) -> tupl
         name, folder, rate = arguments.depth_estimator, arguments.depth_model, arguments.depth_rate
         with progress_bar("depth", arguments.quiet) as progress:
             depth = estimate_depth(clip, name, folder, rate=rate, progress=progress)
+    tracks = tracks_of(clip, info, arguments)
+    if arguments.save_depth and depth is not None:
+        save_depth(arguments.save_depth, depth)
+    return tracks, depth
+
+
+def tracks_of(clip: Clip, info: VideoInfo, arguments: argparse.Namespace) -> Tracks:
+    """Tracks of a clip by the options, saved to a file where one is given."""
     if arguments.tracks:
         tracks = load_tracks(arguments.tracks, info.duration, info.width / info.height)
     else:
@@ -69,6 +104,18 @@ def scene_of(clip: Clip, info: VideoInfo, arguments: argparse.Namespace) -> tupl
             )
     if arguments.save_tracks:
         save_tracks(arguments.save_tracks, tracks)
-    if arguments.save_depth and depth is not None:
-        save_depth(arguments.save_depth, depth)
-    return tracks, depth
+    return tracks
+
+
+def events_of(clip: Clip, info: VideoInfo, tracks: Tracks, arguments: argparse.Namespace) -> Events:
+    """Events of a clip by the options, saved to a file where one is given."""
+    if arguments.events:
+        events = load_events(arguments.events, info.duration)
+    else:
+        sound = require_sound(arguments.event_sound, "--event-sound") if arguments.event_sound else None
+        options = {"method": arguments.event_method, "sound": sound, "confidence": arguments.confidence}
+        with progress_bar("events", arguments.quiet) as progress:
+            events = detect_events(clip, tracks, progress=progress, **options)
+    if arguments.save_events:
+        save_events(arguments.save_events, events)
+    return events

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import StereoSyncError
-from ..files import read_object
 from ..media.output import replacing
 from ..scene_events import Event, Events
 
@@ -26,25 +25,7 @@ _REMEDY = "give a file that --save-events wrote, or a CSV with a line of names (
 
 def save_events(path: Path, events: Events) -> Path:
     """Write events; a name that ends in ``.csv`` makes a CSV, any other JSON."""
-    rows = [
-        {
-            "time": round(event.time, 6),
-            "kind": event.kind,
-            "track": event.track,
-            "foot": event.foot,
-            "strength": round(event.strength, 4),
-            "confidence": round(event.confidence, 4),
-        }
-        for event in events
-    ]
-    if Path(path).suffix.lower() == ".csv":
-        sheet = io.StringIO()
-        writer = csv.DictWriter(sheet, list(rows[0]) if rows else FIELDS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        text = sheet.getvalue()
-    else:
-        text = json.dumps({"duration": events.duration, "events": rows})
+    text = events_to_text(events, "csv" if Path(path).suffix.lower() == ".csv" else "json")
     with replacing(Path(path)) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return Path(path)
@@ -55,20 +36,45 @@ def load_events(path: Path, duration: float) -> Events:
 
     :raises StereoSyncError: where the file is not of the form, or belongs to a clip of another length.
     """
-    path = Path(path)
-    if path.suffix.lower() == ".csv":
-        rows, length = _read_csv(path), duration
-    else:
-        data = read_object(path, "Events file", _REMEDY)
-        rows, length = data.get("events"), data.get("duration", duration)
-        if not isinstance(rows, list):
-            raise StereoSyncError(f"Events file '{path}' has no list of events; {_REMEDY}.")
     try:
-        events = Events(tuple(_event(row) for row in rows), float(length))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise StereoSyncError(f"Events file '{path}': {type(error).__name__} {error}; {_REMEDY}.") from error
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StereoSyncError(f"Events file: '{path}' cannot be read ({error}); {_REMEDY}.") from error
+    return events_from_text(text, duration, f"Events file '{path}'")
+
+
+def events_to_text(events: Events, form: str = "json") -> str:
+    """Events as the text of a file, ``json`` or ``csv``."""
+    rows: list[dict[str, Any]] = [{name: getattr(event, name) for name in FIELDS} for event in events]
+    for row in rows:
+        row |= {"time": round(row["time"], 6), "strength": round(row["strength"], 4), "confidence": round(row["confidence"], 4)}
+    if form != "csv":
+        return json.dumps({"duration": events.duration, "events": rows})
+    sheet = io.StringIO()
+    writer = csv.DictWriter(sheet, list(FIELDS), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return sheet.getvalue()
+
+
+def events_from_text(text: str, duration: float, name: str = "Events") -> Events:
+    """Events for a clip of ``duration`` seconds out of JSON or CSV; ``name`` is what an error begins with.
+
+    :raises StereoSyncError: where the text is of neither form, or belongs to a clip of another length.
+    """
+    try:
+        if text.lstrip()[:1] in ("{", "["):
+            data = json.loads(text)
+            rows, length = data.get("events"), float(data.get("duration", duration))
+            if not isinstance(rows, list):
+                raise StereoSyncError(f"it has no list of events; {_REMEDY}.")
+        else:
+            rows, length = _read_csv(text), duration
+        events = Events(tuple(_event(row) for row in rows), length)
     except StereoSyncError as error:
-        raise StereoSyncError(f"Events file '{path}': {error}") from error
+        raise StereoSyncError(f"{name}: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise StereoSyncError(f"{name}: it cannot be read ({type(error).__name__} {error}); {_REMEDY}.") from error
     check_events_fit(events, duration)
     return replace(events, duration=duration, events=tuple(event for event in events if event.time <= duration))
 
@@ -82,17 +88,13 @@ def check_events_fit(events: Events, duration: float) -> None:
         )
 
 
-def _read_csv(path: Path) -> list[dict[str, Any]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise StereoSyncError(f"Events file: '{path}' cannot be read ({error}); {_REMEDY}.") from error
+def _read_csv(text: str) -> list[dict[str, Any]]:
     lines = text.splitlines()
     first = lines[0] if lines else ""
     delimiter = max(",;\t", key=first.count)
     rows = list(csv.DictReader(lines, delimiter=delimiter))
     if "time" not in [name.strip().lower() for name in first.split(delimiter)]:
-        raise StereoSyncError(f"Events file '{path}' has no column 'time'; {_REMEDY}.")
+        raise StereoSyncError(f"there is no column 'time'; {_REMEDY}.")
     # spreadsheets of many countries write 1,25 where the columns are parted by semicolons
     comma = "," if delimiter != "," else "."
     return [

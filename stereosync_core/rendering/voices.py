@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 import numpy as np
 
 from ..errors import StereoSyncError
 from ..media.envelope import envelope_of_sound
 from ..media.sound import Sound
-from ..scene import Tracks
+from ..scene import Track, Tracks
+from ..scene_events import FEET, Event, Events
 from .footsteps import render_footsteps
 from .gait import Steps, steps_from_cadence, steps_from_envelope, steps_from_track
 
 logger = logging.getLogger("stereosync")
-TIMINGS = ("gait", "envelope", "cadence")
+TIMINGS = ("gait", "envelope", "cadence", "events")
+#: Seconds in which a sound that is no step falls to a third, by the kind of its event, and its level beside a step's.
+_BURSTS = {"clap": (0.02, 0.9), "impact": (0.035, 0.8), "onset": (0.04, 0.7)}
 NOTHING_TRACKED = (
     "Nothing is tracked in this clip, so no step can be timed by a walker; lower the tracker's threshold, check its classes, "
     "or give tracks of your own."
@@ -50,9 +54,77 @@ def step_times(
     return [steps_from_track(track, tracks.duration, max_gap=tracks.max_gap, aspect=tracks.aspect) for track in tracks]
 
 
+def event_voices(
+    events: Events,
+    tracks: Tracks,
+    *,
+    surface: str = "concrete",
+    rate: int = 48000,
+    shoe: str = "sneaker",
+    weight: float = 0.5,
+    variation: float = 0.5,
+    seed: int = 0,
+    offset: float = 0.0,
+) -> tuple[np.ndarray, list[Steps], list[Track | None]]:
+    """A mono voice for each track with its own events: footsteps and landings on the surface, short bursts for the rest.
+
+    The attack's first sample is the one nearest to the event's time. Events whose track is not among ``tracks`` go to the first
+    one, the most prominent; without tracks there is one voice that is nobody's.
+
+    :param offset: seconds by which all is later, or earlier where below 0.
+    :returns: float32 ``[B, 1, N]``, ``N = round(duration * rate)``, and each voice's steps and track.
+    """
+    owners: list[Track | None] = list(tracks) or [None]
+    voices, walked = [], []
+    for place, owner in enumerate(owners):
+        own = [event for event in events if _owner_of(event, owners) is owner]
+        steps = steps_from_events(own, offset)
+        options = {"shoe": shoe, "weight": weight, "variation": variation, "seed": seed + 1000 * place}
+        voice = render_footsteps(steps, surface, tracks.duration, rate, **options)
+        for number, event in enumerate(own):
+            start = round((event.time + offset) * rate)
+            if event.kind in _BURSTS and 0 <= start < voice.shape[1]:
+                burst = _burst(event, rate, np.random.default_rng([seed, place, number]))[: voice.shape[1] - start]
+                voice[0, start : start + len(burst)] += burst
+        voices.append(np.clip(voice, -1, 1))
+        walked.append(steps)
+    return np.stack(voices), walked, owners
+
+
+def steps_from_events(events: Sequence[Event], offset: float = 0.0) -> Steps:
+    """The steps and landings among events as steps of one walker; a foot that is not known is the other one."""
+    times, strengths, feet = [], [], []
+    for event in events:
+        if event.kind not in ("step", "landing") or event.time + offset < 0:
+            continue
+        moment = event.time + offset
+        if times and moment <= times[-1]:  # two at one moment
+            moment = times[-1] + 1e-4
+        foot = 1 - feet[-1] if feet else 0
+        times.append(moment)
+        strengths.append(1.0 if event.kind == "landing" else event.strength)
+        feet.append(foot if event.foot is None else FEET.index(event.foot))
+    return Steps(np.array(times), np.array(strengths), np.array(feet, dtype=np.int64))
+
+
+def _owner_of(event: Event, owners: Sequence[Track | None]) -> Track | None:
+    return next((track for track in owners if track is not None and track.id == event.track), owners[0])
+
+
+def _burst(event: Event, rate: int, random: np.random.Generator) -> np.ndarray:
+    """Noise that begins at once and dies away."""
+    decay, level = _BURSTS[event.kind]
+    since = np.arange(round(7 * decay * rate)) / rate
+    noise = random.standard_normal(len(since)) * np.exp(-since / decay)
+    noise[0] = np.copysign(1.0, noise[0])
+    return (0.25 * level * event.strength * noise).astype(np.float32)
+
+
 def footstep_voices(
     tracks: Tracks,
     *,
+    events: Events | None = None,
+    offset: float = 0.0,
     surface: str = "concrete",
     rate: int = 48000,
     timing: str = "gait",
@@ -66,6 +138,7 @@ def footstep_voices(
 ) -> tuple[np.ndarray, list[Steps]]:
     """A mono voice for each track.
 
+    :param events: of the clip, for the timing ``events``; ``offset`` seconds are added to each.
     :param surface: one of :data:`surfaces.SURFACES`.
     :param fallback: where nothing is tracked: ``centre`` makes one voice at the cadence, ``error`` stops.
     :returns: float32 ``[B, 1, N]``, ``N = round(duration * rate)``, and the steps of each voice.
@@ -74,6 +147,11 @@ def footstep_voices(
         if fallback == "error":
             raise StereoSyncError(NOTHING_TRACKED)
         logger.warning("%s One voice in the middle walks at %.2g steps a second instead.", NOTHING_TRACKED, cadence)
+    if timing == "events":
+        if events is None:
+            raise StereoSyncError("Step timing: 'events' needs events; connect Detect Events, or choose gait.")
+        options = {"shoe": shoe, "weight": weight, "variation": variation, "seed": seed, "offset": offset}
+        return event_voices(events, tracks, surface=surface, rate=rate, **options)[:2]
     steps = step_times(tracks, timing=timing, timing_sound=timing_sound, cadence=cadence, seed=seed)
     voices = [
         render_footsteps(

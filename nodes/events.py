@@ -1,0 +1,116 @@
+"""Events: what touches what, when; found in the picture, read from a file, and made an envelope."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..stereosync_core.events.detect import CONFIDENCE, METHODS, detect_events
+from ..stereosync_core.events.envelope import LEVEL, envelope_from_events
+from ..stereosync_core.events.files import events_from_text, events_to_text
+from ..stereosync_core.model.conditioning.features import ENVELOPE_WINDOW
+from ..stereosync_core.rendering.surfaces import SURFACES
+from . import convert, host
+from .inputs import offset_input, unit_input
+from .sockets import Depth, Envelope, Events, Tracks
+
+CATEGORY = "StereoSync/events"
+
+
+class DetectEvents(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="StereoSyncDetectEvents",
+            display_name="Detect Events",
+            category=CATEGORY,
+            description="Finds the moments at which something sounds: feet that come down, landings, claps, things that "
+            "bounce or are hit. People who stand or sway make no step.",
+            inputs=[
+                io.Video.Input("video", tooltip="The clip."),
+                Tracks.Input("tracks", tooltip="Whom and what to watch."),
+                io.Combo.Input(
+                    "method",
+                    options=list(METHODS),
+                    default="auto",
+                    tooltip="auto: by each track's label. pose: body landmarks. gait: the boxes alone. motion: paths of "
+                    "things. sound: onsets of a guide sound.",
+                ),
+                unit_input("confidence", CONFIDENCE, "Events that are less probable are left out."),
+                io.Audio.Input("guide", optional=True, tooltip="A sound whose onsets are the events (method: sound)."),
+            ],
+            outputs=[
+                Events.Output(display_name="events"),
+                io.String.Output(display_name="json", tooltip="The events as JSON."),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(cls, video, tracks, method, confidence, guide=None) -> io.NodeOutput:
+        sound = None if guide is None else convert.sound_of(guide, "guide")
+        options = {"method": method, "sound": sound, "confidence": confidence, "progress": host.progress()}
+        events = detect_events(host.source_of(video), tracks, **options)
+        if not len(events):
+            host.notice("Detect Events: nothing was found; feet, hands or things must be in the picture.", cls.hidden.unique_id)
+        return io.NodeOutput(events, events_to_text(events))
+
+
+class EventsFromText(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="StereoSyncEventsFromText",
+            display_name="Events from Text",
+            category=CATEGORY,
+            description="Events as you write them: JSON of Detect Events, corrected by hand, or CSV of a spotting list.",
+            inputs=[
+                io.String.Input(
+                    "text",
+                    default="time,kind,strength\n0.5,step,0.7\n1.0,step,0.7",
+                    multiline=True,
+                    tooltip="JSON, or lines of CSV under the names time, kind, track, foot, strength, confidence.",
+                ),
+                Tracks.Input("tracks", tooltip="Tracks of the clip, which give its length."),
+            ],
+            outputs=[Events.Output(display_name="events")],
+        )
+
+    @classmethod
+    def execute(cls, text, tracks) -> io.NodeOutput:
+        return io.NodeOutput(events_from_text(text, tracks.duration))
+
+
+class EnvelopeFromEvents(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="StereoSyncEnvelopeFromEvents",
+            display_name="Envelope from Events",
+            category="StereoSync/conditioning",
+            description="Loudness over time with an attack at each event, a decay of its kind and ground, and a level by its "
+            "strength and its owner's distance.",
+            inputs=[
+                Events.Input("events", tooltip="From Detect Events or Events from Text."),
+                Tracks.Input("tracks", tooltip="The tracks of the same clip, for distances."),
+                io.Combo.Input("surface", options=list(SURFACES), default="concrete", tooltip="The ground, for the decay."),
+                io.Float.Input(
+                    "level",
+                    default=LEVEL,
+                    min=0.0,
+                    max=0.5,
+                    step=0.005,
+                    tooltip="Loudness of the loudest event: 0.05 is a near step.",
+                ),
+                offset_input(),
+                Depth.Input("depth", optional=True, tooltip="Distance from depth maps beside the boxes' height."),
+            ],
+            outputs=[Envelope.Output(display_name="envelope")],
+        )
+
+    @classmethod
+    def execute(cls, events, tracks, surface, level, offset=0.0, depth=None) -> io.NodeOutput:
+        options = {"surface": surface, "level": level, "offset": offset / 1000, "window": ENVELOPE_WINDOW}
+        return io.NodeOutput(envelope_from_events(events, tracks, depth, **options))
+
+
+NODES = [DetectEvents, EventsFromText, EnvelopeFromEvents]

@@ -70,5 +70,7 @@ def _voices(info: VideoInfo, tracks: Tracks, arguments: argparse.Namespace) -> t
     names = ("surface", "rate", "timing", "cadence", "shoe", "weight", "variation", "seed", "fallback")
     options = {name: getattr(arguments, name) for name in names}
     guide = require_sound(arguments.timing_sound, "--timing-sound") if arguments.timing_sound else None
-    voices, steps = footstep_voices(tracks, timing_sound=guide, **options)
+    events = events_of(arguments.video, info, tracks, arguments) if arguments.timing == "events" else None
+    offset = arguments.offset / 1000
+    voices, steps = footstep_voices(tracks, events=events, offset=offset, timing_sound=guide, **options)
     return voices, arguments.rate, [[round(float(moment), 4) for moment in own.times] for own in steps]

@@ -51,7 +51,8 @@ def events_to_text(events: Events, form: str = "json") -> str:
     if form != "csv":
         return json.dumps({"duration": events.duration, "events": rows})
     sheet = io.StringIO()
-    writer = csv.DictWriter(sheet, list(FIELDS), lineterminator="\n")
+    fields: list[str] = list(FIELDS)
+    writer = csv.DictWriter(sheet, fields, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return sheet.getvalue()

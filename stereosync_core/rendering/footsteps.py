@@ -57,6 +57,7 @@ def render_footsteps(
     shoe: str = "sneaker",
     weight: float = 0.5,
     variation: float = 0.5,
+    toe: float = 1.0,
     seed: int = 0,
 ) -> np.ndarray:
     """The sound of ``steps`` on a floor, dry and mono.
@@ -67,6 +68,7 @@ def render_footsteps(
     :param shoe: a key of ``SHOES``.
     :param weight: of the walker, 0 = a child, 1 = heavy.
     :param variation: 0 = nearly alike (collisions are always random), 1 = every step very different.
+    :param toe: loudness of the ball's contact after the heel's, over the surface's and shoe's own.
     :param seed: the same seed gives the same samples, bit by bit.
     :return: float32 ``[1, round(duration * rate)]``; a step of strength 1 peaks near -6 dBFS.
     :raises StereoSyncError: for an unknown surface or shoe, or numbers out of range.
@@ -90,7 +92,7 @@ def render_footsteps(
         start = round(time * rate)
         if strength <= 0 or not 0 <= start < total:
             continue
-        sound = _step(SURFACES[surface], SHOES[shoe], rate, float(strength), int(side), weight, variation, (seed, n))
+        sound = _step(SURFACES[surface], SHOES[shoe], rate, float(strength), int(side), weight, variation, toe, (seed, n))
         output[start : start + len(sound)] += sound[: total - start]
     fade = min(round(0.005 * rate), total)
     output[total - fade :] *= np.linspace(1, 0, fade)
@@ -100,10 +102,18 @@ def render_footsteps(
 
 
 def _step(
-    surface: Surface, shoe: Shoe, rate: int, strength: float, side: int, weight: float, variation: float, seed: tuple[int, int]
+    surface: Surface,
+    shoe: Shoe,
+    rate: int,
+    strength: float,
+    side: int,
+    weight: float,
+    variation: float,
+    toe: float,
+    seed: tuple[int, int],
 ) -> np.ndarray:
     """One step ``[n]``, its heel's contact at sample 0."""
-    foot = _foot(surface, shoe, rate, strength, side, weight, variation, seed)
+    foot = _foot(surface, shoe, rate, strength, side, weight, variation, toe, seed)
     thump = surface.thump + shoe.weight + 18 * (weight - 0.5)
     sound = np.zeros(foot.samples + foot.ringing)
     sound[: foot.samples] = _gain(thump) * _energy_one(_thump(surface.thump_frequency * (1.25 - 0.5 * weight), foot))
@@ -127,7 +137,15 @@ def _step(
 
 
 def _foot(
-    surface: Surface, shoe: Shoe, rate: int, strength: float, side: int, weight: float, variation: float, seed: tuple[int, int]
+    surface: Surface,
+    shoe: Shoe,
+    rate: int,
+    strength: float,
+    side: int,
+    weight: float,
+    variation: float,
+    toe: float,
+    seed: tuple[int, int],
 ) -> _Foot:
     generator = Generator(PCG64([seed[0], seed[1], side]))
     # what stays with a foot from step to step
@@ -136,7 +154,7 @@ def _foot(
     gap = shoe.gap * surface.give**0.5 * np.exp(0.06 * habit[0] + 0.16 * chance[0])
     # who treads harder or in harder shoes presses shorter, which is brighter
     contact = surface.contact * shoe.softness * (1.35 - 0.5 * strength) * (0.85 + 0.3 * weight) * np.exp(0.2 * chance[1])
-    toe = 10 ** ((surface.toe + shoe.toe + 1.0 * habit[1] + 3.0 * chance[2]) / 20)
+    toe = toe * 10 ** ((surface.toe + shoe.toe + 1.0 * habit[1] + 3.0 * chance[2]) / 20)
     ring = max((t60 for layer in surface.layers if isinstance(layer, Modes) for _, t60, _ in layer.table), default=0.0)
     length = gap + 0.26 * surface.give + 0.12
     time = np.arange(round(length * rate)) / rate

@@ -17,6 +17,8 @@ from .gait import Steps, steps_from_cadence, steps_from_envelope, steps_from_tra
 
 logger = logging.getLogger("stereosync")
 TIMINGS = ("gait", "envelope", "cadence", "events")
+#: Loudness of a ball's contact after the heel's: an event is one moment, and the sound has one attack for it.
+_TOE = 1e-4
 #: Seconds in which a sound that is no step falls to a third, by the kind of its event, and its level beside a step's.
 _BURSTS = {"clap": (0.02, 0.9), "impact": (0.035, 0.8), "onset": (0.04, 0.7)}
 NOTHING_TRACKED = (
@@ -79,7 +81,7 @@ def event_voices(
     for place, owner in enumerate(owners):
         own = [event for event in events if _owner_of(event, owners) is owner]
         steps = steps_from_events(own, offset)
-        options = {"shoe": shoe, "weight": weight, "variation": variation, "seed": seed + 1000 * place}
+        options = {"shoe": shoe, "weight": weight, "variation": variation, "toe": _TOE, "seed": seed + 1000 * place}
         voice = render_footsteps(steps, surface, tracks.duration, rate, **options)
         for number, event in enumerate(own):
             start = round((event.time + offset) * rate)

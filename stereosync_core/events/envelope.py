@@ -6,20 +6,24 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..media.envelope import envelope_of_sound
+from ..errors import StereoSyncError
 from ..media.source import Source
-from ..rendering.voices import event_voices
 from ..scene import DepthSequence, Envelope, Tracks
-from ..scene_events import Events
+from ..scene_events import Event, Events
 from .detect import detect_events
 from .files import check_events_fit
 
 Progress = Callable[[float, float], None]
-#: Level of a voice's loudest event at the distance of the clip's median, that of a step some three metres away in the rooms.
+#: Level of the loudest event, that of a step some three metres away in the rooms.
 LEVEL = 0.05
-_RATE = 16000
 #: How an envelope is read off a picture: from events, or by the model's own network.
 ENVELOPE_METHODS = ("events", "learned")
+#: Seconds in which a step's amplitude falls to a third, by the ground, and that of other kinds of event.
+DECAYS = {"concrete": 0.03, "wood": 0.04, "gravel": 0.06, "grass": 0.05, "snow": 0.06, "metal": 0.08, "tile": 0.03}
+DECAYS |= {"water": 0.07, "sand": 0.05}
+_KINDS = {"clap": 0.02, "impact": 0.035, "onset": 0.04}
+_LANDING = 1.5  # times a step's
+_STEP = 0.001  # seconds from value to value before the window
 
 
 def envelope_from_events(
@@ -32,28 +36,36 @@ def envelope_from_events(
     level: float = LEVEL,
     offset: float = 0.0,
 ) -> Envelope:
-    """Envelope of one-shots at the events, each as loud as its strength, confidence and its owner's distance have it.
+    """Envelope of what sounds at the events, each as loud as its strength, its confidence and its owner's distance have it.
 
     :param tracks: of the same clip; an event of none of them is as far as the clip's median.
     :param depth: for the distance, beside the boxes' height.
-    :param surface: a key of :data:`..rendering.surfaces.SURFACES`, for the decay of steps.
+    :param surface: a key of :data:`DECAYS`, for steps and landings.
     :param window: seconds of the root mean square, as the model was trained with.
+    :param level: of the loudest event.
     :param offset: seconds by which all is later, or earlier where below 0.
     :raises StereoSyncError: for events of another clip, or an unknown surface.
     """
     check_events_fit(events, tracks.duration)
-    voices, _, owners = event_voices(events, tracks, surface=surface, rate=_RATE, offset=offset)
-    mono = np.zeros(voices.shape[-1])
-    moments = np.arange(len(mono)) / _RATE
-    sparse = np.linspace(0, tracks.duration, max(2, round(tracks.duration * 20)))
-    for voice, owner in zip(voices[:, 0], owners, strict=True):
-        gain = 1.0
-        if owner is not None:
-            gain = np.interp(moments, sparse, 1 / np.maximum(tracks.distance(owner, sparse, depth), 0.1))
-        mono += voice * gain
-    envelope = envelope_of_sound(mono[None], _RATE, window=window)
-    loudest = float(envelope.values.max())
-    return Envelope(envelope.values * (level / loudest if loudest > 0 else 0.0), envelope.times)
+    if surface not in DECAYS:
+        raise StereoSyncError(f"Envelope: the surface '{surface}' is not known; choose one of {', '.join(DECAYS)}.")
+    times = np.arange(0.0, tracks.duration + 5 * _STEP, _STEP)
+    power = np.zeros(len(times))
+    owners = {track.id: track for track in tracks}
+    for event in events:
+        first = round((event.time + offset) / _STEP)
+        if 0 <= first < len(times):
+            gain = event.strength * event.confidence
+            if event.track in owners:
+                gain /= max(float(tracks.distance(owners[event.track], np.array([event.time]), depth)[0]), 0.1)
+            since = times[: len(times) - first]
+            power[first:] += gain**2 * np.exp(-2 * since / _decay(event, surface))
+    total = np.concatenate([[0.0], np.cumsum(power)])
+    half = max(1, round(window / _STEP / 2))
+    places = np.arange(0, len(times), 5)
+    last, begin = np.minimum(places + half, len(power)), np.maximum(places - half, 0)
+    values = np.sqrt(np.maximum(total[last] - total[begin], 0.0) / (last - begin))
+    return Envelope(values * (level / values.max() if values.max() > 0 else 0.0), times[places])
 
 
 def envelope_from_video_events(source: Source, tracks: Tracks, *, window: float, progress: Progress | None = None) -> Envelope:
@@ -62,3 +74,9 @@ def envelope_from_video_events(source: Source, tracks: Tracks, *, window: float,
     :param progress: called with seconds done and in all; raising inside it stops the work.
     """
     return envelope_from_events(detect_events(source, tracks, progress=progress), tracks, window=window)
+
+
+def _decay(event: Event, surface: str) -> float:
+    if event.kind in _KINDS:
+        return _KINDS[event.kind]
+    return DECAYS[surface] * (_LANDING if event.kind == "landing" else 1.0)

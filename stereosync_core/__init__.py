@@ -14,6 +14,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .depth.estimators import estimate_depth as estimate_depth
     from .errors import StereoSyncError as StereoSyncError
+    from .events.detect import detect_events as detect_events
+    from .events.envelope import envelope_from_events as envelope_from_events
+    from .events.files import load_events as load_events
+    from .events.files import save_events as save_events
     from .files import load_depth as load_depth
     from .files import load_tracks as load_tracks
     from .files import save_depth as save_depth
@@ -37,6 +41,8 @@ if TYPE_CHECKING:
     from .scene import Envelope as Envelope
     from .scene import Track as Track
     from .scene import Tracks as Tracks
+    from .scene_events import Event as Event
+    from .scene_events import Events as Events
     from .tracking.registry import track_video as track_video
 
 __version__ = "0.1.0"
@@ -45,6 +51,8 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "DepthSequence": "scene",
     "Envelope": "scene",
+    "Event": "scene_events",
+    "Events": "scene_events",
     "Sound": "media.sound",
     "SpatialConditioning": "model.conditioning.spatial",
     "SpatializeSettings": "rendering.spatialize",
@@ -53,16 +61,20 @@ _PUBLIC = {
     "Track": "scene",
     "Tracks": "scene",
     "alignment_report": "preview.plot",
+    "detect_events": "events.detect",
+    "envelope_from_events": "events.envelope",
     "envelope_of_clip": "model.conditioning.video_envelope",
     "estimate_depth": "depth.estimators",
     "footstep_voices": "rendering.voices",
     "frames": "media.video",
     "load_depth": "files",
+    "load_events": "events.files",
     "load_tracks": "files",
     "mux": "media.mux",
     "probe": "media.video",
     "read_sound": "media.sound",
     "save_depth": "files",
+    "save_events": "events.files",
     "save_tracks": "files",
     "spatialize": "rendering.spatialize",
     "to_stereo": "media.sound",

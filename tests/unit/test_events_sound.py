@@ -43,7 +43,7 @@ def test_the_attack_is_at_the_event_to_a_sample(kind, offset):
 def test_every_track_has_its_own_events_and_what_is_nobodys_goes_to_the_first():
     events = Events((Event(0.5, "step", 0), Event(1.0, "step", 7), Event(1.5, "impact", None)), 2.0)
     voices, steps, owners = event_voices(events, tracks(walker(7), walker(0)))
-    assert [owner.id for owner in owners] == [7, 0]
+    assert [owner and owner.id for owner in owners] == [7, 0]
     assert attack(voices[0, 0]) == RATE
     assert attack(voices[1, 0]) == RATE // 2
     assert [list(one.times) for one in steps] == [[1.0], [0.5]]

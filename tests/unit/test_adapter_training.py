@@ -92,6 +92,7 @@ def test_killed_and_started_again_it_ends_in_the_same_place(rooms, release, tmp_
     assert all(rows[0][name] == rows[1][name] for name in rows[0] if name.startswith("valid"))
 
 
+@pytest.mark.slow
 @pytest.mark.half_precision
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_recomputing_the_blocks_changes_no_gradient(rooms, release, tmp_path, precision):

@@ -41,6 +41,7 @@ def test_the_picture_is_untouched_and_the_sound_has_its_length_and_its_place(sce
     assert sound.length == report["samples"] == round(probe(CLIP).duration * 48000)
 
 
+@pytest.mark.slow
 def test_saved_tracks_and_depth_give_the_same_sound(scene):
     assert main(["render", CLIP, "-o", str(scene / "own.mkv"), "--surface", "grass", "--quiet", *again(scene)]) == 0
     first, second = read_sound(scene / "out.mkv"), read_sound(scene / "own.mkv")
@@ -65,6 +66,7 @@ def test_a_sound_of_ones_own_is_placed(scene):
         assert container.streams.audio[0].codec_context.name == "aac"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "word"),
     [

@@ -187,6 +187,7 @@ def test_the_order_of_the_systems_without_a_model_is_as_it_must_be(compared):
     assert rows["noise"]["onset_f1"] < 0.5
 
 
+@pytest.mark.slow
 def test_gap_closure_is_zero_for_no_spatial_and_one_for_the_recordings(compared):
     rows = [dict(row) for row in compared[0] if row["system"] in ("recordings", "centre", "mirrored")]
     rows[1]["system"] = NO_SPATIAL

@@ -67,6 +67,7 @@ def test_gradients_reach_every_latent_through_the_decoder(model, given):
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
+@pytest.mark.slow
 def test_a_sound_is_moved_towards_the_target(model, given):
     levels = decoded_levels(model.autoencoder)
     with torch.no_grad():
@@ -78,6 +79,7 @@ def test_a_sound_is_moved_towards_the_target(model, given):
     assert errors[1] < 0.97 * errors[0]
 
 
+@pytest.mark.slow
 def test_sampling_with_the_decoder_and_with_a_head(model):
     plain, guidance = latents(model), SpatialGuidance(0.3, rounds=1)
     guided = latents(model, spatial_guidance=guidance)

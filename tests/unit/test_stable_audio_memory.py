@@ -40,6 +40,7 @@ def folders(tmp_path_factory):
     return write_release(folder / "small"), write_release(folder / "large", config=config)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak is read where Linux tells it")
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
 def test_the_peak_is_at_most_a_tenth_above_the_weights(folders, dtype):

@@ -168,6 +168,7 @@ def test_masks_become_the_box_around_what_they_cover():
 WALKER = [(2.0, 0.59), (3.0, 0.27), (3.8, 0.02), (5.07, -0.44), (6.33, -0.84)]
 
 
+@pytest.mark.slow
 def test_the_walker_of_the_sample_clip_is_found_followed_and_the_most_prominent():
     (track,) = track_with_nanodet(asset_path(WALKING_CLIP), max_tracks=1).tracks
     assert track.start < 1.6

@@ -53,7 +53,7 @@ def made(command, capsys, *more):
 def test_an_adapter_follows_the_scene_and_the_timbre(command, adapter, release, capsys):
     given = ["--adapter", str(adapter), "--timbre", "gravel", "--space-scale", "3"]
     report, sound = made(command, capsys, *given)
-    wanted = {"model": release.name, "envelope": "video", "timbre": "gravel", "spatial": True}
+    wanted = {"model": release.name, "envelope": "events", "timbre": "gravel", "spatial": True}
     assert {name: report[name] for name in wanted} == wanted
     for other in (["--no-spatial"], ["--seed", "5"], ["--cfg", "1"], ["--envelope-scale", "0"], ["--timbre", "snow"]):
         assert abs(made(command, capsys, *given, *other)[1] - sound).max() > 0, other

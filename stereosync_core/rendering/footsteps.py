@@ -92,7 +92,9 @@ def render_footsteps(
         start = round(time * rate)
         if strength <= 0 or not 0 <= start < total:
             continue
-        sound = _step(SURFACES[surface], SHOES[shoe], rate, float(strength), int(side), weight, variation, toe, (seed, n))
+        kind = (SURFACES[surface], SHOES[shoe])
+        foot = _foot(*kind, rate, float(strength), int(side), weight, variation, toe, (seed, n))
+        sound = _step(*kind, foot, rate, float(strength), weight)
         output[start : start + len(sound)] += sound[: total - start]
     fade = min(round(0.005 * rate), total)
     output[total - fade :] *= np.linspace(1, 0, fade)
@@ -101,19 +103,8 @@ def render_footsteps(
     return (output * min(1.0, 0.98 / max(peak, 1e-9))).astype(np.float32)[None]
 
 
-def _step(
-    surface: Surface,
-    shoe: Shoe,
-    rate: int,
-    strength: float,
-    side: int,
-    weight: float,
-    variation: float,
-    toe: float,
-    seed: tuple[int, int],
-) -> np.ndarray:
+def _step(surface: Surface, shoe: Shoe, foot: _Foot, rate: int, strength: float, weight: float) -> np.ndarray:
     """One step ``[n]``, its heel's contact at sample 0."""
-    foot = _foot(surface, shoe, rate, strength, side, weight, variation, toe, seed)
     thump = surface.thump + shoe.weight + 18 * (weight - 0.5)
     sound = np.zeros(foot.samples + foot.ringing)
     sound[: foot.samples] = _gain(thump) * _energy_one(_thump(surface.thump_frequency * (1.25 - 0.5 * weight), foot))

@@ -1,7 +1,8 @@
 """Scene data on disk: tracks as JSON, depth as NPZ; written under a temporary name and moved, so that no half file stays.
 
 Tracks: ``{"duration": s, "tracks": [{"id", "label", "times": [s], "boxes": [[x0, y0, x1, y1] in 0..1], "scores"}]}``;
-``duration`` and ``scores`` may be absent. Depth: arrays ``maps`` ``[T, H, W]`` with 1 = near, and ``times`` in seconds.
+``duration``, ``cuts`` (seconds at which shots begin) and ``scores`` may be absent. Depth: arrays ``maps`` ``[T, H, W]`` with
+1 = near, and ``times`` in seconds.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ def save_tracks(path: Path, tracks: Tracks) -> Path:
         }
         for track in tracks
     ]
-    text = json.dumps({"duration": tracks.duration, "max_gap": tracks.max_gap, "aspect": tracks.aspect, "tracks": rows})
+    data = {"duration": tracks.duration, "max_gap": tracks.max_gap, "aspect": tracks.aspect, "cuts": tracks.cuts}
+    text = json.dumps(data | {"tracks": rows})
     with replacing(Path(path)) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return Path(path)
@@ -81,7 +83,8 @@ def load_tracks(path: Path, duration: float, aspect: float = 16 / 9) -> Tracks:
             for place, row in enumerate(data["tracks"], 1)
         ]
         duration_of_file, max_gap = float(data.get("duration", duration)), float(data.get("max_gap", 0.5))
-        tracks = Tracks(tuple(rows), duration_of_file, max_gap, float(data.get("aspect", aspect)))
+        cuts = tuple(data.get("cuts", ()))
+        tracks = Tracks(tuple(rows), duration_of_file, max_gap, float(data.get("aspect", aspect)), cuts)
     check_tracks_fit(tracks, duration)
     return replace(tracks, duration=duration)
 

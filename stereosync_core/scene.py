@@ -17,6 +17,10 @@ from .errors import StereoSyncError
 #: a walker covers between the front and the back of an ordinary room.
 DEPTH_RANGE = 4.0
 DISTANCE_CUES = ("both", "boxes", "depth")
+#: Prominence a second below which a track is nothing beside the most prominent one: a detector's double, or a passer-by.
+_FAINT = 0.2
+#: Share of a track's time without more prominent ones: less, and it is a bystander, nobody who comes when another has left.
+_ALONE = 0.75
 
 
 def _times(values, name: str) -> np.ndarray:
@@ -204,6 +208,10 @@ class Track:
         speed = path / max(self.end - self.start, 0.5) / max(float(heights.mean()), 0.02)
         return seen * (0.25 + min(speed, 2.0))
 
+    def _weight(self) -> float:
+        """Prominence a second."""
+        return self.prominence / max(self.end - self.start, 0.4)
+
 
 @dataclass(frozen=True)
 class Tracks:
@@ -213,12 +221,14 @@ class Tracks:
     :param duration: length of the clip in seconds.
     :param max_gap: seconds between two boxes up to which an object counts as staying in the picture.
     :param aspect: width over height of the frame, which is not in relative boxes.
+    :param cuts: seconds at which a new shot begins, rising; no track goes over one.
     """
 
     tracks: tuple[Track, ...]
     duration: float
     max_gap: float = 0.5
     aspect: float = 16 / 9
+    cuts: tuple[float, ...] = ()
 
     def __post_init__(self):
         tracks = tuple(self.tracks)
@@ -229,7 +239,7 @@ class Tracks:
         ids = [track.id for track in tracks]
         if len(set(ids)) != len(ids):
             raise StereoSyncError(f"Tracks: ids repeat ({sorted(ids)}); give every object a number of its own.")
-        freeze(self, tracks=tracks)
+        freeze(self, tracks=tracks, cuts=tuple(float(cut) for cut in _times(self.cuts, "Cuts")))
 
     def __len__(self) -> int:
         return len(self.tracks)
@@ -238,9 +248,40 @@ class Tracks:
         return iter(self.tracks)
 
     def most_prominent(self, count: int) -> Tracks:
-        """The ``count`` tracks that take most of the picture, most prominent first."""
-        ordered = sorted(self.tracks, key=lambda track: -track.prominence)
-        return replace(self, tracks=tuple(ordered[:count]))
+        """The tracks that take most of the picture, at most ``count`` at a time, most prominent first.
+
+        Who comes when another has left stays, as does each shot's own; but what is faint beside its shot's most prominent one
+        does not count as somebody who comes.
+        """
+        kept: list[Track] = []
+        for track in sorted(self.tracks, key=lambda track: -track.prominence):
+            moments = np.linspace(track.start, track.end, 33)
+            taken = np.sum([(other.start <= moments) & (moments <= other.end) for other in kept], axis=0)
+            rivals = [other for other in kept if self.shot(other.start) == self.shot(track.start)]
+            faint = len(rivals) >= count and track._weight() < _FAINT * rivals[0]._weight()
+            if np.mean(taken < count) > _ALONE and not faint:
+                kept.append(track)
+        return replace(self, tracks=tuple(kept))
+
+    def shot(self, time) -> np.ndarray:
+        """Number of the shot, from 0, that each of ``time`` seconds is in."""
+        return np.searchsorted(np.asarray(self.cuts), np.asarray(time) + 1e-6)
+
+    def in_turn(self) -> Track:
+        """The most prominent track of every moment as one: where a single sound goes.
+
+        :raises StereoSyncError: when there is none.
+        """
+        parts = sorted(self.most_prominent(1), key=lambda track: track.start)
+        if not parts:
+            raise StereoSyncError("Tracks: there is none to go along.")
+        if len(parts) == 1:
+            return parts[0]
+        times, boxes, scores = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ("times", "boxes", "scores")
+        )
+        _, first = np.unique(times, return_index=True)
+        return Track(parts[0].id, parts[0].label, times[first], boxes[first], scores[first])
 
     def distance(self, track: Track, times, depth: DepthSequence | None = None, cue: str = "both") -> np.ndarray:
         """Relative distance ``[N]`` of an object at ``times``; 1 = the median over the clip's boxes of all tracks.

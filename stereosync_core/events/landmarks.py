@@ -137,7 +137,8 @@ def track_landmarks(
     info = probe(source)
     times = picked_times(source, rate)
     plans = [crop_squares(track, times, info.width / info.height, tracks.max_gap) for track in tracks]
-    seen = np.stack([present for _, present, _ in plans])
+    shots = tracks.shot(times)
+    seen = np.stack([plan[1] & (shots == tracks.shot(track.start)) for plan, track in zip(plans, tracks, strict=True)])
     if not seen.any():
         return []
     network = network if network is not None else load_network()

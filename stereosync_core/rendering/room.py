@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.random import PCG64, Generator
+from scipy.ndimage import gaussian_filter1d
 from scipy.signal import oaconvolve
 
 from .filters import butterworth
@@ -33,6 +34,8 @@ CROSSFEED = 0.15
 #: Hz below which the tail is the same in both channels: in a diffuse field two points 17 cm apart, the ears, are in phase up to
 #: 1 kHz, where the sinc of their distance in wavelengths first vanishes.
 COHERENT_BELOW = 900.0
+#: Hz that part the bands whose loudness is made even, and the seconds (standard deviation) over which it is.
+EVEN_BANDS, EVEN_OVER = (300.0, 600.0), 0.003
 #: The longest way round of a reflection in seconds; an upper bound for those who buffer.
 LONGEST_DELAY = 2.5 * FRONT_WALL / SPEED_OF_SOUND
 
@@ -79,7 +82,10 @@ def reverberation_time(room: float) -> float:
 
 
 class LateTail:
-    """The late tail: stereo noise that dies away exponentially, its treble in half the time; deterministic from ``seed``."""
+    """The late tail: stereo noise that dies away exponentially, its treble in half the time; deterministic from ``seed``.
+
+    The loudness of noise wavers, and a wave 0.1 s after a step would pass for another step, so the bass is made even.
+    """
 
     def __init__(self, room: float, rate: int, seed: int):
         decay = reverberation_time(room)
@@ -87,7 +93,7 @@ class LateTail:
         generator = Generator(PCG64([int(seed) % 2**64, 0x7A11]))
         noise = generator.standard_normal((2, len(time)))
         # long waves reach both ears alike, in a diffuse field too
-        common = butterworth(noise.sum(0) * np.sqrt(0.5), COHERENT_BELOW, "lowpass", rate, order=2)
+        common = _even(butterworth(noise.sum(0) * np.sqrt(0.5), COHERENT_BELOW, "lowpass", rate, order=2), rate)
         noise = common + butterworth(noise, COHERENT_BELOW, "highpass", rate, order=2)
         bass = butterworth(noise, 2500.0, "lowpass", rate, order=1)
         response = bass * 10 ** (-3 * time / decay) + 0.7 * (noise - bass) * 10 ** (-6 * time / decay)
@@ -101,3 +107,15 @@ class LateTail:
         """The tail ``[2, M + length - 1]`` of the panned sound ``send [2, M]``."""
         crossed = (1 - CROSSFEED) * send + CROSSFEED * send[::-1]
         return oaconvolve(crossed, self.response, axes=-1)
+
+
+def _even(noise: np.ndarray, rate: int) -> np.ndarray:
+    """The noise with the same power at every moment, in each of a few bands."""
+    low, high = EVEN_BANDS
+    bands = [
+        butterworth(noise, low, "lowpass", rate, order=2),
+        butterworth(noise, (low, high), "bandpass", rate, order=2),
+        butterworth(noise, high, "highpass", rate, order=2),
+    ]
+    powers = [np.maximum(gaussian_filter1d(band**2, EVEN_OVER * rate), 1e-12) for band in bands]
+    return np.sum([band * np.sqrt((band**2).mean() / power) for band, power in zip(bands, powers, strict=True)], axis=0)

@@ -86,8 +86,9 @@ def spatialize(
 ) -> np.ndarray:
     """Stereo sound of voices that move with tracked objects.
 
-    Voice b goes along track b, a single voice along the most prominent track. A placed voice is folded to mono: an image of its
-    own would fight with the place it is given. Voices left without a track stay in the middle, dry, and keep their stereo.
+    Voice b goes along track b, a single voice along the most prominent track of each moment. A placed voice is folded to mono:
+    an image of its own would fight with the place it is given. Voices left without a track stay in the middle, dry, and keep
+    their stereo.
     Silence gives silence. The output never clips: if its peak would exceed 1, one static gain brings the whole down to 1, and
     the log has a line on it.
 
@@ -155,7 +156,7 @@ def _assigned(count: int, tracks: Tracks | None) -> list[Track]:
     """The tracks of the first voices; the others stay in the middle."""
     if tracks is None or count > 1:
         return list(tracks or ())[:count]
-    return list(tracks.most_prominent(1))
+    return [tracks.in_turn()] if len(tracks) else []
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from torchvision.ops import batched_nms
 from ..assets import load_weights
 from ..batches import batched
 from ..errors import StereoSyncError
+from ..media.shots import CutFinder
 from ..media.video import Source, frames, probe
 from ..scene import Tracks
 from .detections import Detections, parse_classes, suppress_overlaps
@@ -208,14 +209,15 @@ def track_with_nanodet(
         raise StereoSyncError(f"Score threshold: {threshold} is outside 0..1; 0.35 is a good start.")
     check_rate(rate)
     info = probe(source)
-    detector, associator = NanoDetDetector(classes, network), Associator(threshold)
+    detector, associator, finder = NanoDetDetector(classes, network), Associator(threshold), CutFinder()
     size = input_size(info.width, info.height, long_side)
     for batch in batched(frames(source, rate=rate, size=size), BATCH):
-        for (time, _), found in zip(batch, detector.detect_resized([picture for _, picture in batch]), strict=True):
+        for (time, picture), found in zip(batch, detector.detect_resized([picture for _, picture in batch]), strict=True):
             associator.add(time, found)
+            finder.add(time, picture)
         if progress is not None:
             progress(batch[-1][0], info.duration)
     if progress is not None:
         progress(info.duration, info.duration)
-    aspect = info.width / info.height
-    return refine(associator.tracklets, info.duration, spacing=1.0 / rate, max_tracks=max_tracks, aspect=aspect, **clean)
+    clean |= {"max_tracks": max_tracks, "aspect": info.width / info.height, "cuts": finder.cuts(source)}
+    return refine(associator.tracklets, info.duration, spacing=1.0 / rate, **clean)

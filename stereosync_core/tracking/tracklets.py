@@ -151,6 +151,7 @@ def refine(
     min_seconds: float = 0.4,
     max_tracks: int = 0,
     aspect: float = 16 / 9,
+    cuts: Sequence[float] = (),
 ) -> Tracks:
     """Clean tracks of a clip.
 
@@ -159,11 +160,12 @@ def refine(
     :param fill_gaps: gaps up to so many seconds are bridged by straight motion; longer ones stay off screen.
     :param smoothing: seconds; width (standard deviation) of the smoothing of boxes over time, 0 = none.
     :param min_seconds: tracks seen for less are dropped.
-    :param max_tracks: how many of the most prominent to keep, 0 = all.
+    :param max_tracks: how many of the most prominent to keep at a time, 0 = all.
     :param aspect: width over height of the frame.
+    :param cuts: seconds at which shots begin; no track goes over one.
     """
     tracks = []
-    for tracklet in tracklets:
+    for tracklet in split(tracklets, cuts):
         times = np.array(tracklet.times)
         if times[-1] - times[0] < min(min_seconds, 0.5 * duration) - 1e-9:
             continue
@@ -172,8 +174,22 @@ def refine(
         if smoothing > 0:
             boxes = smooth(times, boxes, smoothing)
         tracks.append(Track(tracklet.id, tracklet.label, times, boxes, scores))
-    result = Tracks(tuple(tracks), duration, max_gap=max(0.5, 2.5 * spacing), aspect=aspect)
+    result = Tracks(tuple(tracks), duration, max(0.5, 2.5 * spacing), aspect, tuple(cuts))
     return result.most_prominent(max_tracks) if max_tracks > 0 else result
+
+
+def split(tracklets: Sequence[Tracklet], cuts: Sequence[float]) -> list[Tracklet]:
+    """Tracklets that end at cuts; what follows a cut is another one, for nobody knows whether it is the same thing."""
+    whole, parted = [], []
+    for tracklet in tracklets:
+        shots = np.searchsorted(np.asarray(cuts, dtype=np.float64), np.array(tracklet.times) + 1e-6)
+        for shot in np.unique(shots):
+            part = Tracklet(tracklet.id, tracklet.label)
+            for place in np.flatnonzero(shots == shot):
+                part.add(tracklet.times[place], tracklet.boxes[place], tracklet.scores[place])
+            (whole if shot == shots[0] else parted).append(part)
+    first = max((tracklet.id for tracklet in tracklets), default=0) + 1
+    return whole + [replace(part, id=first + n) for n, part in enumerate(parted)]
 
 
 def bridge(times: np.ndarray, boxes: np.ndarray, scores: np.ndarray, spacing: float, longest: float):

@@ -15,6 +15,7 @@ from scipy.ndimage import uniform_filter1d
 
 from ...batches import batched
 from ...errors import StereoSyncError
+from ...media.shots import CutFinder
 from ...media.video import Source, frames, probe
 from ...scene import Tracks
 from ..detections import Detector
@@ -82,6 +83,7 @@ def track_with_masa(
     tracker = BddTracker(settings) if isinstance(settings, BddSettings) else TaoTracker(settings)
     times: list[float] = []
     tracked: list[TrackedBoxes] = []
+    finder = CutFinder()
     pixels = np.array([info.width, info.height] * 2, dtype=np.float64)
     batch = batch or (BATCH_CPU if network.weights_device.type == "cpu" else BATCH)
     for part in batched(frames(source, rate=rate), batch):
@@ -92,6 +94,8 @@ def track_with_masa(
         for now, in_pixels, detections, vectors in zip(moments, boxes, found, embeddings, strict=True):
             tracked.append(tracker.update(now, in_pixels, detections.scores, detections.labels, vectors))
         times += moments
+        for time, picture in part:
+            finder.add(time, picture)
         if progress is not None:
             progress(moments[-1], info.duration)
     if drop_giants:
@@ -100,8 +104,8 @@ def track_with_masa(
         tracked = smooth(tracked)
     if progress is not None:
         progress(info.duration, info.duration)
-    tracklets, aspect = tracklets_of(times, tracked, pixels), info.width / info.height
-    return refine(tracklets, info.duration, spacing=1.0 / rate, aspect=aspect, **clean)
+    clean |= {"aspect": info.width / info.height, "cuts": finder.cuts(source)}
+    return refine(tracklets_of(times, tracked, pixels), info.duration, spacing=1.0 / rate, **clean)
 
 
 def adapted(settings: Settings, width: int, height: int, rate: float) -> Settings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -17,9 +17,10 @@ from ..tracking.nanodet import CLASSES
 from .blazepose import BlazePose
 from .body import bodies
 from .contacts import claps, landings
+from .falls import FallFinder
 from .landmarks import Landmarks, track_landmarks
 from .steps import probabilities, steps
-from .things import impacts, thing_paths
+from .things import impacts, seen_things, thing_paths
 
 logger = logging.getLogger("stereosync")
 METHODS = ("auto", "pose", "gait", "motion", "sound")
@@ -42,6 +43,8 @@ _GAIT_CONFIDENCE = 0.55
 _STANDING = 0.25  # body heights a second
 #: Share of a track's time that must have a person's pose for the pose to speak for it.
 _POSED = 0.3
+#: Seconds within which a fall's end and another impact are one.
+_SAME = 0.1
 
 
 def detect_events(
@@ -58,9 +61,9 @@ def detect_events(
 
     :param tracks: whom and what to watch.
     :param method: ``pose`` - feet and hands of people by body landmarks; ``gait`` - steps of people by their boxes alone;
-    ``motion`` -
-        impacts of things by their paths; ``sound`` - onsets of a guide sound; ``auto`` - pose for people, gait where no pose is
-        found, motion for things, and onsets where a guide sound is given and nothing is tracked.
+        ``motion`` -
+        impacts of things by their paths and at the ends of falls; ``sound`` - onsets of a guide sound; ``auto`` - pose for
+        people, gait where no pose is found, motion for things, and onsets where a guide sound is given and nothing is tracked.
     :param sound: a guide sound, for ``sound`` and ``auto``.
     :param confidence: events less probable than this are left out.
     :param network: the pose network on the device of choice; the bundled weights on the CPU when left out.
@@ -77,28 +80,48 @@ def detect_events(
     if method == "sound" or (method == "auto" and sound is not None and len(tracks) == 0):
         assert sound is not None
         return _finished(onset_events(sound), duration, confidence)
-    people = [track for track in tracks if track.label == "person"]
-    things = [track for track in tracks if track.label not in _NO_PATH]
-    found: list[Event] = []
-    if method in ("auto", "pose") and people:
-        landmarks = own_landmarks(
-            track_landmarks(source, replace(tracks, tracks=tuple(people)), network=network, progress=progress)
-        )
-        for one in landmarks:
-            found += contacts(one)
-        if method == "auto":
-            posed = {one.id: one for one in landmarks}
-            found += [
-                event for track in people if not _has_pose(track, posed.get(track.id)) for event in gait_steps(track, tracks)
-            ]
-    if method == "gait":
-        found += [event for track in people for event in gait_steps(track, tracks)]
-    if method in ("auto", "motion") and things:
-        paths, aspect = thing_paths(source, sorted({t.label for t in things if t.label in CLASSES}), progress=progress)
-        found += [replace(event, track=_owner(path, event.time, things)) for path in paths for event in impacts(path, aspect)]
+    falls = FallFinder() if method in ("auto", "motion") else None
+    found = _people_events(source, tracks, method, network, progress, falls)
+    if falls is not None:
+        impacted = list(_thing_events(source, tracks, falls, progress))
+        found += [replace(event, track=_owner(box, event.time, tracks)) for event, box in impacted]
     if not found and len(tracks):
         logger.warning("Events: nothing in the tracks touches anything that can be seen; feet must be in the picture.")
     return _finished(found, duration, confidence)
+
+
+def _people_events(source: Source, tracks: Tracks, method: str, network, progress, falls: FallFinder | None) -> list[Event]:
+    """Of people, by pose and by gait; the pictures go through ``falls`` as well."""
+    people = [track for track in tracks if track.label == "person"]
+    posing = tuple(people) if method in ("auto", "pose") else ()
+    landmarks = track_landmarks(
+        source,
+        replace(tracks, tracks=posing),
+        network=network,
+        progress=progress,
+        watch=None if falls is None else falls.add,
+    )
+    landmarks = {one.id: one for one in own_landmarks(landmarks)}
+    found = [event for one in landmarks.values() for event in contacts(one)]
+    for track in people:
+        if method == "gait" or (method == "auto" and not _has_pose(track, landmarks.get(track.id))):
+            found += gait_steps(track, tracks)
+    return found
+
+
+def _thing_events(source: Source, tracks: Tracks, falls: FallFinder, progress) -> Iterator[tuple[Event, np.ndarray]]:
+    """Impacts of things that the detector knows, and of what falls, each with the box of the thing in 0..1 of the frame."""
+    tracked = {track.label for track in tracks if track.label not in _NO_PATH and track.label in CLASSES}
+    labels = sorted(tracked | set(seen_things(source)))
+    paths, aspect = thing_paths(source, labels, progress=progress) if labels else ([], tracks.aspect)
+    known: list[float] = []
+    for path in paths:
+        for event in impacts(path, aspect):
+            yield event, path.at([event.time])[0][0]
+            known.append(event.time)
+    for event, (x, y) in falls.falls(source):
+        if all(abs(event.time - other) > _SAME for other in known):
+            yield event, np.array([x / aspect, y, x / aspect, y])
 
 
 def contacts(landmarks: Landmarks) -> list[Event]:
@@ -174,10 +197,10 @@ def _has_pose(track: Track, landmarks: Landmarks | None) -> bool:
     return landmarks is not None and float((landmarks.presence > 0.5).mean()) > _POSED
 
 
-def _owner(path: Track, time: float, things: list[Track]) -> int | None:
-    """The id of the tracked thing that is nearest to a path at a moment, of the same label."""
-    box, _ = path.at([time])
-    away = {track.id: float(np.abs(track.at([time])[0] - box).max()) for track in things if track.label == path.label}
+def _owner(box: np.ndarray, time: float, tracks: Tracks) -> int | None:
+    """The id of the track in the picture at a moment whose box is nearest to another."""
+    places = {track.id: track.at([time], tracks.max_gap) for track in tracks}
+    away = {id_: float(np.abs(own[0] - box).max()) for id_, (own, present) in places.items() if present[0]}
     return min(away, key=away.__getitem__) if away else None
 
 

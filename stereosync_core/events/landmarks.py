@@ -23,6 +23,8 @@ BATCH = 4
 MARGIN = 1.3
 #: Seconds before a track begins and after it ends in which its person is looked for.
 AROUND = 0.4
+#: Frame heights beyond the picture's edge at which a landmark may still be one at the edge.
+_EDGE = 0.02
 #: Names of the landmarks that events need, by their place in the network's output; (left, right).
 SHOULDERS, WRISTS, INDEX_FINGERS = (11, 12), (15, 16), (19, 20)
 HIPS, KNEES, ANKLES, HEELS, TOES = (23, 24), (25, 26), (27, 28), (29, 30), (31, 32)
@@ -117,6 +119,11 @@ def cut_square(frame: np.ndarray, square: np.ndarray) -> tuple[torch.Tensor, np.
     return pixels[0].float() / 255.0, np.array([left / height, top / height, side / SIZE / height])
 
 
+def _inside(points: np.ndarray, aspect: float) -> np.ndarray:
+    """Whether points ``[N, 2]`` are in the picture; the network goes on drawing legs where it has ended."""
+    return ((points >= -_EDGE) & (points <= np.array([aspect, 1.0]) + _EDGE)).all(1)
+
+
 def track_landmarks(
     source: Source,
     tracks: Tracks,
@@ -124,6 +131,7 @@ def track_landmarks(
     rate: float = MAX_RATE,
     network: BlazePose | None = None,
     progress: Callable[[float, float], None] | None = None,
+    watch: Callable[[float, np.ndarray], None] | None = None,
 ) -> list[Landmarks]:
     """Landmarks of every track while it is in the picture.
 
@@ -131,15 +139,18 @@ def track_landmarks(
     :param rate: frames a second that are looked at, at most; a slower clip gives its own.
     :param network: the network on the device of choice; the bundled weights on the CPU when left out.
     :param progress: called with seconds done and in all; raising inside it stops the work.
+    :param watch: called with the seconds and the picture of every frame that is looked at, whether somebody is in it or not.
     """
-    if len(tracks) == 0:
+    if len(tracks) == 0 and watch is None:
         return []
     info = probe(source)
     times = picked_times(source, rate)
     plans = [crop_squares(track, times, info.width / info.height, tracks.max_gap) for track in tracks]
     shots = tracks.shot(times)
-    seen = np.stack([plan[1] & (shots == tracks.shot(track.start)) for plan, track in zip(plans, tracks, strict=True)])
-    if not seen.any():
+    seen = np.zeros((len(plans), len(times)), dtype=bool)
+    for row, plan, track in zip(seen, plans, tracks, strict=True):
+        row[:] = plan[1] & (shots == tracks.shot(track.start))
+    if not seen.any() and watch is None:
         return []
     network = network if network is not None else load_network()
     device, dtype = network.stem.weight.device, network.stem.weight.dtype
@@ -152,15 +163,17 @@ def track_landmarks(
         landmarks, world, presence = (output.float().cpu().numpy() for output in network(pixels))
         for (who, n, _, corner), raw, metres, probability in zip(waiting, landmarks, world, presence, strict=True):
             points = corner[:2] + (raw[:KEPT, :2] + 0.5) * corner[2]
-            visibility = expit(raw[:KEPT, 3])
+            visibility = expit(raw[:KEPT, 3]) * _inside(points, info.width / info.height)
             found[who].append((times[n], points, metres[:KEPT], visibility, probability, plans[who][2][n]))
         waiting.clear()
 
     # pictures just as large as the middle person's crops need them
-    sides = np.concatenate([squares[present, 2] for squares, present, _ in plans])
+    sides = [float(side) for row, (squares, _, _) in zip(seen, plans, strict=True) for side in squares[row, 2]] or [1.0]
     max_side = max(SIZE, round(SIZE / float(np.median(sides)) * max(info.width / info.height, 1.0)))
-    wanted = np.flatnonzero(seen.any(0))
+    wanted = np.flatnonzero(seen.any(0)) if watch is None else np.arange(len(times))
     for n, (time, frame) in zip(wanted, frames(source, times=times[wanted], max_side=max_side), strict=True):
+        if watch is not None:
+            watch(time, frame)
         for who in np.flatnonzero(seen[:, n]):
             waiting.append((int(who), int(n), *cut_square(frame, plans[who][0][n])))
             if len(waiting) == BATCH:

@@ -24,6 +24,8 @@ _LEAST_RATE = 14.0
 _SPACING = 0.12
 #: Detections below this score are no thing; pixels of the picture's long side as the detector sees it; frames at once.
 _SCORE, _LONG_SIDE, _BATCH = 0.2, 416, 4
+#: Things that are looked for in every clip, and the score that tells that they are there.
+FLYING, _SURE = ("sports ball",), 0.4
 #: Frame heights a second that a thing flies at most, and seconds that it may be lost in its own blur.
 _FASTEST, _LOST = 6.0, 0.25
 
@@ -83,6 +85,18 @@ def _line(times: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray
     spread = ((times - centre) ** 2).sum()
     slope = ((times - centre)[:, None] * (values - mean)).sum(0) / max(spread, 1e-9)
     return slope, mean - slope * centre
+
+
+def seen_things(source: Source) -> list[str]:
+    """Which of :data:`FLYING` the detector sees, looking once a second."""
+    info = probe(source)
+    detector, size = NanoDetDetector(", ".join(FLYING)), input_size(info.width, info.height, _LONG_SIDE)
+    times = np.arange(0.5, max(info.duration, 0.6), 1.0)
+    found = set()
+    for batch in batched((picture for _, picture in frames(source, times=times, size=size)), _BATCH):
+        for one in detector.detect_resized(batch):
+            found |= {label for label, score in zip(one.labels, one.scores, strict=True) if score >= _SURE}
+    return sorted(found)
 
 
 def thing_paths(

@@ -27,6 +27,10 @@ BUFFER = 0.3
 OVERLAP_CONFIDENT, OVERLAP_UNCERTAIN = 0.15, 0.35
 #: Process noise (box heights per second squared) and measurement noise (box heights) of the motion filter.
 ACCELERATION, JITTER = 1.5, 0.04
+#: A box is a part of another with so much of its area inside it, and at least so wide beside it: a child is narrower.
+_PART_INSIDE, _PART_WIDTH = 0.75, 0.5
+#: Boxes over which a track's score is taken.
+_RECENT = 20
 #: Seconds that a track outlives its last box.
 MEMORY = 1.0
 #: The region that is the whole frame.
@@ -100,13 +104,16 @@ class Associator:
         self.active = [track for track in self.active if time - track.times[-1] <= MEMORY + 1e-9]
         for track in self.active:
             track.filter.predict(step)
+        part = _parts(found, self.threshold)
         confident = np.flatnonzero(found.scores >= self.threshold)
-        uncertain = np.flatnonzero(found.scores < self.threshold)
+        uncertain = np.flatnonzero((found.scores < self.threshold) & ~part)
         idle, new = self._match(self.active, found, confident, OVERLAP_CONFIDENT, time)
         # An uncertain box may carry on a track seen a moment ago; it may not revive one that has been lost.
         fresh = [track for track in idle if time - track.times[-1] <= max(2 * step, 0.25)]
         self._match(fresh, found, uncertain, OVERLAP_UNCERTAIN, time)
         for index in new:
+            if part[index]:
+                continue
             motion = MotionFilter(found.boxes[index])
             track = FilteredTracklet(len(self.tracklets) + 1, found.labels[index], filter=motion)
             track.add(time, found.boxes[index], float(found.scores[index]))
@@ -120,13 +127,27 @@ class Associator:
         expected = np.stack([track.filter.state[0] for track in tracks])
         overlaps = iou(_widened(expected), _widened(found.boxes[chosen]))
         overlaps *= [[track.label == found.labels[index] for index in chosen] for track in tracks]
-        rows, columns = linear_sum_assignment(-overlaps)
+        # of two tracks that a box may carry on, the one that has been seen better is it
+        trust = np.array([np.mean(track.scores[-_RECENT:]) for track in tracks])
+        rows, columns = linear_sum_assignment(-overlaps * trust[:, None])
         enough = overlaps[rows, columns] >= least
         rows, columns = rows[enough], columns[enough]
         for row, index in zip(rows, chosen[columns], strict=True):
             tracks[row].filter.update(found.boxes[index])
             tracks[row].add(time, found.boxes[index], float(found.scores[index]))
         return [track for row, track in enumerate(tracks) if row not in rows], list(np.delete(chosen, columns))
+
+
+def _parts(found: Detections, threshold: float) -> np.ndarray:
+    """Boxes, bool ``[N]``, that are only a part of a stronger, confident box of their class: trunk or legs of one person."""
+    low = np.maximum(found.boxes[:, None, :2], found.boxes[None, :, :2])
+    high = np.minimum(found.boxes[:, None, 2:], found.boxes[None, :, 2:])
+    sides = np.maximum(found.boxes[:, 2:] - found.boxes[:, :2], 1e-9)
+    inside = np.prod(np.maximum(high - low, 0), axis=-1) / np.prod(sides, axis=1)[:, None]
+    alike = np.array(found.labels)[:, None] == np.array(found.labels)[None]
+    stronger = (found.scores[None] > found.scores[:, None]) & (found.scores[None] >= threshold)
+    wide = sides[:, None, 0] >= _PART_WIDTH * sides[None, :, 0]
+    return ((inside >= _PART_INSIDE) & alike & stronger & wide).any(1)
 
 
 def _widened(boxes: np.ndarray) -> np.ndarray:

@@ -168,6 +168,27 @@ def test_masks_become_the_box_around_what_they_cover():
 WALKER = [(2.0, 0.59), (3.0, 0.27), (3.8, 0.02), (5.07, -0.44), (6.33, -0.84)]
 
 
+def test_trunk_and_legs_are_no_people_of_their_own():
+    associator = Associator()
+    for n in range(20):
+        whole, legs, child = (
+            np.array(box) + 0.01 * n for box in ([0.2, 0.2, 0.4, 0.8], [0.21, 0.5, 0.39, 0.8], [0.3, 0.6, 0.38, 0.8])
+        )
+        associator.add(0.1 * n, Detections(np.stack([whole, legs, child]), np.array([0.8, 0.5, 0.6]), ("person",) * 3))
+    assert [tracklet.boxes[0][3] - tracklet.boxes[0][1] for tracklet in associator.tracklets] == pytest.approx([0.6, 0.2])
+
+
+def test_a_box_carries_on_the_track_that_was_seen_better():
+    associator = Associator()
+    for n in range(20):
+        walker, machine = [0.3 + 0.02 * (n % 2), 0.4, 0.6, 0.9], [0.1, 0.5, 0.4, 0.9]
+        scores = np.array([0.7, 0.4 if n < 3 else 0.2])
+        seen = [0, 1] if n != 10 else [0]
+        boxes = np.array([walker, machine])[seen]
+        associator.add(0.1 * n, Detections(boxes, scores[seen], ("person",) * len(seen)))
+    assert min(box[0] for box in associator.tracklets[0].boxes) >= 0.3
+
+
 @pytest.mark.slow
 def test_the_walker_of_the_sample_clip_is_found_followed_and_the_most_prominent():
     (track,) = track_with_nanodet(asset_path(WALKING_CLIP), max_tracks=1).tracks

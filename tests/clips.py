@@ -4,8 +4,6 @@ Each frame is dark with one red square whose cell in an 8-pixel grid is the fram
 from a picture which frame it is, whatever the codec did to it.
 """
 
-from __future__ import annotations
-
 import hashlib
 import struct
 from collections.abc import Callable, Iterator, Sequence
@@ -17,11 +15,13 @@ import av
 import numpy as np
 import pytest
 
-from stereosync_core.media.sound import Sound, read_sound
+from stereosync_core import Sound, frames, read_sound
 from stereosync_core.media.source import Source, find_video, opened
-from stereosync_core.media.video import frames
 
 CELL = 8
+#: Seconds of the frames of a clip with a variable rate, and of clicks in a second of sound.
+VFR = [0, 0.1, 0.15, 0.4, 0.45, 1.0]
+CLICKS = [0.2, 0.5, 0.9]
 
 
 class Interrupted(Exception):
@@ -66,6 +66,11 @@ def clicks(times: Sequence[float], duration: float, rate: int = 48000, channels:
         part = burst[: max(0, len(sound) - at)]
         sound[at : at + len(part)] += part
     return np.tile(sound, (channels, 1))
+
+
+def click_sound(seconds: float = 1.0, rate: int = 48000, channels: int = 2) -> Sound:
+    """Clicks at :data:`CLICKS`."""
+    return Sound(clicks(CLICKS, seconds, rate, channels), rate)
 
 
 def noise(duration: float, rate: int = 48000, channels: int = 2, level: float = 0.1, seed: int = 0) -> np.ndarray:
@@ -125,13 +130,7 @@ def make_clip(
             stream.codec_context.colorspace = tag_matrix
         if tag_range is not None:
             stream.codec_context.color_range = tag_range
-        track = None
-        if sound is not None:
-            track = container.add_stream(sound_codec or _sound_codec(path), rate=sound_rate)
-            track.codec_context.layout = _LAYOUTS[len(sound)]
-            if track.codec_context.name == "libopus" and len(sound) > 2:
-                track.codec_context.options = {"mapping_family": "1"}
-            track.codec_context.time_base = Fraction(1, sound_rate)
+        track = None if sound is None else _add_track(container, path, sound, sound_rate, sound_codec)
         lengths = dict(zip(pts, np.diff([*pts, end]).tolist(), strict=True))
         for number, ticks in enumerate(pts):
             frame = av.VideoFrame.from_ndarray(paint(number, *size), format="rgb24")
@@ -145,6 +144,16 @@ def make_clip(
     return path
 
 
+def _add_track(container, path: Path, sound: np.ndarray, rate: int, codec: str | None):
+    default = {".webm": "libopus", ".mkv": "flac", ".mka": "flac", ".avi": "pcm_s16le"}.get(path.suffix, "aac")
+    track = container.add_stream(codec or default, rate=rate)
+    track.codec_context.layout = _LAYOUTS[len(sound)]
+    if track.codec_context.name == "libopus" and len(sound) > 2:
+        track.codec_context.options = {"mapping_family": "1"}
+    track.codec_context.time_base = Fraction(1, rate)
+    return track
+
+
 _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 
 
@@ -154,10 +163,6 @@ def _options(codec: str, bframes: int, group: int) -> dict[str, str]:
     if codec == "libvpx-vp9":
         return {"deadline": "realtime", "cpu-used": "8", "g": str(group)}
     return {"g": str(group)}
-
-
-def _sound_codec(path: Path) -> str:
-    return {".webm": "libopus", ".mkv": "flac", ".avi": "pcm_s16le"}.get(path.suffix, "aac")
 
 
 def _write(container, packets, lengths: dict[int, int]) -> None:
@@ -183,7 +188,6 @@ def rotated(path: Path, degrees: int) -> Path:
 
 
 def set_matrix(path: Path, a: int, b: int, c: int, d: int) -> Path:
-    """Writes the display matrix of an MP4/MOV's first track."""
     one = 1 << 16
     data = bytearray(path.read_bytes())
     # The first track is the video; its header ends with a 3 x 3 matrix, width and height.
@@ -259,12 +263,14 @@ def hidden_start(source: Path, path: Path, seconds: float) -> Path:
     return path
 
 
-def sound_file(path: Path, sound: np.ndarray, rate: int = 48000, codec: str | None = None) -> Path:
-    """Writes a file with sound alone."""
+def sound_file(
+    path: Path, sound: np.ndarray, rate: int = 48000, codec: str | None = None, starts: Sequence[float] = (0.0,)
+) -> Path:
+    """Writes a file with sound alone, once at each of the starts."""
     with av.open(str(path), "w") as container:
-        track = container.add_stream(codec or _sound_codec(path), rate=rate)
-        track.codec_context.layout = _LAYOUTS[len(sound)]
-        encode_sound(container, track, sound, rate, 0.0)
+        track = _add_track(container, path, sound, rate, codec)
+        for start in starts:
+            encode_sound(container, track, sound, rate, start)
         container.mux(track.encode(None))
     return path
 

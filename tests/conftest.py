@@ -1,7 +1,5 @@
 """Every test bears its folder's marker: unit, parity, host or browser. ``slow`` is set at a test by hand."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

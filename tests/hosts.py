@@ -1,7 +1,5 @@
 """The prepared environment for the tests that start a real ComfyUI."""
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A tiny generative model with random weights, for tests of everything but how it sounds."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch
@@ -17,24 +15,10 @@ FORMS = {"aligned": {"form": "aligned", "inner": 16}, "paper": {"form": "paper",
 
 
 def diffusion_config(form: str = "aligned", **backbone) -> dict:
-    return {
-        "backbone": {
-            "io_channels": 8,
-            "embed_dim": 64,
-            "depth": 3,
-            "num_heads": 2,
-            "cond_token_dim": 32,
-            "project_cond_tokens": False,
-            "diffusion_objective": "rectified_flow",
-            "ff_kwargs": {"mult": 2},
-            **backbone,
-        },
-        "control": {"blocks": 1},
-        "conditions": FORMS[form],
-        "timbre": 16,
-        "latent_rate": LATENT_RATE,
-        "window": 40,
-    }
+    small = {"io_channels": 8, "embed_dim": 64, "depth": 3, "num_heads": 2, "ff_kwargs": {"mult": 2}}
+    small |= {"cond_token_dim": 32, "project_cond_tokens": False, "diffusion_objective": "rectified_flow"}
+    config = {"conditions": FORMS[form], "control": {"blocks": 1}, "timbre": 16, "window": 40, "latent_rate": LATENT_RATE}
+    return {"backbone": {**small, **backbone}, **config}
 
 
 def lively(network: torch.nn.Module) -> torch.nn.Module:
@@ -53,7 +37,6 @@ def diffusion(form: str = "aligned", **backbone) -> StereoSync:
 
 
 def write_model(folder: Path, form: str = "aligned") -> Path:
-    """A model's folder."""
     torch.manual_seed(0)
     autoencoder = ChannelAutoencoder(ChannelAutoencoderConfig(width=16, expansion=2, latent=4))
     network = StereoSync(diffusion_config(form))

@@ -1,7 +1,5 @@
 """Releases of Stable Audio Open with random weights, written key by key as the real files have them."""
 
-from __future__ import annotations
-
 import copy
 import json
 import shutil

@@ -1,7 +1,5 @@
 """One real ComfyUI for all host tests, with this pack and the tests' own nodes in it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.clips import make_clip
-from tests.host.graph import Graph
+from tests.host.graph import Added, Graph
 from tests.hosts import prepared_environment
 from tests.stable_audio_release import NARROW, provide_stable_audio
 from tools.environment import Environment
@@ -45,6 +43,11 @@ def small_clip(host: Host, tmp_path_factory: pytest.TempPathFactory) -> str:
     return host.upload(make_clip(tmp_path_factory.mktemp("clips") / "small.mp4"))
 
 
+@pytest.fixture
+def clip(graph: Graph, small_clip: str) -> Added:
+    return graph.add("StereoSyncLoadVideo", file=small_clip)
+
+
 def files_in(folder: Path) -> set[Path]:
     return {path for path in folder.rglob("*") if path.is_file()}
 
@@ -73,8 +76,22 @@ def finished(host: Host, graph: Graph | dict[str, Any]) -> Result:
     return result
 
 
+def produced(host: Host, graph: Graph, node: Added, kind: str = "images") -> Path:
+    return host.path_of(finished(host, graph).outputs[node.number][kind][0])
+
+
 def failed(host: Host, graph: Graph | dict[str, Any]) -> str:
     """The error that the user sees."""
     result = run(host, graph)
     assert result.status == "error"
     return result.error or ""
+
+
+def one_error(host: Host, graph: Graph, *words: str) -> None:
+    """Runs the graph, which has to end in one error of ours that contains the words."""
+    result = run(host, graph)
+    errors = [data for kind, data in result.messages if kind == "execution_error"]
+    assert len(errors) == 1, result
+    assert errors[0]["exception_type"].endswith("StereoSyncError"), errors[0]["exception_message"]
+    error = str(result.error)
+    assert not [word for word in words if word.lower() not in error.lower()], error

@@ -1,7 +1,5 @@
 """The host's live events, and Stop at a chosen one."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Generator
 from contextlib import closing

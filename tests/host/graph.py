@@ -1,7 +1,5 @@
 """API prompts written in a few words."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from tools.workflow import widgets_of

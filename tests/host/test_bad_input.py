@@ -3,27 +3,12 @@
 import pytest
 
 from tests.clips import make_clip, noise, sound_file
-from tests.host.conftest import run
+from tests.host.conftest import one_error
 from tests.host.graph import Graph
 from tools.host import HostError
 
 pytestmark = pytest.mark.usefixtures("unharmed")
 LOADERS = {"StereoSyncLoadVideo": "video", "LoadVideo": "VIDEO"}
-
-
-@pytest.fixture
-def clip(graph, small_clip):
-    return graph.add("StereoSyncLoadVideo", file=small_clip)
-
-
-def one_error(host, graph, *words):
-    """Runs the graph, which has to end in one error of ours that contains the words."""
-    result = run(host, graph)
-    errors = [data for kind, data in result.messages if kind == "execution_error"]
-    assert len(errors) == 1, result
-    assert errors[0]["exception_type"].endswith("StereoSyncError"), errors[0]["exception_message"]
-    error = str(result.error)
-    assert not [word for word in words if word.lower() not in error.lower()], error
 
 
 def with_tone(graph: Graph, video, **options):
@@ -98,7 +83,6 @@ def test_sound_of_eight_channels_cannot_be_placed(host, graph, clip):
 
 
 def use_sound(graph, clip, kind, node):
-    """A graph in which the node gets sound of that kind."""
     sound = graph.add("TestMakeAudio", kind=kind)
     if node == "StereoSyncSpatializeAudio":
         tracks = graph.add("StereoSyncTracksFromMasks", masks=graph.add("TestMakeBoxes").MASK, video=clip.video)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.clips import make_clip
-from tests.host.conftest import run
+from tests.host.conftest import finished, one_error, run
 from tests.host.graph import Graph
 
 
@@ -19,8 +19,7 @@ def scene(graph: Graph, clip: str):
 def scores(host, graph, report):
     """The score table, which the host's own text preview shows."""
     shown = graph.add("PreviewAny", source=report.scores)
-    result = run(host, graph)
-    assert result.status == "success", result.error
+    result = finished(host, graph)
     assert result.outputs[report.number]["images"], "the figure is shown on the node"
     return json.loads(result.outputs[shown.number]["text"][0])
 
@@ -46,8 +45,7 @@ def test_sound_that_cannot_be_measured(host, graph, small_clip, kind, words):
     video, tracks = scene(graph, small_clip)
     sound = graph.add("TestMakeAudio", kind=kind)
     graph.add("StereoSyncAlignmentReport", video=video, audio=sound, tracks=tracks)
-    result = run(host, graph)
-    assert [word for word in words if word not in str(result.error)] == [], result.error
+    one_error(host, graph, *words)
 
 
 @pytest.mark.usefixtures("unharmed")

@@ -7,9 +7,9 @@ import torch
 
 from stereosync_core.tracking.masa.model import Masa
 from tests.clips import make_clip
-from tests.host.conftest import files_in, run
+from tests.host.conftest import files_in, produced, run
 from tests.host.events import queue_and_stop_in
-from tests.host.test_unusual_input import balance, produced
+from tests.host.test_unusual_input import balance
 
 QUICK = {"embedding_size": 256, "rate": 4.0}
 
@@ -30,11 +30,6 @@ def weights(host):
 @pytest.fixture
 def masa(graph, weights):
     return graph.add("StereoSyncMasaLoader", model=weights)
-
-
-@pytest.fixture
-def clip(graph, small_clip):
-    return graph.add("StereoSyncLoadVideo", file=small_clip)
 
 
 @pytest.fixture
@@ -92,12 +87,10 @@ def test_a_frame_of_another_size_in_the_middle(host, graph, track, tmp_path):
     both = tmp_path / "both.ts"
     both.write_bytes(first.read_bytes() + second.read_bytes())
     clip = graph.add("StereoSyncLoadVideo", file=host.upload(both))
-    result = plotted(host, graph, track(video=clip.video, boxes=one_box(graph)))
-    assert result.status == "success", result.error
+    assert plotted(host, graph, track(video=clip.video, boxes=one_box(graph))).status == "success"
 
 
 def one_box(graph):
-    """One frame's box, which holds for the whole clip."""
     return graph.add("TestMakeBoxes", frames=1).BOUNDING_BOX
 
 

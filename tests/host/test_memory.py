@@ -7,7 +7,7 @@ import pytest
 
 from tests.host.conftest import run
 from tests.host.graph import Graph
-from tests.host.test_native import applied, checkpoint_of, scene, walked
+from tests.host.test_native import applied, checkpoint_of, memory_freed, scene, walked
 from tests.host.test_stable_audio import saved, texts
 from tests.stable_audio_release import NARROW, RELEASE, provide_stable_audio
 from tools.host import Host
@@ -21,7 +21,6 @@ MODES = [
 
 @pytest.fixture(params=MODES, ids=lambda mode: mode[0], scope="module")
 def short(request, environment):
-    """A host of its own, and the precision that it computes in."""
     kind, *arguments = request.param
     packs = [Path(__file__).parent / "node_pack", NARROW]
     with Host(environment, packs=packs, arguments=["--disable-api-nodes", *arguments]) as running:
@@ -55,10 +54,7 @@ def test_our_own_sampler_holds_no_more_after_a_second_run_and_lets_go_when_the_h
     assert held[1] == held[2]
     assert held[1]["adapters"] == [1]
     assert held[1]["loaded"].count("GenerativeModel") == 2, "the bundled model, for envelope and timbre, and one release"
-    host.request("/free", {"unload_models": True, "free_memory": True})
-    graph = Graph(object_info)
-    looked = graph.add("TestMemory")
-    assert run(host, graph).outputs[looked.number] == {"loaded": [], "adapters": [0]}
+    assert memory_freed(host, object_info) == {"loaded": [], "adapters": [0]}
 
 
 def test_a_network_of_the_pack_is_on_the_device_whole_or_not_at_all(host, graph):

@@ -37,19 +37,19 @@ def applied(graph, model, given, **options):
     return graph.add("StereoSyncApply", model=model, positive=positive, negative=negative, **given, **options)
 
 
+def wired(apply):
+    """The inputs of a native sampler that Apply StereoSync gives."""
+    return {"model": apply.model, "positive": apply.positive, "negative": apply.negative, "latent_image": apply.latent}
+
+
 def walked(graph, apply, cfg=3.0, steps=4, seed=5):
     """The native sampler on the noise levels that our own sampler takes."""
-    return graph.add(
-        "SamplerCustom",
-        model=apply.model,
-        positive=apply.positive,
-        negative=apply.negative,
-        latent_image=apply.latent,
-        noise_seed=seed,
-        cfg=cfg,
-        sampler=graph.add("KSamplerSelect", sampler_name="dpmpp_2m"),
-        sigmas=graph.add("ExponentialScheduler", steps=steps, sigma_max=500.0, sigma_min=0.3),
-    )
+    return graph.add("SamplerCustom", **wired(apply), noise_seed=seed, cfg=cfg, **solver(graph, steps))
+
+
+def solver(graph, steps):
+    sigmas = graph.add("ExponentialScheduler", steps=steps, sigma_max=500.0, sigma_min=0.3)
+    return {"sampler": graph.add("KSamplerSelect", sampler_name="dpmpp_2m"), "sigmas": sigmas}
 
 
 def latents(host, graph, *samples):
@@ -138,8 +138,7 @@ def test_the_native_sampler_decodes_to_sound_and_takes_a_batch_of_another_length
     apply = applied(graph, checkpoint.MODEL, scene(graph), adapter="aligned")
     latent = graph.add("EmptyLatentAudio", seconds=2.0, batch_size=2)
     options = {"steps": 3, "cfg": 4.0, "sampler_name": "dpmpp_3m_sde", "scheduler": "exponential"}
-    given = {"model": apply.model, "positive": apply.positive, "negative": apply.negative, "latent_image": latent}
-    sampled = graph.add("KSampler", **given, **options)
+    sampled = graph.add("KSampler", **wired(apply) | {"latent_image": latent}, **options)
     sound = saved(host, graph, graph.add("VAEDecodeAudio", samples=sampled, vae=checkpoint.VAE))
     assert sound.shape == (2, 44 * 2048)
     assert abs(sound).max() > 1e-3
@@ -161,28 +160,26 @@ def test_guiders_of_the_host_take_the_model(host, graph):
         graph.add("CFGGuider", model=apply.model, positive=apply.positive, negative=apply.negative, cfg=3.0),
         graph.add("DualCFGGuider", model=apply.model, **texts_of, cfg_conds=3.0, cfg_cond2_negative=1.0),
     ]
-    sampled = [
-        graph.add(
-            "SamplerCustomAdvanced",
-            noise=graph.add("RandomNoise", noise_seed=5),
-            guider=guider,
-            sampler=graph.add("KSamplerSelect", sampler_name="dpmpp_2m"),
-            sigmas=graph.add("ExponentialScheduler", steps=3, sigma_max=500.0, sigma_min=0.3),
-            latent_image=apply.latent,
-        )
-        for guider in guiders
-    ]
+    given = {"noise": graph.add("RandomNoise", noise_seed=5), "latent_image": apply.latent, **solver(graph, 3)}
+    sampled = [graph.add("SamplerCustomAdvanced", guider=guider, **given) for guider in guiders]
     plain, dual = latents(host, graph, *(one.output for one in sampled))
     assert difference(dual, plain) < 1e-4, "with the second text the negative one, it is the plain guider"
 
 
 def memory_after(host, object_info, seed, surface):
-    """What the host holds after a run of its own."""
     graph = Graph(object_info)
     given = scene(graph)
     graph.prompt[given["timbre"].number]["inputs"]["surface"] = surface
     sampled = walked(graph, applied(graph, checkpoint_of(graph).MODEL, given, adapter="aligned"), seed=seed)
     looked = graph.add("TestMemory", after=sampled.output)
+    return finished(host, graph).outputs[looked.number]
+
+
+def memory_freed(host, object_info):
+    """What the host holds once it was asked to let go."""
+    host.request("/free", {"unload_models": True, "free_memory": True})
+    graph = Graph(object_info)
+    looked = graph.add("TestMemory")
     return finished(host, graph).outputs[looked.number]
 
 
@@ -192,11 +189,7 @@ def test_runs_in_a_row_hold_no_more_and_the_adapter_goes_when_the_host_asks(host
     assert second == third
     assert second["adapters"] == [1]
     assert {"StableAudio1", "SpatialAdapter"} <= set(second["loaded"])
-    host.request("/free", {"unload_models": True, "free_memory": True})
-    graph = Graph(object_info)
-    looked = graph.add("TestMemory")
-    left = finished(host, graph).outputs[looked.number]
-    assert left == {"loaded": [], "adapters": [0]}
+    assert memory_freed(host, object_info) == {"loaded": [], "adapters": [0]}
 
 
 def test_errors_name_the_input_and_the_remedy(host, object_info):
@@ -243,8 +236,6 @@ def test_the_spatial_guider_moves_the_native_sampler_s_sound_to_where_the_thing_
 
 
 class Swapped:
-    """The outputs of Apply StereoSync with another MODEL."""
-
     def __init__(self, apply, model):
         self.model, self.positive, self.negative, self.latent = model, apply.positive, apply.negative, apply.latent
 

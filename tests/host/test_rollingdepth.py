@@ -8,7 +8,7 @@ import pytest
 from research.bench.rollingdepth_folder import TINY, write_folder
 from tests.clips import grain, make_clip
 from tests.depth_anything import write_depth_anything
-from tests.host.conftest import run
+from tests.host.conftest import finished, one_error
 from tests.host.events import queue_and_stop_in
 from tools.environment import ROOT
 from tools.workflow import to_prompt
@@ -38,8 +38,7 @@ def shown(host, graph, preview):
     from PIL import Image
 
     saving = graph.add("SaveImage", images=preview, filename_prefix="depth")
-    result = run(host, graph)
-    assert result.status == "success", result.error
+    result = finished(host, graph)
     paths = [host.path_of(image) for image in result.outputs[saving.number]["images"]]
     return np.stack([np.asarray(Image.open(path)) for path in paths])
 
@@ -54,14 +53,12 @@ def test_clips_of_every_length_and_size(host, graph, tmp_path, preset, count, si
     assert (pictures.min(), pictures.max()) == (0, 255)
 
 
-def test_its_depth_drops_in_where_fastdepth_was(host, graph, small_clip):
-    clip = graph.add("StereoSyncLoadVideo", file=small_clip)
+def test_its_depth_drops_in_where_fastdepth_was(host, graph, clip):
     depth = rolling(graph, clip, rate=4.0, alignment="exact", dilations="1, 10", refine_steps=1)
     tracks = graph.add("StereoSyncTracksFromMasks", masks=graph.add("TestMakeBoxes").MASK, video=clip.video)
     graph.placed_tone(clip.video, tracks, "rolling", depth=depth.depth)
     graph.add("StereoSyncPreviewScene", video=clip.video, depth=depth.depth)
-    result = run(host, graph)
-    assert result.status == "success", result.error
+    finished(host, graph)
 
 
 def test_a_run_can_be_stopped_and_the_next_one_works(host, graph, tmp_path):
@@ -72,31 +69,21 @@ def test_a_run_can_be_stopped_and_the_next_one_works(host, graph, tmp_path):
     assert stopped.interrupted
     assert stopped.error is None
     graph.prompt[depth.number]["inputs"] |= {"preset": "fast", "resolution": 64, "rate": 4.0}
-    assert run(host, graph).status == "success"
+    finished(host, graph)
 
 
-def failure(host, graph) -> str:
-    result = run(host, graph)
-    error = result.message("execution_error") or {}
-    assert error["exception_type"].endswith("StereoSyncError"), result.error
-    return str(result.error)
-
-
-def test_an_absent_model_is_named_with_its_link_and_its_place(host, graph, small_clip):
-    clip = graph.add("StereoSyncLoadVideo", file=small_clip)
+def test_an_absent_model_is_named_with_its_link_and_its_place(host, graph, clip):
     model = graph.add("StereoSyncRollingDepthLoader", model="rollingdepth-v1-0")
     depth = graph.add("StereoSyncRollingDepth", video=clip.video, model=model)
     graph.add("PreviewImage", images=depth.preview)
-    error = failure(host, graph)
-    assert "huggingface.co/prs-eth/rollingdepth-v1-0" in error
-    assert str(host.base / "models" / "rollingdepth" / "rollingdepth-v1-0") in error
+    place = host.base / "models" / "rollingdepth" / "rollingdepth-v1-0"
+    one_error(host, graph, "huggingface.co/prs-eth/rollingdepth-v1-0", str(place))
 
 
 @pytest.mark.parametrize(("options", "word"), [({"resolution": 32}, "64 or more"), ({"dilations": "one"}, "whole numbers")])
-def test_settings_that_make_no_sense_are_named(host, graph, small_clip, options, word):
-    clip = graph.add("StereoSyncLoadVideo", file=small_clip)
+def test_settings_that_make_no_sense_are_named(host, graph, clip, options, word):
     graph.add("PreviewImage", images=rolling(graph, clip, **options).preview)
-    assert word in failure(host, graph)
+    one_error(host, graph, word)
 
 
 def test_the_models_that_are_there_can_be_chosen(host):
@@ -105,28 +92,23 @@ def test_the_models_that_are_there_can_be_chosen(host):
         assert "tiny" in (kind if isinstance(kind, list) else options[0]["options"])
 
 
-def test_depth_anything_and_its_flicker_taken_out(host, graph, small_clip):
-    clip = graph.add("StereoSyncLoadVideo", file=small_clip)
+def test_depth_anything_and_its_flicker_taken_out(host, graph, clip):
     model = graph.add("StereoSyncDepthAnythingLoader", model="tiny")
     depth = graph.add("StereoSyncDepthAnything", video=clip.video, model=model, map_size=64)
     stable = graph.add("StereoSyncSteadyDepth", depth=depth.depth)
     assert shown(host, graph, stable.preview).shape == (4, 43, 64, 3)
 
 
-def test_an_absent_depth_anything_is_named_with_its_place(host, graph, small_clip):
-    clip = graph.add("StereoSyncLoadVideo", file=small_clip)
+def test_an_absent_depth_anything_is_named_with_its_place(host, graph, clip):
     model = graph.add("StereoSyncDepthAnythingLoader", model="Depth-Anything-V2-Small-hf")
     graph.add("PreviewImage", images=graph.add("StereoSyncDepthAnything", video=clip.video, model=model).preview)
-    error = failure(host, graph)
-    assert "huggingface.co" in error
-    assert str(host.base / "models" / "depthanything") in error
+    one_error(host, graph, "huggingface.co", str(host.base / "models" / "depthanything"))
 
 
 def test_the_workflow_with_three_estimators(host, object_info):
     """As it is opened, and with all its nodes switched on."""
     saved = json.loads((ROOT / "workflows" / "compare_depth.json").read_text(encoding="utf-8"))
-    result = run(host, to_prompt(saved, object_info))
-    assert result.status == "success", result.error
+    finished(host, to_prompt(saved, object_info))
     for node in saved["nodes"]:
         node["mode"] = 0
     prompt = to_prompt(saved, object_info)
@@ -135,8 +117,7 @@ def test_the_workflow_with_three_estimators(host, object_info):
             node["inputs"]["model"] = "tiny"
         if node["class_type"] == "StereoSyncRollingDepth":
             node["inputs"] |= {"resolution": 64, "rate": 1.0, "alignment": "fast"}
-    result = run(host, prompt)
-    assert result.status == "success", result.error
+    result = finished(host, prompt)
     views = [number for number, node in prompt.items() if node["class_type"] == "StereoSyncPreviewScene"]
     assert len(views) == 3
     assert set(views) <= set(result.outputs)

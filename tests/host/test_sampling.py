@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.demo_check import sound_of
-from tests.host.conftest import failed, finished
+from tests.host.conftest import failed, produced
 
 
 def sampled(graph, clip, **inputs):
@@ -18,8 +18,7 @@ def sampled(graph, clip, **inputs):
 def saved(host, graph, clip, sampler):
     options = {"container": "mkv", "codec": "flac", "filename_prefix": "sampled"}
     saving = graph.add("StereoSyncSoundOntoVideo", video=clip.video, audio=sampler.audio, **options)
-    result = finished(host, graph)
-    return sound_of(host.path_of(result.outputs[saving.number]["images"][0]))
+    return sound_of(produced(host, graph, saving))
 
 
 def refused(host, graph, clip, sampler) -> str:
@@ -28,8 +27,7 @@ def refused(host, graph, clip, sampler) -> str:
 
 
 @pytest.mark.parametrize("way", ["none", "audio", "curve", "guided"])
-def test_sound_with_every_kind_of_envelope_is_as_long_as_the_clip(host, graph, small_clip, way):
-    clip = graph.add("StereoSyncLoadVideo", file=small_clip)
+def test_sound_with_every_kind_of_envelope_is_as_long_as_the_clip(host, graph, clip, way):
     inputs = {}
     if way == "audio":
         inputs["envelope"] = graph.add("StereoSyncEnvelopeFromAudio", audio=graph.add("TestMakeAudio", kind="stereo"))
@@ -44,22 +42,19 @@ def test_sound_with_every_kind_of_envelope_is_as_long_as_the_clip(host, graph, s
     assert np.abs(sound).max() > 1e-4
 
 
-def test_a_reference_sound_gives_the_timbre(host, graph, small_clip):
-    clip = graph.add("StereoSyncLoadVideo", file=small_clip)
+def test_a_reference_sound_gives_the_timbre(host, graph, clip):
     model = graph.add("StereoSyncModelLoader")
     timbre = graph.add("StereoSyncTimbre", model=model, reference=graph.add("TestMakeAudio", kind="stereo"))
     _, sampler = sampled(graph, clip, timbre=timbre)
     assert np.isfinite(saved(host, graph, clip, sampler)[0]).all()
 
 
-def test_a_curve_that_is_not_understood_is_quoted(host, graph, small_clip):
-    clip = graph.add("StereoSyncLoadVideo", file=small_clip)
+def test_a_curve_that_is_not_understood_is_quoted(host, graph, clip):
     _, sampler = sampled(graph, clip, envelope=graph.add("StereoSyncEnvelopeCurve", curve="now and then"))
     assert "'now and then' is not understood" in refused(host, graph, clip, sampler)
 
 
-def test_a_model_that_is_not_there_is_named(host, graph, small_clip):
-    clip = graph.add("StereoSyncLoadVideo", file=small_clip)
+def test_a_model_that_is_not_there_is_named(host, graph, clip):
     _, sampler = sampled(graph, clip, model=graph.add("StereoSyncModelLoader", model="mine"))
     error = refused(host, graph, clip, sampler)
     assert "config.json" in error

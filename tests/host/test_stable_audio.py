@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.demo_check import sound_of
-from tests.host.conftest import finished
+from tests.host.conftest import produced
 from tests.stable_audio_release import CHECKPOINT, RELEASE, TEXT_ENCODER
 
 
@@ -13,10 +13,8 @@ def texts(graph):
 
 
 def saved(host, graph, audio):
-    """Sound ``[2, N]`` at 44.1 kHz that a graph ends in."""
     saving = graph.add("SaveAudio", audio=audio, filename_prefix="stable_audio")
-    result = finished(host, graph)
-    sound, rate = sound_of(host.path_of(result.outputs[saving.number]["audio"][0]))
+    sound, rate = sound_of(produced(host, graph, saving, "audio"))
     assert rate == 44100
     assert np.isfinite(sound).all()
     return sound

@@ -5,15 +5,7 @@ import pytest
 
 from tests.clips import make_clip
 from tests.demo_check import same_video, sound_of, video_seconds
-from tests.host.conftest import run
-from tests.host.graph import Graph
-
-
-def produced(host, graph: Graph, node):
-    """Path of the file that a saving node made."""
-    result = run(host, graph)
-    assert result.status == "success", result.error
-    return host.path_of(result.outputs[node.number]["images"][0])
+from tests.host.conftest import produced
 
 
 def balance(path, part):
@@ -35,8 +27,7 @@ def test_a_clip_of_one_frame(host, graph, tmp_path):
     assert same_video(path, produced(host, graph, saving))
 
 
-def test_nothing_tracked_gives_sound_in_the_middle_and_a_warning(host, graph, small_clip):
-    clip = graph.add("StereoSyncLoadVideo", file=small_clip)
+def test_nothing_tracked_gives_sound_in_the_middle_and_a_warning(host, graph, clip):
     tracks = graph.add("StereoSyncSmallTracker", video=clip.video, rate=4.0, detector_size=320)
     steps = graph.add("StereoSyncFootsteps", tracks=tracks)
     placed = graph.add("StereoSyncSpatializeAudio", audio=steps, tracks=tracks, room=0.0)
@@ -50,8 +41,7 @@ def test_nothing_tracked_gives_sound_in_the_middle_and_a_warning(host, graph, sm
 
 
 @pytest.mark.parametrize("kind", ["stereo", "lazy", "eight channels"])
-def test_sound_of_every_usual_kind(host, graph, small_clip, kind):
-    clip = graph.add("StereoSyncLoadVideo", file=small_clip)
+def test_sound_of_every_usual_kind(host, graph, clip, kind):
     sound = graph.add("TestMakeAudio", kind=kind, seconds=3.0)
     options = {"container": "mkv", "codec": "pcm24", "filename_prefix": "kinds"}
     saving = graph.add("StereoSyncSoundOntoVideo", video=clip.video, audio=sound, **options)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.clips import make_clip
 from tests.demo_check import same_video, sound_of, video_seconds
-from tests.host.conftest import run
+from tests.host.conftest import finished, run
 from tests.host.graph import Graph
 from tools.environment import ROOT
 from tools.host import PACK
@@ -47,13 +47,10 @@ RUN = [*WORKFLOWS, *(path for path in SAVED if computation(path) != SHIPPED.get(
 
 @pytest.fixture(params=RUN, ids=name_of, scope="module")
 def shipped(request, host, object_info):
-    """A workflow's prompt and what came of it."""
     prompt = to_prompt(read(request.param), object_info)
     for node in prompt.values():
         node["inputs"] |= QUICK.get(node["class_type"], {})
-    result = run(host, prompt)
-    assert result.status == "success", result.error
-    return prompt, result
+    return prompt, finished(host, prompt)
 
 
 def saved(host, shipped, kind):

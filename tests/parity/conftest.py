@@ -1,7 +1,5 @@
 """Numbers of released code: small ones in ``fixtures/`` for everybody, larger ones in folders of ``STEREOSYNC_FIXTURES``."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A clip with the arrays that RollingDepth's released code made of it, for test_rollingdepth.py."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
@@ -16,8 +14,6 @@ from .conftest import SMALL
 
 
 class Case:
-    """A clip, its settings, and the released code's arrays for it."""
-
     def __init__(self, path: Path):
         description = json.loads(path.read_text())
         given = description["settings"]

@@ -55,8 +55,6 @@ def model(weights):
 
 
 class Case:
-    """A case of the fixtures and what our network makes of it; stages are computed once."""
-
     def __init__(self, path, model):
         self.arrays = dict(np.load(path))
         self.facts = json.loads(path.with_suffix(".json").read_text())

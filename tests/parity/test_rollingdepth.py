@@ -4,11 +4,8 @@ The bounds are those of the large fixtures' README, which explains them. The sma
 window alone; what they lack is skipped.
 """
 
-from __future__ import annotations
-
 import json
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,14 +52,9 @@ def near(ours: Any, theirs: np.ndarray, bound: float, mean: float | None = None)
     assert mean is None or difference.mean() <= mean
 
 
-@cache
-def load_case(path: Path) -> Case:
-    return Case(path)
-
-
-@pytest.fixture(params=CASES)
+@pytest.fixture(params=CASES, scope="module")
 def case(request) -> Case:
-    return load_case(request.param)
+    return Case(request.param)
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """What several unit tests load, once."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

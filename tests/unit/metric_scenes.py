@@ -1,8 +1,6 @@
 """Scenes whose scores are known by construction: bursts of noise, panned by the curve that the localiser reads, along
 known boxes."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from stereosync_core.metrics.truth import ObjectSteps, Truth

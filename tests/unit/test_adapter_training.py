@@ -14,11 +14,12 @@ from research.training.adapter import AdapterTask
 from research.training.loop import CHECKPOINT, LoopSettings, curves, train
 from stereosync_core.model.adapter import load_adapter
 from stereosync_core.model.loader import bundled_folder, load_levels, load_stable_audio, load_timbre
+from tests.errors import stopped
 from tests.small_model import write_clap
 from tests.stable_audio_release import write_release
 from tests.unit.test_rooms import pretend_engine
 from tests.unit.test_stable_audio_sampling import write_t5
-from tests.unit.test_training import Killed, killed_at, weights
+from tests.unit.test_training import weights
 
 pytest.importorskip("accelerate", reason="training needs accelerate (requirements-train.txt)")
 
@@ -27,17 +28,10 @@ SETTINGS = LoopSettings(steps=4, rate=1e-3, warmup=1, validate_every=2, save_eve
 
 
 def config(form: str = "aligned", **more) -> dict:
-    return {
-        "task": "adapter",
-        "model": {"control": {"blocks": 1}, "conditions": FORMS[form]},
-        "batch": 2,
-        "frames": 16,
-        "train_clips": 2,
-        "valid_clips": 2,
-        "ownership": 0.2,
-        "drop": {"text": 0.1, "space": 0.1, "timbre": 0.1, "envelope": 0.1},
-        **more,
-    }
+    model = {"control": {"blocks": 1}, "conditions": FORMS[form]}
+    sizes = {"batch": 2, "frames": 16, "train_clips": 2, "valid_clips": 2}
+    drop = {"text": 0.1, "space": 0.1, "timbre": 0.1, "envelope": 0.1}
+    return {"task": "adapter", "model": model, **sizes, "ownership": 0.2, "drop": drop, **more}
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +43,6 @@ def rooms(tmp_path_factory):
         for split in ("train", "valid"):
             generate(folder, split, 0, 2, seconds=2.0)
     return folder
-
-
-@pytest.fixture(scope="module")
-def release(tmp_path_factory):
-    return write_release(tmp_path_factory.mktemp("release"))
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +74,7 @@ def test_killed_and_started_again_it_ends_in_the_same_place(rooms, release, tmp_
         return train(AdapterTask(config(), rooms, tmp_path, base=release), SETTINGS, folder, **more)
 
     whole = run(tmp_path / "whole")
-    with pytest.raises(Killed):
-        run(tmp_path / "killed", progress=killed_at(3))
+    stopped(run, tmp_path / "killed", after=2)
     assert torch.equal(weights(whole), weights(run(tmp_path / "killed")))
     rows = [curves(tmp_path / name)[-1] for name in ("whole", "killed")]
     assert all(rows[0][name] == rows[1][name] for name in rows[0] if name.startswith("valid"))

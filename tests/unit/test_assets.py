@@ -3,10 +3,8 @@
 import hashlib
 import re
 
-import pytest
-
 from stereosync_core import assets
-from stereosync_core.errors import StereoSyncError
+from tests.errors import refused
 
 LICENSES = (assets.FOLDER / "LICENSES.md").read_text(encoding="utf-8")
 LISTED = dict(re.findall(r"^\| `([^`]+)` .*`([0-9a-f]{64})` \|$", LICENSES, re.MULTILINE))
@@ -28,8 +26,6 @@ def test_the_bundled_models_stay_small():
 
 def test_a_missing_and_a_truncated_file_are_named(tmp_path, monkeypatch):
     monkeypatch.setattr(assets, "FOLDER", tmp_path)
-    with pytest.raises(StereoSyncError, match=r"nanodet\.safetensors is missing"):
-        assets.load_weights("nanodet.safetensors")
+    refused(r"nanodet\.safetensors is missing", assets.load_weights, "nanodet.safetensors")
     (tmp_path / "nanodet.safetensors").write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00{")
-    with pytest.raises(StereoSyncError, match="cannot be read"):
-        assets.load_weights("nanodet.safetensors")
+    refused("cannot be read", assets.load_weights, "nanodet.safetensors")

@@ -1,13 +1,14 @@
 """Work in batches: nothing is left out, done twice or out of order, whatever the sizes and however little memory there is."""
 
 from itertools import chain
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stereosync_core.batches import Batches, batched
-from stereosync_core.errors import StereoSyncError
+from tests.errors import refused
 
 COUNTS, SIZES = st.integers(0, 50), st.integers(1, 60)
 
@@ -39,18 +40,12 @@ def test_batches_halve_until_they_fit_and_stay_so(count, size, fits):
 
 
 def test_memory_for_not_even_one_is_named():
-    def work(part: slice) -> None:
-        raise RuntimeError("CUDA out of memory.")
-
-    with pytest.raises(StereoSyncError, match="one of the things"):
-        list(Batches(4, "things").run(work, 8))
+    work = Mock(side_effect=RuntimeError("CUDA out of memory."))
+    refused("one of the things", list, Batches(4, "things").run(work, 8))
 
 
 def test_other_errors_are_not_taken_for_lack_of_memory():
-    def work(part: slice) -> None:
-        raise RuntimeError("shapes do not fit")
-
+    work = Mock(side_effect=RuntimeError("shapes do not fit"))
     with pytest.raises(RuntimeError, match="shapes"):
         list(Batches(4, "things").run(work, 8))
-    with pytest.raises(StereoSyncError, match="1 or more"):
-        Batches(0, "things")
+    refused("1 or more", Batches, 0, "things")

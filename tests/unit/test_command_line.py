@@ -8,9 +8,8 @@ import pytest
 
 from stereosync_core.__main__ import main
 from stereosync_core.assets import WALKING_CLIP, asset_path
-from stereosync_core.media.sound import read_sound
 from stereosync_core.media.video import probe
-from tests.clips import video_packet_digest
+from tests.clips import sound_in, video_packet_digest
 
 CLIP = str(asset_path(WALKING_CLIP))
 
@@ -36,25 +35,20 @@ def test_the_picture_is_untouched_and_the_sound_has_its_length_and_its_place(sce
     assert [track["label"] for track in report["tracks"]] == ["person"]
     assert 7 <= len(report["steps"][0]) <= 11
     assert video_packet_digest(report["output"]) == video_packet_digest(CLIP)
-    sound = read_sound(report["output"], align_to_video=False)
-    assert sound is not None
-    assert sound.length == report["samples"] == round(probe(CLIP).duration * 48000)
+    assert sound_in(report["output"], align_to_video=False).length == report["samples"] == round(probe(CLIP).duration * 48000)
 
 
 @pytest.mark.slow
 def test_saved_tracks_and_depth_give_the_same_sound(scene):
     assert main(["render", CLIP, "-o", str(scene / "own.mkv"), "--surface", "grass", "--quiet", *again(scene)]) == 0
-    first, second = read_sound(scene / "out.mkv"), read_sound(scene / "own.mkv")
-    assert first is not None
-    assert second is not None
+    first, second = sound_in(scene / "out.mkv"), sound_in(scene / "own.mkv")
     assert np.abs(first.samples - second.samples).max() < 2e-3, "boxes are saved to six digits"
 
 
 @pytest.mark.parametrize(("name", "rate"), [("out.wav", 48000), ("out.flac", 44100)])
 def test_a_sound_file_is_exact_to_the_sample(scene, name, rate):
     assert main(["render", CLIP, "-o", str(scene / name), "--rate", str(rate), "--quiet", *again(scene)]) == 0
-    sound = read_sound(scene / name, align_to_video=False)
-    assert sound is not None
+    sound = sound_in(scene / name, align_to_video=False)
     assert (sound.rate, sound.length, sound.channels) == (rate, round(probe(CLIP).duration * rate), 2)
 
 

@@ -11,9 +11,7 @@ COMMON = {"io_channels": 4, "embed_dim": 128, "depth": 2, "num_heads": 4, "cond_
 KINDS = {
     "plain": {},
     "grouped": {"embed_dim": 256},  # 4 heads of queries, one of keys and values
-    "ln": {"attn_kwargs": {"qk_norm": "ln"}},
-    "l2": {"attn_kwargs": {"qk_norm": "l2"}},
-    "dyt": {"attn_kwargs": {"qk_norm": "dyt"}},
+    **{norm: {"attn_kwargs": {"qk_norm": norm}} for norm in ("ln", "l2", "dyt")},
     "global": {"global_cond_dim": 32},
     "modulated": {"global_cond_dim": 32, "global_cond_type": "adaLN"},
 }

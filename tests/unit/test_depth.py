@@ -14,6 +14,7 @@ from stereosync_core.errors import StereoSyncError
 from stereosync_core.timing import entry_times
 from tests.clips import grain, make_clip
 from tests.depth_anything import write_depth_anything
+from tests.errors import refused, stopped
 
 #: Every 56th value of the packaged ONNX graph's output (onnxruntime) for the picture below.
 ORIGINAL = [
@@ -37,8 +38,7 @@ def test_the_sample_clips_depth_is_relative_nearness_at_the_asked_rate_and_size(
     depth = estimate_with_fastdepth(asset_path(WALKING_CLIP), rate=2.0, long_side=96)
     assert depth.maps.shape[1:] == (54, 96)
     assert np.allclose(np.diff(depth.times), 0.5)
-    assert depth.maps.min() == 0.0
-    assert depth.maps.max() == 1.0
+    assert (depth.maps.min(), depth.maps.max()) == (0.0, 1.0)
     trunk, street = depth.maps[:, :, 86:].mean(), depth.maps[:, :, :10].mean()
     assert trunk > street + 0.3, "the trunk at the right edge is nearer than the street at the left"
 
@@ -66,10 +66,8 @@ def test_pictures_of_depth_bright_or_dark_where_near():
 
 
 def test_pictures_that_do_not_fit_are_named():
-    with pytest.raises(StereoSyncError, match="3 frames"):
-        depth_from_images(np.zeros((2, 4, 4)), np.arange(3.0))
-    with pytest.raises(StereoSyncError, match="NaN"):
-        depth_from_images(np.full((1, 4, 4), np.nan), np.zeros(1))
+    refused("3 frames", depth_from_images, np.zeros((2, 4, 4)), np.arange(3.0))
+    refused("NaN", depth_from_images, np.full((1, 4, 4), np.nan), np.zeros(1))
 
 
 FRAMES = np.arange(30) / 10
@@ -79,8 +77,7 @@ def test_entries_without_times_get_the_frames_times_or_those_of_their_rate():
     assert entry_times(30, FRAMES, 3.0, 0, "Boxes") is not None
     assert entry_times(12, FRAMES, 3.0, 4, "Boxes").tolist() == (np.arange(12) / 4).tolist()
     for count, rate in ((0, 0), (29, 0), (90, 10), (5, 10)):
-        with pytest.raises(StereoSyncError, match="Boxes"):
-            entry_times(count, FRAMES, 3.0, rate, "Boxes")
+        refused("Boxes", entry_times, count, FRAMES, 3.0, rate, "Boxes")
 
 
 @pytest.fixture(scope="module")
@@ -116,17 +113,14 @@ def test_a_folder_that_lacks_something(tmp_path):
     assert LINK in str(caught.value)
     (tmp_path / "config.json").write_text('{"model_type": "clip_text_model"}')
     (tmp_path / "preprocessor_config.json").write_text("{}")
-    with pytest.raises(StereoSyncError, match="cannot be loaded"):
-        load_frame_estimator(tmp_path)
+    refused("cannot be loaded", load_frame_estimator, tmp_path)
 
 
 @pytest.mark.parametrize("rate", [0.0, -1.0, 1000.0])
 def test_a_rate_out_of_range_is_named(depth_anything, rate):
     clip = asset_path(WALKING_CLIP)
-    with pytest.raises(StereoSyncError, match="Depth rate"):
-        estimate_with_fastdepth(clip, rate=rate)
-    with pytest.raises(StereoSyncError, match="Depth rate"):
-        estimate_with_transformers(clip, load_frame_estimator(depth_anything), rate=rate)
+    refused("Depth rate", estimate_with_fastdepth, clip, rate=rate)
+    refused("Depth rate", estimate_with_transformers, clip, load_frame_estimator(depth_anything), rate=rate)
 
 
 #: Each estimator's weights: bundled, or written small and random.
@@ -150,18 +144,10 @@ def test_every_estimator_keeps_to_the_interface(tmp_path, name):
     assert depth.times == pytest.approx(np.arange(2) / 10)
     assert progress == sorted(progress)
     assert progress[-1] == pytest.approx(1.0)
-
-    def stop(done, total):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        estimate_depth(clip, name, folder, rate=10, progress=stop)
-    with pytest.raises(StereoSyncError, match="240"):
-        estimate_depth(clip, name, folder, rate=1000)
+    stopped(estimate_depth, clip, name, folder, rate=10)
+    refused("240", estimate_depth, clip, name, folder, rate=1000)
 
 
 def test_an_estimator_that_is_not_there_or_lacks_its_weights_is_named():
-    with pytest.raises(StereoSyncError, match="choose from fastdepth"):
-        estimate_depth("clip.mp4", "midas")
-    with pytest.raises(StereoSyncError, match="huggingface"):
-        estimate_depth("clip.mp4", "rollingdepth")
+    refused("choose from fastdepth", estimate_depth, "clip.mp4", "midas")
+    refused("huggingface", estimate_depth, "clip.mp4", "rollingdepth")

@@ -12,17 +12,14 @@ from research.evaluation import compare, systems
 from research.evaluation.public_sets import open_folder, read_metadata
 from research.evaluation.results import BEGIN, END, table, write_results
 from research.evaluation.systems import NO_SPATIAL, Options, load_systems
+from stereosync_core import Sound, Tracks, alignment_report, save_tracks, write_sound
 from stereosync_core.__main__ import main
-from stereosync_core.errors import StereoSyncError
-from stereosync_core.files import save_tracks
-from stereosync_core.media.sound import Sound, write_sound
 from stereosync_core.metrics.clip_metrics import ClipMetrics, measure_clip
 from stereosync_core.metrics.clips import FolderClip
 from stereosync_core.metrics.journal import ResumeJournal
 from stereosync_core.metrics.localiser import LevelLocaliser
-from stereosync_core.preview.plot import alignment_report
-from stereosync_core.scene import Tracks
 from tests.clips import make_clip
+from tests.errors import refused
 from tests.unit.metric_scenes import DURATION, RATE, STEPS, placed, track, tracks, walk
 
 WALKS = {"left": (-0.8, -0.2), "across": (-0.7, 0.7), "right": (0.3, 0.9)}
@@ -39,7 +36,6 @@ def write(folder, name, sound, boxes=None, rate=RATE):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Three clips whose sound is in its place."""
     path = tmp_path_factory.mktemp("own")
     for name, (start, stop) in WALKS.items():
         truth, azimuth = walk(start, stop)
@@ -55,9 +51,6 @@ def run(capsys, *arguments, command=main) -> dict:
 def fails(capsys, *arguments) -> str:
     assert main(["evaluate", *map(str, arguments), "--quiet"]) == 1
     return capsys.readouterr().err
-
-
-# clips of one's own
 
 
 def test_sound_in_its_place_scores_high_for_every_clip_and_object(folder, capsys):
@@ -148,19 +141,14 @@ def test_what_cannot_be_measured_is_one_clear_error(folder, tmp_path, capsys):
     assert "no clip in" in fails(capsys, tmp_path / "empty")
 
 
-# systems
-
-
-def clip_of(name, start, stop):
-    truth, azimuth = walk(start, stop)
-    sound = placed(azimuth, STEPS).astype(np.float32)
-    return FolderClip(name, None, truth.tracks, None, sound, DURATION, truth.objects)
-
-
 @pytest.fixture(scope="module")
 def clips():
-    places = np.linspace(-0.7, 0.7, 34)
-    return [clip_of(f"clip{n:02d}", at - 0.25, at + 0.25) for n, at in enumerate(places)]
+    walks = [walk(at - 0.25, at + 0.25) for at in np.linspace(-0.7, 0.7, 34)]
+    sounds = [placed(azimuth, STEPS).astype(np.float32) for _, azimuth in walks]
+    return [
+        FolderClip(f"clip{n:02d}", None, truth.tracks, None, sound, DURATION, truth.objects)
+        for n, ((truth, _), sound) in enumerate(zip(walks, sounds, strict=True))
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -235,8 +223,7 @@ def test_a_comparison_goes_on_where_it_was_stopped(clips, tmp_path):
     assert made == ["clip00", "clip01", "clip02", "clip02", "clip03"]
     assert len(results["mine"]) == 4
     (tmp_path / "no.jsonl").write_text("a shopping list\n")
-    with pytest.raises(StereoSyncError, match="not a file of an earlier evaluation"):
-        ResumeJournal(tmp_path / "no.jsonl", {})
+    refused("not a file of an earlier evaluation", ResumeJournal, tmp_path / "no.jsonl", {})
 
 
 @pytest.mark.parametrize(
@@ -248,8 +235,7 @@ def test_a_comparison_goes_on_where_it_was_stopped(clips, tmp_path):
     ],
 )
 def test_a_system_that_makes_no_usable_sound_is_named(clips, sound, words):
-    with pytest.raises(StereoSyncError, match=f"'mine' for clip clip00 .*{words}"):
-        compare.run_systems(clips[:1], {"mine": lambda _: sound})
+    refused(f"'mine' for clip clip00 .*{words}", compare.run_systems, clips[:1], {"mine": lambda _: sound})
 
 
 def test_systems_are_imported_when_they_are_asked_for(monkeypatch):
@@ -257,17 +243,13 @@ def test_systems_are_imported_when_they_are_asked_for(monkeypatch):
     monkeypatch.setitem(systems.SYSTEMS, "broken", "no.such.module:factory")
     assert list(load_systems(["mine"], Options(seed=3))) == ["mine"]
     for names, words in ((["nothing"], "nothing not known"), (["mine", "mine"], "once")):
-        with pytest.raises(StereoSyncError, match=words):
-            load_systems(names)
+        refused(words, load_systems, names)
 
 
 def test_metrics_are_the_same_after_they_were_stored(clips):
     one = measure_clip(clips[0].sound, RATE, clips[0].truth(), DURATION, reference=clips[0].sound, own=LevelLocaliser("pan"))
     assert ClipMetrics.of_record(json.loads(json.dumps(one.record()))).row() == one.row()
     assert one.own_law is not None
-
-
-# the page
 
 
 def test_the_page_gets_table_and_figure_between_its_markers(compared, tmp_path):
@@ -285,16 +267,12 @@ def test_the_page_gets_table_and_figure_between_its_markers(compared, tmp_path):
     assert "--write-results" in text
     assert (tmp_path / "evaluation.png").stat().st_size > 10000
     page.write_text("no markers")
-    with pytest.raises(StereoSyncError, match="needs one line"):
-        write_results(page, rows, results, report)
+    refused("needs one line", write_results, page, rows, results, report)
 
 
 def test_what_is_not_defined_is_a_dash_in_the_table(compared):
     row = dict.fromkeys(compared[0][0]) | {"system": "mute"}
     assert "| mute | - (- to -) | - |" in table([row])
-
-
-# public sets
 
 
 def test_a_folder_laid_out_as_savgbench_is_read_with_its_metadata(tmp_path, capsys):
@@ -330,8 +308,7 @@ def test_metadata_of_either_form_and_none_of_both(tmp_path):
     (tmp_path / "empty.csv").write_text("")
     assert len(read_metadata(tmp_path / "empty.csv", 4.0).tracks) == 0
     (tmp_path / "words.csv").write_text("0,a,b\n")
-    with pytest.raises(StereoSyncError, match="words"):
-        read_metadata(tmp_path / "words.csv", 4.0)
+    refused("words", read_metadata, tmp_path / "words.csv", 4.0)
 
 
 def test_clips_in_a_folder_for_each_game_are_read_with_their_own_sound(tmp_path):
@@ -344,11 +321,7 @@ def test_clips_in_a_folder_for_each_game_are_read_with_their_own_sound(tmp_path)
     assert [clip.name for clip in clips] == ["one", "two"]
     assert clips[0].sound is not None
     assert clips[0].sound.shape == (2, 4 * RATE)
-    with pytest.raises(StereoSyncError, match="no folder"):
-        open_folder(tmp_path / "three")
-
-
-# the node's report
+    refused("no folder", open_folder, tmp_path / "three")
 
 
 @pytest.mark.slow

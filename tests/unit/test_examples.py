@@ -4,14 +4,13 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from stereosync_core import assets, read_sound, trim
-from tests.clips import noise, sound_file
+from stereosync_core import assets, trim
+from tests.clips import noise, sound_file, sound_in
+from tools.environment import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 2.0
 
 
@@ -27,11 +26,11 @@ def placed(clip):
     return result, run("place_sound.py", clip, sound, result)
 
 
-def run(name, *arguments):
+def run(program, *arguments, cwd=None):
     """An example's output, run as a user runs it, but with this checkout's library."""
-    command = [sys.executable, ROOT / "docs" / "examples" / name, *arguments]
+    command = [sys.executable, ROOT / "docs" / "examples" / program, *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([str(part) for part in command], env=environment, capture_output=True, text=True)
+    done = subprocess.run([str(part) for part in command], cwd=cwd, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -40,8 +39,7 @@ def run(name, *arguments):
 def test_a_sound_is_placed_along_a_track(placed):
     result, printed = placed
     assert "aac" in printed
-    made = read_sound(result)
-    assert made is not None
+    made = sound_in(result)
     assert made.channels == 2
     assert made.duration == pytest.approx(SECONDS, abs=0.05)
     assert abs(made.samples[0] - made.samples[1]).max() > 0.01
@@ -58,9 +56,7 @@ def test_a_clip_is_measured(placed, tmp_path):
 def test_a_sound_is_generated_for_a_clip(clip, tmp_path):
     printed = run("generate.py", clip, tmp_path / "generated.mp4")
     assert "44100 Hz" in printed
-    made = read_sound(tmp_path / "generated.mp4")
-    assert made is not None
-    assert made.duration == pytest.approx(SECONDS, abs=0.05)
+    assert sound_in(tmp_path / "generated.mp4").duration == pytest.approx(SECONDS, abs=0.05)
 
 
 @pytest.mark.slow
@@ -68,8 +64,6 @@ def test_the_readme_s_example_runs(clip, tmp_path):
     (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     (tmp_path / "example.py").write_text(program, encoding="utf-8")
     (tmp_path / "clip.mp4").write_bytes(clip.read_bytes())
-    command = [sys.executable, "example.py"]
-    done = subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    run(tmp_path / "example.py", cwd=tmp_path)
     assert (tmp_path / "footsteps.mp4").is_file()
     assert (tmp_path / "generated.mp4").is_file()

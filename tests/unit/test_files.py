@@ -5,9 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from stereosync_core.errors import StereoSyncError
-from stereosync_core.files import load_depth, load_tracks, save_depth, save_tracks
-from stereosync_core.scene import DepthSequence, Track, Tracks
+from stereosync_core import DepthSequence, Track, Tracks, load_depth, load_tracks, save_depth, save_tracks
+from tests.errors import refused
 
 TIMES = np.arange(0, 4, 0.1)
 TRACKS = Tracks((Track(3, "person", TIMES, [[0.1, 0.2, 0.3, 0.8]] * 40, np.full(40, 0.7)),), 4.0, aspect=2.0)
@@ -41,10 +40,8 @@ def test_the_form_in_the_help_is_enough(tmp_path):
 def test_wrong_tracks_files_are_named(tmp_path, text, word):
     path = tmp_path / "tracks.json"
     path.write_text(text)
-    with pytest.raises(StereoSyncError, match=word):
-        load_tracks(path, 4.0)
-    with pytest.raises(StereoSyncError, match="cannot be read"):
-        load_tracks(tmp_path / "none.json", 4.0)
+    refused(word, load_tracks, path, 4.0)
+    refused("cannot be read", load_tracks, tmp_path / "none.json", 4.0)
 
 
 def test_depth_comes_back_as_it_went(tmp_path):
@@ -57,24 +54,18 @@ def test_depth_comes_back_as_it_went(tmp_path):
 def test_wrong_depth_files_are_named(tmp_path):
     path = tmp_path / "depth.npz"
     path.write_bytes(b"nothing")
-    with pytest.raises(StereoSyncError, match="not an NPZ"):
-        load_depth(path, 4.0)
+    refused("not an NPZ", load_depth, path, 4.0)
     np.savez(path, maps=np.zeros((1, 2, 2)))
-    with pytest.raises(StereoSyncError, match="not an NPZ"):
-        load_depth(path, 4.0)
+    refused("not an NPZ", load_depth, path, 4.0)
     for count in (4, 60):
         np.savez(path, maps=np.zeros((count, 2, 2)), times=np.arange(count) / 4)
-        with pytest.raises(StereoSyncError, match="this clip lasts"):
-            load_depth(path, 8.0)
+        refused("this clip lasts", load_depth, path, 8.0)
     np.savez(path, maps=np.array([object()]), times=np.zeros(1))
-    with pytest.raises(StereoSyncError, match="not an NPZ"):
-        load_depth(path, 4.0)
+    refused("not an NPZ", load_depth, path, 4.0)
 
 
 def test_nothing_half_written_stays_where_writing_fails(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StereoSyncError):
-        save_tracks(tmp_path / "file" / "tracks.json", TRACKS)
-    with pytest.raises(StereoSyncError):
-        save_tracks(tmp_path / "missing" / "tracks.json", TRACKS)
+    for folder in ("file", "missing"):
+        refused("does not exist", save_tracks, tmp_path / folder / "tracks.json", TRACKS)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -1,16 +1,14 @@
 """The footstep voice."""
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np
 import pytest
 
-from stereosync_core.errors import StereoSyncError
 from stereosync_core.rendering.footsteps import render_footsteps
 from stereosync_core.rendering.gait import Steps, steps_from_cadence
 from stereosync_core.rendering.surfaces import SHOES, SURFACES
+from tests.errors import refused
 
 RATE = 48000
 
@@ -121,8 +119,7 @@ def test_shoes_change_the_brightness_and_weight_the_bass():
 @pytest.mark.parametrize("rate", [8000, 22050, 44100, 96000])
 def test_any_rate_gives_the_exact_length(rate):
     sound = render_footsteps(steps_from_cadence(2.0, 1.333), "gravel", 1.333, rate)
-    assert sound.shape == (1, round(1.333 * rate))
-    assert sound.dtype == np.float32
+    assert (sound.shape, sound.dtype) == ((1, round(1.333 * rate)), np.float32)
     assert np.abs(sound).max() > 0.2
 
 
@@ -150,5 +147,4 @@ def test_no_steps_are_silence():
 )
 def test_bad_inputs_are_named(options, message):
     settings = {"surface": "wood", "duration": 1.0, **options}
-    with pytest.raises(StereoSyncError, match=message):
-        render_footsteps(steps_from_cadence(2, 1), settings.pop("surface"), settings.pop("duration"), **settings)
+    refused(message, render_footsteps, steps_from_cadence(2, 1), settings.pop("surface"), settings.pop("duration"), **settings)

@@ -8,16 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from stereosync_core import DepthSequence, Envelope, SpatialConditioning, StereoSyncPipeline, probe
 from stereosync_core.__main__ import main
-from stereosync_core.media.sound import read_sound
-from stereosync_core.media.video import probe
-from stereosync_core.model.conditioning.spatial import SpatialConditioning
 from stereosync_core.model.decoding import decode
 from stereosync_core.model.loader import load_model
-from stereosync_core.model.pipeline import StereoSyncPipeline
-from stereosync_core.scene import DepthSequence, Envelope
-from tests.clips import make_clip
-from tests.errors import refused
+from tests.clips import make_clip, sound_in
+from tests.errors import refused, stopped
 from tests.small_model import FORMS, write_model
 from tests.unit.test_conditioning import crossing
 
@@ -48,8 +44,7 @@ def write_tracks(path: Path) -> Path:
 @pytest.mark.parametrize("seconds", [0.03, 1.0, 1.2345, 7.7])
 def test_sound_is_exactly_as_long_as_the_clip(model, seconds):
     sound = generate(model, crossing(seconds), envelope=loud(seconds))
-    assert sound.shape == (2, round(seconds * 44100))
-    assert sound.dtype == np.float32
+    assert (sound.shape, sound.dtype) == ((2, round(seconds * 44100)), np.float32)
     assert np.isfinite(sound).all()
 
 
@@ -66,13 +61,7 @@ def test_the_envelope_carries_the_level_and_silence_is_silence(model):
 
 
 def test_steps_can_be_counted_and_stopped(model):
-    def stop(done, total):
-        assert total == 3
-        if done == 2:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        generate(model, crossing(1.0), progress=stop)
+    assert stopped(generate, model, crossing(1.0), after=1) == [(1, 3), (2, 3)]
 
 
 def test_decoding_in_pieces_leaves_no_seam(model):
@@ -124,9 +113,7 @@ def test_the_command_writes_sound_and_video(tmp_path, capsys):
 
     def made(name, *options) -> np.ndarray:
         assert main([*shared, "-o", str(tmp_path / name), "--timbre", "gravel", *options]) == 0
-        sound = read_sound(tmp_path / name, align_to_video=False)
-        assert sound is not None
-        return sound.samples
+        return sound_in(tmp_path / name, align_to_video=False).samples
 
     plain = made("out.wav")
     assert plain.shape[1] == round(probe(clip).duration * 44100)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from stereosync_core.__main__ import main
-from stereosync_core.media.sound import read_sound
 from stereosync_core.media.video import probe
 from stereosync_core.model import precision
 from stereosync_core.model.adapter import save_adapter
@@ -14,7 +13,7 @@ from stereosync_core.model.conditioning.timbre import TimbreEncoder
 from stereosync_core.model.folder import save_part
 from stereosync_core.model.latent_levels import LatentLevels
 from stereosync_core.model.loader import load_stable_audio
-from tests.clips import make_clip
+from tests.clips import make_clip, sound_in
 from tests.small_model import lively, write_model
 from tests.unit.test_generate import write_tracks
 from tests.unit.test_stable_audio_adapter import trained
@@ -42,8 +41,7 @@ def command(tmp_path, release):
 def made(command, capsys, *more):
     assert main([*command, *more]) == 0
     report = json.loads(capsys.readouterr().out)
-    sound = read_sound(report["output"], align_to_video=False)
-    assert sound is not None
+    sound = sound_in(report["output"], align_to_video=False)
     assert sound.length == round(probe(report["video"]).duration * 44100)
     return report, sound.samples
 

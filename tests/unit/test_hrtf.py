@@ -1,12 +1,10 @@
 """Head-related impulse responses of the bundled KEMAR set."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
-from stereosync_core.errors import StereoSyncError
 from stereosync_core.rendering.hrtf import hrirs, minimum_phase, time_differences
+from tests.errors import refused
 
 RATES = [8000, 44100, 48000, 96000]
 
@@ -97,5 +95,4 @@ def test_minimum_phase_keeps_the_magnitude():
     [((float("nan"), 0.0, 48000), "NaN"), ((0.0, float("inf"), 48000), "infinite"), ((0.0, 0.0, 100), "rate")],
 )
 def test_bad_inputs_are_named(arguments, message):
-    with pytest.raises(StereoSyncError, match=message):
-        hrirs(*arguments)
+    refused(message, hrirs, *arguments)

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 import stereosync_core
-
-ROOT = Path(__file__).resolve().parents[2]
+from tools.environment import ROOT
 
 
 def test_every_public_name_is_there_and_a_type_checker_sees_the_same():

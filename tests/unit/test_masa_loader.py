@@ -10,6 +10,7 @@ import subprocess
 import sys
 import types
 import zipfile
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from stereosync_core.errors import StereoSyncError
 from stereosync_core.tracking.masa import loader
 from stereosync_core.tracking.masa.loader import build_masa, load_masa, read_checkpoint
 from stereosync_core.tracking.masa.model import Masa
+from tests.errors import refused
 
 
 @pytest.fixture(scope="module")
@@ -97,18 +99,13 @@ def test_a_folder_that_cannot_be_written_to_costs_only_time(release, tmp_path, m
     path = tmp_path / "masa_r50.pth"
     path.symlink_to(release)
 
-    def refuse(*_, **__):
-        raise PermissionError("read-only")
-
-    monkeypatch.setattr("safetensors.torch.save_file", refuse)
+    monkeypatch.setattr("safetensors.torch.save_file", Mock(side_effect=PermissionError("read-only")))
     load_masa(path)
     assert "was not kept" in caplog.text
     assert [entry.name for entry in tmp_path.iterdir()] == ["masa_r50.pth"]
 
 
 class Attack:
-    """Has, when unpickled, a function called."""
-
     def __init__(self, function, *arguments):
         self.call = function, arguments
 
@@ -141,8 +138,7 @@ def test_an_attack_is_refused_by_name_and_runs_nothing(tmp_path, mark, name, pro
     path, victim = tmp_path / "masa_r50.pth", tmp_path / "victim"
     victim.mkdir()
     torch.save({"state_dict": {}, "extra": Attack(*ATTACKS[name](mark))}, path, pickle_protocol=protocol)
-    with pytest.raises(StereoSyncError, match=r"masa_r50\.pth would run .*Nothing of it was run"):
-        load_masa(path)
+    refused(r"masa_r50\.pth would run .*Nothing of it was run", load_masa, path)
     assert victim.exists()
     assert not path.with_suffix(".safetensors").exists()
 
@@ -154,36 +150,29 @@ def test_getattr_cannot_be_used_to_reach_a_function(tmp_path, mark):
     program += len(command).to_bytes(4, "little") + command + b"tR."
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("archive/data.pkl", program)
-    with pytest.raises(StereoSyncError, match=r"damaged|no table"):
-        load_masa(path)
+    refused(r"damaged|no table", load_masa, path)
 
 
 def test_a_bare_pickle_is_refused_without_being_read(tmp_path, mark):
     path = tmp_path / "masa_r50.pth"
     path.write_bytes(pickle.dumps(Attack(*ATTACKS["os.system"](mark))))
-    with pytest.raises(StereoSyncError, match="no checkpoint in torch's zip form"):
-        load_masa(path)
+    refused("no checkpoint in torch's zip form", load_masa, path)
 
 
 def test_other_files_are_named_for_what_they_are(tmp_path, weights):
-    with pytest.raises(StereoSyncError, match=r"no file nowhere\.pth.*masa_r50\.pth"):
-        load_masa(tmp_path / "nowhere.pth")
+    refused(r"no file nowhere\.pth.*masa_r50\.pth", load_masa, tmp_path / "nowhere.pth")
     cut = tmp_path / "cut.pth"
     torch.save({"state_dict": dict(weights)}, cut)
     cut.write_bytes(cut.read_bytes()[:100_000])
-    with pytest.raises(StereoSyncError, match="cut short"):
-        load_masa(cut)
+    refused("cut short", load_masa, cut)
     torch.save([1, 2], cut)
-    with pytest.raises(StereoSyncError, match="no table of weights"):
-        load_masa(cut)
+    refused("no table of weights", load_masa, cut)
     text = tmp_path / "text.safetensors"
     text.write_text("nothing")
-    with pytest.raises(StereoSyncError, match="cannot be read"):
-        load_masa(text)
+    refused("cannot be read", load_masa, text)
     with pytest.raises(StereoSyncError, match=r"1 weights are missing.*backbone\.conv1\.weight is missing"):
         build_masa({key: value for key, value in weights.items() if key != "backbone.conv1.weight"})
-    with pytest.raises(StereoSyncError, match="has another name or shape"):
-        build_masa(weights | {"backbone.conv1.weight": torch.zeros(3)})
+    refused("has another name or shape", build_masa, weights | {"backbone.conv1.weight": torch.zeros(3)})
     assert build_masa({key: value for key, value in weights.items() if "num_batches" not in key})
 
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stereosync_core.errors import StereoSyncError
 from stereosync_core.scene import Track, Tracks
 from stereosync_core.tracking.masa.pipeline import adapted, remove_giants, runs, smooth, tracklets_of
 from stereosync_core.tracking.masa.tracker import BddSettings, BddTracker, TaoSettings, TaoTracker, TrackedBoxes
 from stereosync_core.tracking.tracklets import parse_ids, select_tracks
+from tests.errors import refused
 
 
 def box(x, y=100.0, width=40.0, height=80.0):
@@ -44,8 +44,7 @@ def test_output_is_ordered_by_score_and_keeps_the_row_of_each_box():
 def test_boxes_without_scores_are_certain():
     found = TaoTracker().update(0.0, np.array([box(0)]), None, ["a"], looks(0))
     assert found.scores.tolist() == [1.0]
-    with pytest.raises(StereoSyncError, match="2 labels"):
-        TaoTracker().update(0.0, np.array([box(0)]), None, ["a", "b"], looks(0))
+    refused("2 labels", TaoTracker().update, 0.0, np.array([box(0)]), None, ["a", "b"], looks(0))
 
 
 def test_a_frame_without_boxes_forgets_nothing_and_memory_counts_in_seconds():
@@ -78,8 +77,7 @@ def test_the_gate_keeps_a_look_alike_far_away_from_taking_the_number():
 def test_the_gate_scales_with_the_frames_size_and_the_rate():
     settings = adapted(TaoSettings(), 3840, 2160, 30)
     assert isinstance(settings, TaoSettings)
-    assert settings.max_distance == pytest.approx(300)
-    assert settings.decay == pytest.approx(10)
+    assert (settings.max_distance, settings.decay) == (pytest.approx(300), pytest.approx(10))
     assert settings.furthest == 1920
     assert adapted(TaoSettings(), 1280, 720, 30) == replace(TaoSettings(), furthest=640)
     for size in (1, 3):
@@ -95,11 +93,17 @@ def test_after_a_long_absence_the_gate_does_not_overflow():
     assert step(tracker, 1e5, [box(900)], [0]).ids.tolist() == [0]
 
 
-def test_per_class_is_our_own_option():
-    for per_class, expected in ((False, [0]), (True, [1])):
-        tracker = TaoTracker(TaoSettings(per_class=per_class))
-        step(tracker, 0.0, [box(0)], [0], labels=["cat"])
-        assert step(tracker, 1 / 30, [box(0)], [0], labels=["dog"]).ids.tolist() == expected
+@pytest.mark.parametrize(
+    ("tracker", "expected"),
+    [
+        (TaoTracker(TaoSettings(per_class=False)), 0),
+        (TaoTracker(TaoSettings(per_class=True)), 1),
+        (BddTracker(BddSettings(per_class=True)), 1),
+    ],
+)
+def test_per_class_is_our_own_option(tracker, expected):
+    step(tracker, 0.0, [box(0)], [0], labels=["cat"])
+    assert step(tracker, 1 / 30, [box(0)], [0], labels=["dog"]).ids.tolist() == [expected]
 
 
 def test_the_running_mean_of_an_embedding_weighs_the_newest_most():
@@ -141,12 +145,6 @@ def test_bdd_has_no_gate():
     assert step(tracker, 1 / 30, [box(900), box(0)], [0, 1]).ids.tolist() == [0, 1]
 
 
-def test_bdd_per_class():
-    tracker = BddTracker(BddSettings(per_class=True))
-    step(tracker, 0.0, [box(0)], [0], labels=["car"])
-    assert step(tracker, 1 / 30, [box(0)], [0], labels=["bus"]).ids.tolist() == [1]
-
-
 def frame(*rows):
     """A finished frame out of (id, box, score)."""
     ids, boxes, scores = (list(part) for part in zip(*rows, strict=True)) if rows else ([], [], [])
@@ -178,8 +176,7 @@ def test_runs_end_at_gaps_and_short_ones_keep_their_boxes():
     smoothed = smooth(frames)
     assert smoothed[2].boxes[0, 0] == pytest.approx(20)
     assert smoothed[0].boxes[0, 0] == pytest.approx(6), "the edge is repeated: (0 + 0 + 0 + 10 + 20) / 5"
-    assert smoothed[8].boxes[0, 0] == 80
-    assert smoothed[0].scores[0] == pytest.approx(0.55)
+    assert (smoothed[8].boxes[0, 0], smoothed[0].scores[0]) == (80, pytest.approx(0.55))
 
 
 def test_the_class_of_a_track_is_the_one_it_had_most_often():
@@ -224,5 +221,4 @@ def test_tracks_are_selected_by_number_class_and_region():
     ],
 )
 def test_conditions_that_make_no_sense_are_named(conditions, word):
-    with pytest.raises(StereoSyncError, match=word):
-        chosen(**conditions)
+    refused(word, chosen, **conditions)

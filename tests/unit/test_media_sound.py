@@ -1,10 +1,9 @@
 """Sound in and out, its length, its channels, its loudness."""
 
-from __future__ import annotations
-
 import errno
 import io
 from pathlib import Path
+from unittest.mock import Mock
 
 import av
 import numpy as np
@@ -15,6 +14,7 @@ from stereosync_core.media.encode import LAYOUTS
 from stereosync_core.media.loudness import integrated_loudness, to_loudness, true_peak
 from stereosync_core.media.sound import Sound, fit_length, read_sound, resample, to_stereo, write_sound
 from tests import clips
+from tests.errors import refused
 
 
 def onsets(sound: Sound) -> list[float]:
@@ -29,7 +29,6 @@ def sine(frequency: float, rate: int, seconds: float = 1.0, level: float = 0.5) 
 
 
 def through_a_file(path: Path, sound: np.ndarray, rate: int = 48000, codec: str = "auto") -> Sound:
-    """The sound, written and read."""
     return clips.sound_in(write_sound(path, Sound(sound, rate), codec=codec))
 
 
@@ -55,8 +54,7 @@ class TestSound:
         ],
     )
     def test_refuses_what_is_no_sound(self, samples, rate, word):
-        with pytest.raises(StereoSyncError, match=word):
-            Sound(samples, rate)
+        refused(word, Sound, samples, rate)
 
 
 class TestWriteSound:
@@ -110,16 +108,15 @@ class TestWriteSound:
         ],
     )
     def test_refuses_what_does_not_fit(self, tmp_path, name, codec, channels, word):
-        with pytest.raises(StereoSyncError, match=word):
-            write_sound(tmp_path / name, Sound(np.zeros((channels, 4800)), 48000), codec=codec)
+        refused(word, write_sound, tmp_path / name, Sound(np.zeros((channels, 4800)), 48000), codec=codec)
         assert list(tmp_path.iterdir()) == []
 
     def test_replaces_a_file_only_when_done(self, tmp_path, monkeypatch):
         path = write_sound(tmp_path / "a.wav", Sound(clips.noise(0.1), 48000))
         before = path.read_bytes()
-        monkeypatch.setattr("stereosync_core.media.sound.SoundTrack.finish", _full_disk)
-        with pytest.raises(StereoSyncError, match="no room"):
-            write_sound(path, Sound(clips.noise(0.2), 48000))
+        full = Mock(side_effect=OSError(errno.ENOSPC, "No space left on device"))
+        monkeypatch.setattr("stereosync_core.media.sound.SoundTrack.finish", full)
+        refused("no room", write_sound, path, Sound(clips.noise(0.2), 48000))
         assert path.read_bytes() == before
         assert list(tmp_path.iterdir()) == [path]
 
@@ -134,20 +131,11 @@ class TestWriteSound:
     def test_says_so_when_the_folder_cannot_be_written(self, tmp_path, name, word):
         (tmp_path / "file").touch()
         (tmp_path / "a.wav").mkdir()
-        with pytest.raises(StereoSyncError, match=word):
-            write_sound(tmp_path / name, Sound(clips.noise(0.1), 48000))
+        refused(word, write_sound, tmp_path / name, Sound(clips.noise(0.1), 48000))
 
     def test_says_so_when_writing_is_not_permitted(self, tmp_path, monkeypatch):
-        def refuse(*_, **__):
-            raise PermissionError(errno.EACCES, "Permission denied")
-
-        monkeypatch.setattr(av, "open", refuse)
-        with pytest.raises(StereoSyncError, match="may not be written"):
-            write_sound(tmp_path / "a.wav", Sound(clips.noise(0.1), 48000))
-
-
-def _full_disk(*_):
-    raise OSError(errno.ENOSPC, "No space left on device")
+        monkeypatch.setattr(av, "open", Mock(side_effect=PermissionError(errno.EACCES, "Permission denied")))
+        refused("may not be written", write_sound, tmp_path / "a.wav", Sound(clips.noise(0.1), 48000))
 
 
 class TestReadSound:
@@ -191,15 +179,7 @@ class TestReadSound:
         assert not found.samples.any()
 
     def test_fills_gaps_with_silence(self, tmp_path):
-        sound = clips.clicks([0.1], 0.2)
-        path = tmp_path / "a.mka"
-        with av.open(str(path), "w") as container:
-            track = container.add_stream("flac", rate=48000)
-            track.codec_context.layout = "stereo"
-            for start in (0.0, 0.5):
-                clips.encode_sound(container, track, sound, 48000, start)
-            container.mux(track.encode(None))
-        found = clips.sound_in(path)
+        found = clips.sound_in(clips.sound_file(tmp_path / "a.mka", clips.clicks([0.1], 0.2), starts=(0.0, 0.5)))
         assert onsets(found) == pytest.approx([0.1, 0.6], abs=2e-3)
         assert not found.samples[:, 12000:22000].any()
 
@@ -223,8 +203,7 @@ class TestReadSound:
         assert clips.sound_in(clip).samples.shape == (8, 48000)
 
     def test_of_a_missing_file_is_an_error(self, tmp_path):
-        with pytest.raises(StereoSyncError, match="there is no file"):
-            read_sound(tmp_path / "gone.wav")
+        refused("there is no file", read_sound, tmp_path / "gone.wav")
 
 
 class TestResample:
@@ -318,5 +297,4 @@ class TestLoudness:
 
     @pytest.mark.parametrize(("target", "peak"), [(float("nan"), -1), (5, -1), (-90, -1), (-23, 3), (-23, float("nan"))])
     def test_refuses_numbers_that_make_no_sense(self, target, peak):
-        with pytest.raises(StereoSyncError, match="Loudness"):
-            to_loudness(Sound(clips.noise(1.0), 48000), target, peak)
+        refused("Loudness", to_loudness, Sound(clips.noise(1.0), 48000), target, peak)

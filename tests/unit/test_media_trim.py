@@ -1,7 +1,5 @@
 """Cutting a piece out of a clip, exact to the frame and to the sample."""
 
-from __future__ import annotations
-
 import io
 import shutil
 import subprocess
@@ -11,15 +9,11 @@ import av
 import numpy as np
 import pytest
 
-from stereosync_core.errors import StereoSyncError
-from stereosync_core.media.sound import read_sound
+from stereosync_core import StereoSyncError, read_sound, trim
 from stereosync_core.media.source import timeline_of
-from stereosync_core.media.trim import trim
 from stereosync_core.media.video import frame_times, frames, probe
 from tests import clips
-
-VFR = [0, 0.1, 0.15, 0.4, 0.45, 1.0]
-CLICKS = [0.2, 0.5, 0.9]
+from tests.errors import refused, stopped
 
 SOURCES = {
     "every frame a keyframe": ("in.mp4", {"group": 1}),
@@ -27,8 +21,8 @@ SOURCES = {
     "bframes": ("in.mp4", {"bframes": 2}),
     "matroska": ("in.mkv", {"bframes": 2}),
     "offset": ("in.mp4", {"start": 0.5, "bframes": 2}),
-    "vfr": ("in.mp4", {"times": VFR, "last_duration": 0.3}),
-    "vfr with bframes": ("in.mkv", {"times": VFR, "last_duration": 0.3, "bframes": 2}),
+    "vfr": ("in.mp4", {"times": clips.VFR, "last_duration": 0.3}),
+    "vfr with bframes": ("in.mkv", {"times": clips.VFR, "last_duration": 0.3, "bframes": 2}),
     "10 bit": ("in.mp4", {"pixel_format": "yuv420p10le"}),
     "vp8": ("in.webm", {"codec": "libvpx", "options": {"auto-alt-ref": "1", "lag-in-frames": "10", "g": "12"}}),
     "vp9": ("in.webm", {"codec": "libvpx-vp9"}),
@@ -140,7 +134,7 @@ class TestSound:
     @pytest.mark.parametrize(("start", "duration"), [(0.1, 0.6), (0.4, 0.4), (0.4, 0)])
     def test_is_cut_to_the_sample(self, tmp_path, kind, start, duration):
         name, options = SOURCES[kind]
-        sound = clips.clicks(CLICKS, 1.0)
+        sound = clips.clicks(clips.CLICKS, 1.0)
         # MP4 rounds the place of a late sound to milliseconds unless an option sets its ticks
         exact = {"movie_timescale": "48000"} if name == "in.mp4" else {}
         late = options.get("start", 0.0)
@@ -149,7 +143,7 @@ class TestSound:
         found = clips.sound_in(piece)
         assert found.length == round(probe(piece).duration * 48000)
         end = start + duration if duration else 1.0
-        for click in (time - start for time in CLICKS if start <= time < end):
+        for click in (time - start for time in clips.CLICKS if start <= time < end):
             window = found.samples[0, round((click - 0.005) * 48000) : round((click + 0.005) * 48000)]
             assert abs(int(np.abs(window).argmax()) - 240) <= (50 if name.endswith(("mkv", "webm")) else 2)
 
@@ -202,19 +196,15 @@ class TestFailing:
         ],
     )
     def test_on_numbers_that_make_no_sense(self, tmp_path, clip, start, duration, name, match):
-        with pytest.raises(StereoSyncError, match=match):
-            trim(clip, start, duration, tmp_path / name)
+        refused(match, trim, clip, start, duration, tmp_path / name)
         assert list(tmp_path.iterdir()) == [clip]
 
     def test_on_what_is_no_clip(self, tmp_path):
-        with pytest.raises(StereoSyncError, match="there is no file"):
-            trim(tmp_path / "gone.mp4", 0, 0, tmp_path / "out.mp4")
-        with pytest.raises(StereoSyncError, match="only sound"):
-            trim(clips.sound_file(tmp_path / "a.m4a", clips.noise(0.2)), 0, 0, tmp_path / "out.mp4")
+        refused("there is no file", trim, tmp_path / "gone.mp4", 0, 0, tmp_path / "out.mp4")
+        refused("only sound", trim, clips.sound_file(tmp_path / "a.m4a", clips.noise(0.2)), 0, 0, tmp_path / "out.mp4")
 
     def test_on_a_folder_that_cannot_be_written(self, clip):
-        with pytest.raises(StereoSyncError, match="does not exist"):
-            trim(clip, 0, 0, clip / "out.mp4")
+        refused("does not exist", trim, clip, 0, 0, clip / "out.mp4")
 
     @pytest.mark.parametrize("start", [0.2, 0.4], ids=["encoded", "copied"])
     def test_on_a_disk_that_is_really_full(self, tmp_path, start):
@@ -225,12 +215,7 @@ class TestFailing:
 
     @pytest.mark.parametrize("start", [0.2, 0.4], ids=["encoded", "copied"])
     def test_when_stopped_leaves_nothing(self, tmp_path, clip, start):
-        def progress(done, total):
-            if done > 0.1:
-                raise KeyboardInterrupt
-
-        with pytest.raises(KeyboardInterrupt):
-            trim(clip, start, 0, tmp_path / "out.mp4", progress=progress)
+        stopped(trim, clip, start, 0, tmp_path / "out.mp4", after=0.1)
         assert list(tmp_path.iterdir()) == [clip]
 
 

@@ -7,18 +7,16 @@ import pytest
 import scipy.linalg
 
 from research.evaluation.embeddings import PictureEmbedding, audio_embedding, balance, joint
-from stereosync_core.errors import StereoSyncError
 from stereosync_core.metrics.distance import StepLevels, distance_score, step_levels
 from stereosync_core.metrics.embeddings import embed_aisfx, mel_filters
 from stereosync_core.metrics.frechet import frechet_distance, frechet_infinite
 from stereosync_core.metrics.timing import OnsetCounts, envelope_l1, onset_counts, onsets, rms_curve
 from stereosync_core.model.conditioning.clap import ClapEmbedding
+from tests.errors import refused
 from tests.small_model import write_clap
 from tests.unit.metric_scenes import RATE, STEPS, defined, placed, walk
 
 FLAT = lambda _: 0.2  # noqa: E731
-
-# E-L1
 
 
 def test_the_rms_curve_is_that_of_centred_frames():
@@ -51,16 +49,12 @@ def test_e_l1_of_equal_sounds_is_zero_of_half_as_loud_half_the_level_and_of_sile
     ids=["shorter", "rates", "not 44.1", "nan", "empty"],
 )
 def test_sounds_that_cannot_be_compared_are_refused(other, rates, words):
-    with pytest.raises(StereoSyncError, match=words):
-        envelope_l1(np.zeros((2, RATE * 4)), other, *rates)
+    refused(words, envelope_l1, np.zeros((2, RATE * 4)), other, *rates)
 
 
 def test_a_little_shorter_is_continued_with_silence():
     sound = placed(FLAT, STEPS)
     assert envelope_l1(sound[:, : -RATE // 10], sound) == pytest.approx(0.0, abs=1e-4)
-
-
-# onsets
 
 
 def test_onsets_of_steps_are_found_to_a_few_milliseconds():
@@ -94,9 +88,6 @@ def test_steps_that_the_picture_does_not_show_are_neither_asked_for_nor_wrong():
     assert onset_counts(STEPS[:4], STEPS + 0.02, ignored=STEPS[2:]).f1 == 1.0
 
 
-# distance
-
-
 def far(steps, slope=-6.0):
     distance = 2.0 * 2 ** np.linspace(0, 2, len(steps))
     truth, _ = walk(steps=steps, distance=distance)
@@ -108,8 +99,7 @@ def test_level_that_falls_with_distance_scores_one_and_tells_its_slope():
     truth, sound = far(STEPS)
     score = distance_score(step_levels(sound, RATE, truth))
     assert defined(score.level) > 0.9
-    assert score.level_slope == pytest.approx(-6.0, abs=1.0)
-    assert score.steps == len(STEPS)
+    assert (score.level_slope, score.steps) == (pytest.approx(-6.0, abs=1.0), len(STEPS))
 
 
 def test_level_that_rises_with_distance_scores_minus_one():
@@ -145,9 +135,6 @@ def test_silence_too_few_steps_and_no_variation_have_no_distance_score():
     assert distance_score(step_levels(sound, RATE, few)).level is None
     same = StepLevels(1, np.zeros(5), np.arange(5.0), np.zeros(5))
     assert distance_score([same]).level is None
-
-
-# Frechet distance
 
 
 def scipy_frechet(first, second):
@@ -211,10 +198,8 @@ def test_extrapolation_takes_away_most_of_the_bias_of_few_windows():
     ],
 )
 def test_windows_that_make_no_distance_are_refused(first, second, words):
-    with pytest.raises(StereoSyncError, match=words):
-        frechet_distance(first, second)
-    with pytest.raises(StereoSyncError, match="too few to extrapolate"):
-        frechet_infinite(np.zeros((8, 4)), np.ones((8, 4)))
+    refused(words, frechet_distance, first, second)
+    refused("too few to extrapolate", frechet_infinite, np.zeros((8, 4)), np.ones((8, 4)))
 
 
 def test_the_joint_form_sets_picture_features_beside_sound_at_the_same_time():
@@ -224,11 +209,7 @@ def test_the_joint_form_sets_picture_features_beside_sound_at_the_same_time():
     reference = np.random.default_rng(0).standard_normal((50, 5)) * [1, 1, 1, 100, 100]
     scaled = reference * balance(reference, 3)
     assert scaled[:, :3].var(0).sum() == pytest.approx(scaled[:, 3:].var(0).sum())
-    with pytest.raises(StereoSyncError, match="one time"):
-        joint(np.ones((2, 3)), np.array([0.5]), video, np.arange(5.0))
-
-
-# embeddings
+    refused("one time", joint, np.ones((2, 3)), np.array([0.5]), video, np.arange(5.0))
 
 
 def test_the_mel_filters_are_triangles_of_sum_one():
@@ -257,8 +238,7 @@ def test_short_and_silent_sound_have_one_finite_window_and_nan_is_refused():
         features, _ = embed_aisfx(sound, RATE)
         assert features.shape == (1, 512)
         assert np.isfinite(features).all()
-    with pytest.raises(StereoSyncError, match="NaN"):
-        embed_aisfx(np.full((2, RATE), np.nan), RATE)
+    refused("NaN", embed_aisfx, np.full((2, RATE), np.nan), RATE)
 
 
 def test_clap_and_a_vision_encoder_come_from_folders_of_their_own(tmp_path):
@@ -277,10 +257,7 @@ def test_clap_and_a_vision_encoder_come_from_folders_of_their_own(tmp_path):
 
 
 def test_a_folder_that_is_no_model_and_an_unknown_embedding_are_refused(tmp_path):
-    with pytest.raises(StereoSyncError, match=r"config\.json"):
-        ClapEmbedding(tmp_path)
+    refused(r"config\.json", ClapEmbedding, tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "clap"}))
-    with pytest.raises(StereoSyncError, match="cannot be loaded"):
-        ClapEmbedding(tmp_path)
-    with pytest.raises(StereoSyncError, match="choose aisfx"):
-        audio_embedding("vggish")
+    refused("cannot be loaded", ClapEmbedding, tmp_path)
+    refused("choose aisfx", audio_embedding, "vggish")

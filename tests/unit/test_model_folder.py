@@ -20,8 +20,7 @@ def folder(tmp_path):
 
 def test_a_folder_comes_back_as_it_was_written(folder):
     model = load_model(folder)
-    assert model.window == 40
-    assert model.latent_rate == pytest.approx(44100 / 2048)
+    assert (model.window, model.latent_rate) == (40, pytest.approx(44100 / 2048))
     assert not any(parameter.isnan().any() for parameter in model.parameters())
 
 
@@ -101,6 +100,5 @@ def test_clap_takes_the_place_of_the_small_encoder(folder):
     timbre = load_model(folder).timbre_encoder
     assert timbre is not None
     vector = timbre.of_sound(np.random.default_rng(0).standard_normal((2, 44100)), 44100)
-    assert vector.shape == (16,)
-    assert vector.norm() == pytest.approx(4.0, rel=1e-3)
+    assert (vector.shape, vector.norm()) == ((16,), pytest.approx(4.0, rel=1e-3))
     refused("no tokenizer", timbre.of_surface, "gravel")

@@ -11,8 +11,8 @@ from torch import nn
 
 from stereosync_core.model import precision
 from stereosync_core.model.precision import LSTM, chosen_dtype, fast_dtype, in_precision, is_faster
+from tools.environment import ROOT
 
-ROOT = Path(__file__).parents[2]
 WITHOUT_AVX512 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "OMP_NUM_THREADS": "1"}
 
 

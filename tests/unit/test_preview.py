@@ -3,11 +3,9 @@
 import numpy as np
 import pytest
 
-from stereosync_core.media.sound import Sound
-from stereosync_core.media.video import frames, probe
+from stereosync_core import DepthSequence, Sound, Track, Tracks, frames, probe
 from stereosync_core.preview.overlay import COLOURS, draw_tracks, overlay_frames, write_preview
 from stereosync_core.preview.plot import plot_scene
-from stereosync_core.scene import DepthSequence, Track, Tracks
 
 TIMES = np.arange(0, 2, 0.1)
 BOXES = [[x, 0.3, x + 0.1, 0.7] for x in np.linspace(0.1, 0.8, 20)]

@@ -5,11 +5,11 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tools.environment import ROOT
+
 SOURCES = [
     path
     for folder in ("nodes", "stereosync_core", "research", "tools", "tests")
@@ -19,9 +19,10 @@ HOST_MODULES = {"comfy", "folder_paths", "server", "execution"}
 HOST_API = {"comfy_api"}
 
 
-def imported(path):
-    """Top-level names of everything a file imports absolutely."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def imported(path, at_once=False):
+    """Top-level names of everything a file imports absolutely; ``at_once``: with the module alone."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in tree.body if at_once else ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name.split(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:

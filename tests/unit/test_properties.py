@@ -1,7 +1,5 @@
 """What holds for every time axis, every dialect of boxes and every offset of a sound, on inputs that hypothesis makes."""
 
-from __future__ import annotations
-
 import tempfile
 from fractions import Fraction
 from pathlib import Path
@@ -31,9 +29,6 @@ steps = st.lists(st.integers(1, 2000), min_size=1, max_size=20)
 
 def rising(milliseconds: list[int]) -> np.ndarray:
     return np.cumsum([0, *milliseconds[:-1]]) / 1000
-
-
-# Sequences over time
 
 
 @many
@@ -76,9 +71,6 @@ def test_a_track_is_visible_at_its_own_boxes_and_gone_half_a_gap_beyond_them(spa
     outside = (np.array(wanted) < track.start - max_gap) | (np.array(wanted) > track.end + max_gap)
     assert not visible[outside].any()
     assert (np.abs(track.azimuth(wanted, max_gap)) <= 1).all()
-
-
-# The times of frames
 
 
 @many
@@ -128,8 +120,6 @@ def test_a_files_frames_come_at_the_times_that_they_were_written_with(durations,
             assert float(timeline_of(clip).duration) == pytest.approx(sum(durations) / 60, abs=2.1e-3)
 
 
-# Boxes of other packs
-
 SIZES = st.tuples(st.integers(16, 4096), st.integers(16, 4096))
 CORNERS = st.tuples(*[st.floats(0, 1)] * 4).map(lambda c: (min(c[0], c[2]), min(c[1], c[3]), max(c[0], c[2]), max(c[1], c[3])))
 LABELLED = st.tuples(CORNERS, st.floats(0, 1), st.sampled_from(["person", "dog"]))
@@ -162,9 +152,6 @@ def test_relative_boxes_come_back_from_the_pixels_of_every_dialect(size, frames)
                 assert detections.scores.tolist() == [score for _, score, _ in frame]
 
 
-# Lengths and offsets of sound
-
-
 @many
 @given(st.integers(1, 4000), st.integers(1, 4000), st.sampled_from([8000, 22050, 44100, 48000, 96000]))
 def test_sound_has_the_length_it_is_fitted_or_resampled_to(have, wanted, rate):
@@ -173,28 +160,16 @@ def test_sound_has_the_length_it_is_fitted_or_resampled_to(have, wanted, rate):
     assert resample(sound, rate).length == max(1, round(have * rate / 44100))
 
 
-def click(place: int, length: int) -> np.ndarray:
-    """A click with silence around it, float32 ``[2, length]``."""
-    sound = np.zeros((2, length), np.float32)
-    sound[:, place] = 0.5
-    return sound
-
-
 @few
 @given(st.integers(1, 40), st.integers(0, 40), st.integers(0, 120), st.sampled_from([44100, 48000]), st.integers(1, 60_000))
 def test_a_clips_sound_is_read_in_step_with_its_first_frame(count, start, late, rate, length):
     """Frames and sound begin at any time of their own; the sound may end before the first frame or begin after the last one."""
+    click = np.zeros((2, length), np.float32)
+    click[:, length // 2] = 0.5
     with tempfile.TemporaryDirectory() as folder:
-        path = clips.make_clip(
-            Path(folder) / "a.mov",
-            count=count,
-            start=start / 30,
-            sound=click(length // 2, length),
-            sound_rate=rate,
-            sound_start=late / 30,
-            sound_codec="pcm_s24le",
-            container_options={"movie_timescale": str(rate)},
-        )
+        track = {"sound": click, "sound_rate": rate, "sound_start": late / 30, "sound_codec": "pcm_s24le"}
+        exact = {"movie_timescale": str(rate)}
+        path = clips.make_clip(Path(folder) / "a.mov", count=count, start=start / 30, container_options=exact, **track)
         found = clips.sound_in(path)
     assert found.length == round(count / 30 * rate)
     place = length // 2 + round((late - start) / 30 * rate)

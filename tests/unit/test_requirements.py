@@ -1,15 +1,13 @@
 """The lists of requirements name what is imported, and nothing else."""
 
-from __future__ import annotations
-
-import ast
 import re
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.unit.test_project import imported as imported_by
+from tools.environment import ROOT
+
 OWN = {"install", "nodes", "research", "stereosync_core", "tests", "tools"}
 #: What ComfyUI brings and is itself.
 HOST = {"comfy", "comfy_api", "comfy_execution", "folder_paths", "server", "PIL", "torch", "torchaudio", "torchvision"}
@@ -32,19 +30,11 @@ def imported(*folders: str, at_once: bool = False) -> set[str]:
 
     :param at_once: those alone that are imported with the module.
     """
-    names: set[str] = set()
-    for path in (path for folder in folders for path in (ROOT / folder).rglob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in tree.body if at_once else ast.walk(tree):
-            if isinstance(node, ast.Import):
-                names |= {alias.name.split(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
-                names.add(node.module.split(".")[0])
-    return names - set(sys.stdlib_module_names) - OWN
+    paths = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    return {name for path in paths for name in imported_by(path, at_once)} - set(sys.stdlib_module_names) - OWN
 
 
 def listed(name: str) -> set[str]:
-    """The modules of a list's packages."""
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
     packages = [re.split(r"[<>=!~\[; ]", line)[0] for line in lines if line and not line.startswith("#")]
     return {MODULES.get(package, package.replace("-", "_")) for package in packages}

@@ -1,9 +1,8 @@
 """Checkpoint folders, whole and broken."""
 
-from __future__ import annotations
-
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +13,8 @@ from stereosync_core.depth.rollingdepth.loader import LINK, load_rollingdepth, s
 from stereosync_core.errors import StereoSyncError
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
+UNET, UNET_CONFIG, VAE, VAE_CONFIG = f"unet/{WEIGHTS}", "unet/config.json", f"vae/{WEIGHTS}", "vae/config.json"
+SCHEDULER, PROMPT = "scheduler/scheduler_config.json", "empty_prompt.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +39,7 @@ def edit(path, **changes):
 
 def test_a_good_folder(folder):
     model = load_rollingdepth(folder)
-    assert model.dtype == torch.float32
-    assert model.text.shape == (1, 2, TINY.text)
+    assert (model.dtype, model.text.shape) == (torch.float32, (1, 2, TINY.text))
     assert not any(parameter.requires_grad or parameter.is_meta for parameter in model.parameters())
     assert not model.training
 
@@ -48,50 +48,28 @@ def test_an_absent_folder_is_named_with_link_and_place(tmp_path):
     one_error(tmp_path / "rollingdepth-v1-0", LINK, str(tmp_path), "OpenRAIL++-M")
 
 
-@pytest.mark.parametrize(
-    "part",
-    [f"unet/{WEIGHTS}", "unet/config.json", f"vae/{WEIGHTS}", "vae/config.json", "scheduler/scheduler_config.json"],
-)
-def test_a_missing_part_is_named(folder, part):
-    (folder / part).unlink()
-    one_error(folder, part, LINK, str(folder))
+#: What is done to a folder's file, and what the error has to hold.
+DAMAGES = {
+    **{part: (part, Path.unlink, [part, LINK, "{folder}"]) for part in (UNET, UNET_CONFIG, VAE, VAE_CONFIG, SCHEDULER)},
+    "no saved prompt and no text encoder": (PROMPT, Path.unlink, ["text_encoder/config.json", LINK]),
+    "another Stable Diffusion": (UNET_CONFIG, lambda path: edit(path, in_channels=4), ["takes 4 channels", "8 and 4", LINK]),
+    "config and weights of two": (UNET_CONFIG, lambda path: edit(path, cross_attention_dim=48), ["config and weights"]),
+    "a text of another width": (PROMPT, lambda path: save_file({"text": torch.zeros(1, 2, 7)}, path), ["7 wide", "32"]),
+    "no text": (PROMPT, lambda path: save_file({"other": torch.zeros(1, 2, 7)}, path), ["delete it"]),
+    "cut short": (UNET, lambda path: path.write_bytes(path.read_bytes()[:5000]), ["cannot be read", "download it again"]),
+    "a page in place of a config": (VAE_CONFIG, lambda path: path.write_text("<html>"), ["cannot be read"]),
+}
 
 
-def test_without_saved_prompt_the_text_encoder_is_wanted(folder):
-    (folder / "empty_prompt.safetensors").unlink()
-    one_error(folder, "text_encoder/config.json", LINK)
-
-
-def test_another_stable_diffusion_model_is_refused(folder):
-    edit(folder / "unet" / "config.json", in_channels=4)
-    one_error(folder, "takes 4 channels", "8 and 4", LINK)
-
-
-def test_config_and_weights_of_different_models(folder):
-    edit(folder / "unet" / "config.json", cross_attention_dim=48)
-    one_error(folder, "config and weights")
-
-
-def test_a_text_embedding_of_another_width(folder):
-    save_file({"text": torch.zeros(1, 2, 7)}, folder / "empty_prompt.safetensors")
-    one_error(folder, "7 wide", "32")
-    save_file({"other": torch.zeros(1, 2, 7)}, folder / "empty_prompt.safetensors")
-    one_error(folder, "delete it")
-
-
-def test_a_file_cut_short(folder):
-    path = folder / "unet" / WEIGHTS
-    path.write_bytes(path.read_bytes()[:5000])
-    one_error(folder, "cannot be read", "download it again")
-
-
-def test_a_config_that_is_no_json(folder):
-    (folder / "vae" / "config.json").write_text("<html>")
-    one_error(folder, "cannot be read")
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_folder_that_lacks_something_or_is_damaged(folder, damage):
+    name, make, words = DAMAGES[damage]
+    make(folder / name)
+    one_error(folder, *(word.format(folder=folder) for word in words))
 
 
 def test_a_tensor_that_is_missing(folder):
-    path = folder / "vae" / WEIGHTS
+    path = folder / VAE
     tensors = load_file(path)
     del tensors["decoder.conv_in.weight"]
     save_file(tensors, path)
@@ -99,7 +77,7 @@ def test_a_tensor_that_is_missing(folder):
 
 
 def test_files_of_mixed_precision_become_one(folder):
-    path = folder / "unet" / WEIGHTS
+    path = folder / UNET
     tensors = load_file(path)
     save_file({name: value.half() if "conv" in name else value for name, value in tensors.items()}, path)
     for dtype in (torch.float32, torch.bfloat16):
@@ -112,13 +90,13 @@ def test_half_precision_files(folder):
         save_file({name: value.half() for name, value in load_file(path).items()}, path.with_suffix(".tmp"))
         path.with_suffix(".tmp").rename(path.with_name("diffusion_pytorch_model.fp16.safetensors"))
     half = load_rollingdepth(folder, torch.float16)
-    (folder / "unet" / WEIGHTS).unlink()
+    (folder / UNET).unlink()
     assert torch.equal(load_rollingdepth(folder).unet.conv_in.weight, half.unet.conv_in.weight.float()), "all that is there"
 
 
 def test_the_autoencoders_attention_under_its_old_names(folder):
     before = load_rollingdepth(folder).vae.decode(torch.ones(1, 4, 4, 4)).sample
-    path = folder / "vae" / WEIGHTS
+    path = folder / VAE
     names = {".to_q.": ".query.", ".to_k.": ".key.", ".to_v.": ".value.", ".to_out.0.": ".proj_attn."}
     tensors = {}
     for name, value in load_file(path).items():
@@ -135,7 +113,7 @@ def with_encoder(folder):
     """A folder with a text encoder and a tokenizer in place of the saved prompt."""
     from transformers import CLIPTextConfig, CLIPTextModel
 
-    (folder / "empty_prompt.safetensors").unlink()
+    (folder / PROMPT).unlink()
     torch.manual_seed(0)
     config = CLIPTextConfig(
         vocab_size=10, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, eos_token_id=9
@@ -152,7 +130,7 @@ def with_encoder(folder):
 def test_the_empty_prompt_comes_from_the_text_encoder_or_from_what_was_saved(with_encoder):
     computed = load_rollingdepth(with_encoder).text
     assert computed.shape == (1, 2, 32)
-    assert save_empty_prompt(with_encoder).name == "empty_prompt.safetensors"
+    assert save_empty_prompt(with_encoder).name == PROMPT
     shutil.rmtree(with_encoder / "text_encoder")
     assert torch.equal(load_rollingdepth(with_encoder).text, computed)
 

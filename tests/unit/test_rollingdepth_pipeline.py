@@ -1,8 +1,7 @@
 """RollingDepth over clips, with a small model of random weights in the released layout."""
 
-from __future__ import annotations
-
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -16,8 +15,8 @@ from stereosync_core.depth.rollingdepth.loader import load_rollingdepth
 from stereosync_core.depth.rollingdepth.model import RollingDepthModel, prepare_frame, processing_size
 from stereosync_core.depth.rollingdepth.pipeline import estimate, estimate_with_rollingdepth
 from stereosync_core.depth.rollingdepth.snippets import PRESETS, RollingDepthSettings, Snippets
-from stereosync_core.errors import StereoSyncError
 from tests.clips import grain, make_clip
+from tests.errors import refused, stopped
 
 pytestmark = pytest.mark.slow
 
@@ -70,8 +69,7 @@ def test_sizes_that_8_does_not_divide_come_back_whole(tmp_path, model, size, res
 def test_the_rate_of_the_maps(tmp_path, model):
     clip = make_clip(tmp_path / "clip.mp4", count=30, paint=grain)
     assert depth_of(clip, model, rate=4.0).times.tolist() == [0.0, 0.25, 0.5, 0.75]
-    with pytest.raises(StereoSyncError, match="every frame"):
-        depth_of(clip, model, rate=500)
+    refused("every frame", depth_of, clip, model, rate=500)
 
 
 def test_the_seed_decides(clip, model):
@@ -113,13 +111,7 @@ def test_progress_goes_over_all_stages_and_can_stop_the_work(clip, model):
     assert seen == sorted(seen)
     assert seen[-1] == pytest.approx(1.0)
     assert max(np.diff([0.0, *seen])) < 0.25
-
-    def stop(done, total):
-        if done > 0.3:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        depth_of(clip, model, progress=stop)
+    stopped(depth_of, clip, model, after=0.3)
 
 
 def failing(model: RollingDepthModel, allowed: int) -> RollingDepthModel:
@@ -141,35 +133,26 @@ def test_out_of_memory_halves_the_batch_with_a_notice(clip, model):
     assert len(notices) == 2, notices
     assert "2 snippets at once" in notices[-1]
     assert np.abs(depth.maps - depth_of(clip, model, REFINED).maps).max() < 1e-3
-    with pytest.raises(StereoSyncError, match="lower the resolution"):
-        depth_of(clip, failing(model, 0))
+    refused("lower the resolution", depth_of, clip, failing(model, 0))
 
 
 def test_a_model_that_gives_nan_is_named(folder, clip):
     broken = load_rollingdepth(folder)
     with torch.no_grad():
         broken.unet.conv_out.bias.fill_(float("nan"))
-    with pytest.raises(StereoSyncError, match="NaN"):
-        depth_of(clip, broken)
+    refused("NaN", depth_of, clip, broken)
 
 
 @pytest.mark.parametrize("size", [(48, 32), (128, 4)])
 def test_a_clip_that_is_too_small_is_named(tmp_path, model, size):
     clip = make_clip(tmp_path / "clip.mkv", count=3, size=size, codec="ffv1", paint=grain)
-    with pytest.raises(StereoSyncError, match=f"{size[0]} x {size[1]} pixels are too small"):
-        depth_of(clip, model, RollingDepthSettings(0))
+    refused(f"{size[0]} x {size[1]} pixels are too small", depth_of, clip, model, RollingDepthSettings(0))
 
 
 def test_a_full_disk_is_named(monkeypatch):
     maps = SnippetMaps([Snippets(1, 3, 3)], (16, 16), torch.float32, QUICK)
-
-    class Full:
-        def write(self, data):
-            raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(maps, "_file", Full())
-    with pytest.raises(StereoSyncError, match="make room"):
-        maps.add(torch.zeros(3, 16, 16))
+    monkeypatch.setattr(maps, "_file", Mock(write=Mock(side_effect=OSError(28, "No space left on device"))))
+    refused("make room", maps.add, torch.zeros(3, 16, 16))
 
 
 def test_one_step_is_the_closed_form(model):
@@ -203,5 +186,4 @@ def test_the_raw_values_are_those_of_the_release(model):
     frames = [torch.rand(3, 64, 64) * 2 - 1 for _ in range(6)]
     out = estimate(frames, torch.empty(6, 64, 64), model, PRESETS["fast"], alignment=QUICK)
     assert (float(out.min()), float(out.max())) == (-1.0, 1.0)
-    with pytest.raises(StereoSyncError, match="6 frames came where 7"):
-        estimate(frames, torch.empty(7, 64, 64), model, PRESETS["fast"], alignment=QUICK)
+    refused("6 frames came where 7", estimate, frames, torch.empty(7, 64, 64), model, PRESETS["fast"], alignment=QUICK)

@@ -3,7 +3,7 @@
 import pytest
 
 from stereosync_core.depth.rollingdepth.snippets import PRESETS, RollingDepthSettings, Snippets, plan_refinement, plan_snippets
-from stereosync_core.errors import StereoSyncError
+from tests.errors import refused
 
 
 def dilations(plan):
@@ -62,8 +62,7 @@ def test_the_frames_of_a_slot_are_an_unbroken_run():
     ],
 )
 def test_settings_that_make_no_sense_are_named(changes, word):
-    with pytest.raises(StereoSyncError, match=word):
-        RollingDepthSettings(**changes)
+    refused(word, RollingDepthSettings, **changes)
 
 
 def test_snippet_lengths_may_differ_between_dilations():

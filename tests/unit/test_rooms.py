@@ -1,7 +1,5 @@
 """Walking rooms: archives, plans, shards, and, where the game engine is installed, what it makes of a plan."""
 
-from __future__ import annotations
-
 import dataclasses
 import re
 import signal
@@ -9,7 +7,6 @@ import struct
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,15 +19,15 @@ from research.rooms.room import FLOORS, Lump, dmx_sound, make_room, textmap, wad
 from research.rooms.rooms import RoomSet, engine_gains, place_voices
 from research.rooms.shards import generate
 from research.rooms.walkers import SPRITES, render_voice, single_steps, sound_lumps
-from stereosync_core.errors import StereoSyncError
 from stereosync_core.media.video import probe
 from stereosync_core.rendering.analysis import level_difference, placement_correlation
 from stereosync_core.rendering.surfaces import SURFACES
+from tests.errors import refused, stopped
+from tools.environment import ROOT
 
 pytestmark = pytest.mark.slow
 
 needs_engine = pytest.mark.skipif(missing_engine() is not None, reason=f"no engine for rooms: {missing_engine()}")
-ROOT = Path(__file__).resolve().parents[2]
 #: A clip of the validation set in which one walker is in the picture all the time and crosses most of it.
 CROSSING = ("valid", 0, 18)
 
@@ -72,14 +69,10 @@ def no_engine(monkeypatch):
     pretend_engine(monkeypatch)
 
 
-# archives
-
-
 def test_an_archive_holds_its_lumps_in_order():
     lumps = [Lump("MAP01"), Lump("TEXTMAP", b"abc"), Lump("ENDMAP")]
     assert lumps_of(wad(lumps)) == lumps
-    with pytest.raises(StereoSyncError, match="TOOLONGNAME"):
-        wad([Lump("TOOLONGNAME")])
+    refused("TOOLONGNAME", wad, [Lump("TOOLONGNAME")])
 
 
 def test_a_sound_lump_is_eight_bits_around_128():
@@ -97,9 +90,6 @@ def test_two_lumps_together_give_a_step_sixteen_bits():
     played = 0.5 * (volumes[0] * parts[0] + volumes[1] * parts[1])
     assert np.abs(played - step).max() < 2**-15
     assert np.abs(0.5 * volumes[0] * parts[0] - step).max() > 2**-11, "one lump alone has eight"
-
-
-# rooms and plans
 
 
 def test_every_surface_of_the_synthesizer_has_floors():
@@ -160,13 +150,8 @@ def test_single_steps_are_the_voice_cut_apart():
 
 
 def test_wrong_numbers_are_named():
-    with pytest.raises(StereoSyncError, match="holdout"):
-        make_plan("holdout", 0, 0)
-    with pytest.raises(StereoSyncError, match="seconds"):
-        make_plan("train", 0, 0, seconds=0.1)
-
-
-# places and the mix
+    refused("holdout", make_plan, "holdout", 0, 0)
+    refused("seconds", make_plan, "train", 0, 0, seconds=0.1)
 
 
 def test_what_is_to_the_right_has_a_positive_bearing_and_azimuth():
@@ -184,9 +169,6 @@ def test_gains_follow_place_and_distance():
     assert level[0, 0] - level[0, 1] == pytest.approx(6.02, abs=0.01)
     assert level[1, 2] - level[0, 2] == pytest.approx(22, abs=1), "at the frame's edge"
     assert place_voices(np.ones((1, 3780)), gains[None]).shape == (2, 3780)
-
-
-# shards and sets
 
 
 def damaged(folder) -> list[str]:
@@ -227,13 +209,7 @@ def test_a_set_gives_back_what_was_written(tmp_path, no_engine):
 
 def test_a_stopped_run_goes_on_and_ends_in_the_same_bytes(tmp_path, no_engine):
     whole = generate(tmp_path / "a", "test", 0, 5, seconds=1.0)
-
-    def stop(done, total):
-        if done >= 2:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        generate(tmp_path / "b", "test", 0, 5, seconds=1.0, progress=stop)
+    stopped(generate, tmp_path / "b", "test", 0, 5, seconds=1.0, after=1)
     folder = tmp_path / "b" / "test"
     assert RoomSet(folder).manifest["clips"] == 2
     # a shard that the manifest does not know yet, and one that was cut short on the disk
@@ -249,8 +225,7 @@ def test_more_clips_are_added_to_a_set_and_another_set_is_not_overwritten(tmp_pa
     grown = generate(tmp_path / "a", "train", 0, 5, seconds=1.0)
     assert grown == generate(tmp_path / "b", "train", 0, 5, seconds=1.0)
     assert generate(tmp_path / "a", "train", 0, 2, seconds=1.0) == grown, "asking for fewer takes nothing away"
-    with pytest.raises(StereoSyncError, match="seed is 0, but 1 is wanted"):
-        generate(tmp_path / "a", "train", 1, 5, seconds=1.0)
+    refused("seed is 0, but 1 is wanted", generate, tmp_path / "a", "train", 1, 5, seconds=1.0)
 
 
 def test_a_killed_process_leaves_nothing_that_hinders_the_next(tmp_path, no_engine):
@@ -275,27 +250,20 @@ def test_a_killed_process_leaves_nothing_that_hinders_the_next(tmp_path, no_engi
 
 
 def test_a_folder_without_rooms_and_a_damaged_clip_are_named(tmp_path, no_engine):
-    with pytest.raises(StereoSyncError, match="make-rooms"):
-        RoomSet(tmp_path)
+    refused("make-rooms", RoomSet, tmp_path)
     generate(tmp_path, "train", 0, 1, seconds=1.0)
     path = tmp_path / "train" / "rooms-00000.zip"
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 255
     path.write_bytes(bytes(data))
-    with pytest.raises(StereoSyncError, match="damaged"):
-        RoomSet(tmp_path / "train")[0]
+    refused("damaged", RoomSet(tmp_path / "train").__getitem__, 0)
     path.unlink()
-    with pytest.raises(StereoSyncError, match="cannot be read"):
-        RoomSet(tmp_path / "train")[0]
+    refused("cannot be read", RoomSet(tmp_path / "train").__getitem__, 0)
 
 
 def test_without_the_engine_the_error_names_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr(shards.engine, "missing_engine", lambda: "the package vizdoom is not installed")
-    with pytest.raises(StereoSyncError, match="vizdoom"):
-        generate(tmp_path, "train", 0, 1)
-
-
-# the engine
+    refused("vizdoom", generate, tmp_path, "train", 0, 1)
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from stereosync_core.errors import StereoSyncError
 from stereosync_core.scene import DepthSequence, Envelope, Track, Tracks
+from tests.errors import refused
 
 
 def box(x, height=0.4, width=0.1):
@@ -19,22 +19,6 @@ def walker(number=1, start=0.0, end=4.0, rate=10, left=0.1, right=0.9, height=0.
 def test_depth_between_two_maps_is_their_mixture_and_ends_are_held():
     depth = DepthSequence(np.stack([np.zeros((2, 3)), np.ones((2, 3))]), [1.0, 3.0])
     assert np.allclose(depth.at([0.0, 1.0, 1.5, 3.0, 9.0])[:, 0, 0], [0, 0, 0.25, 1, 1])
-
-
-@pytest.mark.parametrize(
-    ("maps", "times", "word"),
-    [
-        (np.zeros((2, 3)), [0, 1], "shape"),
-        (np.zeros((2, 3, 3)), [0.0], "one time for each"),
-        (np.full((1, 2, 2), np.nan), [0.0], "NaN"),
-        (np.full((1, 2, 2), 255.0), [0.0], "0..1"),
-        (np.zeros((2, 2, 2)), [1.0, 1.0], "rise"),
-        (np.zeros((2, 2, 2)), [0.0, np.nan], "NaN"),
-    ],
-)
-def test_depth_refuses_what_it_cannot_be(maps, times, word):
-    with pytest.raises(StereoSyncError, match=word):
-        DepthSequence(maps, times)
 
 
 def test_scene_data_cannot_be_written_into():
@@ -71,25 +55,26 @@ def test_short_gaps_are_walked_through():
 
 
 @pytest.mark.parametrize(
-    ("times", "boxes", "word"),
+    ("kind", "values", "word"),
     [
-        ([], [], "no boxes"),
-        ([0.0], [[0.5, 0.5, 0.4, 0.6]], "ends before it begins"),
-        ([0.0], [[100.0, 50.0, 300.0, 400.0]], "divide pixels"),
-        ([0.0, 1.0], [[0, 0, 1, 1]], "equal numbers"),
-        ([0.0], [[0, 0, np.nan, 1]], "NaN"),
+        (DepthSequence, (np.zeros((2, 3)), [0, 1]), "shape"),
+        (DepthSequence, (np.zeros((2, 3, 3)), [0.0]), "one time for each"),
+        (DepthSequence, (np.full((1, 2, 2), np.nan), [0.0]), "NaN"),
+        (DepthSequence, (np.full((1, 2, 2), 255.0), [0.0]), "0..1"),
+        (DepthSequence, (np.zeros((2, 2, 2)), [1.0, 1.0]), "rise"),
+        (DepthSequence, (np.zeros((2, 2, 2)), [0.0, np.nan]), "NaN"),
+        (Track, (7, "person", [], []), "no boxes"),
+        (Track, (7, "person", [0.0], [[0.5, 0.5, 0.4, 0.6]]), "ends before it begins"),
+        (Track, (7, "person", [0.0], [[100.0, 50.0, 300.0, 400.0]]), "divide pixels"),
+        (Track, (7, "person", [0.0, 1.0], [[0, 0, 1, 1]]), "equal numbers"),
+        (Track, (7, "person", [0.0], [[0, 0, np.nan, 1]]), "NaN"),
+        (Tracks, ((walker(1), walker(1)), 4.0), "ids repeat"),
+        (Tracks, ((), 0.0), "duration"),
+        (Envelope, ([-1.0], [0.0]), "not negative"),
     ],
 )
-def test_tracks_refuse_what_they_cannot_be(times, boxes, word):
-    with pytest.raises(StereoSyncError, match=word):
-        Track(7, "person", times, boxes)
-
-
-def test_ids_must_differ_and_the_duration_be_above_zero():
-    with pytest.raises(StereoSyncError, match="ids repeat"):
-        Tracks((walker(1), walker(1)), 4.0)
-    with pytest.raises(StereoSyncError, match="duration"):
-        Tracks((), 0.0)
+def test_what_they_cannot_be_is_refused(kind, values, word):
+    refused(word, kind, *values)
 
 
 def test_a_walker_is_more_prominent_than_one_who_stands_and_than_one_far_away():
@@ -114,12 +99,9 @@ def test_distance_follows_depth_where_depth_is_given():
     for cue, ratio in (("depth", 4.0), ("both", 2.0), ("boxes", 1.0)):
         distance = tracks.distance(track, times, depth, cue)
         assert distance[0] / distance[-1] == pytest.approx(ratio, rel=1e-3)
-    with pytest.raises(StereoSyncError, match="choose both"):
-        tracks.distance(track, times, depth, "smell")
+    refused("choose both", tracks.distance, track, times, depth, "smell")
 
 
 def test_an_envelope_is_read_by_time():
     envelope = Envelope([0.0, 1.0], [0.0, 2.0])
     assert envelope.at([-1.0, 1.0, 5.0]).tolist() == [0.0, 0.5, 1.0]
-    with pytest.raises(StereoSyncError, match="not negative"):
-        Envelope([-1.0], [0.0])

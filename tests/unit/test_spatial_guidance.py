@@ -6,17 +6,15 @@ import numpy as np
 import pytest
 import torch
 
+from stereosync_core import Envelope, SpatialConditioning, StereoSyncPipeline, Track, Tracks
 from stereosync_core.model.conditioning.features import SUBFRAMES, subframe_times
-from stereosync_core.model.conditioning.spatial import SpatialConditioning
 from stereosync_core.model.conditioning.spatial_target import SpatialGuidanceTarget, spatial_guidance_target
 from stereosync_core.model.latent_levels import LatentLevels, decoded_levels, differentiable, levels_of
 from stereosync_core.model.loader import load_model
 from stereosync_core.model.objectives import predict_x0
-from stereosync_core.model.pipeline import StereoSyncPipeline
 from stereosync_core.model.spatial_guidance import SpatialGuidance, correct_denoised, with_spatial_guidance
 from stereosync_core.rendering.analysis import placement_correlation
 from stereosync_core.rendering.panning_laws import panning_law
-from stereosync_core.scene import Envelope, Track, Tracks
 from tests.errors import refused
 
 pytestmark = pytest.mark.slow

@@ -8,8 +8,8 @@ import pytest
 
 from research.equality.stable_audio_equality import reduced
 from tests.stable_audio_release import write_release
+from tools.environment import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 #: Loads a small release first, so that imports are done; then says by how much the peak of loading the other one is above what
 #: was there before, and how large its weights are.
 MEASURE = """

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from stereosync_core.assets import WALKING_CLIP, asset_path
-from stereosync_core.errors import StereoSyncError
 from stereosync_core.tracking.boxes import tracks_from_boxes, tracks_from_masks
 from stereosync_core.tracking.detections import Detections, iou, parse_classes
 from stereosync_core.tracking.nanodet import CLASSES, input_size, track_with_nanodet
 from stereosync_core.tracking.tracklets import Associator, MotionFilter, bridge, refine, smooth
+from tests.errors import refused, stopped
 
 
 def box(x, y=0.5, width=0.1, height=0.4):
@@ -103,8 +103,7 @@ def test_short_tracks_are_dropped_and_the_most_prominent_kept():
 def test_unknown_classes_are_named():
     assert parse_classes("Person, dog. person", CLASSES) == ["person", "dog"]
     assert len(parse_classes("all", CLASSES)) == 80
-    with pytest.raises(StereoSyncError, match="unicorn"):
-        parse_classes("person, unicorn", CLASSES)
+    refused("unicorn", parse_classes, "person, unicorn", CLASSES)
 
 
 def test_the_detectors_input_keeps_the_clips_aspect():
@@ -148,8 +147,7 @@ def test_boxes_by_position_keep_their_place():
     ],
 )
 def test_boxes_that_are_none_are_named(boxes, word):
-    with pytest.raises(StereoSyncError, match=word):
-        tracks_from_boxes(boxes, TIMES, 800, 400, 1.0)
+    refused(word, tracks_from_boxes, boxes, TIMES, 800, 400, 1.0)
 
 
 def test_masks_become_the_box_around_what_they_cover():
@@ -160,8 +158,7 @@ def test_masks_become_the_box_around_what_they_cover():
     assert track.boxes[0].tolist() == pytest.approx([0.1, 0.2, 0.2, 0.6])
     assert track.end == pytest.approx(0.5)
     assert len(tracks_from_masks(np.zeros((10, 5, 5)), TIMES, 1.0)) == 0
-    with pytest.raises(StereoSyncError, match="10 frames"):
-        tracks_from_masks(masks[:3], TIMES, 1.0)
+    refused("10 frames", tracks_from_masks, masks[:3], TIMES, 1.0)
 
 
 #: Where the walker of the sample clip is, read off its frames: seconds and azimuth.
@@ -201,17 +198,9 @@ def test_the_walker_of_the_sample_clip_is_found_followed_and_the_most_prominent(
 
 
 def test_a_stopped_run_stops():
-    class Stop(Exception):
-        pass
-
-    def progress(done, total):
-        raise Stop
-
-    with pytest.raises(Stop):
-        track_with_nanodet(asset_path(WALKING_CLIP), progress=progress)
+    stopped(track_with_nanodet, asset_path(WALKING_CLIP))
 
 
-@pytest.mark.parametrize("options", [{"threshold": 1.5}, {"rate": 0.0}, {"classes": "unicorn"}])
-def test_numbers_out_of_range_are_named(options):
-    with pytest.raises(StereoSyncError):
-        track_with_nanodet(asset_path(WALKING_CLIP), **options)
+@pytest.mark.parametrize(("name", "value"), [("threshold", 1.5), ("rate", 0.0), ("classes", "unicorn")])
+def test_numbers_out_of_range_are_named(name, value):
+    refused(rf"(?i){name}: .*{value}", track_with_nanodet, asset_path(WALKING_CLIP), **{name: value})

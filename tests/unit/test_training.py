@@ -13,12 +13,12 @@ from research.training.autoencoder import level_loss, likelihood_loss
 from research.training.diffusion import assignment_loss
 from research.training.loop import CHECKPOINT, LoopSettings, curves, train
 from research.training.scenes import owners
-from stereosync_core.errors import StereoSyncError
 from stereosync_core.model.channel_autoencoder import ChannelAutoencoder, ChannelAutoencoderConfig
 from stereosync_core.model.conditioning.clip import ClipConditions
 from stereosync_core.model.conditioning.features import SceneFeatures
 from stereosync_core.rendering.gait import Steps
 from stereosync_core.scene import Track, Tracks
+from tests.errors import refused, stopped
 
 pytestmark = pytest.mark.slow
 
@@ -49,23 +49,6 @@ def weights(network: nn.Module) -> torch.Tensor:
     return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
 
 
-class Killed(Exception):
-    pass
-
-
-def killed_at(step: int):
-    def progress(done, total, losses):
-        if done == step:
-            raise Killed
-
-    return progress
-
-
-def train_killed(settings: LoopSettings, folder, step: int) -> None:
-    with pytest.raises(Killed):
-        train(Line(), settings, folder, progress=killed_at(step))
-
-
 def test_training_learns_and_leaves_curves(tmp_path):
     train(Line(), SETTINGS, tmp_path)
     rows = curves(tmp_path)
@@ -77,7 +60,7 @@ def test_training_learns_and_leaves_curves(tmp_path):
 @pytest.mark.parametrize("step", [1, 19, 20, 37])
 def test_killed_at_any_moment_and_started_again_it_ends_in_the_same_place(tmp_path, step):
     whole = train(Line(), SETTINGS, tmp_path / "whole")
-    train_killed(SETTINGS, tmp_path / "killed", step)
+    stopped(train, Line(), SETTINGS, tmp_path / "killed", after=step - 1)
     again = train(Line(), SETTINGS, tmp_path / "killed")
     assert torch.equal(weights(whole), weights(again))
     assert curves(tmp_path / "whole")[-1] == curves(tmp_path / "killed")[-1]
@@ -87,7 +70,7 @@ def test_killed_at_any_moment_and_started_again_it_ends_in_the_same_place(tmp_pa
 def test_killed_between_checkpoints_it_repeats_the_lost_steps(tmp_path):
     seldom = replace(SETTINGS, save_every=1e9)
     whole = train(Line(), seldom, tmp_path / "whole")
-    train_killed(seldom, tmp_path / "killed", 45)
+    stopped(train, Line(), seldom, tmp_path / "killed", after=44)
     assert not (tmp_path / "killed" / CHECKPOINT).exists()
     assert torch.equal(weights(whole), weights(train(Line(), seldom, tmp_path / "killed")))
     assert [row["step"] for row in curves(tmp_path / "killed")] == ["20", "40", "60"]
@@ -103,20 +86,17 @@ def test_a_finished_training_is_not_done_again(tmp_path):
 
 def test_another_training_in_the_folder_is_refused(tmp_path):
     train(Line(), SETTINGS, tmp_path)
-    with pytest.raises(StereoSyncError, match="seed"):
-        train(Line(), replace(SETTINGS, seed=1), tmp_path)
+    refused("seed", train, Line(), replace(SETTINGS, seed=1), tmp_path)
     other = Line()
     other.name = "curve"
-    with pytest.raises(StereoSyncError, match="task"):
-        train(other, SETTINGS, tmp_path)
+    refused("task", train, other, SETTINGS, tmp_path)
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path):
     train(Line(), SETTINGS, tmp_path)
     path = tmp_path / CHECKPOINT
     path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(StereoSyncError, match="delete it"):
-        train(Line(), SETTINGS, tmp_path)
+    refused("delete it", train, Line(), SETTINGS, tmp_path)
 
 
 def test_a_loss_that_is_no_number_ends_it(tmp_path):
@@ -124,8 +104,7 @@ def test_a_loss_that_is_no_number_ends_it(tmp_path):
         def loss(self, network, generator, device):
             return {"square": network(torch.full((1, 3), float("nan"))).sum()}
 
-    with pytest.raises(StereoSyncError, match="lower the rate"):
-        train(Bad(), SETTINGS, tmp_path)
+    refused("lower the rate", train, Bad(), SETTINGS, tmp_path)
 
 
 def scene(batch: int = 6, tracks: int = 2, frames: int = 40) -> SceneFeatures:

@@ -3,11 +3,11 @@
 import io
 import re
 import tokenize
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tools.environment import ROOT
+
 #: In identifiers, strings, comments and documentation.
 NEVER = {"told", "heard", "spoken", "said", "asked", "led", "ear", "ears", "listener", "listeners"}
 #: In identifiers.

@@ -4,22 +4,12 @@ import pytest
 
 from tools.workflow import to_prompt
 
+LOAD = {"file": ["COMBO", {"options": ["a", "b"], "video_upload": True}], "start": ["FLOAT", {}]}
+WORK = {"video": ["VIDEO", {}], "seed": ["INT", {"default": 1}], "mode": [["x", "y"], {}]}
+WORK |= {"amount": ["FLOAT", {"forceInput": True}]}
 DEFINITIONS = {
-    "Load": {
-        "display_name": "Load",
-        "input": {"required": {"file": ["COMBO", {"options": ["a", "b"], "video_upload": True}], "start": ["FLOAT", {}]}},
-    },
-    "Work": {
-        "input": {
-            "required": {
-                "video": ["VIDEO", {}],
-                "seed": ["INT", {"default": 1}],
-                "mode": [["x", "y"], {}],
-                "amount": ["FLOAT", {"forceInput": True}],
-            },
-            "optional": {"text": ["STRING", {"default": "hello"}]},
-        },
-    },
+    "Load": {"display_name": "Load", "input": {"required": LOAD}},
+    "Work": {"input": {"required": WORK, "optional": {"text": ["STRING", {"default": "hello"}]}}},
 }
 
 
@@ -39,21 +29,18 @@ def inputs_of(nodes, links=(), number="2"):
     return to_prompt({"nodes": nodes, "links": [list(link) for link in links]}, DEFINITIONS)[number]["inputs"]
 
 
-def test_values_go_to_their_widgets_past_the_controls_that_the_canvas_adds():
-    work = node(2, "Work", [7, "fixed", "y", "bye"])
-    assert inputs_of([work]) == {"seed": 7, "mode": "y", "text": "bye"}
-
-
-def test_an_upload_button_takes_no_value():
-    assert inputs_of([node(2, "Load", ["b", 2.5, "image"])]) == {"file": "b", "start": 2.5}
-
-
-def test_values_that_were_not_saved_are_the_defaults():
-    assert inputs_of([node(2, "Work", [7, "fixed"])]) == {"seed": 7, "mode": "x", "text": "hello"}
-
-
-def test_values_may_be_saved_by_name():
-    assert inputs_of([node(2, "Work", {"mode": "y", "player": 3})]) == {"mode": "y"}
+@pytest.mark.parametrize(
+    ("saved", "inputs"),
+    [
+        (node(2, "Work", [7, "fixed", "y", "bye"]), {"seed": 7, "mode": "y", "text": "bye"}),
+        (node(2, "Load", ["b", 2.5, "image"]), {"file": "b", "start": 2.5}),
+        (node(2, "Work", [7, "fixed"]), {"seed": 7, "mode": "x", "text": "hello"}),
+        (node(2, "Work", {"mode": "y", "player": 3}), {"mode": "y"}),
+    ],
+    ids=["past the canvas's controls", "an upload button takes none", "not saved, the defaults", "saved by name"],
+)
+def test_values_go_to_their_widgets(saved, inputs):
+    assert inputs_of([saved]) == inputs
 
 
 def test_a_link_takes_the_place_of_a_widget():
@@ -68,7 +55,6 @@ def test_notes_are_left_out(kind):
 
 
 def chain(middle):
-    """Load -> middle -> Work."""
     nodes = [node(1, "Load"), middle, node(2, "Work", [], [("video", "VIDEO", 6)])]
     return nodes, [(5, 1, 0, 3, 0, "VIDEO"), (6, 3, 0, 2, 0, "VIDEO")]
 

@@ -4,13 +4,12 @@ ComfyUI knows one size of this model and does not look at the file's shapes. The
 one; all else, from CheckpointLoaderSimple to VAE Decode Audio, is the host's.
 """
 
-from __future__ import annotations
-
 import gc
 import json
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
 
 import comfy.ldm.audio.dit
 import comfy.ldm.audio.embedders
@@ -50,16 +49,15 @@ comfy.sd.AudioOobleckVAE = narrow_autoencoder
 class Node:
     CATEGORY = "StereoSync tests"
     FUNCTION = "make"
-
-
-class OtherModel(Node):
-    """A MODEL that is not Stable Audio."""
-
-    RETURN_TYPES = ("MODEL",)
+    INPUTS: ClassVar = {"required": {}}
 
     @classmethod
     def INPUT_TYPES(cls):
-        return {"required": {}}
+        return cls.INPUTS
+
+
+class OtherModel(Node):
+    RETURN_TYPES = ("MODEL",)
 
     def make(self):
         network = torch.nn.Module()
@@ -68,13 +66,7 @@ class OtherModel(Node):
 
 
 class OtherVae(Node):
-    """A VAE that is not Stable Audio's."""
-
     RETURN_TYPES = ("VAE",)
-
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": {}}
 
     def make(self):
         return (SimpleNamespace(first_stage_model=torch.nn.Linear(2, 2)),)
@@ -85,10 +77,7 @@ class Memory(Node):
 
     RETURN_TYPES = ()
     OUTPUT_NODE = True
-
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": {}, "optional": {"after": ("LATENT",)}}
+    INPUTS: ClassVar = {"required": {}, "optional": {"after": ("LATENT",)}}
 
     @classmethod
     def IS_CHANGED(cls, **_):
@@ -106,10 +95,7 @@ class ShortOfMemory(Node):
 
     RETURN_TYPES = ()
     OUTPUT_NODE = True
-
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": {"model": ("STEREOSYNC_STABLE_AUDIO",)}}
+    INPUTS: ClassVar = {"required": {"model": ("STEREOSYNC_STABLE_AUDIO",)}}
 
     def make(self, model):
         network = torch.nn.Sequential(*(torch.nn.Linear(64, 64) for _ in range(3)))

@@ -1,10 +1,9 @@
 """Custom nodes that exist for the tests alone: they make what other packs would hand to StereoSync, good and bad."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,6 +15,12 @@ WIDTH, HEIGHT = 96, 64
 class Node:
     CATEGORY = "StereoSync tests"
     FUNCTION = "make"
+    RETURN_TYPES = ()
+    REQUIRED: ClassVar = {}
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": cls.REQUIRED}
 
 
 class LazyAudio(Mapping):
@@ -37,10 +42,7 @@ class LazyAudio(Mapping):
 class MakeAudio(Node):
     KINDS = ("tone", "stereo", "lazy", "nan", "eight channels", "empty", "none")
     RETURN_TYPES = ("AUDIO",)
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"required": {"kind": (cls.KINDS,), "seconds": ("FLOAT", {"default": 1.0})}}
+    REQUIRED: ClassVar = {"kind": (KINDS,), "seconds": ("FLOAT", {"default": 1.0})}
 
     def make(self, kind: str, seconds: float) -> tuple[Any]:
         if kind == "none":
@@ -62,14 +64,9 @@ class MakeBoxes(Node):
     """The same moving box in the three dialects, and as masks."""
 
     RETURN_TYPES = ("BOUNDING_BOX", "BBOX", "SEGS", "MASK", "IMAGE")
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"required": {"frames": ("INT", {"default": 30})}}
+    REQUIRED: ClassVar = {"frames": ("INT", {"default": 30})}
 
     def make(self, frames: int) -> tuple[Any, ...]:
-        from types import SimpleNamespace
-
         native = [[{"x": x, "y": y, "width": w, "height": h, "label": "cat", "score": 0.9}] for x, y, w, h in boxes(frames)]
         kj = [[box] for box in boxes(frames)]
         segs = []
@@ -85,10 +82,7 @@ class MakeCrowd(Node):
     """Many boxes that stand in rows, in each of 30 frames."""
 
     RETURN_TYPES = ("BBOX",)
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"required": {"count": ("INT", {"default": 200, "max": 1000})}}
+    REQUIRED: ClassVar = {"count": ("INT", {"default": 200, "max": 1000})}
 
     def make(self, count: int) -> tuple[Any, ...]:
         row = [(4 * (n % 20), 5 * (n // 20 % 12), 4, 5) for n in range(count)]
@@ -119,10 +113,7 @@ class TrimmedVideo(VideoFromFile):
 
 class TrimLazily(Node):
     RETURN_TYPES = ("VIDEO",)
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"required": {"video": ("VIDEO",), "seconds": ("FLOAT", {"default": 0.5})}}
+    REQUIRED: ClassVar = {"video": ("VIDEO",), "seconds": ("FLOAT", {"default": 0.5})}
 
     def make(self, video: Any, seconds: float) -> tuple[Any]:
         return (TrimmedVideo(video.get_stream_source(), seconds),)
@@ -131,12 +122,7 @@ class TrimLazily(Node):
 class ListModules(Node):
     """Names of all modules that the host's process has imported."""
 
-    RETURN_TYPES = ()
     OUTPUT_NODE = True
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"required": {}}
 
     def make(self) -> dict[str, Any]:
         return {"ui": {"modules": sorted(sys.modules)}}

@@ -22,6 +22,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from . import depth_child
 from .path import make_clip
 from .process import run_child
 from .rollingdepth_folder import MIDDLE, TINY, write_folder
@@ -38,7 +39,7 @@ COMPARISONS = {
 
 def measure(quick: bool = False) -> dict[str, Any]:
     """All of it; about fifteen minutes, most of them for 400 frames, which ``quick`` leaves out."""
-    results: dict[str, Any] = {"imports_mib": run_child("depth_child", "imports", threads=1)["mib"]}
+    results: dict[str, Any] = {"imports_mib": run_child(depth_child.imports, threads=1)["mib"]}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         models = {name: write_folder(folder / name, widths) for name, widths in (("tiny", TINY), ("middle", MIDDLE))}
@@ -46,7 +47,7 @@ def measure(quick: bool = False) -> dict[str, Any]:
             clip = folder / f"{count}.mp4"
             make_clip(clip, seconds=count // RATE + 1, width=WIDTH, height=HEIGHT, rate=RATE)
             for name, model in models.items():
-                result = run_child("depth_child", "clip", model, clip, count, threads=1)
+                result = run_child(depth_child.clip, model, clip, count, threads=1)
                 results[f"{name}_{count}frames_s"] = round(result["seconds"], 2)
                 results[f"{name}_{count}frames_mib"] = result["mib"]
         for name in () if quick else models:
@@ -60,7 +61,7 @@ def measure(quick: bool = False) -> dict[str, Any]:
 
 
 def _comparison(name: str, model: Path, settings: str, height: int, width: int, released: float) -> dict[str, Any]:
-    runs = [run_child("depth_child", "compare", model, settings, height, width, threads=1) for _ in range(REPEATS)]
+    runs = [run_child(depth_child.compare, model, settings, height, width, threads=1) for _ in range(REPEATS)]
     seconds = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
     results: dict[str, Any] = {f"{name}_{key}_s": round(value, 2) for key, value in seconds.items()}
     for key, ours in (("speedup", "ours"), ("speedup_fast_alignment", "ours_fast_alignment")):

@@ -1,9 +1,7 @@
-"""One measurement of :mod:`.depth` in a process of its own; prints JSON."""
+"""What :mod:`.depth` and :mod:`.depth_full_size` measure, each in a process of its own."""
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from collections.abc import Callable, Sequence
 from itertools import accumulate
@@ -46,18 +44,18 @@ def imports() -> dict[str, Any]:
     return {"mib": peak_mib(), "used": [kind.__name__ for kind in (AutoencoderKL, DDIMScheduler, UNet2DConditionModel)]}
 
 
-def clip(folder: str, path: str, count: str) -> dict[str, Any]:
+def clip(folder: str, path: str, count: int) -> dict[str, Any]:
     """Time and memory for the first frames of a clip, streamed."""
     model = load_rollingdepth(folder)
     warm_up(model)
     seconds, depth = timed(lambda: estimate_with_rollingdepth(path, model, SETTINGS["fast"], rate=10))
     # the clip is up to a second longer, so that its rate is a whole number
-    return {"seconds": seconds * int(count) / len(depth.times), "mib": peak_mib()}
+    return {"seconds": seconds * count / len(depth.times), "mib": peak_mib()}
 
 
-def compare(folder: str, settings: str, height: str, width: str) -> dict[str, Any]:
+def compare(folder: str, settings: str, height: int, width: int) -> dict[str, Any]:
     """Seconds of ours and of the released order of work on the same pictures."""
-    model, chosen, shape = load_rollingdepth(folder), SETTINGS[settings], (int(height), int(width))
+    model, chosen, shape = load_rollingdepth(folder), SETTINGS[settings], (height, width)
     warm_up(model)
     noise = np.random.default_rng(0).integers(0, 255, (FRAMES, *shape, 3), dtype=np.uint8)
     images = [prepare_frame(torch.from_numpy(image), 0) for image in noise]
@@ -159,12 +157,12 @@ def stated_objective(
     return loss
 
 
-def full_size(folder: str, dtype: str, width: str, height: str) -> dict[str, Any]:
+def full_size(folder: str, dtype: str, width: int, height: int) -> dict[str, Any]:
     """Loads a folder of the released size and runs one snippet through it."""
     before = peak_mib()
     loading, model = timed(lambda: load_rollingdepth(folder, getattr(torch, dtype)))
     loaded = peak_mib()
-    latents = model.encode(torch.zeros(1, 3, int(height), int(width))).expand(3, -1, -1, -1)
+    latents = model.encode(torch.zeros(1, 3, height, width)).expand(3, -1, -1, -1)
     noise = draw_noise(model, latents.shape[-2], latents.shape[-1], 0)
     snippet = denoise_snippets(model, latents, noise, Snippets(1, 3, 3), Batches(1, "snippets"))
     seconds, depth_latents = timed(lambda: next(snippet))
@@ -180,9 +178,3 @@ def full_size(folder: str, dtype: str, width: str, height: str) -> dict[str, Any
         "decode_one_s": round(decoding, 1),
         "peak_mib": peak_mib(),
     }
-
-
-if __name__ == "__main__":
-    kinds = {"imports": imports, "clip": clip, "compare": compare, "full_size": full_size}
-    torch.set_num_threads(1)
-    print(json.dumps(kinds[sys.argv[1]](*sys.argv[2:])))

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from .depth_child import full_size
 from .process import run_child
 from .rollingdepth_folder import FULL, write_folder
 
@@ -22,5 +23,5 @@ def measure(quick: bool = False) -> dict[str, Any]:
     width, height = (128, 72) if quick else (384, 216)
     with tempfile.TemporaryDirectory() as scratch:
         folder = write_folder(Path(scratch) / "full", FULL, torch.bfloat16)
-        measured = run_child("depth_child", "full_size", folder, "bfloat16", width, height, threads=1)
+        measured = run_child(full_size, folder, "bfloat16", width, height, threads=1)
         return {"dtype": "bfloat16", "frame": f"{width}x{height}"} | measured

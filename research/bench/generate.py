@@ -7,9 +7,7 @@ through windows; ``peak_mib`` and ``peak_mib_minute`` - peak resident memory of 
 
 from __future__ import annotations
 
-import json
 import statistics
-import sys
 import time
 from typing import Any
 
@@ -17,12 +15,10 @@ import numpy as np
 
 from .process import peak_mib, run_child
 
-THREADS = 2
-
 
 def measure(quick: bool = False) -> dict[str, Any]:
     """About a minute, in a process of its own; ``quick`` leaves out the minute-long clip."""
-    return run_child("generate", int(quick))
+    return run_child(child, quick)
 
 
 def child(quick: bool) -> dict[str, Any]:
@@ -36,7 +32,6 @@ def child(quick: bool) -> dict[str, Any]:
     from stereosync_core.model.pipeline import StereoSyncPipeline
     from stereosync_core.scene import Envelope, Track, Tracks
 
-    torch.set_num_threads(THREADS)
     pipeline = StereoSyncPipeline.from_pretrained("bundled")
     model, length = pipeline.model, probe(asset_path(WALKING_CLIP)).duration
 
@@ -59,7 +54,3 @@ def child(quick: bool) -> dict[str, Any]:
     if not quick:
         measured |= {"minute_ratio": round(run(60.0) / 60, 3), "peak_mib_minute": peak_mib()}
     return measured
-
-
-if __name__ == "__main__":
-    print(json.dumps(child(sys.argv[1] == "1")))

@@ -7,20 +7,18 @@ decoder reaches; ``moved`` - mean change of the latents by one round, over their
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from .process import peak_mib, run_child
 
-THREADS, SECONDS = 2, 2.0
+SECONDS = 2.0
 
 
 def measure(quick: bool = False) -> dict[str, Any]:
     """About two minutes and 6 GB, in a process of its own; ``quick`` takes Stable Audio Open Small."""
-    return run_child("guidance", "open_small" if quick else "open_1_0")
+    return run_child(child, "open_small" if quick else "open_1_0")
 
 
 def child(size: str) -> dict[str, Any]:
@@ -37,7 +35,6 @@ def child(size: str) -> dict[str, Any]:
     from stereosync_core.model.stable_audio.config import release_config, understood
     from stereosync_core.scene import Track, Tracks
 
-    torch.set_num_threads(THREADS)
     torch.manual_seed(0)
     model = build_stable_audio(understood(release_config(size), Path(size)), size)
     model.set_precision(torch.bfloat16)
@@ -77,7 +74,3 @@ def child(size: str) -> dict[str, Any]:
         "finite": bool(torch.isfinite(moved).all()),
         "peak_mib": peak_mib(),
     }
-
-
-if __name__ == "__main__":
-    print(json.dumps(child(sys.argv[1])))

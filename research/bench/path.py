@@ -7,14 +7,10 @@ depth and tracking; ``mux_vs_ffmpeg`` - time of the muxer over that of ``ffmpeg 
 
 from __future__ import annotations
 
-import json
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -28,7 +24,7 @@ from stereosync_core.media.mux import mux
 from stereosync_core.media.sound import Sound, write_sound
 from stereosync_core.media.video import frames, probe
 
-from .process import peak_mib, run_child
+from .process import peak_mib, run_child, seconds_of
 
 REPEATS = 5
 RATE = 48000
@@ -41,11 +37,11 @@ def measure(quick: bool = False) -> dict[str, Any]:
         measured: dict[str, Any] = walking_clip(folder)
         minute = folder / "minute.mp4"
         make_clip(minute)
-        measured["peak_mib_1min"] = run_child("path", minute)["mib"]
+        measured["peak_mib_1min"] = run_child(analyse, minute)["mib"]
         if not quick:
             ten = folder / "ten.mp4"
             repeat_clip(minute, ten, 10)
-            measured["peak_mib_10min"] = run_child("path", ten)["mib"]
+            measured["peak_mib_10min"] = run_child(analyse, ten)["mib"]
             measured["peak_10min_vs_1min"] = round(measured["peak_mib_10min"] / measured["peak_mib_1min"], 3)
         measured["mux_vs_ffmpeg"] = mux_against_ffmpeg(minute, folder)
     return measured
@@ -55,7 +51,7 @@ def walking_clip(folder: Path) -> dict[str, Any]:
     """Time of all of ``render``'s work on the bundled clip over its length: the median of three runs after one to warm up."""
     clip = asset_path(WALKING_CLIP)
     length = probe(clip).duration
-    took = [_timed(lambda: place_footsteps(clip, folder / "out.mp4")) for _ in range(4)]
+    took = [seconds_of(lambda: place_footsteps(clip, folder / "out.mp4")) for _ in range(4)]
     return {"walking_clip_ratio": round(statistics.median(took[1:]) / length, 3), "walking_clip_seconds": round(length, 3)}
 
 
@@ -102,7 +98,7 @@ def repeat_clip(source: Path, path: Path, times: int) -> None:
                 shift += length
 
 
-def analyse(clip: Path) -> dict[str, Any]:
+def analyse(clip: str) -> dict[str, Any]:
     """Decode, estimate depth and track, and how much memory that took."""
     depth, tracks = estimate_depth(clip), track_video(clip, max_tracks=0)
     return {"mib": peak_mib(), "maps": len(depth.times), "tracks": len(tracks)}
@@ -121,16 +117,6 @@ def mux_against_ffmpeg(clip: Path, folder: Path) -> float | None:
     command += ["-c:v", "copy", "-c:a", "aac", "-b:a", "192k", "-movflags", "+faststart", str(folder / "theirs.mp4")]
     ours, theirs = [], []
     for _ in range(REPEATS):
-        ours.append(_timed(lambda: mux(clip, sound, folder / "ours.mp4", codec="aac")))
-        theirs.append(_timed(lambda: subprocess.run(command, check=True)))
+        ours.append(seconds_of(lambda: mux(clip, sound, folder / "ours.mp4", codec="aac")))
+        theirs.append(seconds_of(lambda: subprocess.run(command, check=True)))
     return round(statistics.median(ours) / statistics.median(theirs), 3)
-
-
-def _timed(work: Callable[[], Any]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
-
-
-if __name__ == "__main__":
-    print(json.dumps(analyse(Path(sys.argv[1]))))

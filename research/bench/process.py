@@ -8,6 +8,9 @@ import platform
 import resource
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +19,26 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run_child(module: str, *arguments: Any, threads: int | None = None, packages: Path | None = None) -> dict[str, Any]:
-    """What ``python -m research.bench.MODULE ARGUMENTS`` prints as its last line of JSON.
+def run_child(function: Callable[..., Any], *arguments: Any, threads: int = 2, packages: Path | None = None) -> Any:
+    """What a function of a module gives, as JSON, in a process of its own.
 
+    :param arguments: numbers, texts and paths, which become texts.
     :param threads: that it has at most.
     :param packages: a folder of packages that it alone sees.
     """
-    environment = dict(os.environ)
-    if threads is not None:
-        environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
+    environment = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
     if packages is not None:
         environment["PYTHONPATH"] = os.pathsep.join([str(packages), str(ROOT)])
-    command = [sys.executable, "-m", f"research.bench.{module}", *map(str, arguments)]
+    command = [sys.executable, "-m", __name__, function.__module__, function.__name__, json.dumps(arguments, default=str)]
     result = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(result.stdout.splitlines()[-1])
+
+
+def seconds_of(work: Callable[[], Any]) -> float:
+    """Seconds that ``work`` takes, by the clock."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
 
 
 def peak_mib() -> float:
@@ -51,3 +60,8 @@ def processor() -> dict[str, str]:
         if "model name" in fields:
             name = f"{fields['model name']} (family {fields.get('cpu family', '?')}, model {fields.get('model', '?')})"
     return {"name": name, "instructions": torch.backends.cpu.get_cpu_capability()}
+
+
+if __name__ == "__main__":
+    module, name, arguments = sys.argv[1:]
+    print(json.dumps(getattr(import_module(module), name)(*json.loads(arguments))))

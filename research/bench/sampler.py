@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
-import json
 import os
 import statistics
 import subprocess
@@ -124,9 +123,9 @@ def host_loop(patcher: Any, given: Given, steps: int) -> Tensor:
         )
 
 
-def host_model(reference: Any, comfyui: Path) -> Any:
+def host_model(reference: Any, comfyui: str) -> Any:
     """The host's MODEL, loaded as its checkpoint loader does, with the reference's weights in place of copies."""
-    sys.path.insert(0, str(comfyui))
+    sys.path.insert(0, comfyui)
     from comfy.cli_args import args
 
     args.cpu = True
@@ -172,15 +171,18 @@ def measure(quick: bool = False) -> dict[str, Any]:
             install()
     except subprocess.CalledProcessError as error:
         raise StereoSyncError("Bench: the packages of requirements-reference.txt cannot be installed.") from error
-    return run_child("sampler", int(quick), packages=reference_folder())
+    # the host that dev.py prepared lies beside the environment of this Python
+    comfyui = os.environ.get("STEREOSYNC_COMFYUI") or Path(sys.prefix).resolve().parent / "ComfyUI"
+    return run_child(compare, comfyui, quick, packages=reference_folder())
 
 
 @torch.no_grad()
-def compare(lengths: dict[int, tuple[int, int]], comfyui: Path, narrow: bool) -> dict[str, Any]:
+def compare(comfyui: str, narrow: bool) -> dict[str, Any]:
     """What is measured, in this process."""
     import k_diffusion
 
     k_diffusion.sampling.BrownianTreeNoiseSampler = GivenNoise
+    lengths = {2: (2, 1)} if narrow else LENGTHS
     config = reduced("open_1_0") if narrow else release_config("open_1_0")
     reference = build(config)
     for name, value in reference.state_dict().items():
@@ -243,11 +245,3 @@ def compare(lengths: dict[int, tuple[int, int]], comfyui: Path, narrow: bool) ->
         pairs = zip(made["exact, as the host guides"].values(), made["host"].values(), strict=True)
         figures["max_difference_to_host"] = max(off(a, b) for a, b in pairs)
     return figures
-
-
-if __name__ == "__main__":
-    torch.set_num_threads(2)
-    # the host that dev.py prepared lies beside the environment of this Python
-    comfyui = Path(os.environ.get("STEREOSYNC_COMFYUI") or Path(sys.prefix).resolve().parent / "ComfyUI")
-    narrow = sys.argv[1] == "1"
-    print(json.dumps(compare({2: (2, 1)} if narrow else LENGTHS, comfyui, narrow)))

@@ -12,10 +12,7 @@ association of 20 boxes; ``peak_mib_short`` and ``peak_mib_long`` - peak residen
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -31,7 +28,7 @@ from stereosync_core.tracking.masa.tracker import TaoTracker
 from stereosync_core.tracking.nanodet import NanoDetDetector
 
 from .path import make_clip, repeat_clip
-from .process import peak_mib
+from .process import peak_mib, run_child, seconds_of
 
 THREADS = 2
 TURNS = 5
@@ -48,10 +45,10 @@ def measure(quick: bool = False) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         make_clip(folder / "short.mp4", seconds=10)
-        figures["peak_mib_short"] = peak_memory(folder / "short.mp4")
+        figures["peak_mib_short"] = run_child(track, folder / "short.mp4")
         if not quick:
             repeat_clip(folder / "short.mp4", folder / "long.mp4", 6)
-            figures["peak_mib_long"] = peak_memory(folder / "long.mp4")
+            figures["peak_mib_long"] = run_child(track, folder / "long.mp4")
             figures["peak_long_vs_short"] = round(figures["peak_mib_long"] / figures["peak_mib_short"], 3)
     return figures
 
@@ -85,7 +82,7 @@ def embedding() -> dict[str, Any]:
         "released": lambda: released(model, frame, boxes),
         "released_few": lambda: released(model, frame, few),
     }
-    took = [{name: timed(work) for name, work in works.items()} for _ in range(TURNS)]
+    took = [{name: 1000 * seconds_of(work) for name, work in works.items()} for _ in range(TURNS)]
     least = {name: min(turn[name] for turn in took) for name in works}
     return {
         "embed_ms": round(least["ours"], 1),
@@ -146,26 +143,12 @@ def others() -> dict[str, Any]:
     }
 
 
-def timed(work: Callable[[], Any]) -> float:
-    """Milliseconds that ``work`` takes."""
-    began = time.perf_counter()
-    work()
-    return (time.perf_counter() - began) * 1000
-
-
 def best(work: Callable[[], Any]) -> float:
     """The least of several turns: others on the machine only ever add time."""
-    return round(min(timed(work) for _ in range(TURNS)), 1)
+    return round(1000 * min(seconds_of(work) for _ in range(TURNS)), 1)
 
 
-def track(clip: Path) -> float:
+def track(clip: str) -> float:
     """Peak resident memory in MiB of this process once it has tracked a clip."""
-    torch.set_num_threads(THREADS)
-    track_with_masa(str(clip), random_model(), rate=2.0, long_side=512)
+    track_with_masa(clip, random_model(), rate=2.0, long_side=512)
     return peak_mib()
-
-
-def peak_memory(clip: Path) -> float:
-    """:func:`track` in a fresh process."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as child:
-        return child.submit(track, clip).result()

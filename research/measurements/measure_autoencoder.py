@@ -11,27 +11,51 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.signal import stft
 
 from research.cache import default_rooms
-from research.measurements.plot_footsteps import RECORDINGS
-from research.measurements.reconstruction import level_errors, si_sdr, stft_distance
 from research.rooms.rooms import RoomSet
-from research.training.autoencoder import round_trip
+from research.training.autoencoder import level_errors, round_trip
 from stereosync_core.media.sound import require_sound, resample
 from stereosync_core.model.loader import bundled_folder, load_autoencoder
 
 RATE = 44100
+RECORDINGS = ("metal_footstep", "snow_footstep", "sand_footstep", "gravel_d[iu]g", "dig_choppy")
+RESOLUTIONS = (2048, 512, 128)
 
 
 def recorded_steps(folder: Path) -> list[np.ndarray]:
     """Each recorded step as stereo ``[2, N]``, 10 dB softer on the right, and silence up to half a second at least."""
     steps = []
-    for pattern in RECORDINGS.values():
-        for path in sorted(folder.glob(pattern)):
+    for name in RECORDINGS:
+        for path in sorted(folder.glob(f"default_{name}.*.ogg")):
             mono = resample(require_sound(path, "recording"), RATE).samples.mean(0)
             mono = np.pad(mono, (0, max(0, RATE // 2 - len(mono))))
             steps.append(np.stack([mono, mono * 10**-0.5]))
     return steps
+
+
+def stft_distance(made: np.ndarray, wanted: np.ndarray) -> float:
+    """Mean over resolutions and channels of ``[2, N]`` of spectral convergence plus log-magnitude difference (Yamamoto et al.,
+    "Parallel WaveGAN", 2020), magnitudes floored at -80 dB of the wanted sound's largest."""
+    parts = []
+    for window in RESOLUTIONS:
+        spectra = [np.abs(stft(sound, nperseg=window, noverlap=window * 3 // 4)[2]) for sound in (made, wanted)]
+        floor = max(float(spectra[1].max()) * 1e-4, 1e-9)
+        a, b = (np.maximum(spectrum, floor) for spectrum in spectra)
+        parts.append(np.linalg.norm(a - b) / np.linalg.norm(b) + np.abs(np.log(a / b)).mean())
+    return float(np.mean(parts))
+
+
+def si_sdr(made: np.ndarray, wanted: np.ndarray) -> float:
+    """Scale-invariant signal-to-distortion ratio in dB of ``[2, N]``, both channels as one signal (Le Roux et al., "SDR -
+    half-baked or well done?", 2019). NaN for silence."""
+    made, wanted = made.ravel().astype(np.float64), wanted.ravel().astype(np.float64)
+    energy = wanted @ wanted
+    if energy == 0:
+        return float("nan")
+    target = (made @ wanted) / energy * wanted
+    return float(10 * np.log10(max(target @ target, 1e-20) / max(np.square(made - target).sum(), 1e-20)))
 
 
 def main() -> None:

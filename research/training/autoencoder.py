@@ -14,7 +14,6 @@ from stereosync_core.model.channel_autoencoder import ChannelAutoencoder, Channe
 from stereosync_core.model.folder import save_part
 from stereosync_core.rendering.analysis import level_difference
 
-from ..measurements.reconstruction import level_errors
 from ..rooms.walkers import RATE
 from .sounds import loud_crops, sound_bank
 
@@ -91,6 +90,19 @@ def round_trip(network: ChannelAutoencoder, sound: np.ndarray) -> tuple[np.ndarr
     wanted *= 0.9 / max(float(np.abs(wanted).max()), 1e-9)
     made = network.decode(network.encode(torch.from_numpy(wanted)[None]))[0, :, : wanted.shape[1]]
     return wanted, made.numpy()
+
+
+def level_errors(made: np.ndarray, wanted: np.ndarray, rate: int) -> tuple[float, float]:
+    """Mean errors in dB of the level and of the level difference, ``[2, N]`` each, over the wanted sound's windows of 0.1 s
+    within 35 dB of its loudest; differences clipped at 25 dB. NaN where nothing sounds."""
+    _, difference, level, sounding = level_difference(wanted, rate)
+    _, made_difference, made_level, _ = level_difference(made, rate)
+    if not sounding.any():
+        return float("nan"), float("nan")
+    return (
+        float(np.abs(made_level - level)[sounding].mean()),
+        float(np.abs(made_difference - difference)[sounding].mean()),
+    )
 
 
 def likelihood_loss(made: Tensor, wanted: Tensor) -> Tensor:

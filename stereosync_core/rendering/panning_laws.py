@@ -1,7 +1,7 @@
 """Panning laws: how a way of placing sound turns azimuth into differences between the channels, measured band by band.
 
 ``panning_laws.json`` holds three: ``pan`` (a mixing desk's) and ``binaural`` (headphones), measured on the pack's own renderer,
-and ``rooms`` (a game engine's), measured on validation rooms by ``research.measurements.calibrate_localiser``.
+and ``rooms`` (a game engine's), measured on validation rooms (docs/metrics.md).
 """
 
 from __future__ import annotations

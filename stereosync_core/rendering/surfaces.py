@@ -2,7 +2,7 @@
 
 Levels are energies in dB relative to the other layers of the same surface; the finished step is scaled as a whole. Where CC0
 recordings exist (metal, snow, sand, gravel, wood) the numbers were set until spectral centroid, energy in octave bands and
-length fell into their range: ``python -m research.measurements.plot_footsteps`` shows both side by side.
+length fell into their range (docs/footsteps.md).
 """
 
 from __future__ import annotations

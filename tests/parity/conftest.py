@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-#: Kept in the repository; made by ``research/equality/*_fixtures.py``.
+#: Kept in the repository: parts of the large ones, cut out by ``research/equality/*_fixtures.py`` of commit 66bee30.
 SMALL = Path(__file__).parent / "fixtures"
 
 

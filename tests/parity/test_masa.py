@@ -12,8 +12,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from research.equality.masa_fixtures import digest
-from research.equality.masa_fixtures import weights as make_weights
+from research.equality.seeded import digest, masa_weights
 from stereosync_core.tracking.masa import model as masa
 from stereosync_core.tracking.masa.deformable import deformable_convolution
 from stereosync_core.tracking.masa.loader import build_masa
@@ -45,7 +44,7 @@ def weights():
     """Of the released code's whole model where its list of names is there, else of what tracking needs."""
     lists = [folder / "keys.json" for folder in fixture_folders("masa") if (folder / "keys.json").is_file()]
     shapes = {name: key["shape"] for name, key in json.loads(lists[0].read_text()).items()} if lists else own_shapes()
-    return {name: torch.from_numpy(value) for name, value in make_weights(shapes).items()}
+    return {name: torch.from_numpy(value) for name, value in masa_weights(shapes).items()}
 
 
 @pytest.fixture(scope="module")

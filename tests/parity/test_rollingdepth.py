@@ -14,7 +14,7 @@ import torch
 
 from research.bench.depth_child import in_fours
 from research.bench.rollingdepth_folder import TINY, write_folder
-from research.equality.rollingdepth_fixtures import SCHEDULER, SEEDED, seeded_frames
+from research.equality.seeded import SEEDED, seeded_frames
 from stereosync_core.batches import Batches
 from stereosync_core.depth.rollingdepth.alignment import (
     RELEASED_ALIGNMENT,
@@ -82,7 +82,8 @@ class WithoutNetworks:
     ddim = RollingDepthModel.ddim
 
     def __init__(self, case: Case):
-        self.scheduler = json.loads(fixture_path("rollingdepth", str(SCHEDULER)).read_text()) | case.scheduler
+        config = fixture_path("rollingdepth", "model/scheduler/scheduler_config.json")
+        self.scheduler = json.loads(config.read_text()) | case.scheduler
         self.output = torch.zeros(())
 
     def velocity(self, rgb: torch.Tensor, depth: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:

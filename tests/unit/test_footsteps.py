@@ -96,7 +96,7 @@ def test_surfaces_differ_more_from_each_other_than_steps_on_one():
 
 @pytest.mark.parametrize(
     ("surface", "low", "high"),
-    # spectral centroids of Minetest's CC0 recordings (research/measurements/plot_footsteps.py), a tenth of room on either side
+    # spectral centroids of Minetest's CC0 recordings (docs/footsteps.md), a tenth of room on either side
     [("metal", 510, 740), ("snow", 212, 603), ("sand", 1288, 1658), ("gravel", 4218, 8604), ("wood", 480, 847)],
 )
 def test_brightness_is_that_of_the_recorded_surface(surface, low, high):

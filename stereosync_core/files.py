@@ -23,10 +23,8 @@ from .scene import DepthSequence, Track, Tracks, check_depth_fits, check_tracks_
 
 
 def read_object(path: Path, what: str, remedy: str) -> dict[str, Any]:
-    """The object in a JSON file.
+    """The object in a JSON file; ``what`` begins the error, ``remedy`` ends it.
 
-    :param what: begins the error.
-    :param remedy: ends it.
     :raises StereoSyncError: when the file is missing, cannot be read, or holds no JSON object.
     """
     try:
@@ -59,7 +57,6 @@ def save_tracks(path: Path, tracks: Tracks) -> Path:
 
 @contextmanager
 def _reading(what: str, path: Path, form: str) -> Iterator[None]:
-    """Errors that name the file and what it should be."""
     try:
         yield
     except OSError as error:

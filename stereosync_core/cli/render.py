@@ -63,7 +63,6 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _voices(info: VideoInfo, tracks: Tracks, arguments: argparse.Namespace) -> tuple[np.ndarray, int, list[list[float]]]:
-    """The sounds to be placed, float32 ``[B, C, N]``, their rate, and the step times of each voice."""
     if arguments.sound:
         sound = require_sound(arguments.sound, "--sound")
         return sound.samples[None], sound.rate, []

@@ -1,8 +1,5 @@
-"""Depth estimators by name: what is in :data:`ESTIMATORS` can be chosen on the command line and is tested like the others.
-
-A new one is a file or folder here with two functions, and a line in :data:`ESTIMATORS`. One that works frame by frame writes
-the second with :func:`.frame_by_frame.estimate_frame_by_frame`. Its node, if it wants one, is in ``nodes/``.
-"""
+"""Depth estimators by name: what is in :data:`ESTIMATORS` can be chosen on the command line and is tested like the others. A
+new one is a file or folder here with two functions and a line in the table (CONTRIBUTING.md)."""
 
 from __future__ import annotations
 
@@ -56,7 +53,6 @@ def estimate_depth(
     :param estimator: a name in :data:`ESTIMATORS`.
     :param folder: its weights; not for those that are bundled.
     :param rate: maps a second; the paper takes 4.
-    :param progress: called with the part done and the whole; raising inside it stops the work.
     """
     if estimator not in ESTIMATORS:
         raise StereoSyncError(f"Depth estimator '{estimator}' does not exist; choose from {', '.join(ESTIMATORS)}.")

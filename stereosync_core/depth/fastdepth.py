@@ -1,7 +1,7 @@
 """FastDepth: a MobileNet encoder and a depthwise-separable decoder with three additive skips, 1.3 M parameters.
 
-Wofk, Ma, Yang, Karaman, Sze: "FastDepth: Fast Monocular Depth Estimation on Embedded Systems", ICRA 2019. The channel widths
-are those of the pruned release. Batch norms are folded into the convolutions of the bundled weights.
+Wofk, Ma, Yang, Karaman, Sze: "FastDepth: Fast Monocular Depth Estimation on Embedded Systems", ICRA 2019; the pruned release,
+batch norms folded into the convolutions.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ def estimate_with_fastdepth(
     """Relative depth of a clip by the bundled network, see :func:`.frame_by_frame.estimate_frame_by_frame` and its options.
 
     :param network: on the device of choice; the bundled weights on the CPU when left out.
-    :param long_side: pixels of a map's long side, which the network resolves little more than; maps of very long clips (over
-        three minutes at four a second) are made smaller, so that all together take no more than :data:`MAPS_BYTES`.
+    :param long_side: pixels of a map's long side, which the network resolves little more than; fewer where all maps would take
+        more than :data:`MAPS_BYTES` (over three minutes at four a second).
     """
     network = network if network is not None else load_fastdepth()
     limits: dict[str, Any] = {"long_side": long_side, "most_bytes": MAPS_BYTES, "size": (INPUT, INPUT)}

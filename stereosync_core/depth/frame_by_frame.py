@@ -38,17 +38,15 @@ def estimate_frame_by_frame(
     notice: Callable[[str], None] | None = None,
     progress: Callable[[float, float], None] | None = None,
 ) -> DepthSequence:
-    """Relative depth of a clip, 1 = near: the clip's 1st and 99th percentile of inverse depth become 0 and 1.
-
-    So what is near has resolution, and the scale, which one camera cannot know, is gone.
+    """Relative depth of a clip, 1 = near: the clip's 1st and 99th percentile of inverse depth become 0 and 1, so that what is
+    near has resolution, and the scale, which one camera cannot know, is gone.
 
     :param inverse_depth: a network: float ``[B, h, w]`` of any size, larger = nearer, of uint8 RGB pictures ``[H, W, 3]``.
-    :param rate: maps a second; the paper takes 4.
+    :param rate: maps a second.
     :param long_side: pixels of a map's long side.
     :param most_bytes: what the maps may take; those of longer clips are smaller.
     :param size: width and height that the pictures are scaled to while they are decoded; the clip's own when left out.
     :param batch: pictures at once; halved when memory runs out, with a line of text to ``notice``.
-    :param progress: called with maps done and in all; raising inside it stops the work.
     """
     clip = as_clip(source)
     info = probe(clip)

@@ -1,10 +1,9 @@
 """Depth maps whoever made them: out of another pack's pictures, stretched over their clip, without flicker.
 
-An estimator that sees one frame at a time gives every frame a scale and a shift of its own, and the clip flickers. Frames that
-follow each other show nearly the same things, so RollingDepth's co-alignment takes that out: each map is a snippet that stands
-for itself and for the frames just after it, and one scale and shift for each map is sought with which neighbours agree.
-Differences count by their size and not their square, so that what moves weighs little. Nothing is averaged over time: every map
-keeps its detail.
+An estimator that sees one frame at a time gives every frame a scale and a shift of its own, and the clip flickers. Neighbouring
+frames show nearly the same things, so RollingDepth's co-alignment takes that out: each map is a snippet that stands for itself
+and for the frames just after it, and one scale and shift for each map is sought with which neighbours agree. Differences count
+by their size and not their square, so that what moves weighs little. Nothing is averaged over time: every map keeps its detail.
 """
 
 from __future__ import annotations
@@ -56,11 +55,8 @@ def stretch(maps: np.ndarray) -> None:
 def stabilize_depth(
     depth: DepthSequence, *, window: int = 5, progress: Callable[[float, float], None] | None = None
 ) -> DepthSequence:
-    """The same depth without flicker, stretched to 0..1 again.
-
-    :param window: frames that follow each other and are brought to agree, 2..15.
-    :param progress: called with iterations done and in all; raising inside it stops the work.
-    """
+    """The same depth without flicker, stretched to 0..1 again; ``window`` frames (2..15) that follow each other are brought to
+    agree."""
     if not 2 <= window <= 15:
         raise StereoSyncError(f"Stabilize depth: a window of {window} frames is outside 2..15; 5 is usual.")
     count = len(depth.times)

@@ -18,10 +18,7 @@ LINK = "https://huggingface.co/depth-anything/Depth-Anything-V2-Small-hf"
 
 
 class FrameEstimator(nn.Module):
-    """A depth network of transformers together with its own preparation of pictures.
-
-    :param metric: whether its values are distances, larger = farther.
-    """
+    """A depth network of transformers with its own preparation of pictures; ``metric`` where its values are distances."""
 
     def __init__(self, network: Any, processor: Any, metric: bool):
         super().__init__()

@@ -10,13 +10,8 @@ _HOP = 0.005  # seconds from value to value
 
 
 def envelope_of_sound(samples: np.ndarray, rate: int, *, window: float = 0.03) -> Envelope:
-    """Root-mean-square level of the mono mix over time.
-
-    The mix and not the channels: whatever is spatial must come from the scene, not leak in through the timing.
-
-    :param samples: float ``[C, N]``.
-    :param window: seconds that a value is averaged over, centred on its time.
-    """
+    """Root-mean-square level over time of the mono mix of ``[C, N]``: whatever is spatial must come from the scene, not leak in
+    through the timing. A value is averaged over ``window`` seconds, centred on its time."""
     power = np.square(np.asarray(samples, dtype=np.float64).mean(axis=0))
     total = np.concatenate([[0.0], np.cumsum(power)])
     times = np.arange(0.0, max(len(power) / rate, _HOP), _HOP)

@@ -64,7 +64,6 @@ def to_loudness(sound: Sound, target_lufs: float, peak_dbtp: float = -1.0) -> Le
     shorter than 0.4 s come back unchanged, with the reason.
 
     :param target_lufs: integrated loudness in LUFS, for example -23 (EBU R 128) or -14 (streaming).
-    :param peak_dbtp: bound of the true peak in decibels of full scale.
     :raises StereoSyncError: a number that makes no sense.
     """
     if not (np.isfinite(target_lufs) and _GATE <= target_lufs <= 0):

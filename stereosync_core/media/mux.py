@@ -60,11 +60,9 @@ def mux(
     :param out_path: its ending decides the container: mp4, m4v, mov, mkv, webm or avi.
     :param codec: ``auto`` (AAC in mp4 and mov, FLAC in mkv, Opus in webm, PCM in avi), ``aac``, ``flac``, ``opus``, ``mp3``,
         ``pcm16``, ``pcm24`` or ``float32``. FLAC and PCM give the samples back; AAC's end is padded to its frame of 1024.
-    :param keep_original: ``mix`` adds the clip's own sound to the new one.
-    :param original_gain_db: decibels for the clip's own sound in a mix.
+    :param keep_original: ``mix`` adds the clip's own sound to the new one, at ``original_gain_db`` decibels.
     :param loudness: LUFS to bring the result to (true peak at most -1 dBTP); None leaves it as it is.
     :param metadata: tags to write into the file.
-    :param progress: called with seconds done and in all; what it raises stops the work.
     :raises StereoSyncError: the clip or an argument cannot be used, the container cannot hold the video or the sound, or the
         file cannot be written.
     """
@@ -114,7 +112,6 @@ def _write(
     metadata: dict[str, str] | None,
     progress: Callable[[float, float], None] | None,
 ) -> int:
-    """Writes the file and returns the number of video packets."""
     timeline = video.timeline
     total, count, entry = float(timeline.duration), 0, -1
     report = reporter(progress, total)
@@ -150,10 +147,7 @@ def _write(
 
 
 def _packets_to_copy(timeline: Timeline, path: Path, name: str) -> tuple[int, int]:
-    """First entry to copy and the one after the last, without what an edit list hides and nothing shown needs.
-
-    :raises StereoSyncError: hidden frames are needed, and the new container cannot hide them.
-    """
+    """First entry to copy and the one after the last, without what an edit list hides and nothing shown needs."""
     open_entries = np.flatnonzero(~timeline.hidden)
     keys = np.flatnonzero(timeline.keyframes[: open_entries[0] + 1])
     first, end = int(keys[-1]) if len(keys) else 0, int(open_entries[-1]) + 1

@@ -98,8 +98,8 @@ def read_sound(source: Source, *, align_to_video: bool = True) -> Sound | None:
 def sound_between(source: Source, start: Fraction | None, duration: Fraction | None) -> tuple[np.ndarray, int] | None:
     """Samples float32 ``[C, N]`` and rate of the main sound, silent where there is none; None where nothing can be decoded.
 
-    :param start: seconds on the container's timeline of sample 0; None: the first sample.
-    :param duration: seconds; None: to the end.
+    :param start: seconds on the container's timeline of sample 0 (None: the first sample), and ``duration`` in seconds (None:
+        to the end).
     """
     pieces, length, rate = [], 0, 0
     for rate, at, samples in _blocks(source, start):
@@ -164,8 +164,6 @@ def _decoded(container, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
 
 
 class _ToFloat:
-    """Decoded frames of any sample format as float32 ``[C, n]``, in the first frame's rate and layout."""
-
     first: tuple[int, str] | None = None
     current: tuple[int, str] | None = None
 
@@ -266,11 +264,10 @@ def require_sound(path: str | Path, name: str) -> Sound:
 
 
 def write_sound(path: str | os.PathLike[str], sound: Sound, *, codec: str = "auto") -> Path:
-    """Writes a sound file of the kind of the path's ending; wav and flac are exact to the sample.
+    """Writes a sound file of the kind of the path's ending, and returns the path; wav and flac are exact to the sample.
 
     :param codec: ``auto``, or one of ``float32``, ``pcm16``, ``pcm24`` (wav), ``flac``, ``mp3``, ``opus``, ``aac``. ``auto``
         takes float32 for wav. FLAC holds 24 bits. Codecs that do not take the sound's rate get it resampled.
-    :returns: the path.
     :raises StereoSyncError: the ending or the codec is unknown, the folder cannot be written, or the disk is full.
     """
     path = Path(path)

@@ -100,16 +100,12 @@ def _open(source: Medium) -> InputContainer:
 
 
 def _binary(source: Medium):
-    """A context with the bytes of a source from their beginning."""
     return open(source, "rb") if isinstance(source, (str, os.PathLike)) else nullcontext(_View(source))
 
 
 def _missing_bytes(source: Medium) -> int:
-    """How many bytes an MP4/MOV file lacks at its end, by the sizes in its outermost boxes.
-
-    libav plays such a file up to where it breaks off, without an error. A file in fragments is made to be readable at any
-    length and lacks nothing.
-    """
+    """How many bytes an MP4/MOV file lacks at its end, by the sizes in its outermost boxes: libav plays such a file up to where
+    it breaks off, without an error. A file in fragments is made to be readable at any length and lacks nothing."""
     with _binary(source) as file:
         end, place = file.seek(0, os.SEEK_END), 0
         while place + 8 <= end:
@@ -125,7 +121,6 @@ def _missing_bytes(source: Medium) -> int:
 
 
 def _why_not_media(source: Medium, name: str) -> str:
-    """The error for a file that libav cannot open."""
     with _binary(source) as file:
         head = file.read(4096)
     if head[4:8] in (b"ftyp", b"mdat", b"moov", b"free", b"wide", b"skip"):
@@ -209,10 +204,8 @@ def find_audio(container: InputContainer) -> av.AudioStream | None:
 
 @dataclass(frozen=True)
 class Timeline:
-    """The packets of a video stream and when their frames are shown.
-
-    One entry a packet, in decoding order; ticks are the stream's time base.
-    """
+    """The packets of a video stream and when their frames are shown: one entry a packet, in decoding order; ticks are the
+    stream's time base."""
 
     pts: np.ndarray  # int64 [N] presentation times in ticks on the container's timeline
     shown: np.ndarray  # bool [N]; False for what an edit list hides, for invisible frames and packets without a time
@@ -263,10 +256,7 @@ class Timeline:
 
 
 def _read_timeline(container: InputContainer, stream: av.VideoStream) -> Timeline:
-    """Reads the timeline of a freshly opened container to its end. A damaged or missing end leaves out what is not there.
-
-    :raises StereoSyncError: no packet can be read, or none carries a time.
-    """
+    """The timeline of a freshly opened container; a damaged or missing end leaves out what is not there."""
     name, is_vp8 = name_of(container), codec_name(stream) == "vp8"
     rows: list[tuple[int, bool, bool, bool, int]] = []
     damage = None

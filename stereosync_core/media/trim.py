@@ -58,16 +58,13 @@ def trim(
     The new clip begins at time 0 with the first of these frames and ends where the last of them leaves the screen.
 
     Video packets are copied where the piece begins at a keyframe and needs no picture outside of it. Elsewhere a copy would
-    have to carry extra frames behind an edit list; players hide them, but the frame count in the file's header counts them,
-    and the host's native nodes believe that header. So there the piece is encoded anew: H.264, crf 16, without B-frames, so
-    that every frame keeps its exact time and length; colour tags are kept and the picture is stored upright. Sound is always
-    encoded anew, because copied packets cannot be cut to the sample: AAC, or without loss where the clip's sound is.
+    have to carry extra frames behind an edit list; players hide them, but the frame count in the file's header counts them, and
+    the host's native nodes believe that header. So there the piece is encoded anew: H.264, crf 16, without B-frames, so that
+    every frame keeps its exact time and length; colour tags are kept and the picture is stored upright. Sound is always encoded
+    anew, because copied packets cannot be cut to the sample: AAC, or without loss where the clip's sound is.
 
-    :param start: seconds from the clip's first frame.
     :param duration: seconds; 0 goes to the clip's end, and so does more than there is.
-    :param out_path: ends in mp4, m4v or mov.
-    :param progress: called with seconds done and in all; what it raises stops the work and leaves nothing behind.
-    :returns: the path.
+    :param out_path: ends in mp4, m4v or mov; it is returned.
     :raises StereoSyncError: the numbers make no sense, no frame lies between them, or reading or writing fails.
     """
     path = Path(out_path)
@@ -130,7 +127,6 @@ def _write(
     path: Path,
     progress: Callable[[float, float], None] | None,
 ) -> None:
-    """Writes the frames ``begin .. stop`` by copying the packets ``entries``, or by encoding."""
     pts, lengths = timeline.order[begin:stop], timeline.durations[begin:stop]
     first = int(pts[0])
     length_at = dict(zip((pts - first).tolist(), lengths.tolist(), strict=True))
@@ -210,7 +206,6 @@ def _encoded(
 
 
 def _x264_format(frame: av.VideoFrame) -> str:
-    """The pixel format that keeps most of a frame in H.264."""
     name = frame.format.name
     if frame.format.is_rgb or frame.width % 2 or frame.height % 2:
         return "yuv444p"  # 4:2:0 needs even sides
@@ -220,7 +215,6 @@ def _x264_format(frame: av.VideoFrame) -> str:
 
 
 def _upright(first: av.VideoFrame, tick: Fraction) -> Callable[[av.VideoFrame], av.VideoFrame]:
-    """What turns decoded frames by the clip's rotation tag."""
     rotation, mirrored = orientation(first)
     turns = {0: [], 90: [("transpose", "clock")], 180: [("hflip", ""), ("vflip", "")], 270: [("transpose", "cclock")]}
     filters = ([("hflip", "")] if mirrored else []) + turns[rotation]

@@ -215,8 +215,8 @@ def _measured(clips: list[Path], job: Job, workers: int) -> Iterator[dict[str, A
 
 @contextmanager
 def _single_threaded() -> Iterator[None]:
-    """Processes started inside use one thread each for linear algebra and torch: both read these when they are first imported,
-    and threads of several processes that wait for each other cost more than the work itself."""
+    """Processes started inside use one thread each: threads of several processes that wait for each other cost more than the
+    work itself. Linear algebra and torch both read these when they are first imported."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     before = {name: os.environ.pop(name) for name in names if name in os.environ}
     os.environ.update(dict.fromkeys(names, "1"))
@@ -229,10 +229,7 @@ def _single_threaded() -> Iterator[None]:
 
 
 def measure_file(path: Path, job: Job) -> dict[str, Any]:
-    """The record of one clip.
-
-    :raises StereoSyncError: names the clip.
-    """
+    """The record of one clip; errors name it."""
     try:
         return _measure_file(path, job)
     except StereoSyncError as error:
@@ -263,7 +260,6 @@ def _measure_file(path: Path, job: Job) -> dict[str, Any]:
 
 
 def _reference(folder: Path, clip: Path) -> np.ndarray:
-    """The true sound of a clip, float32 ``[2, N]`` at 44.1 kHz and as long as the clip."""
     for ending in (*SOUND_ENDINGS, *CLIP_ENDINGS):
         path = folder / f"{clip.stem}{ending}"
         if path.is_file():
@@ -290,7 +286,6 @@ def _report(records: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _flat(clips: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A row for each object of each clip of a report; one without objects has a row as well."""
     rows = []
     for clip in clips:
         shared = {key: value for key, value in clip.items() if key not in ("law", "rows")}

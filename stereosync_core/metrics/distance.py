@@ -31,10 +31,7 @@ class StepLevels:
 
 
 def step_levels(sound: np.ndarray, rate: int, truth: Truth) -> list[StepLevels]:
-    """Levels of the visible steps of every object; steps that run into another's, or into silence, are left out.
-
-    :param sound: ``[C, N]``.
-    """
+    """Levels of every object's visible steps in ``[C, N]``; those that run into another's, or into silence, are left out."""
     power = np.square(np.atleast_2d(np.asarray(sound, dtype=np.float64))).sum(0)
     checks.finite(power, "sound")
     sums = np.concatenate([[0.0], np.cumsum(power)])
@@ -70,9 +67,9 @@ def step_levels(sound: np.ndarray, rate: int, truth: Truth) -> list[StepLevels]:
 class DistanceScore:
     """How steps follow distance.
 
-    :param level: rank correlation of level with nearness, -1..1; 1 = every nearer step is louder.
+    :param level: rank correlation of level with nearness, -1..1; 1 = every nearer step is louder. ``direct`` is the same of the
+        direct part.
     :param level_slope: dB a doubling of distance; -6 in the open air.
-    :param direct: rank correlation of the direct part with nearness.
     :param direct_slope: dB of the direct-to-reverberant ratio a doubling of distance; negative in a room.
     :param steps: how many counted.
     """

@@ -2,8 +2,7 @@
 spectrogram frames.
 
 A. B. Ma, A. Lerch, "Representation Learning for the Automatic Indexing of Sound Effects Libraries" (ISMIR 2022), model
-X-Sequential-CE; four blocks of two convolutions after Kong et al. (arXiv 1808.00773). Written from that description;
-weights and licence: assets/LICENSES.md.
+X-Sequential-CE; four blocks of two convolutions after Kong et al. (arXiv 1808.00773). Weights and licence: assets/LICENSES.md.
 """
 
 from __future__ import annotations

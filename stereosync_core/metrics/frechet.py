@@ -55,10 +55,8 @@ def _factor(deviations: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class FrechetInfinite:
-    """A distance extrapolated to infinitely many windows, and the plain one of all ``windows`` of both sets.
-
-    :param value: may come out slightly below zero for equal sets, as an unbiased estimate of zero must.
-    """
+    """A distance extrapolated to infinitely many windows (slightly below zero for equal sets, maybe, as an unbiased estimate of
+    zero must be), and the plain one of all ``windows`` of both sets."""
 
     value: float
     biased: float

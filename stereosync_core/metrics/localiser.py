@@ -1,8 +1,6 @@
 """Localisation: the azimuth of a stereo sound over time, with its uncertainty, from level and phase differences, compared with
-what a panning law (:mod:`..rendering.panning_laws`) gives. Nothing is trained.
-
-Two localisers, both functions ``(stereo [2, N], rate) -> Localisation``.
-"""
+what a panning law (:mod:`..rendering.panning_laws`) gives. Nothing is trained. Two localisers, both functions ``(stereo [2, N],
+rate) -> Localisation``."""
 
 from __future__ import annotations
 
@@ -53,10 +51,8 @@ Localiser = Callable[[np.ndarray, int], Localisation]
 
 @dataclass(frozen=True)
 class LevelLocaliser:
-    """The plain localiser: one level difference a window, read off the law's broadband curve.
-
-    :param law: name of the law; ``rooms`` is the one that tables compare by.
-    """
+    """The plain localiser: one level difference a window, read off the broadband curve of ``law``; ``rooms`` is the one that
+    tables compare by."""
 
     law: str = "rooms"
 

@@ -22,12 +22,8 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class AzimuthErrors(Counted):
-    """Sums over windows.
-
-    :param windows: how many counted.
-    :param error: sum of |measured - true azimuth|.
-    :param centre: sum of |true azimuth|, what centre-panned sound would err by.
-    """
+    """Sums over ``windows``: ``error`` of |measured - true azimuth|, ``centre`` of |true azimuth|, what centre-panned sound
+    would err by."""
 
     windows: int = 0
     error: float = 0.0

@@ -26,12 +26,8 @@ FRAME, REACH = 256.0, 40.0
 
 @dataclass(frozen=True)
 class Boxes:
-    """Boxes in ``count`` video frames, frame n at n / 4 seconds.
-
-    :param frames: of each box, ``[K]``.
-    :param sides: ``[K, 2]``, left and right side in pixels of a frame 256 wide.
-    :param should_sound: bool ``[K]``.
-    """
+    """Boxes in ``count`` video frames, frame n at n / 4 seconds: of each its frame ``[K]``, ``sides [K, 2]``, left and right in
+    pixels of a frame 256 wide, and whether it ``should_sound`` ``[K]``."""
 
     count: int
     frames: np.ndarray

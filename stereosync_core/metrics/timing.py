@@ -55,13 +55,11 @@ def envelope_l1(sound: np.ndarray, reference: np.ndarray, rate: int = RATE, refe
 
 
 def onsets(sound: np.ndarray, rate: int) -> np.ndarray:
-    """Times in seconds at which something starts to sound; an empty list for silence.
+    """Times in seconds at which something starts to sound in ``[C, N]``; an empty list for silence.
 
     Candidates are peaks of the rise of log energy in third-octave bands (spectral flux, as in Dixon 2006). One counts when the
-    level after it stands 2.5 dB above the loudest of the 0.12 s before it, on average of the sound and of its treble:
-    the toe that comes after the heel, and the grains of gravel, do not.
-
-    :param sound: ``[C, N]``.
+    level after it stands 2.5 dB above the loudest of the 0.12 s before it, on average of the sound and of its treble: the toe
+    that comes after the heel, and the grains of gravel, do not.
     """
     mono = checks.mono(sound)
     hop, size = round(_HOP * rate), round(_FRAME * rate)

@@ -26,13 +26,8 @@ class Counted:
 
 @dataclass(frozen=True)
 class ObjectSteps:
-    """When an object sounds.
-
-    :param id: of its track; it may have none, when it is never seen.
-    :param times: seconds ``[N]``, rising.
-    :param visible: bool ``[N]``.
-    :param distance: ``[N]``, in any unit.
-    """
+    """When an object sounds: ``times [N]`` in seconds, rising, whether it is ``visible [N]`` then, and its ``distance [N]`` in
+    any unit. ``id`` is of its track; it may have none, when it is never seen."""
 
     id: int
     times: np.ndarray
@@ -55,7 +50,6 @@ class ObjectSteps:
 class Truth:
     """A clip's boxes and steps.
 
-    :param tracks: boxes of everything that could sound.
     :param objects: everyone's steps, seen or not; None where nothing is known but the boxes.
     :param onsets_known: whether steps are beginnings; False where they are moments of something that goes on, such as speech.
     """

@@ -1,9 +1,8 @@
-"""What StereoSync's method adds to a frozen release: a folder of our own next to the release's.
+"""What StereoSync's method adds to a frozen release, in a folder of its own next to the release's.
 
 The paper (arXiv 2510.05828) trains a control branch and projections of the conditions over Stable Audio Open, and freezes the
-rest. Here that is a module that holds none of the release's weights, and a folder in the form of :mod:`.folder`:
-``config.json`` with the section ``adapter``, and ``adapter.safetensors`` with what was trained. Spatial tokens and timbre are
-attended to next to the text's (:meth:`.backbone.Backbone.forward`), so that an untrained adapter leaves the release as it is.
+rest. Spatial tokens and timbre are attended to next to the text's (:meth:`.backbone.Backbone.forward`), so that an untrained
+adapter leaves the release as it is. The folder has the form of :mod:`.folder`, with the one part ``adapter``.
 """
 
 from __future__ import annotations
@@ -34,8 +33,8 @@ class SpatialAdapter(SpatialControl):
     """Spatial conditions, control branch and timbre over a release.
 
     :param base: whose first blocks the control branch is a copy of; nothing of it is kept.
-    :param config: what :meth:`SpatialControl.build` takes, and ``window``, latent frames that it was trained on at a time, the
-        release's own when left out; kept as ``config.json`` has it, with ``base``.
+    :param config: what :meth:`SpatialControl.build` takes, and ``window``, latent frames that it was trained on at a time (the
+        release's own when left out).
     """
 
     def __init__(self, base: Base, config: Mapping[str, Any]):
@@ -51,11 +50,8 @@ class SpatialAdapter(SpatialControl):
 
 
 def identity(base: Base) -> dict[str, Any]:
-    """What identifies a release: ``width``, ``depth``, ``objective``, and ``fingerprint``.
-
-    The fingerprint is a digest of the transformer's shapes and of the signs of a few tensors, which are the same in every
-    precision.
-    """
+    """What identifies a release: ``width``, ``depth``, ``objective``, and ``fingerprint``, a digest of the transformer's shapes
+    and of the signs of a few tensors, which are the same in every precision."""
     digest, depth = hashlib.sha256(), len(base.backbone.blocks)
     weights = dict(base.backbone.dit.named_parameters())
     for name, value in sorted(weights.items()):
@@ -70,7 +66,6 @@ def identity(base: Base) -> dict[str, Any]:
 def load_adapter(folder: Path, base: Base, dtype: torch.dtype = torch.float32) -> SpatialAdapter:
     """The adapter of a folder, frozen, where the release is.
 
-    :param base: the release that it was trained over.
     :param dtype: of the control branch; what runs once a clip stays in single precision.
     :raises StereoSyncError: when the folder holds no adapter or half of one, the adapter is of another release, or config and
         weights do not fit each other.
@@ -110,9 +105,8 @@ def _check_base(folder: Path, trained_over: Any, base: Base) -> None:
 
 
 def save_adapter(folder: Path, adapter: SpatialAdapter, **config: Any) -> None:
-    """Write what was trained, in half precision, and the adapter's section of ``config.json``.
+    """Write what was trained, in half precision, and the adapter's section of ``config.json`` with further entries ``config``.
 
-    :param config: further entries of the section.
     :raises StereoSyncError: when a weight is not finite in half precision.
     """
     weights = {name: value.detach().half() for name, value in adapter.named_parameters()}

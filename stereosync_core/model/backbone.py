@@ -67,8 +67,7 @@ class Backbone(nn.Module):
     """The transformer over latents ``[B, C, T]``.
 
     :param config: arguments of ``DiffusionTransformer``; ``objective`` of :data:`OBJECTIVES` is ``diffusion_objective`` there.
-    :ivar checkpointed: in training, compute the blocks' insides a second time instead of keeping them (Chen et al., "Training
-        Deep Nets with Sublinear Memory Cost", 2016).
+    :ivar checkpointed: in training, compute the blocks' insides twice instead of keeping them (Chen et al., 2016).
     """
 
     def __init__(self, config: Mapping[str, Any]):

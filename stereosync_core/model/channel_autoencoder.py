@@ -2,9 +2,8 @@
 
 Compressed magnitudes of a short-time spectrum go through ConvNeXt blocks (Liu et al., "A ConvNet for the 2020s", 2022) and
 three halvings of time: one latent vector for 2048 samples. The decoder gives magnitudes, and noise lends them its phases, as in
-Engel et al. ("DDSP", 2020): sixteen numbers cannot hold the phases of a scuff or of gravel, and a network that must give some
-gives the same again and again, which hums at the rate of its frames. The noise is one for both channels, so that a source keeps
-its place, and always the same at the same place in the sound. Latents of the channels are stacked: left first, then right.
+Engel et al. ("DDSP", 2020); why stands in docs/training.md. The noise is one for both channels, so that a source keeps its
+place, and always the same at the same place in the sound. Latents of the channels are stacked: left first, then right.
 """
 
 from __future__ import annotations
@@ -59,11 +58,7 @@ class Block(nn.Module):
 
 
 class ChannelAutoencoder(nn.Module):
-    """Encodes and decodes sound channel by channel.
-
-    :ivar downsampling: samples a latent frame.
-    :ivar latent_channels: of a stereo sound.
-    """
+    """Encodes and decodes sound channel by channel; ``latent_channels`` are those of a stereo sound."""
 
     window: Tensor
     noise: Tensor
@@ -95,8 +90,7 @@ class ChannelAutoencoder(nn.Module):
     def decode(self, latents: Tensor, start: int = 0) -> Tensor:
         """Sound ``[B, 2, T * downsampling]`` of latents ``[B, 2 * latent, T]``.
 
-        :param start: latent frames that come before these in the whole sound: what is decoded in pieces then has the noise of
-            the whole.
+        :param start: latent frames that come before these in the whole sound, whose noise the piece then has.
         """
         sizes = self.magnitudes(latents)
         length = latents.shape[-1] * self.downsampling

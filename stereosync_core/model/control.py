@@ -57,10 +57,8 @@ class ControlBranch(nn.Module):
         global_cond: Tensor | None,
         extra_context: Tensor | CachedTokens | None = None,
     ) -> list[Tensor]:
-        """Residuals ``[B, P + T, D]`` for the backbone's first blocks.
-
-        :param control: ``[B, channels, T]``; the others as in :meth:`.backbone.Backbone.forward`.
-        """
+        """Residuals ``[B, P + T, D]`` for the backbone's first blocks, of ``control [B, channels, T]``; the others as in
+        :meth:`.backbone.Backbone.forward`."""
         state = begin(self.dit, x + self.enter(control), t, tokens, global_cond, extra_context)
         residuals = []
         for block, leave in zip(self.dit.transformer.layers, self.leave, strict=True):

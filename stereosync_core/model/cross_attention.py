@@ -95,7 +95,6 @@ def block_forward(block: Any, hidden: Tensor, context: KeyValueCache, rotary: An
 
 
 def _normed(attention: Any, vectors: Tensor, name: str) -> Tensor:
-    """Queries or keys, normalised where the transformer does so."""
     if attention.qk_norm == "none":
         return vectors.contiguous()
     if attention.qk_norm == "l2":

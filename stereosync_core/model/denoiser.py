@@ -38,10 +38,7 @@ class Conditioning:
 
 
 class Denoiser(nn.Module):
-    """Velocity of latents under a prompt, and under a clip's conditions where there is an adapter.
-
-    :ivar adapter: what conditions the backbone on a scene; None without.
-    """
+    """Velocity of latents under a prompt, and under a clip's conditions where there is an ``adapter``."""
 
     def __init__(self, backbone: Backbone):
         super().__init__()
@@ -78,8 +75,8 @@ class Denoiser(nn.Module):
 
         :param conditions: of the clip; without them, or without spatial control, the backbone sees the prompt alone.
         :param control_scale: of the control branch's residuals; 0 leaves the envelope out.
-        :param control_output: of the spatial control's ``encode`` for the same conditions.
-        :param residual_cache: keeps residuals from step to step, for the same conditions.
+        :param control_output: of the spatial control's ``encode``, and ``residual_cache`` residuals of steps before, both for
+            the same conditions.
         """
         like, spatial = next(self.backbone.parameters()), self.spatial_control
         latents, times = x.to(like), t.to(like)
@@ -102,11 +99,10 @@ class Denoiser(nn.Module):
 
 
 class StereoSync(Denoiser, SpatialControl):
-    """The pack's own network: backbone and spatial control, trained together.
+    """The pack's own network: backbone and spatial control, trained together, on latents of mean 0 and spread 1.
 
     :param config: ``backbone`` (arguments of the transformer), ``latent_rate`` (latent frames a second), and what
         :meth:`SpatialControl.build` takes.
-    :ivar mean: of the autoencoder's latents, ``[C]``, as ``spread``; the network works on latents of mean 0 and spread 1.
     :raises StereoSyncError: for a form that is not known.
     """
 

@@ -61,14 +61,12 @@ STABLE_AUDIO_DISTILLED = replace(STABLE_AUDIO_FLOW, sampler="pingpong", num_infe
 class GenerativeModel(nn.Module):
     """All parts of a model, as one module that moves as a whole.
 
-    :param defaults: see :class:`SamplingDefaults`.
+    :param name: for messages and menus.
     :param window: latent frames that it was trained on at a time.
-    :ivar name: for messages and menus.
-    :ivar sample_rate: of its sound.
-    :ivar conditioners: from text tokens and seconds to the denoiser's conditioning; None where it takes no prompt.
-    :ivar timbre_encoder: makes a timbre's vector, and ``envelope_reader`` an envelope of a clip's pictures; None without.
-    :ivar levels: reads the channels' levels off latents, for spatial guidance; None where they are read through the decoder.
-    :ivar cues: what of a scene it was trained with: ``both``, ``boxes`` or ``depth``; it is conditioned on no more.
+    :param cues: what of a scene it was trained with: ``both``, ``boxes`` or ``depth``; it is conditioned on no more.
+    :param conditioners: from text tokens and seconds to the denoiser's conditioning; None where it takes no prompt.
+    :param timbre_encoder: makes a timbre's vector, and ``envelope_reader`` an envelope of a clip's pictures; None without.
+    :param levels: reads the channels' levels off latents, for spatial guidance; None where they are read through the decoder.
     """
 
     def __init__(

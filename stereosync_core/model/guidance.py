@@ -18,10 +18,7 @@ from .speedups import ResidualCache, SamplerSpeedups
 
 @dataclass(frozen=True)
 class GuidanceBranch:
-    """One set of conditions that the denoiser is evaluated with.
-
-    :param scale: of what it adds to the branch before.
-    """
+    """One set of conditions that the denoiser is evaluated with; ``scale`` is of what it adds to the branch before."""
 
     scale: float
     conditions: ClipConditions | None
@@ -35,8 +32,8 @@ def guidance_branches(
 
     The envelope and the global condition (the seconds) are in every branch, as in Stable-V2A (arXiv 2412.15023).
 
-    :param guidance_scale: of what prompt and timbre add to the unconditional branch; 0 leaves them out.
-    :param spatial_scale: of what boxes and depth add to that; 0 leaves them out.
+    :param guidance_scale: of what prompt and timbre add to the unconditional branch, and ``spatial_scale`` of what boxes and
+        depth add to that; 0 leaves them out.
     """
     blind = None if conditions is None else conditions.without_space()
     negative = None if conditioning is None else conditioning.unconditional()
@@ -55,11 +52,8 @@ def guided(
     speedups: SamplerSpeedups | None = None,
 ) -> Velocity:
     """Velocity under classifier-free guidance (Ho and Salimans, 2022), composed as by Liu et al. (2022): the first branch's,
-    plus each further branch's scale times what it adds to the one before. All are evaluated in one batch, but those that cancel
-    out.
-
-    :param control_scale: of the residuals that the envelope gives, in every branch.
-    """
+    plus each further branch's scale times what it adds to the one before; ``control_scale`` is of the envelope's residuals in
+    all of them. All are evaluated in one batch, but those that cancel out."""
     speedups = speedups or SamplerSpeedups()
     following = [*(branch.scale for branch in branches[1:]), 0.0]
     branches = [branch for branch, after in zip(branches, following, strict=True) if branch.scale != after]

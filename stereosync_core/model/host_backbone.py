@@ -67,7 +67,6 @@ def host_backbone(weights: Mapping[str, Tensor], name: str) -> HostBackbone:
 
 
 def _config(weights: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Arguments of :class:`Backbone`, from shapes."""
     width, channels = weights["transformer.project_in.weight"].shape
     rotated = len(weights["transformer.rotary_pos_emb.inv_freq"])
     embedded, tokens = weights["to_cond_embed.0.weight"].shape

@@ -100,9 +100,8 @@ def load_stereosync(folder: Path) -> GenerativeModel:
 def load_stable_audio(
     path: Path, dtype: torch.dtype = torch.float32, config: Mapping[str, Any] | None = None
 ) -> GenerativeModel:
-    """Stable Audio Open 1.0 or Small without an adapter, on the CPU, frozen, for evaluation.
-
-    Peak memory is that of the weights in ``dtype`` and at most a tenth more.
+    """Stable Audio Open 1.0 or Small without an adapter, on the CPU, frozen; peak memory is that of the weights and a tenth
+    more.
 
     :param path: the release's folder, or its one ``.safetensors`` file.
     :param config: see :func:`.stable_audio.release.open_release`.

@@ -99,10 +99,8 @@ def time_in_turn(*candidates: Callable[[], object], rounds: int = 8, limit: floa
 
 
 def _rows_at_a_time(input: Tensor, weight: Tensor) -> int:
-    """Chosen by the sizes to within a factor of two: equal shapes always get the same answer in a process.
-
-    Layers that differ in their outputs alone behave alike, unless they are small.
-    """
+    """Chosen by the sizes to within a factor of two: equal shapes always get the same answer in a process. Layers that differ
+    in their outputs alone behave alike, unless they are small."""
     outputs, inputs = weight.shape
     rows = input.numel() // inputs
     if rows < _FEW:

@@ -124,11 +124,10 @@ class StereoSyncPipeline:
         :param guidance_scale: of prompt and timbre; 1 follows them without guidance.
         :param spatial_scale: of boxes and depth. Equal to ``guidance_scale`` it saves an evaluation a step.
         :param control_scale: of the envelope's control branch.
-        :param spatial_guidance: strength of the training-free guidance to where things are, 0 to 1, or all of its settings.
-        :param panning_law: of that guidance, one of :func:`..rendering.panning_laws.panning_laws`.
+        :param spatial_guidance: strength of the training-free guidance to where things are, 0 to 1, or all of its settings, and
+            ``panning_law`` of it, one of :func:`..rendering.panning_laws.panning_laws`.
         :param seed: equal seeds give equal sound, as noise is drawn on the CPU.
         :param speedups: what may be left out to be faster; nothing where None.
-        :param progress: called after every step with steps done and in all; what it raises ends the sampling.
         :raises StereoSyncError: for an input or number that does not go with the model, or latents that are not finite.
         """
         model, denoiser = self.model, self.model.denoiser

@@ -4,9 +4,9 @@ Each takes ``velocity(x, t)`` (``x [B, C, T]``, ``t`` a number from 1, noise, to
 timesteps, and the model's ``objective``, and calls ``progress(done, total)`` after every step; what that raises ends the
 sampling. Those that add fresh noise take it from ``noise(sigma, sigma_next)``.
 
-diffusers' schedulers were looked at first. CosineDPMSolverMultistepScheduler, which its StableAudioPipeline uses, has the
-release's schedule but stops at second order, and draws its noise inside; the third-order solver of DPMSolverMultistepScheduler
-knows integer times of its own schedules alone. Nothing there takes the few steps of a flow with fresh noise.
+diffusers' schedulers do not serve: the one of its StableAudioPipeline stops at second order and draws its noise inside,
+DPMSolverMultistepScheduler knows integer times of its own schedules alone, and none takes the few steps of a flow with fresh
+noise.
 """
 
 from __future__ import annotations
@@ -34,11 +34,8 @@ def linear_times(steps: int) -> list[float]:
 
 
 def log_sigma_times(steps: int, sigma_min: float = 0.3, sigma_max: float = 500.0) -> list[float]:
-    """``steps + 1`` falling timesteps for the objective ``v``, the last one 0: Stable Audio Open's.
-
-    Noise levels ``sigma`` (noise over clean latents) are spread evenly in their logarithm and stand at ``t = 2 / pi
-    atan(sigma)``.
-    """
+    """``steps + 1`` falling timesteps for the objective ``v``, the last one 0: Stable Audio Open's. Noise levels ``sigma``
+    (noise over clean latents) are spread evenly in their logarithm and stand at ``t = 2 / pi atan(sigma)``."""
     _check(steps)
     logs = torch.linspace(math.log(sigma_max), math.log(sigma_min), steps, dtype=torch.float64)
     return [*(logs.exp().atan() * 2 / math.pi).tolist(), 0.0]
@@ -87,8 +84,7 @@ def dpmpp_2m(
 ) -> Tensor:
     """Second order, multistep; one evaluation a step (Lu et al., "DPM-Solver++", 2022, algorithm 2), for either objective.
 
-    In terms of ``alpha``, ``sigma`` and half the log signal-to-noise ratio ``lambda``; the predicted x0 of the step before
-    gives the second order.
+    In terms of ``alpha``, ``sigma`` and half the log signal-to-noise ratio ``lambda``.
     """
     before: Tensor | None = None
     width_before = 0.0
@@ -125,7 +121,6 @@ def dpmpp_3m_sde(
     the predicted x0 of two steps before gives first and second differences over ``h``, the step in the logarithm of the
     signal-to-noise ratio, and ``phi`` are the integrals of an exponential against powers that go with them.
 
-    :param x: latents at ``times[0]``, of the mixture's scale.
     :param eta: share of the noise; 0 follows the probability flow.
     """
     # the equation is simplest where the clean latents keep their scale: latents are x0 + sigma * noise
@@ -195,7 +190,6 @@ def _log_ratio(alpha: float, sigma: float) -> float:
 
 
 def _steps(times: list[float], progress: Progress | None) -> Iterator[tuple[float, float]]:
-    """Beginning and end of each step; ``progress`` is called once it was taken."""
     for done, step in enumerate(pairwise(times), 1):
         yield step
         if progress is not None:

@@ -65,10 +65,9 @@ class SpatialGuidance:
 def with_spatial_guidance(
     velocity: Velocity, levels: Levels, target: SpatialGuidanceTarget, guidance: SpatialGuidance, objective: str
 ) -> Velocity:
-    """A velocity whose predicted x0 is corrected towards the target.
+    """A velocity whose predicted x0 is corrected towards the target, which is for as many moments as ``levels`` gives.
 
     :param levels: of the network's latents ``[B, C, T]``; may be called with gradients on.
-    :param target: for as many moments as ``levels`` gives.
     """
     steps = itertools.count()
 
@@ -120,5 +119,4 @@ def _errors(levels: Tensor, target: SpatialGuidanceTarget, guidance: SpatialGuid
 
 
 def _neighbourhood(values: Tensor) -> Tensor:
-    """Sums ``[B, T]`` over each frame and its two neighbours."""
     return nn.functional.avg_pool1d(values[:, None], 3, stride=1, padding=1, count_include_pad=False)[:, 0] * 3

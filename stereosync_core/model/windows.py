@@ -17,11 +17,8 @@ def window_starts(frames: int, length: int, overlap: int) -> list[int]:
 
 
 def blend_windows(velocity: Velocity, starts: list[int], length: int, overlap: int) -> Velocity:
-    """The velocity of one clip out of that of a batch of its windows, faded into each other at every step.
-
-    All windows are denoised jointly and agree where they overlap at each step (Bar-Tal et al., "MultiDiffusion", 2023), so that
-    there is no audible seam. One window stays as it is.
-    """
+    """The velocity of one clip out of that of a batch of its windows, faded into each other at every step, so that there is no
+    audible seam (Bar-Tal et al., "MultiDiffusion", 2023). One window stays as it is."""
     if len(starts) == 1:
         return velocity
     ramp = torch.minimum(torch.arange(1, length + 1), torch.arange(length, 0, -1)).clamp(max=max(overlap, 1)).float()

@@ -19,11 +19,11 @@ def level_difference(
     """Interaural level difference of a stereo sound, window by window.
 
     :param stereo: ``[2, N]``.
-    :param window: seconds of each window; windows are Hann-weighted and overlap by half. (A plain cut through the
-        onset of a sound would only show in which channel it comes first.)
+    :param window: seconds of each window; windows are Hann-weighted and overlap by half. (A plain cut through the onset of a
+        sound would only show in which channel it comes first.)
     :param floor_db: a window sounds when its level is at most this far below the loudest window's.
-    :return: ``times [W]`` of the windows' centres in seconds, ``ild_db [W]`` right minus left within ±25 dB,
-        ``level_db [W]`` of the two channels' power (full scale = 0, silence = -120), ``sounding [W]`` bool.
+    :return: ``times [W]`` of the windows' centres in seconds, ``ild_db [W]`` right minus left within ±25 dB, ``level_db [W]``
+        of the two channels' power (full scale = 0, silence = -120), ``sounding [W]`` bool.
     :raises StereoSyncError: when the sound is not stereo, shorter than one window or not finite.
     """
     stereo = np.asarray(stereo, dtype=np.float64)

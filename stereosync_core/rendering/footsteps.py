@@ -60,12 +60,10 @@ def render_footsteps(
     toe: float = 1.0,
     seed: int = 0,
 ) -> np.ndarray:
-    """The sound of ``steps`` on a floor, dry and mono.
+    """The sound of ``steps`` on a floor (a key of ``SURFACES``) in shoes (of ``SHOES``), dry and mono.
 
-    :param surface: a key of ``SURFACES``.
     :param duration: seconds; steps that come later are left out.
     :param rate: sampling rate in Hz, 8000 to 192000.
-    :param shoe: a key of ``SHOES``.
     :param weight: of the walker, 0 = a child, 1 = heavy.
     :param variation: 0 = nearly alike (collisions are always random), 1 = every step very different.
     :param toe: loudness of the ball's contact after the heel's, over the surface's and shoe's own.
@@ -104,7 +102,6 @@ def render_footsteps(
 
 
 def _step(surface: Surface, shoe: Shoe, foot: _Foot, rate: int, strength: float, weight: float) -> np.ndarray:
-    """One step ``[n]``, its heel's contact at sample 0."""
     thump = surface.thump + shoe.weight + 18 * (weight - 0.5)
     sound = np.zeros(foot.samples + foot.ringing)
     sound[: foot.samples] = _gain(thump) * _energy_one(_thump(surface.thump_frequency * (1.25 - 0.5 * weight), foot))

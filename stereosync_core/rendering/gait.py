@@ -1,11 +1,11 @@
 """When the feet hit the ground: step times from a walker's boxes, from a loudness envelope or from a given cadence.
 
 A walker's box breathes once a step: while both feet are on the ground, right after a heel strike, the legs are farthest apart
-(the box is widest) and the head is lowest.
-The cadence is the most probable path of a frequency through time, given how well a sinusoid of that frequency explains the
-box's oscillation and given how fast the walker moves; where the boxes show no oscillation (seen from the front, jittery, few a
-second) the walking speed decides alone. The steps are then placed by dynamic programming, on the crests of the oscillation and
-about one period apart (D. Ellis, "Beat Tracking by Dynamic Programming", J. New Music Research 36, 2007).
+(the box is widest) and the head is lowest. The cadence is the most probable path of a frequency through time, given how well a
+sinusoid of that frequency explains the box's oscillation and given how fast the walker moves; where the boxes show no
+oscillation (seen from the front, jittery, few a second) the walking speed decides alone. The steps are then placed by dynamic
+programming, on the crests of the oscillation and about one period apart (D. Ellis, "Beat Tracking by Dynamic Programming", J.
+New Music Research 36, 2007).
 """
 
 from __future__ import annotations
@@ -79,10 +79,8 @@ def _alternating(times: np.ndarray, strengths: np.ndarray) -> Steps:
 
 
 def cadence_from_speed(speed):
-    """Steps a second that a person takes at ``speed`` (body heights a second), by the invariant walk ratio.
-
-    speed = step length x cadence and step length = walk ratio x cadence, so the cadence goes with the root of the speed.
-    """
+    """Steps a second that a person takes at ``speed`` (body heights a second), by the invariant walk ratio: speed = step length
+    x cadence and step length = walk ratio x cadence, so the cadence goes with the root of the speed."""
     per_minute = np.sqrt(60.0 * np.maximum(speed, 0.0) * BODY_HEIGHT / WALK_RATIO)
     return np.clip(per_minute / 60.0, *CADENCE_RANGE)
 
@@ -92,8 +90,8 @@ def steps_from_track(track: Track, duration: float, *, max_gap: float = 0.5, asp
 
     :param duration: length of the clip in seconds; later steps are left out.
     :param max_gap: seconds between two boxes up to which the walker counts as staying in the picture.
-    :param aspect: width over height of the frame, which is not in relative boxes.
-    :raises StereoSyncError: when ``duration``, ``max_gap`` or ``aspect`` is not above zero.
+    :param aspect: width over height of the frame.
+    :raises StereoSyncError: when a number is not above zero.
     """
     for name, value in (("duration", duration), ("max_gap", max_gap), ("aspect", aspect)):
         if not np.isfinite(value) or value <= 0:
@@ -119,10 +117,8 @@ def steps_from_envelope(envelope: Envelope) -> Steps:
 
 
 def steps_from_cadence(rate: float, duration: float, start: float = 0.0, variation: float = 0.03, seed: int = 0) -> Steps:
-    """Steps at ``rate`` a second from ``start`` to ``duration``.
-
-    :param variation: standard deviation of an interval as a part of it; healthy walkers are near 0.03.
-    """
+    """Steps at ``rate`` a second from ``start`` to ``duration``; ``variation`` is the standard deviation of an interval as a
+    part of it (healthy walkers are near 0.03)."""
     if not np.isfinite(rate) or not 0.1 <= rate <= 10:
         raise StereoSyncError(f"Steps from a cadence: the rate is {rate} steps a second; give 0.1 to 10.")
     if not np.isfinite(duration) or duration < 0 or not np.isfinite(start) or start < 0 or not 0 <= variation <= 1:
@@ -140,7 +136,6 @@ def steps_from_cadence(rate: float, duration: float, start: float = 0.0, variati
 
 
 def _steps_in_run(times: np.ndarray, boxes: np.ndarray, aspect: float) -> tuple[np.ndarray, np.ndarray]:
-    """Step times and the cadence at each, over one unbroken stretch of boxes."""
     none = np.zeros(0), np.zeros(0)
     grid = np.arange(times[0], times[-1], 1 / _RATE)
     if len(grid) < 0.4 * _RATE:
@@ -171,10 +166,8 @@ def _steps_in_run(times: np.ndarray, boxes: np.ndarray, aspect: float) -> tuple[
 
 
 def _walking_speed(times: np.ndarray, boxes: np.ndarray, grid: np.ndarray, aspect: float) -> np.ndarray:
-    """Speed in body heights a second: sideways from the box's centre, to and fro from the growth of its height.
-
-    A box of height h (of the frame) stands f / h body heights away through a lens of focal length f.
-    """
+    """Speed in body heights a second: sideways from the box's centre, to and fro from the growth of its height. A box of height
+    h (of the frame) stands f / h body heights away through a lens of focal length f."""
     height = np.maximum(boxes[:, 3] - boxes[:, 1], 0.02)
     window = min(round(1.6 * _RATE), len(grid)) // 2 * 2 - 1
     boxes_in_window = max(window / _RATE / float(np.median(np.diff(times))), 2.0)
@@ -202,10 +195,9 @@ def _gait_signals(boxes: np.ndarray, aspect: float) -> np.ndarray:
 
 
 def _cadence_evidence(times: np.ndarray, signals: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Evidence of each window for each frequency: log likelihood ratio ``[W, F]`` of a trend with a sinusoid against
-    the trend alone, and the part of the variance that the sinusoid explains ``[3, W, F]`` (Bayesian harmonic regression, the
-    Lomb-Scargle periodogram with a floating cubic trend; it takes the boxes at whatever times they have).
-    """
+    """Log likelihood ratio ``[W, F]`` of a trend with a sinusoid against the trend alone, and the part of the variance that the
+    sinusoid explains ``[3, W, F]`` (Bayesian harmonic regression, the Lomb-Scargle periodogram with a floating cubic trend; it
+    takes the boxes at whatever times they have)."""
     evidence = np.zeros((len(centres), len(_FREQUENCIES)))
     explained = np.zeros((len(signals), *evidence.shape))
     for w, centre in enumerate(centres):

@@ -1,9 +1,8 @@
 """Head-related impulse responses of the KEMAR manikin in any direction and at any rate.
 
-The bundled set (``assets/kemar.safetensors``) holds minimum-phase responses and the
-interaural time difference apart: both change smoothly from direction to direction, so that mixing neighbours gives neither the
-comb filtering nor the jumps that mixing the measured responses would (Nam, Abel, Smith, "On the minimum-phase nature of
-head-related transfer functions", AES 125, 2008).
+The bundled set (``assets/kemar.safetensors``) holds minimum-phase responses and the interaural time difference apart: both
+change smoothly from direction to direction, so that mixing neighbours gives neither comb filtering nor jumps (Nam, Abel, Smith,
+"On the minimum-phase nature of head-related transfer functions", AES 125, 2008).
 """
 
 from __future__ import annotations
@@ -23,8 +22,7 @@ ASSET = "kemar.safetensors"
 
 def minimum_phase(magnitude: np.ndarray, taps: int) -> np.ndarray:
     """Minimum-phase impulse responses ``[..., taps]`` of magnitudes ``[..., bins]`` (from 0 to the Nyquist frequency), the last
-    quarter faded out. The phase is the Hilbert transform of the log magnitude, taken through the real cepstrum.
-    """
+    quarter faded out. The phase is the Hilbert transform of the log magnitude, taken through the real cepstrum."""
     size = 2 * (magnitude.shape[-1] - 1)
     if taps > size:
         raise ValueError(f"{taps} taps need more than {magnitude.shape[-1]} frequency bins")

@@ -45,9 +45,8 @@ def _farrow_coefficients(taps: int = 32, degree: int = 6) -> np.ndarray:
 
 class MovingDelay:
     """A signal read at places that move continuously, band-limited and free of clicks (C. Farrow, "A continuously variable
-    digital delay element", ISCAS 1988): fixed filters run once over the signal, after which any number of delays, each
-    changing from sample to sample, cost one polynomial a sample.
-    """
+    digital delay element", ISCAS 1988): fixed filters run once over the signal, after which any number of delays, each changing
+    from sample to sample, cost one polynomial a sample."""
 
     def __init__(self, signal: np.ndarray):
         coefficients = _farrow_coefficients()
@@ -68,10 +67,8 @@ class MovingDelay:
 
 
 def filter_binaural(channels: np.ndarray, azimuth: np.ndarray, elevation: np.ndarray, rate: int, hop: int) -> np.ndarray:
-    """Both channels ``[2, M]`` through the head-related responses of a moving direction, as ``[2, M + taps - 1]``.
-
-    The input is cut into pieces under a triangle window, ``hop`` samples apart, each piece filtered with the response at its
-    centre: pieces overlap-add to a steady crossfade between responses.
+    """Both channels ``[2, M]`` through the head-related responses of a moving direction, as ``[2, M + taps - 1]``: pieces under
+    a triangle window, ``hop`` samples apart, each filtered with the response at its centre, overlap-add to a steady crossfade.
 
     :param azimuth: degrees ``[M // hop + 1]``, at samples 0, hop, 2 hop ...; so is ``elevation``. M is a multiple of hop.
     """

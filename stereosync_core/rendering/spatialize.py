@@ -1,7 +1,4 @@
-"""Sound placed where things are: each voice goes along a track, near or far, left or right, on screen or off.
-
-A track becomes a trajectory on an even grid, smooth enough for sound without audible steps.
-"""
+"""Sound placed where things are: each voice goes along a track, near or far, left or right, on screen or off."""
 
 from __future__ import annotations
 
@@ -98,7 +95,6 @@ def spatialize(
     :param duration: seconds of the output, the video's length.
     :param depth: distance comes from it where given, else from the height of the boxes.
     :param seed: of the room's tail.
-    :param progress: called as ``progress(done, total)`` after each block; what it raises ends the work.
     :return: float32 ``[2, round(duration * rate)]``.
     :raises StereoSyncError: for inputs of wrong shape, out of range, or with NaN, and for depth of another clip.
     """
@@ -153,7 +149,6 @@ def _checked(voices: np.ndarray, rate: int, duration: float) -> np.ndarray:
 
 
 def _assigned(count: int, tracks: Tracks | None) -> list[Track]:
-    """The tracks of the first voices; the others stay in the middle."""
     if tracks is None or count > 1:
         return list(tracks or ())[:count]
     return [tracks.in_turn()] if len(tracks) else []
@@ -175,12 +170,8 @@ class _Trajectory:
 def _follow(
     tracks: Tracks, track: Track, duration: float, depth: DepthSequence | None, offscreen: str, cue: str
 ) -> _Trajectory:
-    """The way of ``track`` (one of ``tracks``) from 0 to ``duration`` seconds.
-
-    Between two boxes the object moves in a straight line, however long the gap: a sound that is held or fades while its object
-    is hidden glides on rather than jumps.
-
-    """
+    """The way of ``track`` from 0 to ``duration`` seconds. Between two boxes the object moves in a straight line, however long
+    the gap: a sound that is held or fades while its object is hidden glides on rather than jumps."""
     times = np.arange(int(np.ceil(duration * CONTROL_RATE)) + 2) / CONTROL_RATE
     gliding = replace(tracks, max_gap=max(tracks.duration, duration, track.end) + 1.0)
 
@@ -205,8 +196,6 @@ def _follow(
 
 
 class _MovingVoice:
-    """One voice along its trajectory, rendered block by block."""
-
     def __init__(
         self, voice: np.ndarray, trajectory: _Trajectory, rate: int, settings: SpatializeSettings, tail: LateTail | None
     ):

@@ -62,7 +62,6 @@ def _is_box(value: Any) -> bool:
 
 
 def _is_segs(value: Any) -> bool:
-    """(height, width) and a list of segments that carry a ``bbox``."""
     if not (isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], Sequence) and isinstance(value[1], Sequence)):
         return False
     return len(value[0]) == 2 and all(hasattr(segment, "bbox") for segment in value[1])
@@ -120,8 +119,7 @@ def tracks_from_boxes(
 ) -> Tracks:
     """Tracks from another pack's boxes.
 
-    :param boxes: any of the three dialects, one entry a frame; a single frame's boxes hold for the whole clip.
-    :param times: seconds of each entry.
+    :param boxes: any of the three dialects, one entry for each of ``times``; a single frame's boxes hold for the whole clip.
     :param width, height: size in pixels of the frames that the boxes were found in.
     :param link: follow objects from frame to frame; otherwise the n-th box of every frame is object n.
     :param clean: options of :func:`refine`.
@@ -152,7 +150,6 @@ def _by_position(found: list[Detections], times: np.ndarray) -> tuple[Track, ...
 
 
 def _masks(masks: np.ndarray) -> list[np.ndarray]:
-    """What each mask covers, bool ``[H, W]``."""
     masks = np.asarray(masks)
     if masks.ndim != 3:
         raise StereoSyncError(f"Masks: expected one for each frame, [T, H, W], got shape {masks.shape}.")
@@ -183,11 +180,8 @@ def tracks_from_masks(masks: np.ndarray, times: np.ndarray, duration: float, **c
 
 
 class GivenBoxes:
-    """Boxes that another pack found, in the place of a detector: those of the entry that is on screen.
-
-    :param entries: boxes of each entry; a single one holds for all.
-    :param times: seconds of each entry, rising.
-    """
+    """Boxes that another pack found, in the place of a detector: those of the entry that is on screen, each from its own of
+    ``times`` in seconds, rising; a single entry holds for all."""
 
     def __init__(self, entries: list[Detections], times: np.ndarray, name: str = "Boxes"):
         self.entries, self.times = _for_each(entries, len(times), name), np.asarray(times, dtype=np.float64)

@@ -1,9 +1,5 @@
-"""Trackers and detectors by name: what is in the tables can be chosen on the command line and is tested like the others.
-
-A new tracker is a file or folder here with two functions, and a line in :data:`TRACKERS`. A new kind of detector folder is a
-:class:`DetectorModel` and a line in :data:`DETECTORS`; any other object with :meth:`detections.Detector.detect` can be given to
-MASA as it is. Nodes, if they want them, are in ``nodes/``.
-"""
+"""Trackers and detectors by name: what is in the tables can be chosen on the command line and is tested like the others; how to
+add one stands in CONTRIBUTING.md. Any object with :meth:`detections.Detector.detect` can be given to MASA as it is."""
 
 from __future__ import annotations
 
@@ -27,10 +23,9 @@ class Tracker(NamedTuple):
     """An entry of :data:`TRACKERS`.
 
     :param load: the network on the CPU, in single precision, of a file; of nothing where it is bundled.
-    :param track: ``(source, network, *, classes, threshold, rate, max_tracks, progress)`` to :class:`Tracks`; a tracker's own
-        options are further keywords, and all have defaults. ``threshold`` is the score from which a box may begin a track,
-        ``rate`` the frames a second that are analysed, and ``max_tracks`` how many of the most prominent tracks are kept (0 =
-        all). ``progress`` is called with the part done and the whole; raising inside it stops the work.
+    :param track: ``(source, network, *, classes, threshold, rate, max_tracks, progress)`` to :class:`Tracks`, and further
+        keywords with defaults. ``threshold`` is the score from which a box may begin a track, ``rate`` the frames a second that
+        are analysed, ``max_tracks`` how many of the most prominent tracks are kept (0 = all).
     :param link: where the file comes from; empty where the network is bundled.
     """
 
@@ -63,8 +58,7 @@ def track_video(
 ) -> Tracks:
     """Follow people or things through a clip.
 
-    :param tracker: a name in :data:`TRACKERS`.
-    :param weights: its file; not for those that are bundled.
+    :param tracker: a name in :data:`TRACKERS`, and ``weights`` its file where it is not bundled.
     :param options: of :attr:`Tracker.track`.
     :raises StereoSyncError: unreadable clip, no such tracker, numbers out of range.
     """

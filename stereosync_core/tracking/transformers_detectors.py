@@ -1,9 +1,9 @@
 """Detectors of the transformers library, from a local folder: GroundingDINO by text, RT-DETR and D-FINE by class lists.
 
-Liu et al., "Grounding DINO: Marrying DINO with Grounded Pre-Training for Open-Set Object Detection", ECCV 2024; Zhao et al.,
-"DETRs Beat YOLOs on Real-time Object Detection", CVPR 2024; Peng et al., "D-FINE", ICLR 2025. Scores are read from the
-networks' own outputs, because the library's post-processing changed its arguments between releases and scores a phrase by its
-strongest word, where MASA takes the mean over its words: with the strongest, "red car" finds everything red.
+Liu et al., "Grounding DINO", ECCV 2024; Zhao et al., "DETRs Beat YOLOs on Real-time Object Detection", CVPR 2024; Peng et al.,
+"D-FINE", ICLR 2025. Scores are read from the networks' own outputs, because the library's post-processing changed its arguments
+between releases and scores a phrase by its strongest word, where MASA takes the mean: with the strongest, "red car" finds
+everything red.
 """
 
 from __future__ import annotations
@@ -104,10 +104,7 @@ class ClassDetectorModel(DetectorModel):
 
 
 class TransformersDetector:
-    """Finds boxes with a model, on the device where that is.
-
-    :param classes: what to find, in lower case.
-    """
+    """Finds the ``classes``, in lower case, with a model, on the device where that is."""
 
     def __init__(self, model: DetectorModel, classes: list[str]):
         self.model, self.classes = model, classes

@@ -1,9 +1,8 @@
 """Snippets brought together: one scale and one shift for each, so that they agree on the frames they share, and their mean.
 
-The objective is the released one, computed another way. The release lays all predictions out as rows x frames x points, most of
-them empty, and lets autograd walk through that. Here only what a snippet covers is stored, the frames of a row are an unbroken
-run (so that a frame's mean is a sum of slices), and the gradient, which has a closed form because the means are held fixed, is
-written out. That also makes it work inside inference mode.
+The objective is the released one. The release lays all predictions out as rows x frames x points, most of them empty, and lets
+autograd walk through that. Here only what a snippet covers is stored, the frames of a row are an unbroken run (so that a
+frame's mean is a sum of slices), and the gradient, which has a closed form because the means are held fixed, is written out.
 """
 
 from __future__ import annotations
@@ -23,12 +22,9 @@ from .snippets import Snippets
 class AlignmentOptions:
     """Constants of the co-alignment; the defaults are the release's.
 
-    :param border: pixels cut off at each edge.
-    :param factor: every so-many-th row and column is looked at.
-    :param iterations: Adam steps.
-    :param rate: Adam's step size; its betas are 0.5 and 0.9.
-    :param scale_weight: how strongly scales below 1 are held up.
-    :param shift_weight: how strongly shifts are held at 0.
+    :param border: pixels cut off at each edge; of the rest every ``factor``-th row and column is looked at.
+    :param iterations: Adam steps of size ``rate``.
+    :param scale_weight: how strongly scales below 1 are held up, and ``shift_weight`` shifts at 0.
     :param floor: smallest depth that an inverse is taken of.
     :param plateau: stop when the loss falls by less than this part over 100 iterations; 0 never stops early, as the release.
     """
@@ -150,7 +146,6 @@ def co_align(
 
     :param values: see :class:`Objective`; on the device that is to do the work.
     :param observe: called before each update with the iteration, the parameters ``[2, snippets]`` and the loss there.
-    :param progress: called with iterations done and in all.
     """
     objective = Objective(values, snippets, options)
     parameters = objective.start
@@ -183,14 +178,9 @@ def co_align(
 
 
 class SnippetMaps:
-    """The decoded depth of all passes over a clip: about three maps a frame and pass, too many for memory on a long clip.
-
-    They are needed once more, after the alignment, and only one at a time. So they go to a file without a name, which the
-    operating system keeps in memory while there is room; only the alignment's points and the minimum stay here.
-
-    :param plan: the passes.
-    :param shape: height and width of a map.
-    """
+    """The decoded depth of all passes over a clip: about three maps a frame and pass, too many for memory on a long clip. They
+    go to a file without a name, which the operating system keeps in memory while there is room; only the alignment's points and
+    the minimum stay here."""
 
     def __init__(self, plan: Sequence[Snippets], shape: tuple[int, int], dtype: torch.dtype, options: AlignmentOptions):
         self.plan, self.shape, self.dtype, self._options = plan, shape, dtype, options
@@ -223,12 +213,8 @@ class SnippetMaps:
 
     @torch.inference_mode()
     def merge(self, aligned: Sequence[tuple[torch.Tensor, torch.Tensor]], out: torch.Tensor) -> torch.Tensor:
-        """Write each frame's mean of all predictions, scaled and shifted, into ``out`` ``[N, H, W]``, and return it.
-
-        On the CPU in the snippets' own precision, as the release does it.
-
-        :param aligned: scales and shifts ``[K]`` of each pass.
-        """
+        """Write each frame's mean of all predictions, by the scales and shifts ``[K]`` of each pass, into ``out`` ``[N, H,
+        W]``, and return it; on the CPU in the snippets' own precision, as the release does it."""
         cast = [(scales.to("cpu", self.dtype), shifts.to("cpu", self.dtype)) for scales, shifts in aligned]
         for frame in range(len(out)):
             total, count, begin = torch.zeros(self.shape, dtype=self.dtype), 0, 0
@@ -244,7 +230,6 @@ class SnippetMaps:
         return out
 
     def _map(self, number: int) -> torch.Tensor:
-        """One map ``[H, W]``, in the order in which they were added."""
         content = bytearray(self.shape[0] * self.shape[1] * self.dtype.itemsize)
         self._file.seek(number * len(content))
         if self._file.readinto(content) != len(content):  # type: ignore[attr-defined]
@@ -269,12 +254,8 @@ def _disk_errors() -> Iterator[None]:
 
 @torch.inference_mode()
 def normalize(maps: torch.Tensor, low: float = -1.0, high: float = 1.0, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    """Stretch maps ``[N, H, W]`` in place so that the clip's minimum and maximum become ``low`` and ``high``.
-
-    A clip with the same depth everywhere becomes ``low``.
-
-    :param dtype: whose rounding there is, as in the release.
-    """
+    """Stretch maps ``[N, H, W]`` in place so that the clip's minimum and maximum become ``low`` and ``high``; ``low`` where
+    they are the same. ``dtype`` is whose rounding there is, as in the release."""
     least = maps.min().to(dtype)
     spread = (maps.max().to(dtype) - least).clamp(min=torch.finfo(dtype).tiny)
     for row in maps:  # one at a time, so that there is no second clip

@@ -16,10 +16,8 @@ SKIP = 0.5
 
 
 def draw_noise(model: RollingDepthModel, height: int, width: int, seed: int) -> torch.Tensor:
-    """The one Gaussian map ``[4, h, w]`` that all frames of all snippets start from.
-
-    Drawn on the CPU in single precision, so that a seed means the same on every machine.
-    """
+    """The one Gaussian map ``[4, h, w]`` that all frames of all snippets start from, drawn on the CPU in single precision, so
+    that a seed means the same on every machine."""
     noise = torch.randn((1, 4, height, width), generator=torch.Generator().manual_seed(seed))[0]
     return noise.to(model.compute_device, model.dtype)
 
@@ -27,11 +25,8 @@ def draw_noise(model: RollingDepthModel, height: int, width: int, seed: int) -> 
 def denoise_snippets(
     model: RollingDepthModel, rgb_latents: torch.Tensor, noise: torch.Tensor, snippets: Snippets, batches: Batches
 ) -> Iterator[torch.Tensor]:
-    """Depth latents ``[B, L, 4, h, w]`` of the snippets, in order, a batch at a time.
-
-    :param rgb_latents: of the whole clip ``[N, 4, h, w]``, on any device.
-    :param noise: ``[4, h, w]``.
-    """
+    """Depth latents ``[B, L, 4, h, w]`` of the snippets, in order, a batch at a time, from ``noise [4, h, w]`` and the latents
+    of the whole clip ``[N, 4, h, w]``, on any device."""
     indices, scheduler = snippets.indices(), model.ddim(snippets.steps)
 
     @torch.inference_mode()

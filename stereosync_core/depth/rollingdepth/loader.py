@@ -68,10 +68,8 @@ def _missing(folder: Path, what: str) -> StereoSyncError:
 
 
 def empty_prompt(folder: Path) -> torch.Tensor:
-    """Hidden states float32 ``[1, 2, C]`` of the empty prompt: saved ones, or from the folder's text encoder.
-
-    A constant of the model. The text encoder is freed again.
-    """
+    """Hidden states float32 ``[1, 2, C]`` of the empty prompt, a constant of the model: saved ones, or from the folder's text
+    encoder, which is freed again."""
     saved = folder / EMPTY_PROMPT
     if saved.is_file():
         text = _tensors(saved, torch.float32).get("text")
@@ -124,7 +122,6 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _weights(folder: Path, stem: str, dtype: torch.dtype) -> Path:
-    """The part's file: half precision where that is wanted or all there is."""
     full, half = folder / f"{stem}.safetensors", folder / f"{stem}.fp16.safetensors"
     for path in (full, half) if dtype == torch.float32 else (half, full):
         if path.is_file():
@@ -149,7 +146,6 @@ def _network(kind: Any, config: dict[str, Any], folder: Path, dtype: torch.dtype
 
 
 def _fill(network: nn.Module, tensors: dict[str, torch.Tensor], folder: Path) -> None:
-    """Give a network these weights, without a copy."""
     try:
         network.load_state_dict(tensors, assign=True)
     except RuntimeError as error:

@@ -15,12 +15,9 @@ FACTOR = 8
 
 
 class CrossFrameAttention:
-    """Attention processor for diffusers' stock UNet: the frames of a snippet look at each other in every self-attention.
-
-    Self-attention (``attn1``) takes the tokens ``[B * num_view, T, C]`` of a snippet's frames as one sequence
-    ``[B, num_view * T, C]``; cross-attention to the text stays as it is. ``num_view`` comes from the UNet's
-    ``cross_attention_kwargs``, which diffusers hands to every processor whose signature names it.
-    """
+    """Attention processor for diffusers' stock UNet: self-attention (``attn1``) takes the tokens ``[B * num_view, T, C]`` of a
+    snippet's frames as one sequence ``[B, num_view * T, C]``; cross-attention to the text stays as it is. ``num_view`` comes
+    from the UNet's ``cross_attention_kwargs``, which diffusers hands to every processor whose signature names it."""
 
     def __init__(self):
         from diffusers.models.attention_processor import AttnProcessor2_0
@@ -90,10 +87,8 @@ class RollingDepthModel(nn.Module):
 
     @torch.inference_mode()
     def velocity(self, rgb: torch.Tensor, depth: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
-        """The UNet's v-prediction ``[B, L, 4, h, w]`` for snippets at one timestep.
-
-        :param rgb: latents of the pictures, same shape; ``depth`` noisy depth latents likewise.
-        """
+        """The UNet's v-prediction ``[B, L, 4, h, w]`` for snippets at one timestep, of the latents of their pictures and noisy
+        depth."""
         batch, length = rgb.shape[:2]
         pixels = torch.cat([rgb, depth], dim=2).flatten(0, 1)
         text = self.text.expand(batch * length, -1, -1)
@@ -102,9 +97,8 @@ class RollingDepthModel(nn.Module):
 
 
 def prepare_frame(image: torch.Tensor, resolution: int) -> torch.Tensor:
-    """A picture as the encoder takes it: float32 ``[3, H, W]`` in -1..1.
-
-    Bilinear with antialiasing in float, as torchvision resizes tensors; sides are rounded down as in the release.
+    """A picture as the encoder takes it: float32 ``[3, H, W]`` in -1..1, bilinear with antialiasing in float, as torchvision
+    resizes tensors; sides are rounded down as in the release.
 
     :param image: uint8 RGB ``[H0, W0, 3]``, on the device that is to do the work.
     :param resolution: pixels of the longer side; 0 keeps the size.

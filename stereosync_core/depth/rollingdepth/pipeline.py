@@ -86,7 +86,6 @@ def estimate(
 
     :param images: ``len(out)`` frames float ``[3, H, W]`` in -1..1, see :func:`.model.prepare_frame`; taken as needed.
     :param out: CPU float32 ``[N, H // 8 * 8, W // 8 * 8]``, is filled and returned: -1..1 without refinement, about that with.
-    :param seed: of the noise.
     :param batch: snippets that go through the UNet at once, and ``picture_batch`` pictures through the autoencoder; both are
         halved, with a line of text to ``notice``, when memory runs out, and change nothing beyond rounding.
     :param observe: sees every stage's arrays.
@@ -155,7 +154,6 @@ def _stages(
 def _encode(
     images: Iterable[torch.Tensor], frame_count: int, model: RollingDepthModel, batches: Batches, progress: Progress
 ) -> torch.Tensor:
-    """Latents ``[N, 4, h, w]`` of pictures that come one by one; a batch of them is held."""
     latents: list[torch.Tensor] = []
     for part, result in batches.over(lambda some: model.encode(torch.stack(some)), images):
         latents.append(result)

@@ -19,12 +19,9 @@ class RollingDepthSettings:
 
     :param resolution: pixels of the frames' longer side, smaller frames are enlarged too; 0 keeps the clip's own size.
     :param dilations: distance in frames between the frames of a snippet, one pass over the clip for each; 1 is among them.
-    :param snippet_lengths: frames in a snippet, one for all dilations or one for each.
-    :param denoising_steps: steps of a snippet, likewise; the model is made for 1.
+    :param snippet_lengths: frames in a snippet, one for all dilations or one for each; ``denoising_steps`` likewise.
     :param cap_dilations: keep dilations below a third of the clip (``frames // length - 1``), as the release does by default.
-    :param refine_steps: steps of the refinement; 0 leaves it out.
-    :param refine_snippet_length: frames in a snippet of the refinement.
-    :param refine_start_dilation: dilation of the refinement's first step; it falls to 1.
+    :param refine_steps: steps of the refinement, 0 leaves it out; its dilation falls from ``refine_start_dilation`` to 1.
     :raises StereoSyncError: they make no sense.
     """
 
@@ -101,14 +98,12 @@ def customized(
 
 @dataclass(frozen=True)
 class Snippets:
-    """All snippets of one dilation over a clip, one starting at every frame.
+    """All snippets of one dilation over a clip of ``frame_count`` frames, one starting at every frame.
 
     :param dilation: frames from one frame of a snippet to the next.
     :param length: frames in a snippet.
-    :param frame_count: frames of the clip.
-    :param steps: denoising steps.
-    :param repeats: how often this pass counts. On short clips the cap makes several dilations equal; the release computes
-        each of them, here equal ones are computed once.
+    :param repeats: how often this pass counts. On short clips the cap makes several dilations equal; the release computes each
+        of them, here equal ones are computed once.
     """
 
     dilation: int

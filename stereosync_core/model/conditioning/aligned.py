@@ -80,10 +80,8 @@ class TrackAssignment(nn.Module):
 class AlignedConditions(nn.Module):
     """Scene features to residuals for the backbone's blocks.
 
-    :param width: of the backbone's hidden state.
+    :param width: of the backbone's hidden state, ``inner`` of the tracks' vectors, ``gait`` of :class:`TrackAssignment`.
     :param blocks: how many blocks the backbone has; every ``every``-th gets a residual, the first one always.
-    :param inner: width of the tracks' vectors.
-    :param gait: width of :class:`TrackAssignment`.
     """
 
     form = "aligned"
@@ -101,10 +99,8 @@ class AlignedConditions(nn.Module):
         self.every = every
 
     def forward(self, scene: SceneFeatures, envelope: Tensor) -> ControlOutput:
-        """Residuals ``[B, T, width]``, no tokens, and the track assignment.
-
-        :param envelope: ``[B, SUBFRAMES, T]``; zeros where there is none.
-        """
+        """Residuals ``[B, T, width]``, no tokens, and the track assignment; ``envelope [B, SUBFRAMES, T]`` is zeros where there
+        is none."""
         batch, count, frames = scene.boxes.shape[:3]
         maps = torch.cat([scene.depth.flatten(2), scene.has_depth[:, None].expand(-1, frames, -1)], dim=-1)
         summed, log_probs = self.maps(maps), None

@@ -66,11 +66,9 @@ class ClapEmbedding:
 
 
 class ClapTimbre(nn.Module):
-    """A mono sound, or the name of a surface, to CLAP's vector of length 1 times the root of its size: for models trained with
-    it, and for any kind of sound.
+    """A mono sound, or the name of a surface, to CLAP's vector of length 1 times the root of its ``size``.
 
     :param folder: with config.json, preprocessor_config.json, tokenizer files and safetensors weights.
-    :ivar size: of the vector, 512 in the released models.
     """
 
     def __init__(self, folder: Path):

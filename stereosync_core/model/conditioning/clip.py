@@ -64,9 +64,7 @@ def clip_conditions(
     """Conditions of one clip.
 
     :param timbre: ``[E]`` (:class:`.timbre.TimbreEncoder`); None leaves the timbre to the model.
-    :param latent_rate: latent frames a second of the model.
-    :param timbre_size: of the timbre's embedding that the model takes.
-    :raises StereoSyncError: for a timbre of another size.
+    :raises StereoSyncError: for a timbre of another size than ``timbre_size``, which the model takes.
     """
     frames = latent_count(tracks.duration, latent_rate)
     curve = torch.zeros((SUBFRAMES, frames)) if envelope is None else envelope_features(envelope, frames, latent_rate)[0]

@@ -1,8 +1,5 @@
-"""Boxes, depth and loudness at the latent frame rate: the numbers that a generative model is conditioned on.
-
-One form of numbers serves training, both forms of conditions and the sampler; what the networks make of them stands in
-:mod:`.aligned` and :mod:`.paper`.
-"""
+"""Boxes, depth and loudness at the latent frame rate: the numbers that a generative model is conditioned on, one form for
+training, both forms of conditions (:mod:`.aligned`, :mod:`.paper`) and the sampler."""
 
 from __future__ import annotations
 
@@ -128,10 +125,8 @@ def moment_features(scene: SceneFeatures) -> Tensor:
 
 
 def envelope_features(envelope: Envelope, frames: int, latent_rate: float) -> tuple[Tensor, float]:
-    """The envelope ``[SUBFRAMES, T]`` compressed to 0..1, and its loudest level.
-
-    The loudest moment is 1, -60 dB of it is 0.13, silence 0; where all is silent the level is 0.
-    """
+    """The envelope ``[SUBFRAMES, T]`` compressed to 0..1, and its loudest level. The loudest moment is 1, -60 dB of it is 0.13,
+    silence 0; where all is silent the level is 0."""
     times = subframe_times(frames, latent_rate)
     values = envelope.at(times)
     loudest = float(envelope.values.max())

@@ -60,6 +60,5 @@ class PaperConditions(nn.Module):
 
 
 def _evenly(count: int, wanted: int) -> Tensor:
-    """``wanted`` indices spread over ``count``."""
     wanted = max(1, wanted)
     return ((torch.arange(wanted) + 0.5) * count / wanted).long().clamp(max=count - 1)

@@ -56,8 +56,8 @@ def spatial_guidance_target(
     """The target of ``frames`` latent frames.
 
     :param panning_law: how azimuth becomes a level difference (:mod:`..rendering.panning_laws`).
-    :param envelope: what ``level`` follows; the walkers' distance (6 dB a doubling) without.
-    :param level: whether the target has a course of the level at all.
+    :param level: whether the target has a course of the level at all: that of ``envelope``, or without one that of the walkers'
+        distance (6 dB a doubling).
     :raises StereoSyncError: for a law that is not known.
     """
     times = subframe_times(frames, latent_rate)

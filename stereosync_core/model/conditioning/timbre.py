@@ -1,7 +1,6 @@
 """Timbre: what a sound is made of, as one vector, from a reference sound or from the name of a surface.
 
 The bundled encoder takes the mono mix, so that no place leaks in; it was trained to classify surfaces, shoes and weights.
-CLAP does the same for any sound where its weights are at hand.
 """
 
 from __future__ import annotations

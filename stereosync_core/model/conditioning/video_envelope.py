@@ -93,11 +93,10 @@ def picture_motion(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Times ``[F]`` and motion ``[F, K + 1]``: of the lower half of each track's box, then of the whole picture.
 
-    Motion is the mean absolute difference of grey values (0..1) from one picture to the next, a second; 0 at the first
-    picture, and for a track while it is not seen.
+    Motion is the mean absolute difference of grey values (0..1) from one picture to the next, a second; 0 at the first picture,
+    and for a track while it is not seen.
 
     :param pictures: seconds and RGB uint8 ``[H, W, 3]``.
-    :param progress: called with seconds done and in all.
     """
     from kornia.color import rgb_to_grayscale
     from kornia.utils import image_to_tensor
@@ -144,10 +143,7 @@ def _below(change: np.ndarray, box: np.ndarray) -> np.ndarray:
 def envelope_from_video(
     network: VideoEnvelope, tracks: Tracks, times: np.ndarray, motion: np.ndarray, latent_rate: float
 ) -> Envelope:
-    """The envelope of a clip; silence where nothing is tracked.
-
-    :param times: of ``motion`` (see :func:`picture_motion`).
-    """
+    """The envelope of a clip, silence where nothing is tracked, from ``motion`` at ``times`` (see :func:`picture_motion`)."""
     count = latent_count(tracks.duration, latent_rate)
     moments = subframe_times(count, latent_rate)
     if not len(tracks):
@@ -165,8 +161,5 @@ def envelope_of_clip(
     latent_rate: float,
     progress: Callable[[float, float], None] | None = None,
 ) -> Envelope:
-    """The same, of a clip whose motion is not known yet.
-
-    :param progress: called with seconds done and in all; raising inside it stops the work.
-    """
+    """The same, of a clip whose motion is not known yet; ``progress`` is called with seconds done and in all."""
     return envelope_from_video(network, tracks, *motion_of_clip(source, tracks, progress), latent_rate)

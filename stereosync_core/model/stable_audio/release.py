@@ -85,7 +85,6 @@ def open_release(path: Path, config: Mapping[str, Any] | None = None) -> Release
 
 
 def _entries(path: Path) -> dict[str, Entry]:
-    """The tensors of a safetensors file that can be Stable Audio Open's."""
     header, data = _header(path)
     eight = sorted({kind for about in header.values() if (kind := str(about.get("dtype"))).startswith("F8")})
     if eight:
@@ -130,7 +129,6 @@ def _header(path: Path) -> tuple[dict[str, dict[str, Any]], int]:
 
 
 def _check_kind(path: Path, begin: bytes) -> None:
-    """Refuse what name and first bytes show to be of another kind."""
     if path.suffix.lower() in _HALF_LOADED:
         raise _refused(path, "is a download that has not ended; wait for it, or download it again")
     if begin[:4] == b"GGUF" or path.suffix.lower() == ".gguf":

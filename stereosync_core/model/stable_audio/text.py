@@ -1,7 +1,4 @@
-"""The prompt's encoder: T5 by transformers, from a local folder. Nothing is downloaded.
-
-In ComfyUI the host's own CLIP nodes do this, and their conditioning is used in its place.
-"""
+"""The prompt's encoder: T5 by transformers, from a local folder. In ComfyUI the host's CLIP nodes take its place."""
 
 from __future__ import annotations
 
@@ -60,10 +57,8 @@ class TextEncoder(nn.Module):
 
     @torch.inference_mode()
     def forward(self, text: str, tokens: int = 128) -> Tensor:
-        """Tokens ``[1, tokens, width]`` of a text; zeros after its end.
-
-        A longer text is cut, as the release's own code does, with a note.
-        """
+        """Tokens ``[1, tokens, width]`` of a text, zeros after its end; a longer text is cut, as the release does, with a
+        note."""
         length = len(self.tokenizer(text)["input_ids"])
         if length > tokens:
             _LOG.warning("The prompt has %d tokens; the model sees the first %d.", length, tokens)

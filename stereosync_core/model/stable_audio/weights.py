@@ -136,10 +136,7 @@ def _tensor(release: Release, file: Any, keys: list[str], shape: torch.Size, dty
 
 
 def _folded(direction: Tensor, length: Tensor) -> Tensor:
-    """The weight ``length * direction / |direction|`` of a convolution, one length for each of its first axis.
-
-    (Salimans and Kingma, "Weight Normalization", 2016.)
-    """
+    """The weight ``length * direction / |direction|`` of a convolution (Salimans and Kingma, "Weight Normalization", 2016)."""
     norm = torch.linalg.vector_norm(direction, dim=tuple(range(1, direction.ndim)), keepdim=True)
     return direction * (length.reshape(norm.shape) / norm)
 

@@ -25,9 +25,8 @@ CHUNK = 3072
 def deformable_convolution(
     x: torch.Tensor, offset: torch.Tensor, mask: torch.Tensor, weight: torch.Tensor, stride: int = 1
 ) -> torch.Tensor:
-    """Output ``[B, D, h, w]``, channels last.
+    """Output ``[B, D, h, w]``, channels last, of a map ``[B, C, H, W]``.
 
-    :param x: map ``[B, C, H, W]``.
     :param offset: pixels ``[B, 18, h, w]`` by which each tap is moved: (down, right) pairs, taps row by row.
     :param mask: ``[B, 9, h, w]``, the factor of each tap.
     :param weight: kernel ``[D, C, 3, 3]``.

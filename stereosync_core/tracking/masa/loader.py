@@ -1,10 +1,9 @@
 """Reads MASA's weights: safetensors, or once the released pickle, which is then kept as safetensors beside it.
 
 The release is a raw training checkpoint: next to the weights it holds the optimizer's state and logs, in classes of packages
-that are not needed here, and a pickle is a small program that names classes and functions and has them called. It is read as
-data, and only what is needed of it: torch's ``weights_only`` reader makes tensors and containers alone; every other name it is
-given as a class that does nothing, and a name in Python's own library, which no checkpoint needs and every attack does, ends
-the reading before it begins.
+that are not needed here, and a pickle is a small program that names functions and has them called. It is read as data: torch's
+``weights_only`` reader makes tensors and containers alone; every other name it is given as a class that does nothing, and a
+name in Python's own library, which no checkpoint needs and every attack does, ends the reading before it begins.
 """
 
 from __future__ import annotations
@@ -145,11 +144,7 @@ def select(weights: Any, name: str) -> dict[str, torch.Tensor]:
 
 
 def build_masa(weights: Mapping, name: str = "the file") -> Masa:
-    """The network with these weights; every one has to be there in the right shape.
-
-    :param weights: tensors by the checkpoint's names.
-    :param name: of the file, for errors.
-    """
+    """The network with these tensors by the checkpoint's names; every one has to be there in the right shape."""
     weights = select(weights, name)
     with torch.device("meta"):
         model = Masa()

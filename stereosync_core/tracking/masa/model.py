@@ -1,9 +1,9 @@
 """MASA-R50: frames and boxes in, embeddings out, which give identities to the boxes of any detector.
 
-Li et al., "Matching Anything by Segmenting Anything", CVPR 2024. Own implementation of the ResNet-50 variant; its parts
-are named as in the released checkpoint (``masa_r50.pth``, Apache-2.0). He et al., "Deep Residual Learning for Image
-Recognition", CVPR 2016; Lin et al., "Feature Pyramid Networks for Object Detection", CVPR 2017; Dai et al., "Dynamic Head",
-CVPR 2021, of which this variant keeps the spatial part alone; He et al., "Mask R-CNN", ICCV 2017 (RoIAlign).
+Li et al., "Matching Anything by Segmenting Anything", CVPR 2024. Own implementation of the ResNet-50 variant; its parts are
+named as in the released checkpoint (``masa_r50.pth``, Apache-2.0). He et al., CVPR 2016 (ResNet); Lin et al., CVPR 2017
+(feature pyramid); Dai et al., CVPR 2021 (Dynamic Head, of which the spatial part alone is kept); He et al., ICCV 2017
+(RoIAlign).
 """
 
 from __future__ import annotations
@@ -68,7 +68,6 @@ class ResNet50(nn.Module):
 
 
 def _normed(channels: int, kernel: int) -> nn.Sequential:
-    """Convolution without bias and its batch norm."""
     convolution = nn.Conv2d(channels, WIDTH, kernel, padding=kernel // 2, bias=False)
     return nn.Sequential(OrderedDict(conv=convolution, bn=nn.BatchNorm2d(WIDTH)))
 
@@ -112,10 +111,8 @@ class FusionBlock(nn.Module):
         self.spatial_conv_high = DeformableNormed()
 
     def forward(self, levels: list[torch.Tensor], wanted: Collection[int]) -> list[torch.Tensor | None]:
-        """The ``wanted`` levels, None for the others.
-
-        :param levels: maps ``[B, 256, H, W]``; only the wanted ones and their neighbours are read.
-        """
+        """The ``wanted`` levels, None for the others; of the maps ``[B, 256, H, W]`` only those and their neighbours are
+        read."""
         return [self.fuse(levels, place) if place in wanted else None for place in range(len(levels))]
 
     def fuse(self, levels: list[torch.Tensor], place: int) -> torch.Tensor:
@@ -137,8 +134,8 @@ class FusionBlock(nn.Module):
         ``[B, 9, h, w]``.
 
         The branch to the coarser level was trained with an operator that read its maps, made on the finer level, as if they had
-        the coarser level's size: the first values in memory, in rows of another length. The same is done here, and only the
-        channels are computed from which those values come.
+        the coarser level's size: the first values in memory, in rows of another length. So it is here, and only the channels
+        are computed from which those values come.
         """
         whole = x.shape[-2] * x.shape[-1]
         starts = [(start, count, size) for branch, size in sizes.items() for start, count in zip(branch, (18, 9), strict=True)]
@@ -238,10 +235,8 @@ class Masa(nn.Module):
 
 
 def prepare(frames: np.ndarray, long_side: int, device: torch.device | str = "cpu") -> tuple[torch.Tensor, np.ndarray]:
-    """Normalised frames ``[B, 3, H, W]`` with sides divisible by 32, and the factors (across, down) from frame to it.
-
-    :param frames: RGB ``[B, H, W, 3]`` in 0..255.
-    """
+    """Normalised frames ``[B, 3, H, W]`` with sides divisible by 32, of RGB ``[B, H, W, 3]`` in 0..255, and the factors
+    (across, down) from frame to it."""
     from kornia.enhance import normalize
     from kornia.geometry.transform import resize
     from kornia.utils import image_to_tensor
@@ -269,10 +264,8 @@ def roi_levels(boxes: torch.Tensor) -> torch.Tensor:
 
 
 def roi_features(levels: Sequence[torch.Tensor | None], rois: torch.Tensor) -> torch.Tensor:
-    """Features ``[N, C, 7, 7]`` of ``rois`` ``[N, 5]`` (place in the batch, x0, y0, x1, y1 in pixels of the resized frame).
-
-    :param levels: maps ``[B, C, H, W]`` at strides 4 to 32; those that no box falls on may be None.
-    """
+    """Features ``[N, C, 7, 7]`` of ``rois`` ``[N, 5]`` (place in the batch, x0, y0, x1, y1 in pixels of the resized frame), off
+    maps ``[B, C, H, W]`` at strides 4 to 32; those that no box falls on may be None."""
     chosen = roi_levels(rois[:, 1:])
     present = next(level for level in levels if level is not None)
     result = present.new_zeros(len(rois), present.shape[1], SIZE, SIZE)

@@ -1,8 +1,6 @@
-"""MASA's two trackers: from boxes with embeddings, frame by frame, to identities.
-
-The rules of the release in both its forms; time is in seconds, and what the release counts in frames is turned into seconds
-with its own frame rate. Boxes are in the frame's own pixels throughout.
-"""
+"""MASA's two trackers: from boxes with embeddings, frame by frame, to identities, by the rules of the release in both its
+forms. Time is in seconds: what the release counts in frames is turned with its own frame rate. Boxes are in the frame's own
+pixels."""
 
 from __future__ import annotations
 
@@ -27,8 +25,7 @@ WIDENING = 6.0
 class Settings:
     """What both forms have.
 
-    :param init_score: score from which a box may begin a track.
-    :param obj_score: score from which a box may carry one on.
+    :param init_score: score from which a box may begin a track, and ``obj_score`` from which it may carry one on.
     :param match_score: similarity from which a box is the same object.
     :param discard_score: an uncertain box this similar to an object is neither a new object nor backdrop.
     :param memory: seconds after which an object that is not seen is forgotten.
@@ -49,8 +46,8 @@ class Settings:
 class TaoSettings(Settings):
     """The form for open vocabularies, which MASA's demonstration uses; the values are those of the plug-and-play release.
 
-    :param distractor_score: a box below this is dropped where it overlaps a stronger one ...
-    :param distractor_overlap: ... by more than this intersection over union.
+    :param distractor_score: a box below this is dropped where it overlaps a stronger one by more than the intersection over
+        union ``distractor_overlap``.
     :param max_distance: pixels that an object's centre may have moved before the similarity is cut; None = no limit.
     :param decay: pixels beyond that limit over which the similarity falls to 1/e.
     :param furthest: pixels that the limit does not exceed however long an object was away; None = as released, no bound.
@@ -70,8 +67,7 @@ class TaoSettings(Settings):
 class BddSettings(Settings):
     """The form for driving scenes: no distance gate, and boxes without an identity are kept as backdrop for a frame.
 
-    :param backdrop_overlap: overlap from which an uncertain box repeats a stronger one.
-    :param class_overlap: the same for a certain box.
+    :param backdrop_overlap: overlap from which an uncertain box repeats a stronger one, and ``class_overlap`` a certain box.
     """
 
     init_score: float = 0.5
@@ -84,14 +80,8 @@ class BddSettings(Settings):
 
 @dataclass(frozen=True)
 class TrackedBoxes:
-    """The boxes of one frame that have an identity, strongest first.
-
-    :param rows: their places in what was given ``[N]``, for masks and the like.
-    :param boxes: ``[N, 4]`` in pixels.
-    :param scores: ``[N]``.
-    :param labels: ``[N]``, as given.
-    :param ids: ``[N]``, counted from 0.
-    """
+    """The boxes of one frame that have an identity, strongest first: ``boxes [N, 4]`` in pixels, ``ids [N]`` counted from 0,
+    and ``rows [N]``, their places in what was given, for masks and the like."""
 
     rows: np.ndarray
     boxes: np.ndarray
@@ -114,11 +104,8 @@ class TrackMemory:
 
 
 class _Tracker(ABC):
-    """What both forms share.
-
-    ``memory`` holds the objects by id, ``backdrop`` boxes of the last frame without one, and ``match`` the last frame's
-    similarity (boxes by both of them), None where nothing was compared.
-    """
+    """``memory`` holds the objects by id, ``backdrop`` boxes of the last frame without one, and ``match`` the last frame's
+    similarity (boxes by both of them), None where nothing was compared."""
 
     #: Class of the settings.
     form: Any
@@ -255,8 +242,5 @@ def covered(boxes: np.ndarray) -> np.ndarray:
 
 
 def bisoftmax(products: np.ndarray) -> np.ndarray:
-    """Mean of the softmax over the memory and the softmax over the boxes.
-
-    Fischer et al., "QDTrack: Quasi-Dense Similarity Learning for Appearance-Only Multiple Object Tracking", 2023.
-    """
+    """Mean of the softmax over the memory and that over the boxes (Fischer et al., "QDTrack", 2023)."""
     return (softmax(products, 1) + softmax(products, 0)) / 2

@@ -32,7 +32,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from research.equality.reference_packages import install, installed, reference_folder
 from research.equality.stable_audio_equality import reduced
 from research.equality.stable_audio_reference import build
-from stereosync_core.errors import StereoSyncError
+from stereosync_core.errors import explained
 from stereosync_core.model.denoiser import Conditioning
 from stereosync_core.model.generative_model import GenerativeModel
 from stereosync_core.model.guidance import guidance_branches, guided
@@ -166,11 +166,10 @@ def measure(quick: bool = False) -> dict[str, Any]:
 
     :raises StereoSyncError: where the reference's packages cannot be installed.
     """
-    try:
+    message = "Bench: the packages of requirements-reference.txt cannot be installed."
+    with explained(message, subprocess.CalledProcessError):
         if not installed():
             install()
-    except subprocess.CalledProcessError as error:
-        raise StereoSyncError("Bench: the packages of requirements-reference.txt cannot be installed.") from error
     # the host that dev.py prepared lies beside the environment of this Python
     comfyui = os.environ.get("STEREOSYNC_COMFYUI") or Path(sys.prefix).resolve().parent / "ComfyUI"
     return run_child(compare, comfyui, quick, packages=reference_folder())

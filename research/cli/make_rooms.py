@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stereosync_core.cli.evaluate import progress_bar
-from stereosync_core.errors import StereoSyncError
+from stereosync_core.errors import StereoSyncError, explained
 
 from ..cache import default_rooms
 from ..rooms.recipe import SPLITS
@@ -42,10 +42,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     clips = arguments.clips if arguments.clips is not None else math.ceil(hours * 3600 / arguments.seconds)
     with progress_bar("rooms", arguments.quiet or arguments.json) as progress:
         options = {"seconds": arguments.seconds, "workers": arguments.workers, "progress": progress}
-        try:
+        with explained("Rooms: stopped; finished shards stay, and the same command goes on from there.", KeyboardInterrupt):
             manifest = generate(out, arguments.split, arguments.seed, clips, **options)
-        except KeyboardInterrupt as error:
-            raise StereoSyncError("Rooms: stopped; finished shards stay, and the same command goes on from there.") from error
     folder = Path(out) / arguments.split
     if not arguments.json and not arguments.quiet:
         print(folder)

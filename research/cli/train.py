@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stereosync_core.cli.evaluate import progress_bar
-from stereosync_core.errors import StereoSyncError
+from stereosync_core.errors import StereoSyncError, explained
 from stereosync_core.files import read_object
 from stereosync_core.model.folder import inherit_parts
 from stereosync_core.model.loader import is_release
@@ -48,10 +48,8 @@ def add(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     from ..training.loop import LoopSettings, curves, train
 
-    try:
+    with explained("Training needs accelerate; run: pip install -r requirements-train.txt", ImportError):
         import accelerate  # noqa: F401
-    except ImportError as error:
-        raise StereoSyncError("Training needs accelerate; run: pip install -r requirements-train.txt") from error
     started = time.perf_counter()
     path = arguments.config or CONFIGS / f"{arguments.part}.json"
     config = read_object(path, "Config", "give a training's JSON file, such as those in research/training/configs")
@@ -60,10 +58,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     loop = dict(config.get("loop", {}))
     if arguments.steps:
         loop["steps"] = arguments.steps
-    try:
+    with explained(f"Config: 'loop' of '{path}' has wrong entries ({{error}}).", TypeError):
         settings = LoopSettings(**loop)
-    except TypeError as error:
-        raise StereoSyncError(f"Config: 'loop' of '{path}' has wrong entries ({error}).") from error
     module = importlib.import_module(f"..training.{arguments.part}", __package__)
     kind = getattr(module, f"{arguments.part.capitalize()}Task")
     more = {}
@@ -82,10 +78,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         def progress(done: int, total: int, losses: dict[str, float]) -> None:
             show(done, total, **{key: f"{value:.3f}" for key, value in losses.items()})
 
-        try:
+        with explained("Training: stopped; the same command goes on from the last checkpoint.", KeyboardInterrupt):
             network = train(task, settings, folder, progress=progress)
-        except KeyboardInterrupt as error:
-            raise StereoSyncError("Training: stopped; the same command goes on from the last checkpoint.") from error
     task.save(network, arguments.out)
     last = (curves(folder) or [{}])[-1]
     return {"out": str(arguments.out), "seconds": round(time.perf_counter() - started, 1)} | last

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from stereosync_core.errors import StereoSyncError
+from stereosync_core.errors import StereoSyncError, explained
 from stereosync_core.metrics import checks
 from stereosync_core.metrics.clip_metrics import ClipMetrics, measure_clip, pooled_metrics
 from stereosync_core.metrics.clips import RATE
@@ -30,12 +30,10 @@ def checked_sound(sound: np.ndarray, clip: EvaluationClip, system: str) -> np.nd
     :raises StereoSyncError: names the system and the clip when it is not stereo, not finite or of another length.
     """
     count = round(clip.duration * RATE)
-    try:
+    with explained(f"Systems: the sound of '{system}' for clip {clip.name} cannot be used: {{error}}", StereoSyncError):
         sound = checks.stereo(sound)
         if abs(sound.shape[1] - count) > checks.LENGTH_TOLERANCE * RATE:
             raise StereoSyncError(f"it lasts {sound.shape[1] / RATE:.2f} s, the clip {clip.duration:.2f} s.")
-    except StereoSyncError as error:
-        raise StereoSyncError(f"Systems: the sound of '{system}' for clip {clip.name} cannot be used: {error}") from error
     return np.pad(sound[:, :count], [(0, 0), (0, max(count - sound.shape[1], 0))]).astype(np.float32)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import av
 import numpy as np
 
-from stereosync_core.errors import StereoSyncError
+from stereosync_core.errors import StereoSyncError, explained
 from stereosync_core.media.mux import mux
 from stereosync_core.media.sound import Sound
 from stereosync_core.metrics.truth import ObjectSteps, Truth
@@ -196,12 +196,9 @@ class RoomSet:
 
     def _opened(self, shard: int) -> zipfile.ZipFile:
         path = self.folder / self._shards[shard][0]
-        try:
+        message = f"Rooms: '{path}' cannot be read ({{error}}); run make-rooms again, it mends the set."
+        with explained(message, OSError, zipfile.BadZipFile):
             return zipfile.ZipFile(path)
-        except (OSError, zipfile.BadZipFile) as error:
-            raise StereoSyncError(
-                f"Rooms: '{path}' cannot be read ({error}); run make-rooms again, it mends the set."
-            ) from error
 
 
 def _folders(archive: zipfile.ZipFile) -> list[str]:
@@ -209,15 +206,12 @@ def _folders(archive: zipfile.ZipFile) -> list[str]:
 
 
 def _read(archive: zipfile.ZipFile, folder: str) -> RoomClip:
-    try:
+    message = f"Rooms: clip {folder} in '{archive.filename}' is damaged ({{error}}); run make-rooms again, it mends the set."
+    with explained(message, KeyError, ValueError, zipfile.BadZipFile, av.error.FFmpegError):
         facts = json.loads(archive.read(f"{folder}/clip.json"))
         video, sound = archive.read(f"{folder}/video.mp4"), decode_sound(archive.read(f"{folder}/sound.flac"))
         with np.load(io.BytesIO(archive.read(f"{folder}/arrays.npz"))) as arrays:
             return _clip(facts, arrays, sound, video)
-    except (KeyError, ValueError, zipfile.BadZipFile, av.error.FFmpegError) as error:
-        raise StereoSyncError(
-            f"Rooms: clip {folder} in '{archive.filename}' is damaged ({error}); run make-rooms again, it mends the set."
-        ) from error
 
 
 def _steps(row: dict[str, Any]) -> Steps:

@@ -23,7 +23,7 @@ from typing import Any
 import av
 import numpy as np
 
-from stereosync_core.errors import StereoSyncError
+from stereosync_core.errors import StereoSyncError, explained
 from stereosync_core.media.output import replacing
 
 from . import camera as cameras
@@ -151,14 +151,11 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     path = Path(folder) / MANIFEST
     if not path.exists():
         return None
-    try:
+    message = f"Rooms: '{path}' is no manifest of rooms ({{error}}); delete the folder and make it again."
+    with explained(message, OSError, ValueError, KeyError):
         manifest = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(manifest, dict) or not isinstance(manifest["shards"], list):
             raise ValueError("it lists no shards")
-    except (OSError, ValueError, KeyError) as error:
-        raise StereoSyncError(
-            f"Rooms: '{path}' is no manifest of rooms ({error}); delete the folder and make it again."
-        ) from error
     return manifest
 
 

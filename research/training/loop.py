@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from stereosync_core.errors import StereoSyncError
+from stereosync_core.errors import StereoSyncError, explained
 from stereosync_core.media.output import replacing
 
 CHECKPOINT = "checkpoint.pt"
@@ -181,10 +181,8 @@ def _restore(folder, task, settings, network, average, optimizer) -> int:
     path = folder / CHECKPOINT
     if not path.exists():
         return 0
-    try:
+    with explained(f"Training: '{path}' cannot be read ({{error}}); delete it to begin anew.", Exception):
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise StereoSyncError(f"Training: '{path}' cannot be read ({error}); delete it to begin anew.") from error
     other = [
         key for key, value in (("task", task.name), ("seed", settings.seed), ("steps", settings.steps)) if state[key] != value
     ]
@@ -192,11 +190,10 @@ def _restore(folder, task, settings, network, average, optimizer) -> int:
         raise StereoSyncError(
             f"Training: '{folder}' holds another training ({', '.join(other)} differ); give another --out, or delete it."
         )
-    try:
+    message = f"Training: '{path}' is of a network of other sizes; give another --out. ({{error}})"
+    with explained(message, RuntimeError, ValueError):
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
-    except (RuntimeError, ValueError) as error:
-        raise StereoSyncError(f"Training: '{path}' is of a network of other sizes; give another --out. ({error})") from error
     for value, kept in zip(average, state["average"], strict=True):
         value.copy_(kept)
     return state["step"]

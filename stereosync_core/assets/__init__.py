@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import StereoSyncError
+from ..errors import StereoSyncError, explained
 
 FOLDER = Path(__file__).resolve().parent
 #: The clip that the shipped workflows open: one person walks from right to left.
@@ -27,7 +27,5 @@ def load_weights(name: str) -> dict:
     from safetensors.torch import load_file
 
     path = asset_path(name)
-    try:
+    with explained(f"The bundled weights {name} cannot be read ({{error}}). Install the pack again.", SafetensorError, OSError):
         return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise StereoSyncError(f"The bundled weights {name} cannot be read ({error}). Install the pack again.") from error

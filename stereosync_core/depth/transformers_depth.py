@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..errors import StereoSyncError
+from ..errors import StereoSyncError, explained
 from ..media.source import Source
 from ..scene import DepthSequence
 from .frame_by_frame import NEAREST, estimate_frame_by_frame
@@ -48,14 +48,13 @@ def load_frame_estimator(folder: str | Path, dtype: torch.dtype = torch.float32)
             )
     from transformers import AutoImageProcessor, AutoModelForDepthEstimation
 
-    try:
+    message = (
+        f"Depth estimator '{folder.name}' cannot be loaded ({{line}}); give the folder of a depth model that this version of "
+        f"transformers knows, with safetensors, for example {LINK}"
+    )
+    with explained(message, OSError, ValueError, KeyError, RuntimeError, ImportError):
         network = AutoModelForDepthEstimation.from_pretrained(str(folder), local_files_only=True, use_safetensors=True)
         processor = AutoImageProcessor.from_pretrained(str(folder), local_files_only=True)
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        raise StereoSyncError(
-            f"Depth estimator '{folder.name}' cannot be loaded ({str(error).splitlines()[0]}); give the folder of a depth "
-            f"model that this version of transformers knows, with safetensors, for example {LINK}"
-        ) from error
     # Of these the depth is a distance in metres, larger = farther; the others give inverse depth, larger = nearer.
     distance = network.config.model_type in ("zoedepth", "glpn", "depth_pro")
     metric = distance or getattr(network.config, "depth_estimation_type", "") == "metric"

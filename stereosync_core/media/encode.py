@@ -10,7 +10,7 @@ import av
 import numpy as np
 from av.container import OutputContainer
 
-from ..errors import StereoSyncError
+from ..errors import StereoSyncError, explained
 
 #: What libav calls the layout of so many channels; the order of the channels is WAVE's.
 LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
@@ -85,13 +85,9 @@ class SoundTrack:
             )
         self.container, self.codec, self.samples, self.rate, self.position = container, codec, samples, rate, 0
         options = {"mapping_family": "1"} if codec.encoder == "libopus" and channels > 2 else {}
-        try:
+        held = f"{Path(container.name).suffix} files cannot hold {codec.encoder} sound"
+        with explained(f"Sound: {held}; use codec auto, or for video .mkv, which holds all.", ValueError):
             self.stream = container.add_stream(codec.encoder, rate=rate, options=options)
-        except ValueError as error:
-            suffix = Path(container.name).suffix
-            raise StereoSyncError(
-                f"Sound: {suffix} files cannot hold {codec.encoder} sound; use codec auto, or for video .mkv, which holds all."
-            ) from error
         context = self.stream.codec_context
         context.layout, context.time_base = LAYOUTS[channels], Fraction(1, rate)
         if not context.format.is_planar:
@@ -100,13 +96,9 @@ class SoundTrack:
             # mono needs more than half of what stereo needs, and low rates hold less to encode
             per_channel = codec.bit_rate * (1.0 if channels > 1 else 1.25) * min(1.0, rate / 44100)
             context.bit_rate = int(per_channel * channels)
-        try:
+        asked = f"{channels} channels at {rate} samples a second"
+        with explained(f"Sound: {codec.encoder} cannot encode {asked}; mix it to stereo or resample it.", av.error.FFmpegError):
             context.open()
-        except av.error.FFmpegError as error:
-            raise StereoSyncError(
-                f"Sound: {codec.encoder} cannot encode {channels} channels at {rate} samples a second; mix it to stereo or "
-                "resample it."
-            ) from error
 
     def write_until(self, seconds: float) -> None:
         """Encodes the samples before that time, in blocks of a second: every call has its price."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import StereoSyncError
+from ..errors import StereoSyncError, explained
 from ..files import load_depth, load_tracks, save_tracks
 from ..media.sound import Sound, read_sound, resample, to_stereo
 from ..media.video import frames as decoded
@@ -230,10 +230,8 @@ def _single_threaded() -> Iterator[None]:
 
 def measure_file(path: Path, job: Job) -> dict[str, Any]:
     """The record of one clip; errors name it."""
-    try:
+    with explained(f"{path.name}: {{error}}", StereoSyncError):
         return _measure_file(path, job)
-    except StereoSyncError as error:
-        raise StereoSyncError(f"{path.name}: {error}") from error
 
 
 def _measure_file(path: Path, job: Job) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import StereoSyncError
+from ..errors import StereoSyncError, explained
 from ..media.output import replacing
 
 
@@ -30,11 +30,10 @@ class ResumeJournal(dict[str, dict[str, Any]]):
             self._append({"settings": settings})
 
     def _read(self, path: Path, settings: Mapping[str, Any]) -> None:
-        try:
+        message = f"Evaluate: '{path}' is not a file of an earlier evaluation; give another name."
+        with explained(message, OSError, ValueError, KeyError, TypeError):
             lines = path.read_text(encoding="utf-8").split("\n")
             known = json.loads(lines[0])["settings"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StereoSyncError(f"Evaluate: '{path}' is not a file of an earlier evaluation; give another name.") from error
         if known != json.loads(json.dumps(settings)):
             raise StereoSyncError(f"Evaluate: '{path}' has other settings or clips; delete it, or give another name.")
         whole = len(lines[0]) + 1

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..errors import StereoSyncError
+from ..errors import StereoSyncError, explained
 from .cross_attention import CachedTokens, KeyValueCache, block_forward
 from .objectives import OBJECTIVES
 
@@ -23,13 +23,10 @@ def transformer_class() -> type[nn.Module]:
 
     :raises StereoSyncError: when the package is not installed.
     """
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints that flash_attn is not there
-            from stable_audio_tools.models.dit import DiffusionTransformer
-    except ImportError as error:
-        raise StereoSyncError(
-            f"Model: stable-audio-tools cannot be imported ({error}); run the pack's install.py with the host's Python."
-        ) from error
+    message = "Model: stable-audio-tools cannot be imported ({error}); run the pack's install.py with the host's Python."
+    # it prints that flash_attn is not there
+    with explained(message, ImportError), contextlib.redirect_stdout(io.StringIO()):
+        from stable_audio_tools.models.dit import DiffusionTransformer
     return DiffusionTransformer
 
 
@@ -76,10 +73,8 @@ class Backbone(nn.Module):
         self.objective = self.config.get("diffusion_objective", "v")
         if self.objective not in OBJECTIVES:
             raise StereoSyncError(f"Model: the objective '{self.objective}' is not known; it must be one of {OBJECTIVES}.")
-        try:
+        with explained("Model: the backbone's config has an entry that is not understood ({error}).", TypeError):
             self.dit = transformer_class()(**self.config)
-        except TypeError as error:
-            raise StereoSyncError(f"Model: the backbone's config has an entry that is not understood ({error}).") from error
 
     @property
     def width(self) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import StereoSyncError
+from ..errors import StereoSyncError, explained
 from ..files import read_object
 from ..media.output import replacing
 
@@ -40,10 +40,9 @@ def read_weights(folder: Path, part: str) -> dict[str, Tensor]:
     path, again = Path(folder) / f"{part}.safetensors", "copy the model's folder again."
     if not path.is_file():
         raise StereoSyncError(f"Model: '{path}' is missing; {again}")
-    try:
+    message = f"Model: '{path}' is damaged or no safetensors file ({{error}}); {again}"
+    with explained(message, SafetensorError, OSError, ValueError):
         return {key: value.float() for key, value in load_file(path).items()}
-    except (SafetensorError, OSError, ValueError) as error:
-        raise StereoSyncError(f"Model: '{path}' is damaged or no safetensors file ({error}); {again}") from error
 
 
 def load_into(

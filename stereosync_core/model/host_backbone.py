@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import StereoSyncError
+from ..errors import StereoSyncError, explained
 from .backbone import Backbone
 
 #: Latent frames a second of Stable Audio Open 1.0, which is the only release that ComfyUI knows.
@@ -41,11 +41,9 @@ def host_backbone(weights: Mapping[str, Tensor], name: str) -> HostBackbone:
     :param weights: by the names that they have in stable-audio-tools' ``DiffusionTransformer``.
     :raises StereoSyncError: when they are not those of Stable Audio Open 1.0 or of a model of its kind.
     """
-    try:
-        with torch.device("meta"):
-            backbone = Backbone(_config(weights))
-    except (KeyError, IndexError, ValueError, ZeroDivisionError) as error:
-        raise StereoSyncError(_FOREIGN.format(why=f"it has no {error}")) from error
+    foreign = explained(_FOREIGN.format(why="it has no {error}"), KeyError, IndexError, ValueError, ZeroDivisionError)
+    with foreign, torch.device("meta"):
+        backbone = Backbone(_config(weights))
     own = dict(backbone.dit.named_parameters())
     wrong = [key for key, value in own.items() if key not in weights or weights[key].shape != value.shape]
     wrong += [key for key in weights if key not in own and not key.endswith((".beta", "inv_freq"))]

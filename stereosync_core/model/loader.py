@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ..assets import asset_path
-from ..errors import StereoSyncError
+from ..errors import StereoSyncError, explained
 from . import oobleck
 from .adapter import load_adapter
 from .backbone import Backbone
@@ -211,9 +211,8 @@ def _load_part(folder: Path, part: str, build: Callable[[dict[str, Any]], Networ
     config = dict(read_model_config(folder)[part])
     if kind is not None and config.pop("type", None) != kind:
         raise StereoSyncError(f"Model: the part '{part}' of '{folder}' is of a type that is not known.")
-    try:
+    message = f"Model: the config.json of '{folder}' cannot be understood ({{error}})."
+    with explained(message, TypeError, KeyError, ValueError):
         network = build(config)
-    except (TypeError, KeyError, ValueError) as error:
-        raise StereoSyncError(f"Model: the config.json of '{folder}' cannot be understood ({error}).") from error
     load_into(network, read_weights(folder, part), folder, part)
     return network.eval()

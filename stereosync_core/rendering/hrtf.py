@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 from scipy.interpolate import interp1d
 
 from ..assets import asset_path
-from ..errors import StereoSyncError
+from ..errors import StereoSyncError, explained
 
 ASSET = "kemar.safetensors"
 
@@ -40,11 +40,9 @@ class _Grid:
     """The measured directions as rings of equal elevation, each with evenly spaced azimuths, at one sampling rate."""
 
     def __init__(self, rate: int):
-        path = asset_path(ASSET)
-        try:
-            data = load_file(path)
-        except (OSError, SafetensorError) as error:
-            raise StereoSyncError(f"The bundled file {ASSET} cannot be read ({error}). Install the pack again.") from error
+        message = f"The bundled file {ASSET} cannot be read ({{error}}). Install the pack again."
+        with explained(message, OSError, SafetensorError):
+            data = load_file(asset_path(ASSET))
         self.responses = _at_rate(data["responses"].astype(np.float64), float(data["rate"][0]), rate)
         self.itd = data["itd"].astype(np.float64)
         azimuth, elevation = data["azimuth"], data["elevation"]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import StereoSyncError
+from ..errors import StereoSyncError, explained
 
 PANNING_LAWS = Path(__file__).with_name("panning_laws.json")
 
@@ -44,14 +44,11 @@ def panning_laws() -> dict[str, PanningLaw]:
 
     :raises StereoSyncError: when the file is missing or damaged.
     """
-    try:
+    message = f"The bundled file {PANNING_LAWS.name} cannot be read ({{error}}). Install the pack again."
+    with explained(message, OSError, ValueError, KeyError):
         data = json.loads(PANNING_LAWS.read_text(encoding="utf-8"))["laws"]
         columns = ("azimuth", "centres", "level_db", "delay")
         return {name: PanningLaw(*(np.asarray(row[key], dtype=np.float64) for key in columns)) for name, row in data.items()}
-    except (OSError, ValueError, KeyError) as error:
-        raise StereoSyncError(
-            f"The bundled file {PANNING_LAWS.name} cannot be read ({error}). Install the pack again."
-        ) from error
 
 
 def panning_law(name: str) -> PanningLaw:

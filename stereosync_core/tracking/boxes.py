@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import find_objects, label
 
-from ..errors import StereoSyncError
+from ..errors import StereoSyncError, explained
 from ..scene import Track, Tracks
 from .detections import Detections
 from .tracklets import Associator, Tracklet, refine
@@ -74,14 +74,12 @@ def _segment(segment: Any) -> tuple[np.ndarray, float, str]:
 
 
 def _box(box: Any) -> tuple[np.ndarray, float, str]:
-    try:
+    with explained(f"{EXPECTED}; a box is {box!r}.", KeyError, TypeError, ValueError):
         if isinstance(box, Mapping):
             x, y, width, height = (float(box[key]) for key in ("x", "y", "width", "height"))
             return np.array([x, y, x + width, y + height]), float(box.get("score", 1.0)), str(box.get("label", "object"))
         x, y, width, height = (float(number) for number in box[:4])
         return np.array([x, y, x + width, y + height]), float(box[4]) if len(box) > 4 else 1.0, "object"
-    except (KeyError, TypeError, ValueError) as error:
-        raise StereoSyncError(f"{EXPECTED}; a box is {box!r}.") from error
 
 
 def detections_of(boxes: Any, width: int, height: int) -> list[Detections]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ..errors import StereoSyncError
+from ..errors import StereoSyncError, explained
 from ..media.video import Source
 from ..scene import Tracks
 from .masa.loader import RELEASE, load_masa
@@ -78,13 +78,12 @@ def load_detector(folder: str | Path) -> DetectorModel:
         or too old for the model.
     """
     folder = Path(folder)
-    try:
+    message = (
+        f"Detector: {folder.name} is no model folder of transformers ({{error}}); it has to hold config.json, the weights as "
+        "safetensors and the processor's files."
+    )
+    with explained(message, OSError, ValueError, KeyError, TypeError):
         kind = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StereoSyncError(
-            f"Detector: {folder.name} is no model folder of transformers ({error}); it has to hold config.json, the weights as "
-            "safetensors and the processor's files."
-        ) from error
     if kind not in DETECTORS:
         raise StereoSyncError(
             f"Detector: {folder.name} is a '{kind}' model; supported are {', '.join(DETECTORS)}. Boxes of any other detector "
@@ -92,14 +91,13 @@ def load_detector(folder: str | Path) -> DetectorModel:
         )
     model = DETECTORS[kind]
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-    try:
+    message = (
+        f"Detector: {folder.name} cannot be loaded ({{line}}); put the whole model folder there (config.json, "
+        "model.safetensors, preprocessor_config.json, for text the tokenizer), or update transformers."
+    )
+    with explained(message, OSError, ValueError, KeyError, ImportError, RuntimeError):
         import transformers
 
         processor = getattr(transformers, model.processor_class).from_pretrained(str(folder), **options)
         loader = getattr(transformers, model.network_class)
         return model(loader.from_pretrained(str(folder), use_safetensors=True, **options).float(), processor)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
-        raise StereoSyncError(
-            f"Detector: {folder.name} cannot be loaded ({str(error).splitlines()[0]}); put the whole model folder there "
-            "(config.json, model.safetensors, preprocessor_config.json, for text the tokenizer), or update transformers."
-        ) from error

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ...errors import StereoSyncError
+from ...errors import StereoSyncError, explained
 from ...files import read_object
 from ...media.output import replacing
 from .model import RollingDepthModel
@@ -36,12 +36,9 @@ def load_rollingdepth(folder: str | Path, dtype: torch.dtype = torch.float32) ->
     folder = Path(folder)
     if not folder.is_dir():
         raise _missing(folder, "the folder")
-    try:
+    message = "RollingDepth needs the package diffusers, which cannot be imported ({error}); install it: pip install diffusers"
+    with explained(message, ImportError):
         from diffusers import AutoencoderKL, UNet2DConditionModel
-    except ImportError as error:
-        raise StereoSyncError(
-            f"RollingDepth needs the package diffusers, which cannot be imported ({error}); install it: pip install diffusers"
-        ) from error
     config = _read(folder / "unet" / "config.json")
     taken, given = config.get("in_channels"), config.get("out_channels")
     if (taken, given) != (8, 4):
@@ -131,11 +128,9 @@ def _weights(folder: Path, stem: str, dtype: torch.dtype) -> Path:
 
 def _network(kind: Any, config: dict[str, Any], folder: Path, dtype: torch.dtype) -> Any:
     """A diffusers network with its weights, each converted as it is read, whatever precision the file has."""
-    try:
-        with torch.device("meta"):
-            network: nn.Module = kind.from_config(config)
-    except (TypeError, ValueError, KeyError, IndexError) as error:
-        raise StereoSyncError(f"RollingDepth: {folder / 'config.json'} describes no network ({error}).") from error
+    message = f"RollingDepth: {folder / 'config.json'} describes no network ({{error}})."
+    with explained(message, TypeError, ValueError, KeyError, IndexError), torch.device("meta"):
+        network: nn.Module = kind.from_config(config)
     tensors = {}
     for name, tensor in _tensors(_weights(folder, "diffusion_pytorch_model", dtype), dtype).items():
         for old, new in _OLD_NAMES.items():
@@ -159,9 +154,7 @@ def _fill(network: nn.Module, tensors: dict[str, torch.Tensor], folder: Path) ->
 def _tensors(path: Path, dtype: torch.dtype) -> dict[str, torch.Tensor]:
     from safetensors import SafetensorError, safe_open
 
-    try:
-        with safe_open(path, framework="pt") as file:
-            # Where nothing has to be converted, the weights stay in the mapped file and are read as they are used.
-            return {name: file.get_tensor(name).to(dtype) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise StereoSyncError(f"RollingDepth: {path} cannot be read ({error}); download it again from {LINK}") from error
+    message = f"RollingDepth: {path} cannot be read ({{error}}); download it again from {LINK}"
+    with explained(message, SafetensorError, OSError), safe_open(path, framework="pt") as file:
+        # Where nothing has to be converted, the weights stay in the mapped file and are read as they are used.
+        return {name: file.get_tensor(name).to(dtype) for name in file.keys()}  # noqa: SIM118

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ...errors import StereoSyncError
+from ...errors import StereoSyncError, explained
 
 #: Pixels of the longer side below which the autoencoder and the alignment have too little to look at.
 SMALLEST = 64
@@ -82,12 +82,8 @@ def customized(
     :param dilations: whole numbers separated by commas or spaces.
     :raises StereoSyncError: the settings make no sense.
     """
-    try:
+    with explained(f"RollingDepth: dilations '{dilations}' are not whole numbers; write for example 1, 10, 25.", ValueError):
         own = tuple(int(part) for part in dilations.replace(",", " ").split())
-    except ValueError as error:
-        raise StereoSyncError(
-            f"RollingDepth: dilations '{dilations}' are not whole numbers; write for example 1, 10, 25."
-        ) from error
     return replace(
         settings,
         resolution=resolution or settings.resolution,

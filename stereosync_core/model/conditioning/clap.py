@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...errors import StereoSyncError
+from ...errors import StereoSyncError, explained
 from ...media.sound import Sound, resample
 from .timbre import check_audible, check_surface
 
@@ -28,10 +28,9 @@ def load_pretrained(folder: Path, build: Callable[[], Any], what: str) -> Any:
     """
     if not (Path(folder) / "config.json").is_file():
         raise StereoSyncError(f"Embedding: '{folder}' holds no config.json; give the folder of {what} in transformers' form.")
-    try:
+    message = f"Embedding: {what} in '{folder}' cannot be loaded ({{line}})."
+    with explained(message, OSError, ValueError, KeyError, RuntimeError, ImportError):
         return build()
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        raise StereoSyncError(f"Embedding: {what} in '{folder}' cannot be loaded ({str(error).splitlines()[0]}).") from error
 
 
 class ClapEmbedding:

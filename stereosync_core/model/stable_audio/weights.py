@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ...errors import StereoSyncError
+from ...errors import StereoSyncError, explained
 from ..folder import mismatch
 from .release import AUTOENCODER, BACKBONE, NUMBERS, Release
 
@@ -90,17 +91,16 @@ def read(release: Release, parts: Iterable[Part], dtype: torch.dtype) -> None:
     """
     from safetensors import SafetensorError, safe_open
 
+    message = f"Stable Audio: '{release.path}' is damaged ({{error}}); download it again."
+    damaged = partial(explained, message, SafetensorError, OSError)
     for part in parts:
         state, own = {}, part.network.state_dict()
-        try:
-            for names in _groups(release, part):
-                with safe_open(str(release.path), framework="pt", device="cpu") as file:
-                    for name in names:
-                        # angles of the rotary embedding stay exact, as the network computes with them in single precision
-                        kind = torch.float32 if name.endswith("inv_freq") else dtype
-                        state[name] = _tensor(release, file, part.sources[name], own[name].shape, kind)
-        except (SafetensorError, OSError) as error:
-            raise StereoSyncError(f"Stable Audio: '{release.path}' is damaged ({error}); download it again.") from error
+        for names in _groups(release, part):
+            with damaged(), safe_open(str(release.path), framework="pt", device="cpu") as file:
+                for name in names:
+                    # angles of the rotary embedding stay exact, as the network computes with them in single precision
+                    kind = torch.float32 if name.endswith("inv_freq") else dtype
+                    state[name] = _tensor(release, file, part.sources[name], own[name].shape, kind)
         part.network.load_state_dict(state, assign=True)
         part.network.requires_grad_(False).eval()
 

@@ -22,7 +22,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.serialization import safe_globals
 
-from ...errors import StereoSyncError
+from ...errors import StereoSyncError, explained
 from ...media.output import replacing
 from .model import Masa
 
@@ -62,10 +62,9 @@ def load_masa(path: str | Path) -> Masa:
         model = build_masa(weights, path.name)
         _keep(weights, kept)
         return model
-    try:
+    message = f"MASA weights: {kept.name} cannot be read ({{error}}); fetch {RELEASE} again."
+    with explained(message, SafetensorError, OSError):
         weights = load_file(kept)
-    except (SafetensorError, OSError) as error:
-        raise StereoSyncError(f"MASA weights: {kept.name} cannot be read ({error}); fetch {RELEASE} again.") from error
     return build_masa(weights, kept.name)
 
 

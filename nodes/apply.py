@@ -15,7 +15,7 @@ from ..stereosync_core.model.conditioning.spatial_target import SpatialGuidanceT
 from ..stereosync_core.model.host_backbone import LATENT_RATE
 from ..stereosync_core.model.spatial_guidance import SpatialGuidance
 from . import host, native
-from .inputs import panning_law_input, scale_input
+from .inputs import number_input, panning_law_input, scale_input, whole_input
 from .sampling import CATEGORY
 from .sockets import Envelope, Space
 from .stable_audio import (
@@ -29,6 +29,8 @@ from .stable_audio import (
 )
 
 DEFAULTS = SpatialGuidance()
+STRENGTH = "Share of the way to the wanted place that each round goes. 0: off."
+EVERY = "Correct in every so many steps: a correction takes longer than the network itself."
 
 
 class ApplyStereoSync(io.ComfyNode):
@@ -108,14 +110,7 @@ class SpatialGuider(io.ComfyNode):
                 Envelope.Input(
                     "envelope", optional=True, tooltip="What the loudness follows where level is above 0; else the distance."
                 ),
-                io.Float.Input(
-                    "strength",
-                    default=DEFAULTS.strength,
-                    min=0.0,
-                    max=2.0,
-                    step=0.05,
-                    tooltip="Share of the way to the wanted place that each round goes. 0: off.",
-                ),
+                number_input("strength", DEFAULTS.strength, 0.0, 2.0, 0.05, STRENGTH),
                 panning_law_input(DEFAULTS.panning_law),
                 scale_input(
                     "level",
@@ -123,16 +118,8 @@ class SpatialGuider(io.ComfyNode):
                     "Weight of the course of the loudness against that of the place. 0: off, left to the model.",
                     shown="loudness weight",
                 ),
-                io.Int.Input(
-                    "rounds", default=DEFAULTS.rounds, min=1, max=50, tooltip="Corrections a step; each decodes the sound once."
-                ),
-                io.Int.Input(
-                    "every",
-                    default=DEFAULTS.every,
-                    min=1,
-                    max=100,
-                    tooltip="Correct in every so many steps: a correction takes longer than the network itself.",
-                ),
+                whole_input("rounds", DEFAULTS.rounds, 1, 50, "Corrections a step; each decodes the sound once."),
+                whole_input("every", DEFAULTS.every, 1, 100, EVERY),
             ],
             outputs=[io.Model.Output(display_name="model", tooltip="For any native sampler or guider.")],
         )

@@ -14,10 +14,11 @@ from ..stereosync_core.model.conditioning.video_envelope import envelope_of_clip
 from ..stereosync_core.rendering.surfaces import SURFACES
 from ..stereosync_core.scene import check_depth_fits
 from . import convert, host
-from .inputs import seconds_input
+from .inputs import choice_input, number_input, seconds_input
 from .sockets import Depth, Envelope, Model, Space, Timbre, Tracks
 
 CATEGORY = "StereoSync/conditioning"
+METHODS = "events: an attack at each step, landing or hit. learned: the model's network on boxes and motion."
 
 
 class SpatialConditioning(io.ComfyNode):
@@ -31,12 +32,7 @@ class SpatialConditioning(io.ComfyNode):
             inputs=[
                 Tracks.Input("tracks", tooltip="What sounds, and where it is in the picture. Also gives the clip's length."),
                 Depth.Input("depth", optional=True, tooltip="Depth maps of the same clip; without them, boxes alone."),
-                io.Combo.Input(
-                    "use",
-                    options=list(CUES),
-                    default=CUES[0],
-                    tooltip="What the model is conditioned on. nothing: to compare with.",
-                ),
+                choice_input("use", CUES, "What the model is conditioned on. nothing: to compare with."),
             ],
             outputs=[Space.Output(display_name="space")],
         )
@@ -61,13 +57,7 @@ class EnvelopeFromVideo(io.ComfyNode):
                 Model.Input("model", tooltip="From StereoSync Model Loader."),
                 io.Video.Input("video", tooltip="The clip."),
                 Tracks.Input("tracks", tooltip="The walkers. Ten boxes a second or more separate single steps."),
-                io.Combo.Input(
-                    "method",
-                    options=list(ENVELOPE_METHODS),
-                    default="events",
-                    optional=True,
-                    tooltip="events: an attack at each step, landing or hit. learned: the model's network on boxes and motion.",
-                ),
+                choice_input("method", ENVELOPE_METHODS, METHODS, "events", optional=True),
             ],
             outputs=[Envelope.Output(display_name="envelope")],
         )
@@ -117,9 +107,7 @@ class EnvelopeCurve(io.ComfyNode):
                     "is painted, the louder.",
                 ),
                 seconds_input(8.0, "How long the drawing's width lasts."),
-                io.Float.Input(
-                    "level", default=0.05, min=0.0, max=0.5, step=0.005, tooltip="Loudness of 1: 0.05 is a near step."
-                ),
+                number_input("level", 0.05, 0.0, 0.5, 0.005, "Loudness of 1: 0.05 is a near step."),
             ],
             outputs=[Envelope.Output(display_name="envelope")],
         )
@@ -140,7 +128,7 @@ class TimbreNode(io.ComfyNode):
             description="What it is to sound like: a surface, or a sound of your own.",
             inputs=[
                 Model.Input("model", tooltip="From StereoSync Model Loader."),
-                io.Combo.Input("surface", options=list(SURFACES), default="concrete", tooltip="What is walked on."),
+                choice_input("surface", SURFACES, "What is walked on.", "concrete"),
                 io.Audio.Input("reference", optional=True, tooltip="A sound to be like; takes the place of the surface."),
             ],
             outputs=[Timbre.Output(display_name="timbre")],

@@ -11,11 +11,20 @@ from ..stereosync_core.media.video import frame_times, probe
 from ..stereosync_core.timing import entry_times
 from . import host
 from .convert import depth_images
-from .inputs import depth_rate_input, entry_rate_input, model_folder, model_folder_input, precision_input
+from .inputs import (
+    choice_input,
+    depth_rate_input,
+    entry_rate_input,
+    model_folder,
+    model_folder_input,
+    precision_input,
+    whole_input,
+)
 from .sockets import Depth
 
 CATEGORY = "StereoSync/depth"
 FrameDepthModel = io.Custom("STEREOSYNC_FRAME_DEPTH")
+WINDOW = "How many maps in a row are brought to agree. More is steadier; few suit a moving camera."
 #: Where Depth Anything and its like are looked for, and the model that is named to those who have none.
 KINDS, PART, NAME = ["depthanything"], "config.json", "Depth-Anything-V2-Small-hf"
 for _kind in KINDS:
@@ -58,9 +67,7 @@ class DepthFromImages(io.ComfyNode):
             inputs=[
                 io.Image.Input("images", tooltip="Depth pictures of the clip, in order."),
                 io.Video.Input("video", tooltip="The clip that they were made from; its times are used."),
-                io.Combo.Input(
-                    "near_is", options=["bright", "dark"], default="bright", tooltip="Whether near things are bright or dark."
-                ),
+                choice_input("near_is", ["bright", "dark"], "Whether near things are bright or dark."),
                 entry_rate_input("images"),
             ],
             outputs=[Depth.Output(display_name="depth")],
@@ -111,13 +118,7 @@ class DepthAnything(io.ComfyNode):
                 FrameDepthModel.Input("model", tooltip="From Depth Anything Loader."),
                 depth_rate_input(),
                 io.Int.Input("map_size", default=518, min=32, max=2048, step=2, tooltip="Pixels of a map's long side."),
-                io.Int.Input(
-                    "batch",
-                    default=4,
-                    min=1,
-                    max=64,
-                    tooltip="Frames at once; halved when memory runs out.",
-                ),
+                whole_input("batch", 4, 1, 64, "Frames at once; halved when memory runs out."),
             ],
             outputs=[Depth.Output(display_name="depth"), io.Image.Output(display_name="preview")],
             hidden=[io.Hidden.unique_id],
@@ -149,13 +150,7 @@ class StabilizeDepth(io.ComfyNode):
             "packs' pictures): RollingDepth's co-alignment finds one scale and shift for each map with which neighbours agree.",
             inputs=[
                 Depth.Input("depth", tooltip="Depth of a clip."),
-                io.Int.Input(
-                    "window",
-                    default=5,
-                    min=2,
-                    max=15,
-                    tooltip="How many maps in a row are brought to agree. More is steadier; few suit a moving camera.",
-                ),
+                whole_input("window", 5, 2, 15, WINDOW),
             ],
             outputs=[Depth.Output(display_name="depth"), io.Image.Output(display_name="preview")],
         )

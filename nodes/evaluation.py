@@ -13,9 +13,14 @@ from ..stereosync_core.preview.plot import alignment_report
 from ..stereosync_core.rendering.panning_laws import panning_laws
 from ..stereosync_core.scene import check_depth_fits, check_tracks_fit
 from . import convert, host
+from .inputs import choice_input
 from .sockets import Depth, Tracks
 
 CATEGORY = "StereoSync/evaluation"
+LAWS = (
+    "How the sound was placed. auto: what fits the clip best. rooms: a game engine's stereo. pan, binaural: Spatialize Audio's "
+    "modes."
+)
 
 
 class AlignmentReport(io.ComfyNode):
@@ -36,13 +41,7 @@ class AlignmentReport(io.ComfyNode):
                 io.Audio.Input(
                     "reference", optional=True, tooltip="The true sound, where there is one: adds timing scores (onsets, E-L1)."
                 ),
-                io.Combo.Input(
-                    "law",
-                    options=["auto", *panning_laws()],
-                    default="auto",
-                    tooltip="How the sound was placed. auto: what fits the clip best. rooms: a game engine's stereo. pan, "
-                    "binaural: Spatialize Audio's modes.",
-                ),
+                choice_input("law", ["auto", *panning_laws()], LAWS),
             ],
             outputs=[
                 io.Image.Output(display_name="figure"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from comfy_api.latest import io
 
@@ -11,15 +12,20 @@ from ..stereosync_core.rendering.panning_laws import panning_laws
 from . import host
 
 
-def number_input(name: str, default: float, low: float, high: float, step: float, tooltip: str) -> io.Input:
+def number_input(name: str, default: float, low: float, high: float, step: float, tooltip: str, **more: Any) -> io.Input:
     """A decimal in a range."""
-    return io.Float.Input(name, default=default, min=low, max=high, step=step, tooltip=tooltip)
+    return io.Float.Input(name, default=default, min=low, max=high, step=step, tooltip=tooltip, **more)
 
 
-def choice_input(name: str, options: Iterable[str], tooltip: str, default: str | None = None) -> io.Input:
+def whole_input(name: str, default: int, low: int, high: int, tooltip: str, **more: Any) -> io.Input:
+    """A whole number in a range."""
+    return io.Int.Input(name, default=default, min=low, max=high, tooltip=tooltip, **more)
+
+
+def choice_input(name: str, options: Iterable[str], tooltip: str, default: str | None = None, **more: Any) -> io.Input:
     """One of several names, the first unless ``default`` is given."""
     options = list(options)
-    return io.Combo.Input(name, options=options, default=default or options[0], tooltip=tooltip)
+    return io.Combo.Input(name, options=options, default=default or options[0], tooltip=tooltip, **more)
 
 
 def precision_input() -> io.Input:
@@ -28,9 +34,7 @@ def precision_input() -> io.Input:
 
 
 def seed_input() -> io.Input:
-    return io.Int.Input(
-        "seed", default=0, min=0, max=2**31 - 1, control_after_generate=True, tooltip="Another seed, another sound."
-    )
+    return whole_input("seed", 0, 0, 2**31 - 1, "Another seed, another sound.", control_after_generate=True)
 
 
 def scale_input(name: str, default: float | None, tooltip: str, most: float = 10.0, shown: str | None = None) -> io.Input:
@@ -43,22 +47,14 @@ def seconds_input(default: float, tooltip: str) -> io.Input:
 
 
 def spatial_guidance_input(tooltip: str) -> io.Input:
-    return io.Float.Input(
-        "spatial_guidance", default=0.0, min=0.0, max=1.0, step=0.05, optional=True, tooltip=f"{tooltip} 0: off."
-    )
+    return number_input("spatial_guidance", 0.0, 0.0, 1.0, 0.05, f"{tooltip} 0: off.", optional=True)
 
 
 def panning_law_input(default: str, optional: bool = False) -> io.Input:
     """Of spatial guidance; the canvas shows the whole name in place of the id ``law``."""
-    return io.Combo.Input(
-        "law",
-        display_name="panning law",
-        options=list(panning_laws()),
-        default=default,
-        optional=optional,
-        tooltip="Spatial guidance: how azimuth becomes a level difference. pan: as at a mixing desk. binaural: for headphones. "
-        "rooms: as in a game engine.",
-    )
+    laws = "pan: as at a mixing desk. binaural: for headphones. rooms: as in a game engine."
+    tooltip = f"Spatial guidance: how azimuth becomes a level difference. {laws}"
+    return choice_input("law", panning_laws(), tooltip, default, display_name="panning law", optional=optional)
 
 
 def unit_input(name: str, default: float, tooltip: str, display_name: str | None = None, step: float = 0.05) -> io.Input:
@@ -68,23 +64,13 @@ def unit_input(name: str, default: float, tooltip: str, display_name: str | None
 
 def offset_input() -> io.Input:
     """Milliseconds by which what happens at events is moved."""
-    return io.Float.Input(
-        "offset",
-        display_name="offset (ms)",
-        default=0.0,
-        min=-1000.0,
-        max=1000.0,
-        step=1.0,
-        optional=True,
-        tooltip="Milliseconds by which every event sounds later, or earlier below 0.",
-    )
+    tooltip = "Milliseconds by which every event sounds later, or earlier below 0."
+    return number_input("offset", 0.0, -1000.0, 1000.0, 1.0, tooltip, display_name="offset (ms)", optional=True)
 
 
 def rate_input(what: str, tooltip: str, *, default: float, min: float, step: float = 0.5) -> io.Input:
     """How many ``what`` a second; the canvas shows that name in place of the id ``rate``."""
-    return io.Float.Input(
-        "rate", display_name=f"{what} per second", default=default, min=min, max=60.0, step=step, tooltip=tooltip
-    )
+    return number_input("rate", default, min, 60.0, step, tooltip, display_name=f"{what} per second")
 
 
 def entry_rate_input(what: str) -> io.Input:
@@ -122,7 +108,7 @@ def track_rate_input() -> io.Input:
 
 def detector_size_input() -> io.Input:
     tooltip = "Long side in pixels of the bundled detector's input. More finds smaller objects and takes longer."
-    return io.Int.Input("detector_size", default=416, min=224, max=1280, step=32, tooltip=tooltip)
+    return whole_input("detector_size", 416, 224, 1280, tooltip, step=32)
 
 
 def cleaning_inputs(max_tracks: int) -> list[io.Input]:
@@ -131,7 +117,7 @@ def cleaning_inputs(max_tracks: int) -> list[io.Input]:
     gaps = "The longest gap in a track, in seconds, that is bridged by straight motion."
     smoothing = "Seconds over which boxes are smoothed. Strong smoothing hides the gait that footsteps are timed by."
     return [
-        io.Int.Input("max_tracks", default=max_tracks, min=0, max=64, tooltip=most),
+        whole_input("max_tracks", max_tracks, 0, 64, most),
         number_input("fill_gaps", 1.0, 0.0, 10.0, 0.1, gaps),
         number_input("smoothing", 0.05, 0.0, 1.0, 0.01, smoothing),
     ]

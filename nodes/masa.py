@@ -14,7 +14,17 @@ from ..stereosync_core.tracking.masa.pipeline import DEFAULTS, GATE_SIDE, track_
 from ..stereosync_core.tracking.masa.tracker import BddSettings, TaoSettings
 from ..stereosync_core.tracking.nanodet import NanoDetDetector, load_nanodet
 from . import host
-from .inputs import cleaning_inputs, detector_size_input, entry_rate_input, model_input, track_rate_input, unit_input
+from .inputs import (
+    choice_input,
+    cleaning_inputs,
+    detector_size_input,
+    entry_rate_input,
+    model_input,
+    number_input,
+    track_rate_input,
+    unit_input,
+    whole_input,
+)
 from .sockets import BoundingBox, DetectorModel, KjBox, Segments, Tracks
 
 CATEGORY = "StereoSync/tracking"
@@ -23,6 +33,12 @@ MasaModel = io.Custom("STEREOSYNC_MASA")
 KIND, SUFFIXES, RELEASE = "masa", (".safetensors", ".pth"), "masa_r50.pth"
 #: Bytes of work, next to the weights, that room is made for: the samples of a deformable convolution of a 1024-pixel frame.
 WORKING_MEMORY = 2 << 30
+MEMORY = "How many seconds an object out of sight may still be re-identified (MASA's demonstration: 0.33)."
+RULES = (
+    "TAO: association for open vocabularies, as in MASA's demonstration. BDD: for traffic, with score thresholds of 0.5 and "
+    "0.3 and a match threshold of 0.6 in the release."
+)
+SIZES = "The frame's long side in pixels for the appearance network: 1024 as trained; 640 takes 0.4 of the time."
 host.provide_model_folder(KIND)
 
 
@@ -103,15 +119,7 @@ class MasaTracker(io.ComfyNode):
                     "match threshold",
                     0.01,
                 ),
-                io.Float.Input(
-                    "memory",
-                    display_name="max lost seconds",
-                    default=DEFAULTS.memory,
-                    min=0.05,
-                    max=60.0,
-                    step=0.05,
-                    tooltip="How many seconds an object out of sight may still be re-identified (MASA's demonstration: 0.33).",
-                ),
+                number_input("memory", DEFAULTS.memory, 0.05, 60.0, 0.05, MEMORY, display_name="max lost seconds"),
                 unit_input(
                     "gate",
                     0.08,
@@ -120,14 +128,7 @@ class MasaTracker(io.ComfyNode):
                     "max displacement",
                     0.01,
                 ),
-                io.Combo.Input(
-                    "rules",
-                    display_name="preset",
-                    options=["TAO", "BDD"],
-                    default="TAO",
-                    tooltip="TAO: association for open vocabularies, as in MASA's demonstration. BDD: for traffic, with score "
-                    "thresholds of 0.5 and 0.3 and a match threshold of 0.6 in the release.",
-                ),
+                choice_input("rules", ["TAO", "BDD"], RULES, display_name="preset"),
                 io.Boolean.Input(
                     "per_class",
                     display_name="match within class",
@@ -146,16 +147,7 @@ class MasaTracker(io.ComfyNode):
                     default=False,
                     tooltip="Average boxes over five frames, as MASA's demonstration does, before the smoothing by seconds.",
                 ),
-                io.Int.Input(
-                    "embedding_size",
-                    display_name="input size",
-                    default=1024,
-                    min=256,
-                    max=1536,
-                    step=32,
-                    tooltip="The frame's long side in pixels for the appearance network: 1024 as trained; 640 takes 0.4 of "
-                    "the time.",
-                ),
+                whole_input("embedding_size", 1024, 256, 1536, SIZES, step=32, display_name="input size"),
                 detector_size_input(),
                 entry_rate_input("boxes"),
                 *cleaning_inputs(max_tracks=4),

@@ -11,7 +11,7 @@ from ..stereosync_core.depth.rollingdepth.pipeline import estimate_with_rollingd
 from ..stereosync_core.depth.rollingdepth.snippets import PRESETS, customized
 from . import host
 from .convert import depth_images
-from .inputs import depth_rate_input, model_folder, model_folder_input, precision_input
+from .inputs import choice_input, depth_rate_input, model_folder, model_folder_input, precision_input, whole_input
 from .sockets import Depth
 
 CATEGORY = "StereoSync/depth"
@@ -20,6 +20,9 @@ RollingDepthModel = io.Custom("STEREOSYNC_ROLLINGDEPTH")
 KINDS = ["diffusers", "rollingdepth"]
 NAME = "rollingdepth-v1-0"
 PART = "unet/config.json"
+SIZES = "Pixels of the maps' longer side, 64 or more. 0: the preset's. Above 1024 depth gets worse."
+BATCH = "Snippets of 3 frames in a batch of the UNet. More is faster and takes more memory; halved where memory runs out."
+REFINEMENT = "Your own number of refinement steps, 0 for none. -1: the preset's."
 for _kind in KINDS:
     host.provide_model_folder(_kind)
 
@@ -59,53 +62,30 @@ class RollingDepth(io.ComfyNode):
             inputs=[
                 io.Video.Input("video", tooltip="The clip."),
                 RollingDepthModel.Input("model", tooltip="From RollingDepth Loader."),
-                io.Combo.Input(
+                choice_input(
                     "preset",
-                    options=list(PRESETS),
-                    default="fast",
-                    tooltip="The release's settings. fast: 768 pixels, dilations 1 and 25. fast1024: the same at 1024. full: "
+                    PRESETS,
+                    "The release's settings. fast: 768 pixels, dilations 1 and 25. fast1024: the same at 1024. full: "
                     "1024, dilations 1, 10 and 25, 10 refinement steps. paper: as full at 768, long dilations on short clips "
                     "too; choose fp32 in the loader for it.",
                 ),
-                io.Int.Input(
-                    "resolution",
-                    default=0,
-                    min=0,
-                    max=2048,
-                    step=8,
-                    tooltip="Pixels of the maps' longer side, 64 or more. 0: the preset's. Above 1024 depth gets worse.",
-                ),
-                io.Int.Input("seed", default=0, min=0, max=2**63 - 1, tooltip="Seed of the initial noise."),
+                whole_input("resolution", 0, 0, 2048, SIZES, step=8),
+                whole_input("seed", 0, 0, 2**63 - 1, "Seed of the initial noise."),
                 depth_rate_input(0.0, " 0: every frame."),
-                io.Combo.Input(
+                choice_input(
                     "alignment",
-                    options=["exact", "fast"],
-                    default="exact",
-                    tooltip="exact: 2000 iterations, as the release. fast: stops when the snippets agree no better; the maps "
+                    ["exact", "fast"],
+                    "exact: 2000 iterations, as the release. fast: stops when the snippets agree no better; the maps "
                     "differ by thousandths.",
                 ),
-                io.Int.Input(
-                    "batch",
-                    default=4,
-                    min=1,
-                    max=64,
-                    tooltip="Snippets of 3 frames in a batch of the UNet. More is faster and takes more memory; halved where "
-                    "memory runs out.",
-                ),
+                whole_input("batch", 4, 1, 64, BATCH),
                 io.String.Input(
                     "dilations",
                     default="",
                     optional=True,
                     tooltip="Your own distances between a snippet's frames, such as 1, 10, 25. Empty: the preset's.",
                 ),
-                io.Int.Input(
-                    "refine_steps",
-                    default=-1,
-                    min=-1,
-                    max=100,
-                    optional=True,
-                    tooltip="Your own number of refinement steps, 0 for none. -1: the preset's.",
-                ),
+                whole_input("refine_steps", -1, -1, 100, REFINEMENT, optional=True),
             ],
             outputs=[Depth.Output(display_name="depth"), io.Image.Output(display_name="preview")],
             hidden=[io.Hidden.unique_id],

@@ -8,11 +8,12 @@ from ..stereosync_core.model.generative_model import STEREOSYNC
 from ..stereosync_core.model.loader import load_model
 from ..stereosync_core.model.pipeline import StereoSyncPipeline
 from . import convert, host
-from .inputs import model_folder, panning_law_input, scale_input, seed_input, spatial_guidance_input
+from .inputs import choice_input, model_folder, panning_law_input, scale_input, seed_input, spatial_guidance_input, whole_input
 from .sockets import Envelope, Model, Space, Timbre
 
 CATEGORY = "StereoSync/model"
 KIND, BUNDLED = "stereosync", "bundled"
+SAMPLERS = "euler: first order. heun: second order, two evaluations a step. dpmpp_2m: second order at one."
 host.provide_model_folder(KIND)
 
 
@@ -26,11 +27,10 @@ class ModelLoader(io.ComfyNode):
             description="The model that makes sound for a clip. The bundled one needs no download: it is small, and was "
             "trained on footsteps in rooms.",
             inputs=[
-                io.Combo.Input(
+                choice_input(
                     "model",
-                    options=[BUNDLED, *host.model_folders([KIND], "diffusion.safetensors")],
-                    default=BUNDLED,
-                    tooltip="bundled, or a folder in models/stereosync that you trained.",
+                    [BUNDLED, *host.model_folders([KIND], "diffusion.safetensors")],
+                    "bundled, or a folder in models/stereosync that you trained.",
                 )
             ],
             outputs=[Model.Output(display_name="model")],
@@ -62,7 +62,7 @@ class DitSampler(io.ComfyNode):
                 Envelope.Input("envelope", optional=True, tooltip="When it sounds, how loud; without it, left to the model."),
                 Timbre.Input("timbre", optional=True, tooltip="What it sounds like; without it, left to the model."),
                 seed_input(),
-                io.Int.Input("steps", default=steps, min=1, max=200, tooltip="More are slower and, up to some 30, better."),
+                whole_input("steps", steps, 1, 200, "More are slower and, up to some 30, better."),
                 scale_input("cfg", cfg, "Classifier-free guidance scale of the timbre. 1: without guidance. 0: off."),
                 scale_input(
                     "space_scale",
@@ -70,12 +70,7 @@ class DitSampler(io.ComfyNode):
                     "Guidance scale of boxes and depth. Equal to cfg, each step takes a third less time. 0: off.",
                 ),
                 scale_input("envelope_scale", 1.0, "Scale of the envelope's control branch. 0: off."),
-                io.Combo.Input(
-                    "sampler",
-                    options=["euler", "heun", "dpmpp_2m"],
-                    default=STEREOSYNC.sampler,
-                    tooltip="euler: first order. heun: second order, two evaluations a step. dpmpp_2m: second order at one.",
-                ),
+                choice_input("sampler", ["euler", "heun", "dpmpp_2m"], SAMPLERS, STEREOSYNC.sampler),
                 spatial_guidance_input(
                     "Training-free spatial guidance: moves each step's predicted sound this far towards where the boxes are. "
                     "The bundled model has learned places and does not need it. 1: for models that have not."

@@ -16,6 +16,7 @@ from ..stereosync_core.model.stable_audio.release import CONFIG
 from ..stereosync_core.scene import Tracks
 from . import convert, host
 from .inputs import (
+    choice_input,
     model_folder,
     panning_law_input,
     precision_input,
@@ -23,6 +24,7 @@ from .inputs import (
     seconds_input,
     seed_input,
     spatial_guidance_input,
+    whole_input,
 )
 from .sampling import CATEGORY, KIND
 from .sockets import Envelope, Space, Timbre
@@ -35,6 +37,11 @@ ADAPTER = "adapter.safetensors"
 #: What a 0 in steps, cfg and space_scale means; a graph that was saved without the choice takes the first.
 MODEL_DEFAULT, OFF = "model default", "off"
 STEPS = "More steps are slower and better. The model's default is 100 for 1.0, 8 for Small."
+SAMPLERS = "auto: the model's own. 1.0 takes dpmpp_3m_sde and dpmpp_2m; Small all but dpmpp_3m_sde."
+ZEROS = (
+    "model default: at 0, steps, cfg and space_scale are what the model was made for. off: at 0, a scale is off, as in every "
+    "other node."
+)
 #: Bytes of work that memory is reserved for: the autoencoder decodes up to 288 latent frames at once, and each sample of single
 #: precision takes about a thousand times its own size.
 WORK = 288 * 2048 * 1000 * 4
@@ -46,13 +53,8 @@ def models() -> dict[str, Path]:
 
 
 def adapter_input() -> io.Input:
-    return io.Combo.Input(
-        "adapter",
-        options=[NONE, *host.model_folders([KIND], ADAPTER)],
-        default=NONE,
-        tooltip="A folder in models/stereosync that you trained over this model; it adds space, envelope and timbre. none: "
-        "sound for the text alone.",
-    )
+    what = "A folder in models/stereosync that you trained over this model; it adds space, envelope and timbre."
+    return choice_input("adapter", [NONE, *host.model_folders([KIND], ADAPTER)], f"{what} none: sound for the text alone.")
 
 
 def adapter_folder(name: str) -> Path:
@@ -92,12 +94,12 @@ class StableAudioLoader(io.ComfyNode):
             description="Loads Stable Audio Open 1.0 or Small, which you download yourself, for the Stable Audio Sampler. Its "
             "weights are under Stability AI's Community licence.",
             inputs=[
-                io.Combo.Input(
+                choice_input(
                     "model",
-                    options=options,
-                    default=CHECKPOINT,
-                    tooltip="A file in models/checkpoints, or a release's folder (model_config.json and model.safetensors) in "
+                    options,
+                    "A file in models/checkpoints, or a release's folder (model_config.json and model.safetensors) in "
                     "models/stereosync or models/checkpoints.",
+                    CHECKPOINT,
                 ),
                 adapter_input(),
                 precision_input(),
@@ -141,7 +143,7 @@ class StableAudioSampler(io.ComfyNode):
                 timbre_input(),
                 seconds_input(10.0, "How long the sound is where no space is connected."),
                 seed_input(),
-                io.Int.Input("steps", default=0, min=0, max=1000, tooltip=STEPS),
+                whole_input("steps", 0, 0, 1000, STEPS),
                 scale_input(
                     "cfg",
                     0.0,
@@ -157,26 +159,13 @@ class StableAudioSampler(io.ComfyNode):
                     most=20.0,
                 ),
                 envelope_scale_input(),
-                io.Combo.Input(
-                    "sampler",
-                    options=[AUTO, *SAMPLER_NAMES],
-                    default=AUTO,
-                    tooltip="auto: the model's own. 1.0 takes dpmpp_3m_sde and dpmpp_2m; Small all but dpmpp_3m_sde.",
-                ),
+                choice_input("sampler", [AUTO, *SAMPLER_NAMES], SAMPLERS),
                 spatial_guidance_input(
                     "Training-free spatial guidance: moves the predicted sound this far towards where the boxes are, without "
                     "an adapter: every fifth step, through the decoder, which takes time."
                 ),
                 panning_law_input(STABLE_AUDIO.spatial_guidance.panning_law, optional=True),
-                io.Combo.Input(
-                    "zero_means",
-                    display_name="0 means",
-                    options=[MODEL_DEFAULT, OFF],
-                    default=MODEL_DEFAULT,
-                    optional=True,
-                    tooltip="model default: at 0, steps, cfg and space_scale are what the model was made for. off: at 0, a "
-                    "scale is off, as in every other node.",
-                ),
+                choice_input("zero_means", [MODEL_DEFAULT, OFF], ZEROS, display_name="0 means", optional=True),
             ],
             outputs=[
                 io.Audio.Output(display_name="audio", tooltip="Stereo at 44.1 kHz, exactly as long as the clip."),

@@ -7,7 +7,8 @@ in 0..1 with 1 = near; boxes are ``[x0, y0, x1, y1]`` in 0..1 of the frame; azim
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -321,10 +322,12 @@ class Envelope:
 
     :param values: float ``[N]``, not negative.
     :param times: seconds ``[N]``, rising.
+    :param owners: where it is known whose sound it is: by track id, the share ``[N]`` in 0..1 that is this track's.
     """
 
     values: np.ndarray
     times: np.ndarray
+    owners: Mapping[int, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self):
         values, times = np.asarray(self.values, dtype=np.float64), _times(self.times, "Envelope")
@@ -332,6 +335,8 @@ class Envelope:
             raise StereoSyncError(f"Envelope: {values.shape} values and {times.shape} times; give two equal, non-empty lists.")
         if not np.isfinite(values).all() or values.min() < 0:
             raise StereoSyncError("Envelope: values must be finite and not negative.")
+        if any(np.shape(shares) != values.shape for shares in self.owners.values()):
+            raise StereoSyncError("Envelope: an owner's shares are not as many as the values; give one for each.")
         freeze(self, values=values, times=times)
 
     def at(self, times) -> np.ndarray:

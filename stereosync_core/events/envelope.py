@@ -24,6 +24,7 @@ DECAYS |= {"water": 0.07, "sand": 0.05}
 _KINDS = {"clap": 0.02, "impact": 0.035, "onset": 0.04}
 _LANDING = 1.5  # times a step's
 _STEP = 0.001  # seconds from value to value before the window
+_AUDIBLE = 1e-4  # of the loudest moment's power
 
 
 def envelope_from_events(
@@ -50,8 +51,8 @@ def envelope_from_events(
     if surface not in DECAYS:
         raise StereoSyncError(f"Envelope: the surface '{surface}' is not known; choose one of {', '.join(DECAYS)}.")
     times = np.arange(0.0, tracks.duration + 5 * _STEP, _STEP)
-    power = np.zeros(len(times))
     owners = {track.id: track for track in tracks}
+    powers: dict[int | None, np.ndarray] = {None: np.zeros(len(times))}
     for event in events:
         first = round((event.time + offset) / _STEP)
         if 0 <= first < len(times):
@@ -59,13 +60,19 @@ def envelope_from_events(
             if event.track in owners:
                 gain /= max(float(tracks.distance(owners[event.track], np.array([event.time]), depth)[0]), 0.1)
             since = times[: len(times) - first]
+            power = powers.setdefault(event.track if event.track in owners else None, np.zeros(len(times)))
             power[first:] += gain**2 * np.exp(-2 * since / _decay(event, surface))
-    total = np.concatenate([[0.0], np.cumsum(power)])
     half = max(1, round(window / _STEP / 2))
     places = np.arange(0, len(times), 5)
-    last, begin = np.minimum(places + half, len(power)), np.maximum(places - half, 0)
-    values = np.sqrt(np.maximum(total[last] - total[begin], 0.0) / (last - begin))
-    return Envelope(values * (level / values.max() if values.max() > 0 else 0.0), times[places])
+    last, begin = np.minimum(places + half, len(times)), np.maximum(places - half, 0)
+    totals = {owner: np.concatenate([[0.0], np.cumsum(power)]) for owner, power in powers.items()}
+    means = {owner: np.maximum(total[last] - total[begin], 0.0) / (last - begin) for owner, total in totals.items()}
+    whole = np.sum(list(means.values()), axis=0)
+    # far below the loudest nobody is known, nor does it matter
+    audible = np.maximum(whole, _AUDIBLE * whole.max() + 1e-12)
+    values = np.sqrt(whole)
+    shares = {owner: mean / audible for owner, mean in means.items() if owner is not None}
+    return Envelope(values * (level / values.max() if values.max() > 0 else 0.0), times[places], shares)
 
 
 def envelope_from_video_events(source: Source, tracks: Tracks, *, window: float, progress: Progress | None = None) -> Envelope:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from stereosync_core import SpatialConditioning, StereoSyncPipeline
 from stereosync_core.__main__ import main
 from stereosync_core.assets import WALKING_CLIP, asset_path
 from stereosync_core.errors import StereoSyncError
@@ -98,6 +99,36 @@ def test_events_of_another_clip_and_unknown_grounds_are_refused():
         envelope_from_events(Events((), 5.0), tracks())
     with pytest.raises(StereoSyncError, match="lava"):
         envelope_from_events(Events((), 2.0), tracks(), surface="lava")
+
+
+def pair() -> Tracks:
+    boxes = {7: [0.09, 0.4, 0.21, 0.9], 0: [0.79, 0.4, 0.91, 0.9]}
+    return Tracks(tuple(Track(number, "person", np.arange(0, 4, 0.1), [box] * 40) for number, box in boxes.items()), 4.0)
+
+
+def alternating() -> Events:
+    return Events(tuple(Event(0.4 + 0.5 * n, "step", owner) for n, owner in enumerate([7, 0, 0, 7, 0, 7, 7])), 4.0)
+
+
+def test_the_envelope_knows_whose_sound_it_is():
+    envelope = envelope_from_events(alternating(), pair())
+    for event in alternating():
+        place = int(np.searchsorted(envelope.times, event.time + 0.01))
+        shares = {owner: float(share[place]) for owner, share in envelope.owners.items()}
+        assert shares[event.track] > 0.99
+        assert sum(shares.values()) <= 1 + 1e-9
+    assert sum(share[int(np.searchsorted(envelope.times, 0.2))] for share in envelope.owners.values()) == 0
+
+
+@pytest.mark.slow
+def test_a_generated_step_sounds_where_its_owner_is():
+    tracks, events = pair(), alternating()
+    envelope = envelope_from_events(events, tracks)
+    sound = StereoSyncPipeline.from_pretrained("bundled")(SpatialConditioning(tracks), envelope=envelope, timbre="concrete")
+    for event in events:
+        start = round(event.time * sound.rate)
+        left, right = (sound.samples[:, start : start + sound.rate // 8] ** 2).mean(1)
+        assert (right > 4 * left) if event.track == 0 else (left > 4 * right), event
 
 
 @pytest.mark.slow

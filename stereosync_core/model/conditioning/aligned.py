@@ -109,7 +109,7 @@ class AlignedConditions(nn.Module):
             vectors = self.track(values.flatten(0, 1)).unflatten(0, (batch, count))
             moments = moment_features(scene)
             log_probs = self.ownership(moments, envelope)
-            shares = log_probs.exp()
+            shares = with_owners(log_probs.exp(), scene.owners.flatten(2))
             # the assigned track's box at every moment, and its vector at every latent frame
             owned = (shares[:, 1:, :, None] * moments).sum(1)
             shares = shares.unflatten(2, (frames, SUBFRAMES)).mean(-1)
@@ -119,6 +119,11 @@ class AlignedConditions(nn.Module):
             summed = summed + self.nobody
         mixed, skipped = self.norm(self.mix(summed)), [None] * (self.every - 1)
         return ControlOutput(None, tuple(each for into in self.into for each in (into(mixed), *skipped)), log_probs)
+
+
+def with_owners(shares: Tensor, owners: Tensor) -> Tensor:
+    """The head's shares ``[B, 1 + K, M]``, but for what is known of them, ``owners [B, K, M]``."""
+    return (1 - owners.sum(1, keepdim=True)).clamp(min=0) * shares + nn.functional.pad(owners, (0, 0, 1, 0))
 
 
 def box_values(scene: SceneFeatures) -> Tensor:

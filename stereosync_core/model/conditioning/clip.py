@@ -71,5 +71,5 @@ def clip_conditions(
     vector = torch.zeros(timbre_size) if timbre is None else timbre.detach().float().cpu()
     if vector.shape != (timbre_size,):
         raise StereoSyncError(f"Timbre: a vector of {tuple(vector.shape)} was given, this model takes [{timbre_size}].")
-    scene = SceneFeatures.stack([scene_features(tracks, depth, frames, latent_rate)])
+    scene = SceneFeatures.stack([scene_features(tracks, depth, frames, latent_rate, envelope)])
     return ClipConditions(scene, curve[None], torch.full((1, 1), float(envelope is not None)), vector[None])

@@ -4,7 +4,7 @@ training, both forms of conditions (:mod:`.aligned`, :mod:`.paper`) and the samp
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -50,17 +50,24 @@ class SceneFeatures:
     :param seen: ``[K, T, SUBFRAMES]``, 1 = in the picture.
     :param depth: ``[T, *DEPTH_GRID]``, 1 = near; zeros where there is none.
     :param has_depth: ``[1]``, 1 = there is depth.
+    :param owners: ``[K, T, SUBFRAMES]``, the share of the sound that is known to be a track's; zeros where nothing is known.
     """
 
     boxes: Tensor
     seen: Tensor
     depth: Tensor
     has_depth: Tensor
+    owners: Tensor = field(default=None)  # type: ignore[assignment]
+
+    def __post_init__(self):
+        if self.owners is None:
+            object.__setattr__(self, "owners", torch.zeros_like(self.seen))
 
     def window(self, start: int, length: int) -> SceneFeatures:
         """The latent frames from ``start`` on, of batched features."""
         part = slice(start, start + length)
-        return SceneFeatures(self.boxes[:, :, part], self.seen[:, :, part], self.depth[:, part], self.has_depth)
+        boxes, seen, owners = (values[:, :, part] for values in (self.boxes, self.seen, self.owners))
+        return SceneFeatures(boxes, seen, self.depth[:, part], self.has_depth, owners)
 
     def to(self, *arguments) -> SceneFeatures:
         """On another device or of another dtype."""
@@ -72,15 +79,16 @@ class SceneFeatures:
 
     def only(self, cues: str) -> SceneFeatures:
         """With nothing but ``boxes`` or ``depth`` in it; ``both`` leaves it as it is."""
-        without = {"boxes": ("depth", "has_depth"), "depth": ("boxes", "seen")}.get(cues, ())
+        without = {"boxes": ("depth", "has_depth"), "depth": ("boxes", "seen", "owners")}.get(cues, ())
         return replace(self, **{name: torch.zeros_like(getattr(self, name)) for name in without})
 
     @staticmethod
     def stack(clips: list[SceneFeatures]) -> SceneFeatures:
         """A batch; clips with fewer tracks are filled up with unseen ones."""
-        boxes, seen = (pad_sequence([getattr(clip, name) for clip in clips], batch_first=True) for name in ("boxes", "seen"))
+        names = ("boxes", "seen", "owners")
+        boxes, seen, owners = (pad_sequence([getattr(clip, name) for clip in clips], batch_first=True) for name in names)
         depth, has_depth = (torch.stack([getattr(clip, name) for clip in clips]) for name in ("depth", "has_depth"))
-        return SceneFeatures(boxes, seen, depth, has_depth)
+        return SceneFeatures(boxes, seen, depth, has_depth, owners)
 
 
 def latent_count(duration: float, latent_rate: float) -> int:
@@ -93,15 +101,23 @@ def subframe_times(frames: int, latent_rate: float) -> np.ndarray:
     return (np.arange(frames * SUBFRAMES) + 0.5) / (SUBFRAMES * latent_rate)
 
 
-def scene_features(tracks: Tracks, depth: DepthSequence | None, frames: int, latent_rate: float) -> SceneFeatures:
-    """Features of ``frames`` latent frames, ``latent_rate`` of them a second."""
+def scene_features(
+    tracks: Tracks, depth: DepthSequence | None, frames: int, latent_rate: float, envelope: Envelope | None = None
+) -> SceneFeatures:
+    """Features of ``frames`` latent frames, ``latent_rate`` of them a second.
+
+    :param envelope: from events, it tells whose sound is when.
+    """
     times = subframe_times(frames, latent_rate)
     boxes = np.zeros((len(tracks), frames, SUBFRAMES, 4), dtype=np.float32)
-    seen = np.zeros((len(tracks), frames, SUBFRAMES), dtype=np.float32)
+    seen, owners = (np.zeros((len(tracks), frames, SUBFRAMES), dtype=np.float32) for _ in range(2))
     for n, track in enumerate(tracks):
         own, visible = track.at(times, tracks.max_gap)
         boxes[n] = own.reshape(frames, SUBFRAMES, 4)
         seen[n] = visible.reshape(frames, SUBFRAMES)
+        if envelope is not None and track.id in envelope.owners:
+            shares = np.interp(times, envelope.times, envelope.owners[track.id])
+            owners[n] = shares.reshape(frames, SUBFRAMES) * seen[n]
     maps = torch.zeros((frames, *DEPTH_GRID))
     if depth is not None:
         # shrunk before they are repeated, for maps are few and latents many
@@ -109,7 +125,8 @@ def scene_features(tracks: Tracks, depth: DepthSequence | None, frames: int, lat
         small = torch.nn.functional.interpolate(whole, DEPTH_GRID, **way)[:, 0].clamp(0, 1)
         at_frames = DepthSequence(small.numpy(), depth.times).at((np.arange(frames) + 0.5) / latent_rate)
         maps = torch.from_numpy(at_frames).float()
-    return SceneFeatures(torch.from_numpy(boxes), torch.from_numpy(seen), maps, torch.full((1,), float(depth is not None)))
+    has_depth = torch.full((1,), float(depth is not None))
+    return SceneFeatures(torch.from_numpy(boxes), torch.from_numpy(seen), maps, has_depth, torch.from_numpy(owners))
 
 
 def moment_features(scene: SceneFeatures) -> Tensor:

@@ -15,12 +15,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
-from scipy.signal import butter, sosfilt
 
 from stereosync_core.assets import WALKING_CLIP, asset_path
 from stereosync_core.errors import StereoSyncError
@@ -28,11 +25,11 @@ from stereosync_core.events.detect import detect_events
 from stereosync_core.events.files import load_events
 from stereosync_core.media.sound import require_sound
 from stereosync_core.media.video import probe
+from stereosync_core.metrics.sync import TOLERANCE, SyncScore, attacks, sync_score
 from stereosync_core.scene import Tracks
 from stereosync_core.scene_events import Events
 from stereosync_core.tracking.registry import track_video
 
-TOLERANCE = 0.05
 #: What the truth calls an event, in the pack's kinds.
 KINDS = {
     "step": "step",
@@ -60,47 +57,20 @@ WALKING_TRUTH = {
 _NEAR_PATH = 0.15
 
 
-@dataclass(frozen=True)
-class Score:
-    """Hits, misses and false alarms of one clip, and the hits' offsets in seconds (late is positive)."""
-
-    hits: int
-    misses: int
-    false_alarms: int
-    offsets: np.ndarray = field(default_factory=lambda: np.zeros(0))
-
-    @property
-    def f1(self) -> float:
-        """1 where there was nothing to find and nothing was found."""
-        total = 2 * self.hits + self.misses + self.false_alarms
-        return 2 * self.hits / total if total else 1.0
-
-
-def score(times: np.ndarray, truth: dict, counted: np.ndarray | None = None) -> Score:
+def score(times: np.ndarray, truth: dict, counted: np.ndarray | None = None) -> SyncScore:
     """Times ``[N]`` in seconds against a clip's truth.
 
     :param counted: bool ``[N]``, False for what is no false alarm wherever it lies.
     """
     times = np.asarray(times, dtype=np.float64)
     major = [event for event in truth["events"] if not event.get("minor")]
-    true = np.array([event["time"] for event in major])
-    reach = np.array([max(event.get("tol", 0.0), TOLERANCE) for event in major])
-    hit = np.zeros(len(times), dtype=bool)
-    offsets = np.zeros(0)
-    if len(times) and len(true):
-        apart = np.abs(times[None] - true[:, None])
-        cost = np.where(apart <= reach[:, None] + 1e-9, apart, 1e3)
-        rows, columns = linear_sum_assignment(cost)
-        good = cost[rows, columns] < 1e3
-        hit[columns[good]] = True
-        offsets = times[columns[good]] - true[rows[good]]
     ignored = np.array([*truth["uncertain"], *(event["time"] for event in truth["events"] if event.get("minor"))])
-    wrong = 0
-    for place in np.flatnonzero(~hit):
-        inside = any(first <= times[place] <= last for first, last in truth["complete"])
-        near = len(ignored) and np.abs(ignored - times[place]).min() <= TOLERANCE
-        wrong += inside and not near and (counted is None or bool(counted[place]))
-    return Score(int(hit.sum()), len(true) - int(hit.sum()), int(wrong), offsets)
+    wrong = np.array([any(first <= time <= last for first, last in truth["complete"]) for time in times], dtype=bool)
+    if len(ignored):
+        wrong &= np.abs(times[:, None] - ignored).min(1) > TOLERANCE
+    reach = np.array([max(event.get("tol", 0.0), TOLERANCE) for event in major])
+    true = np.array([event["time"] for event in major])
+    return sync_score(times, true, reach, wrong if counted is None else wrong & counted)
 
 
 def chance(times: np.ndarray, truth: dict, duration: float, counted: np.ndarray | None = None, shifts: int = 200) -> float:
@@ -108,33 +78,6 @@ def chance(times: np.ndarray, truth: dict, duration: float, counted: np.ndarray 
     random = np.random.default_rng(0)
     moved = [(np.asarray(times) + random.uniform(0.25, duration - 0.25)) % duration for _ in range(shifts)]
     return float(np.mean([score(one, truth, counted).f1 for one in moved]))
-
-
-def sound_onsets(samples: np.ndarray, rate: int) -> np.ndarray:
-    """Times at which the sound above 200 Hz rises by 6 dB within 40 ms, within 30 dB of the loudest."""
-    mono = np.atleast_2d(samples).mean(0).astype(np.float64)
-    treble = np.asarray(sosfilt(butter(2, 200, "highpass", fs=rate, output="sos"), mono))
-    hop = max(1, round(0.005 * rate))
-    count = len(treble) // hop
-    power = (treble[: count * hop].reshape(count, hop) ** 2).mean(1) if count else np.zeros(0)
-    if not len(power) or power.max() <= 1e-14:
-        return np.zeros(0)
-    level = 10 * np.log10(power / power.max() + 1e-6)
-    span = round(0.04 / 0.005)
-    before = np.concatenate([np.full(span, level.min()), level])
-    quiet = np.lib.stride_tricks.sliding_window_view(before, span).min(1)[: len(level)]
-    rise = level - quiet
-    risen = (rise >= 6.0) & (level >= -30.0)
-    starts = np.flatnonzero(risen & ~np.concatenate([[False], risen[:-1]]))
-    moments: list[float] = []
-    for start in starts:
-        # the attack: where the rise is steepest
-        first = max(0, start - span)
-        place = first + int(np.argmax(np.diff(level[first : start + 2])))
-        moment = (place + 1) * 0.005
-        if not moments or moment - moments[-1] > 0.06:
-            moments.append(moment)
-    return np.array(moments)
 
 
 def kept_for(events: Events, truth: dict, tracks: Tracks | None) -> tuple[np.ndarray, np.ndarray]:
@@ -188,7 +131,7 @@ def main() -> None:
         counted, others = None, 0
         if arguments.sounds:
             sound = require_sound(next(arguments.sounds.glob(f"{name}.*")), name)
-            times = sound_onsets(sound.samples, sound.rate)
+            times = attacks(sound.samples, sound.rate)
         else:
             tracks = track_video(path, classes=arguments.classes, max_tracks=arguments.max_tracks)
             saved = arguments.events / f"{name}.json" if arguments.events else None
@@ -199,7 +142,7 @@ def main() -> None:
         rows.append(result)
         middle = f"{1000 * np.median(result.offsets):+.0f}" if len(result.offsets) else "-"
         print(
-            f"| {name} | {result.f1:.2f} | {result.hits} of {result.hits + result.misses} | {result.false_alarms} | "
+            f"| {name} | {result.f1:.2f} | {result.hits} of {result.hits + result.misses} | {result.others} | "
             f"{middle} ms | {chance(times, truth, duration, counted):.2f} | {others} |",
             flush=True,
         )

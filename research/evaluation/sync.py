@@ -3,11 +3,14 @@
     STEREOSYNC_CLIPS=FOLDER python -m research.evaluation.sync [--events FOLDER] [--sounds FOLDER] [--tracks FOLDER] [clip ...]
 
 FOLDER holds NAME.mp4 with NAME.truth.json: events (time, kind, tol, x, who, minor), ``complete`` windows in which every
-event of ``complete_kinds`` is there, ``uncertain`` moments that are neither hits nor misses, and each person's ``path``.
-Without --events and --sounds, events are detected; the bundled walking clip joins with the times below.
+event of ``complete_kinds`` is there, ``uncertain`` moments that are neither hits nor misses, each person's ``path``, and where
+known ``view`` and ``gait``, by which the rows are then pooled (:mod:`research.evaluation.drawn_people` writes such clips).
+Without --events and --sounds, events are detected; the bundled walking clip joins with the times below. Where NAME.tracks.json
+lies next to a clip, or in the folder of --tracks, these boxes are given to the detection and the tracker does not run.
 
-A hit lies within the larger of the event's tolerance and 50 ms. False alarms count inside complete windows alone, and for
-events only those of the windows' kinds and people. Chance is the mean over the same times shifted at random, round the clip.
+A hit is of the event's kind and lies within the larger of its tolerance and 50 ms. False alarms count inside complete windows
+alone, and for events only those of the windows' kinds and people. Chance is the mean over the same times shifted at random,
+round the clip.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from stereosync_core.assets import WALKING_CLIP, asset_path
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.events.detect import detect_events
 from stereosync_core.events.files import load_events
+from stereosync_core.files import load_tracks
 from stereosync_core.media.sound import require_sound
 from stereosync_core.media.video import probe
 from stereosync_core.scene import Tracks
@@ -76,10 +80,11 @@ class Score:
         return 2 * self.hits / total if total else 1.0
 
 
-def score(times: np.ndarray, truth: dict, counted: np.ndarray | None = None) -> Score:
+def score(times: np.ndarray, truth: dict, counted: np.ndarray | None = None, kinds: list[str] | None = None) -> Score:
     """Times ``[N]`` in seconds against a clip's truth.
 
     :param counted: bool ``[N]``, False for what is no false alarm wherever it lies.
+    :param kinds: of the events ``[N]``; a time then hits events of its own kind alone.
     """
     times = np.asarray(times, dtype=np.float64)
     major = [event for event in truth["events"] if not event.get("minor")]
@@ -89,6 +94,8 @@ def score(times: np.ndarray, truth: dict, counted: np.ndarray | None = None) -> 
     offsets = np.zeros(0)
     if len(times) and len(true):
         apart = np.abs(times[None] - true[:, None])
+        if kinds is not None:
+            apart[[[KINDS.get(event["kind"]) != kind for kind in kinds] for event in major]] = np.inf
         cost = np.where(apart <= reach[:, None] + 1e-9, apart, 1e3)
         rows, columns = linear_sum_assignment(cost)
         good = cost[rows, columns] < 1e3
@@ -103,11 +110,18 @@ def score(times: np.ndarray, truth: dict, counted: np.ndarray | None = None) -> 
     return Score(int(hit.sum()), len(true) - int(hit.sum()), int(wrong), offsets)
 
 
-def chance(times: np.ndarray, truth: dict, duration: float, counted: np.ndarray | None = None, shifts: int = 200) -> float:
+def chance(
+    times: np.ndarray,
+    truth: dict,
+    duration: float,
+    counted: np.ndarray | None = None,
+    kinds: list[str] | None = None,
+    shifts: int = 200,
+) -> float:
     """Mean F1 of the same times, shifted at random round the clip."""
     random = np.random.default_rng(0)
     moved = [(np.asarray(times) + random.uniform(0.25, duration - 0.25)) % duration for _ in range(shifts)]
-    return float(np.mean([score(one, truth, counted).f1 for one in moved]))
+    return float(np.mean([score(one, truth, counted, kinds).f1 for one in moved]))
 
 
 def sound_onsets(samples: np.ndarray, rate: int) -> np.ndarray:
@@ -137,9 +151,9 @@ def sound_onsets(samples: np.ndarray, rate: int) -> np.ndarray:
     return np.array(moments)
 
 
-def kept_for(events: Events, truth: dict, tracks: Tracks | None) -> tuple[np.ndarray, np.ndarray]:
-    """Times of the events of the kinds that the truth is about, and which of them may count as false alarms: the watched
-    people's."""
+def kept_for(events: Events, truth: dict, tracks: Tracks | None) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Times of the events of the kinds that the truth is about, which of them may count as false alarms (the watched
+    people's), and their kinds."""
     kinds = {KINDS[event["kind"]] for event in truth["events"] if event["kind"] in KINDS}
     kinds |= {KINDS[kind.split()[0]] for kind in truth["complete_kinds"] if kind.split()[0] in KINDS}
     wanted = [event for event in events if event.kind in kinds]
@@ -154,7 +168,23 @@ def kept_for(events: Events, truth: dict, tracks: Tracks | None) -> tuple[np.nda
         paths = [np.array(truth["path"][who]).T for who in watched]
         away = [np.abs(foot - [np.interp(event.time, path[0], row) for row in path[1:]]).max() for path in paths]
         counted[place] = min(away) < _NEAR_PATH
-    return np.array([event.time for event in wanted]), counted
+    return np.array([event.time for event in wanted]), counted, [event.kind for event in wanted]
+
+
+def pooled(rows: list[tuple[dict, Score]], by: str) -> list[str]:
+    """Lines of a table of the clips whose truth has a ``view`` or a ``gait``, one for each."""
+    lines = []
+    for value in dict.fromkeys(truth[by] for truth, _ in rows if by in truth):
+        scores = [row for truth, row in rows if truth.get(by) == value]
+        hits, misses, wrong = (sum(getattr(row, name) for row in scores) for name in ("hits", "misses", "false_alarms"))
+        f1 = np.mean([row.f1 for row in scores])
+        middle = _middle(np.concatenate([row.offsets for row in scores]))
+        lines.append(f"| {by}: {value} | {len(scores)} | {f1:.2f} | {hits} of {hits + misses} | {wrong} | {middle} |")
+    return lines
+
+
+def _middle(offsets: np.ndarray) -> str:
+    return f"{1000 * np.median(offsets):+.0f} ms" if len(offsets) else "-"
 
 
 def clips() -> dict[str, tuple[Path, dict]]:
@@ -177,6 +207,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="clips (default: all)")
     parser.add_argument("--events", type=Path, metavar="FOLDER", help="score NAME.json of events instead of detecting")
     parser.add_argument("--sounds", type=Path, metavar="FOLDER", help="score the onsets of NAME.wav or NAME.mp4 instead")
+    parser.add_argument("--tracks", type=Path, metavar="FOLDER", help="NAME.tracks.json lie here (default: next to the clips)")
     parser.add_argument("--classes", default="person,sports ball", help="what to track (default: person,sports ball)")
     parser.add_argument("--max-tracks", type=int, default=3)
     arguments = parser.parse_args()
@@ -184,26 +215,31 @@ def main() -> None:
     for name, (path, truth) in clips().items():
         if arguments.names and name not in arguments.names:
             continue
-        duration = probe(path).duration
-        counted, others = None, 0
+        info = probe(path)
+        duration = info.duration
+        counted, kinds, others, note = None, None, 0, ""
         if arguments.sounds:
             sound = require_sound(next(arguments.sounds.glob(f"{name}.*")), name)
             times = sound_onsets(sound.samples, sound.rate)
         else:
-            tracks = track_video(path, classes=arguments.classes, max_tracks=arguments.max_tracks)
+            given = (arguments.tracks or path.parent) / f"{name}.tracks.json"
+            if given.is_file():
+                tracks, note = load_tracks(given, duration, info.width / info.height), " boxes given |"
+            else:
+                tracks = track_video(path, classes=arguments.classes, max_tracks=arguments.max_tracks)
             saved = arguments.events / f"{name}.json" if arguments.events else None
             events = load_events(saved, duration) if saved else detect_events(path, tracks)
-            times, counted = kept_for(events, truth, tracks)
+            times, counted, kinds = kept_for(events, truth, tracks)
             others = len(events) - len(times)
-        result = score(times, truth, counted)
-        rows.append(result)
-        middle = f"{1000 * np.median(result.offsets):+.0f}" if len(result.offsets) else "-"
+        result = score(times, truth, counted, kinds)
+        rows.append((truth, result))
         print(
             f"| {name} | {result.f1:.2f} | {result.hits} of {result.hits + result.misses} | {result.false_alarms} | "
-            f"{middle} ms | {chance(times, truth, duration, counted):.2f} | {others} |",
+            f"{_middle(result.offsets)} | {chance(times, truth, duration, counted, kinds):.2f} | {others} |{note}",
             flush=True,
         )
-    print(f"mean F1 {np.mean([row.f1 for row in rows]):.3f}")
+    print(*pooled(rows, "view"), *pooled(rows, "gait"), sep="\n")
+    print(f"mean F1 {np.mean([row.f1 for _, row in rows]):.3f}")
 
 
 if __name__ == "__main__":

@@ -1,20 +1,22 @@
 """Events and sounds against the true times of clips: F1, offset, false alarms, and what chance gives.
 
-    STEREOSYNC_CLIPS=FOLDER python -m research.evaluation.sync [--events FOLDER] [--sounds FOLDER] [--tracks FOLDER] [clip ...]
+    python -m research sync [CLIPS] [SOUNDS] [--only NAME ...] [--events FOLDER] [--tracks FOLDER]
 
-FOLDER holds NAME.mp4 with NAME.truth.json: events (time, kind, tol, x, who, minor), ``complete`` windows in which every
-event of ``complete_kinds`` is there, ``uncertain`` moments that are neither hits nor misses, and each person's ``path``.
-Without --events and --sounds, events are detected; the bundled walking clip joins with the times below.
+CLIPS holds NAME.mp4 with NAME.truth.json: events (time, kind, tol, x, who, minor), ``complete`` windows in which every
+event of ``complete_kinds`` is there, ``uncertain`` moments that are neither hits nor misses, each person's ``path``, and where
+known ``view`` and ``gait``, by which the rows are then pooled (:mod:`research.evaluation.drawn_people` writes such clips).
+Without SOUNDS, events are detected; the bundled walking clip joins with the times below. Where NAME.tracks.json
+lies next to a clip, or in the folder of --tracks, these boxes are given to the detection and the tracker does not run.
 
-A hit lies within the larger of the event's tolerance and 50 ms. False alarms count inside complete windows alone, and for
-events only those of the windows' kinds and people. Chance is the mean over the same times shifted at random, round the clip.
+A hit is of the event's kind and lies within the larger of its tolerance and 50 ms. False alarms count inside complete windows
+alone, and for events only those of the windows' kinds and people. Chance is the mean over the same times shifted at random,
+round the clip.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,7 @@ from stereosync_core.assets import WALKING_CLIP, asset_path
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.events.detect import detect_events
 from stereosync_core.events.files import load_events
+from stereosync_core.files import load_tracks
 from stereosync_core.media.sound import require_sound
 from stereosync_core.media.video import probe
 from stereosync_core.metrics.sync import TOLERANCE, SyncScore, attacks, sync_score
@@ -57,10 +60,11 @@ WALKING_TRUTH = {
 _NEAR_PATH = 0.15
 
 
-def score(times: np.ndarray, truth: dict, counted: np.ndarray | None = None) -> SyncScore:
+def score(times: np.ndarray, truth: dict, counted: np.ndarray | None = None, kinds: list[str] | None = None) -> SyncScore:
     """Times ``[N]`` in seconds against a clip's truth.
 
     :param counted: bool ``[N]``, False for what is no false alarm wherever it lies.
+    :param kinds: of the events ``[N]``; a time then hits events of its own kind alone.
     """
     times = np.asarray(times, dtype=np.float64)
     major = [event for event in truth["events"] if not event.get("minor")]
@@ -70,19 +74,27 @@ def score(times: np.ndarray, truth: dict, counted: np.ndarray | None = None) -> 
         wrong &= np.abs(times[:, None] - ignored).min(1) > TOLERANCE
     reach = np.array([max(event.get("tol", 0.0), TOLERANCE) for event in major])
     true = np.array([event["time"] for event in major])
-    return sync_score(times, true, reach, wrong if counted is None else wrong & counted)
+    pairs = None if kinds is None else np.array([[KINDS.get(event["kind"]) == kind for kind in kinds] for event in major])
+    return sync_score(times, true, reach, wrong if counted is None else wrong & counted, pairs)
 
 
-def chance(times: np.ndarray, truth: dict, duration: float, counted: np.ndarray | None = None, shifts: int = 200) -> float:
+def chance(
+    times: np.ndarray,
+    truth: dict,
+    duration: float,
+    counted: np.ndarray | None = None,
+    kinds: list[str] | None = None,
+    shifts: int = 200,
+) -> float:
     """Mean F1 of the same times, shifted at random round the clip."""
     random = np.random.default_rng(0)
     moved = [(np.asarray(times) + random.uniform(0.25, duration - 0.25)) % duration for _ in range(shifts)]
-    return float(np.mean([score(one, truth, counted).f1 for one in moved]))
+    return float(np.mean([score(one, truth, counted, kinds).f1 for one in moved]))
 
 
-def kept_for(events: Events, truth: dict, tracks: Tracks | None) -> tuple[np.ndarray, np.ndarray]:
-    """Times of the events of the kinds that the truth is about, and which of them may count as false alarms: the watched
-    people's."""
+def kept_for(events: Events, truth: dict, tracks: Tracks | None) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Times of the events of the kinds that the truth is about, which of them may count as false alarms (the watched
+    people's), and their kinds."""
     kinds = {KINDS[event["kind"]] for event in truth["events"] if event["kind"] in KINDS}
     kinds |= {KINDS[kind.split()[0]] for kind in truth["complete_kinds"] if kind.split()[0] in KINDS}
     wanted = [event for event in events if event.kind in kinds]
@@ -97,57 +109,78 @@ def kept_for(events: Events, truth: dict, tracks: Tracks | None) -> tuple[np.nda
         paths = [np.array(truth["path"][who]).T for who in watched]
         away = [np.abs(foot - [np.interp(event.time, path[0], row) for row in path[1:]]).max() for path in paths]
         counted[place] = min(away) < _NEAR_PATH
-    return np.array([event.time for event in wanted]), counted
+    return np.array([event.time for event in wanted]), counted, [event.kind for event in wanted]
 
 
-def clips() -> dict[str, tuple[Path, dict]]:
-    """The clips by name, with their truth; the bundled one first."""
+def pooled(rows: list[tuple[dict, SyncScore]], by: str) -> list[str]:
+    """Lines of a table of the clips whose truth has a ``view`` or a ``gait``, one for each."""
+    lines = []
+    for value in dict.fromkeys(truth[by] for truth, _ in rows if by in truth):
+        scores = [row for truth, row in rows if truth.get(by) == value]
+        hits, misses, wrong = (sum(getattr(row, name) for row in scores) for name in ("hits", "misses", "others"))
+        f1 = np.mean([row.f1 for row in scores])
+        middle = _middle(np.concatenate([row.offsets for row in scores]))
+        lines.append(f"| {by}: {value} | {len(scores)} | {f1:.2f} | {hits} of {hits + misses} | {wrong} | {middle} |")
+    return lines
+
+
+def _middle(offsets: np.ndarray) -> str:
+    return f"{1000 * np.median(offsets):+.0f} ms" if len(offsets) else "-"
+
+
+def clips(folder: Path | None) -> dict[str, tuple[Path, dict]]:
+    """The clips of a folder by name, with their truth; the bundled one first.
+
+    :raises StereoSyncError: where there is no such folder.
+    """
     found = {"walking (bundled)": (asset_path(WALKING_CLIP), WALKING_TRUTH)}
-    folder = os.environ.get("STEREOSYNC_CLIPS")
-    if folder:
-        if not Path(folder).is_dir():
-            raise StereoSyncError(
-                f"STEREOSYNC_CLIPS: there is no folder '{folder}'; name the folder of clips with NAME.truth.json."
-            )
-        for path in sorted(Path(folder).glob("*.truth.json")):
+    if folder is not None:
+        if not folder.is_dir():
+            raise StereoSyncError(f"Sync: there is no folder '{folder}'; name the folder of clips with NAME.truth.json.")
+        for path in sorted(folder.glob("*.truth.json")):
             name = path.name.removesuffix(".truth.json")
             found[name] = (path.with_name(name + ".mp4"), json.loads(path.read_text(encoding="utf-8")))
     return found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help="clips (default: all)")
-    parser.add_argument("--events", type=Path, metavar="FOLDER", help="score NAME.json of events instead of detecting")
-    parser.add_argument("--sounds", type=Path, metavar="FOLDER", help="score the onsets of NAME.wav or NAME.mp4 instead")
-    parser.add_argument("--classes", default="person,sports ball", help="what to track (default: person,sports ball)")
-    parser.add_argument("--max-tracks", type=int, default=3)
-    arguments = parser.parse_args()
-    rows = []
-    for name, (path, truth) in clips().items():
-        if arguments.names and name not in arguments.names:
+def measure(
+    folder: Path | None,
+    sounds: Path | None = None,
+    *,
+    names: Sequence[str] = (),
+    events: Path | None = None,
+    tracks: Path | None = None,
+    classes: str = "person",
+    max_tracks: int = 1,
+) -> Iterator[tuple[str, dict, SyncScore]]:
+    """A line of the table, the truth and the score, clip by clip.
+
+    :param sounds: folder with NAME.wav or NAME.mp4, whose attacks are scored; without it, events are detected and scored.
+    :param names: of the clips; all of them where empty.
+    :param events: folder with NAME.json, scored instead of events that are detected.
+    :param tracks: folder with NAME.tracks.json (default: ``folder``); the tracker runs where there is none.
+    """
+    for name, (path, truth) in clips(folder).items():
+        if names and name not in names:
             continue
-        duration = probe(path).duration
-        counted, others = None, 0
-        if arguments.sounds:
-            sound = require_sound(next(arguments.sounds.glob(f"{name}.*")), name)
+        info = probe(path)
+        counted, kinds, others, note = None, None, 0, ""
+        if sounds is not None:
+            file = next(sounds.glob(f"{name}.*"), sounds / f"{name}.wav")
+            sound = require_sound(file, name)
             times = attacks(sound.samples, sound.rate)
         else:
-            tracks = track_video(path, classes=arguments.classes, max_tracks=arguments.max_tracks)
-            saved = arguments.events / f"{name}.json" if arguments.events else None
-            events = load_events(saved, duration) if saved else detect_events(path, tracks)
-            times, counted = kept_for(events, truth, tracks)
-            others = len(events) - len(times)
-        result = score(times, truth, counted)
-        rows.append(result)
-        middle = f"{1000 * np.median(result.offsets):+.0f}" if len(result.offsets) else "-"
-        print(
+            given = (tracks or path.parent) / f"{name}.tracks.json"
+            if given.is_file():
+                boxes, note = load_tracks(given, info.duration, info.width / info.height), " boxes given |"
+            else:
+                boxes = track_video(path, classes=classes, max_tracks=max_tracks)
+            found = load_events(events / f"{name}.json", info.duration) if events else detect_events(path, boxes)
+            times, counted, kinds = kept_for(found, truth, boxes)
+            others = len(found) - len(times)
+        result = score(times, truth, counted, kinds)
+        line = (
             f"| {name} | {result.f1:.2f} | {result.hits} of {result.hits + result.misses} | {result.others} | "
-            f"{middle} ms | {chance(times, truth, duration, counted):.2f} | {others} |",
-            flush=True,
+            f"{_middle(result.offsets)} | {chance(times, truth, info.duration, counted, kinds):.2f} | {others} |{note}"
         )
-    print(f"mean F1 {np.mean([row.f1 for row in rows]):.3f}")
-
-
-if __name__ == "__main__":
-    main()
+        yield line, truth, result

@@ -268,9 +268,7 @@ def simulate(random: np.random.Generator, gait: str | None = None) -> Walk:
     )
     joints[:, 4:6, 2] -= gaussian_filter1d(np.clip(over, 0, 0.4) * 1.1, 1.5)[:, None]
     for side in (0, 1):
-        joints[:, 6 + side] = _knee(
-            joints[:, 4 + side], joints[:, 8 + side], thigh, shank, ahead + (1 - 2 * side) * 0.15 * left
-        )
+        joints[:, 6 + side] = knee(joints[:, 4 + side], joints[:, 8 + side], thigh, shank, ahead + (1 - 2 * side) * 0.15 * left)
     trunk = u(0.28, 0.33)
     hips = joints[:, 4:6].mean(1)
     chest = hips + trunk * (np.cos(style.lean) * up + np.sin(style.lean) * ahead) + left * (0.3 * sway)[:, None]
@@ -313,7 +311,7 @@ def _least_jerk(part):
     return part**3 * (10 - 15 * part + 6 * part**2)
 
 
-def _knee(hip: np.ndarray, ankle: np.ndarray, thigh: float, shank: float, ahead: np.ndarray) -> np.ndarray:
+def knee(hip: np.ndarray, ankle: np.ndarray, thigh: float, shank: float, ahead: np.ndarray) -> np.ndarray:
     """The knee of a leg of two bones that bends ahead."""
     line = ankle - hip
     length = np.clip(np.linalg.norm(line, axis=1), 0.05, thigh + shank - 1e-4)

@@ -63,18 +63,24 @@ def attacks(sound: np.ndarray, rate: int) -> np.ndarray:
 
 
 def sync_score(
-    times: np.ndarray, true: np.ndarray, reach: np.ndarray | float = TOLERANCE, counted: np.ndarray | None = None
+    times: np.ndarray,
+    true: np.ndarray,
+    reach: np.ndarray | float = TOLERANCE,
+    counted: np.ndarray | None = None,
+    pairs: np.ndarray | None = None,
 ) -> SyncScore:
     """Times ``[N]`` against true ones ``[M]`` in seconds, each paired once, for the smallest differences in all.
 
     :param reach: how far from a true time a hit may be, for all or for each ``[M]``.
     :param counted: bool ``[N]``, False for what is nothing wrong where it hits nothing.
+    :param pairs: bool ``[M, N]``, False for what may not hit each other.
     """
     times, true = np.asarray(times, dtype=np.float64), np.asarray(true, dtype=np.float64)
     hit, offsets = np.zeros(len(times), dtype=bool), np.zeros(0)
     if len(times) and len(true):
         apart = np.abs(times[None] - true[:, None])
-        cost = np.where(apart <= np.broadcast_to(np.asarray(reach), true.shape)[:, None] + 1e-9, apart, 1e3)
+        near = apart <= np.broadcast_to(np.asarray(reach), true.shape)[:, None] + 1e-9
+        cost = np.where(near if pairs is None else near & pairs, apart, 1e3)
         rows, columns = linear_sum_assignment(cost)
         good = cost[rows, columns] < 1e3
         hit[columns[good]] = True

@@ -42,9 +42,9 @@ def wired(apply):
     return {"model": apply.model, "positive": apply.positive, "negative": apply.negative, "latent_image": apply.latent}
 
 
-def walked(graph, apply, cfg=3.0, steps=4, seed=5):
+def walked(graph, apply, cfg=3.0, steps=4, seed=5, **other):
     """The native sampler on the noise levels that our own sampler takes."""
-    return graph.add("SamplerCustom", **wired(apply), noise_seed=seed, cfg=cfg, **solver(graph, steps))
+    return graph.add("SamplerCustom", **wired(apply) | other, noise_seed=seed, cfg=cfg, **solver(graph, steps))
 
 
 def solver(graph, steps):
@@ -227,17 +227,12 @@ def test_the_spatial_guider_moves_the_native_sampler_s_sound_to_where_the_thing_
         given = {"space": given["space"]}
     apply = applied(graph, checkpoint.MODEL, given, adapter=adapter)
     guider = graph.add("StereoSyncSpatialGuider", model=apply.model, vae=checkpoint.VAE, space=given["space"])
-    sampled = walked(graph, Swapped(apply, guider))
+    sampled = walked(graph, apply, model=guider)
     sound = saved(host, graph, graph.add("VAEDecodeAudio", samples=sampled.output, vae=checkpoint.VAE))
     length = sound.shape[1] // 4
     begin, end = balance(sound, slice(0, length)), balance(sound, slice(-length, None))
     assert begin < -3
     assert end > 3
-
-
-class Swapped:
-    def __init__(self, apply, model):
-        self.model, self.positive, self.negative, self.latent = model, apply.positive, apply.negative, apply.latent
 
 
 def test_the_spatial_guider_names_what_it_lacks(host, graph, object_info):
@@ -248,7 +243,7 @@ def test_the_spatial_guider_names_what_it_lacks(host, graph, object_info):
         given |= {name: make(fresh) for name, make in change.items()}
         guider = fresh.add("StereoSyncSpatialGuider", **given)
         given = {"space": given["space"]}
-        fresh.add("SaveLatent", samples=walked(fresh, Swapped(applied(fresh, checkpoint.MODEL, given), guider), steps=1).output)
+        fresh.add("SaveLatent", samples=walked(fresh, applied(fresh, checkpoint.MODEL, given), steps=1, model=guider).output)
         return failed(host, fresh)
 
     def without_boxes(fresh):

@@ -46,13 +46,9 @@ names = [getattr(stereosync_core, name) is not None for name in stereosync_core.
 host = sorted({"comfy", "comfy_api", "folder_paths", "server"} & set(sys.modules))
 print(json.dumps([quick, all(names), host, stereosync_core.__file__]))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
-        capture_output=True,
-        text=True,
-    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     quick, names, host, where = json.loads(done.stdout)
     assert (quick, names, host) == (True, True, [])

@@ -268,11 +268,12 @@ def test_without_the_engine_the_error_names_what_to_install(tmp_path, monkeypatc
 
 @pytest.fixture(scope="module")
 def crossing():
+    if missing_engine() is not None:
+        pytest.skip(f"no engine for rooms: {missing_engine()}")
     plan = make_plan(*CROSSING)
     return plan, record(plan)
 
 
-@needs_engine
 def test_the_engine_plays_a_plan_the_same_each_time(crossing):
     plan, first = crossing
     second = record(plan)
@@ -280,7 +281,6 @@ def test_the_engine_plays_a_plan_the_same_each_time(crossing):
         assert np.array_equal(getattr(first, one.name), getattr(second, one.name), equal_nan=one.name == "boxes"), one.name
 
 
-@needs_engine
 def test_the_engine_s_mix_places_a_walker_where_the_picture_shows_them(crossing):
     plan, made = crossing
     middle = made.boxes[0, :, 0] + made.boxes[0, :, 2] - 1
@@ -293,7 +293,6 @@ def test_the_engine_s_mix_places_a_walker_where_the_picture_shows_them(crossing)
     assert sound.max() < 0.9, "out of the limiter"
 
 
-@needs_engine
 def test_steps_sound_when_the_plan_says(crossing):
     plan, made = crossing
     energy = (made.sound.astype(float) ** 2).sum(0)
@@ -303,7 +302,6 @@ def test_steps_sound_when_the_plan_says(crossing):
         assert after > 4 * before + 1
 
 
-@needs_engine
 def test_our_own_mix_obeys_the_engine_s_law(crossing):
     plan, made = crossing
     voices = np.stack([render_voice(walker, walker.steps(PREROLL), plan.duration) for walker in plan.walkers])

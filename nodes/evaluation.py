@@ -14,7 +14,7 @@ from ..stereosync_core.rendering.panning_laws import panning_laws
 from ..stereosync_core.scene import check_depth_fits, check_tracks_fit
 from . import convert, host
 from .inputs import choice_input
-from .sockets import Depth, Tracks
+from .sockets import Depth, Events, Tracks
 
 CATEGORY = "StereoSync/evaluation"
 LAWS = (
@@ -42,6 +42,9 @@ class AlignmentReport(io.ComfyNode):
                     "reference", optional=True, tooltip="The true sound, where there is one: adds timing scores (onsets, E-L1)."
                 ),
                 choice_input("law", ["auto", *panning_laws()], LAWS),
+                Events.Input(
+                    "events", optional=True, tooltip="What should sound when: adds how far the sound's attacks are from it."
+                ),
             ],
             outputs=[
                 io.Image.Output(display_name="figure"),
@@ -50,14 +53,14 @@ class AlignmentReport(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, video, audio, tracks, depth=None, reference=None, law="auto") -> io.NodeOutput:
+    def execute(cls, video, audio, tracks, depth=None, reference=None, law="auto", events=None) -> io.NodeOutput:
         duration = probe(host.source_of(video)).duration
         check_tracks_fit(tracks, duration)
         if depth is not None:
             check_depth_fits(depth, duration)
         sound = _of_clip(audio, "audio", duration)
         true = None if reference is None else _of_clip(reference, "reference", duration)
-        report, figure = alignment_report(sound, RATE, tracks, depth=depth, reference=true, law=law)
+        report, figure = alignment_report(sound, RATE, tracks, depth=depth, reference=true, events=events, law=law)
         image = torch.from_numpy(figure).float()[None] / 255.0
         return io.NodeOutput(image, json.dumps(report, indent=1), ui=ui.PreviewImage(image, cls=cls))
 

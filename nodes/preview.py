@@ -7,11 +7,12 @@ import torch
 from comfy_api.input_impl import VideoFromFile
 from comfy_api.latest import io, ui
 
+from ..stereosync_core.preview.event_strip import event_strip
 from ..stereosync_core.preview.overlay import overlay_frames, write_preview
 from ..stereosync_core.preview.plot import plot_scene
 from . import convert, host
 from .inputs import rate_input, unit_input
-from .sockets import Depth, Tracks
+from .sockets import Depth, Envelope, Events, Tracks
 
 CATEGORY = "StereoSync/preview"
 
@@ -86,15 +87,42 @@ class ScenePlot(io.ComfyNode):
                 Tracks.Input("tracks", tooltip="The tracked objects."),
                 io.Audio.Input("audio", optional=True, tooltip="The sound to compare with them."),
                 Depth.Input("depth", optional=True, tooltip="Distance from depth maps; without it, from the boxes' height."),
+                Events.Input("events", optional=True, tooltip="Drawn with the offset in ms of the sound's attack at each."),
+                Envelope.Input("envelope", optional=True, tooltip="Drawn behind the events."),
             ],
             outputs=[io.Image.Output(display_name="image")],
         )
 
     @classmethod
-    def execute(cls, tracks, audio=None, depth=None) -> io.NodeOutput:
+    def execute(cls, tracks, audio=None, depth=None, events=None, envelope=None) -> io.NodeOutput:
         sound = None if audio is None else convert.sound_of(audio)
-        image = torch.from_numpy(plot_scene(tracks, depth=depth, sound=sound)).float()[None] / 255.0
+        figure = plot_scene(tracks, depth=depth, sound=sound, events=events, envelope=envelope)
+        image = torch.from_numpy(figure).float()[None] / 255.0
         return io.NodeOutput(image, ui=ui.PreviewImage(image, cls=cls))
 
 
-NODES = [PreviewScene, DrawSceneOverlay, ScenePlot]
+class PreviewEvents(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="StereoSyncPreviewEvents",
+            display_name="Preview Events",
+            category=CATEGORY,
+            description="A filmstrip of the events: the feet or the thing at each contact, with time, kind, foot and "
+            "confidence. What is wrong in it can be corrected in Events from Text.",
+            is_output_node=True,
+            inputs=[
+                io.Video.Input("video", tooltip="The clip."),
+                Events.Input("events", tooltip="From Detect Events or Events from Text."),
+                Tracks.Input("tracks", tooltip="The tracks of the same clip."),
+            ],
+            outputs=[io.Image.Output(display_name="image")],
+        )
+
+    @classmethod
+    def execute(cls, video, events, tracks) -> io.NodeOutput:
+        image = torch.from_numpy(event_strip(host.source_of(video), events, tracks)).float()[None] / 255.0
+        return io.NodeOutput(image, ui=ui.PreviewImage(image, cls=cls))
+
+
+NODES = [PreviewScene, DrawSceneOverlay, ScenePlot, PreviewEvents]

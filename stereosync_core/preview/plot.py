@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..events.files import check_events_fit
 from ..media.sound import Sound, to_stereo
 from ..metrics.clip_metrics import measure_clip
 from ..metrics.localiser import BandLocaliser, Localisation
+from ..metrics.sync import attacks, sync_by_chance, sync_score
 from ..metrics.timing import onsets as find_onsets
 from ..metrics.truth import Truth
 from ..rendering.analysis import level_difference
 from ..rendering.panning import pan_gains
-from ..scene import DepthSequence, Track, Tracks, check_depth_fits
+from ..scene import DepthSequence, Envelope, Track, Tracks, check_depth_fits
+from ..scene_events import Events
 from .overlay import COLOURS
 
 if TYPE_CHECKING:  # matplotlib takes a second to import, which a host's start has no use for
@@ -29,10 +32,16 @@ SCORES = {
     "azimuth_error": "azimuth error",
     "distance_correlation": "distance",
     "level_db_a_doubling": "dB a doubling",
+    "sync_f1": "sync F1",
+    "sync_by_chance": "  by chance",
+    "sync_other_attacks": "  other attacks",
+    "sync_offset_ms": "  offset, ms",
 }
 
 #: Larger than usual, so that the text is readable in a node on the canvas.
 DPI = 130
+#: Seconds between an event and the attack whose offset is written.
+_OFFSETS = 0.15
 
 
 def _new_figure(width: int, height: int) -> tuple[Figure, FigureCanvasAgg]:
@@ -50,17 +59,27 @@ def _pixels(canvas: FigureCanvasAgg) -> np.ndarray:
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def plot_scene(tracks: Tracks, *, depth: DepthSequence | None = None, sound: Sound | None = None) -> np.ndarray:
-    """A figure as uint8 RGB ``[720, 1000, 3]``: azimuth and distance of each object, and level and left/right difference.
+def plot_scene(
+    tracks: Tracks,
+    *,
+    depth: DepthSequence | None = None,
+    sound: Sound | None = None,
+    events: Events | None = None,
+    envelope: Envelope | None = None,
+) -> np.ndarray:
+    """A figure as uint8 RGB ``[720, 1000, 3]``: azimuth and distance of each object, level and left/right difference, and
+    events over the envelope with the sound's attacks.
 
     :param sound: None for a figure of the objects alone.
-    :raises StereoSyncError: the depth belongs to a clip of another length.
+    :raises StereoSyncError: depth or events belong to a clip of another length.
     """
     if depth is not None:
         check_depth_fits(depth, tracks.duration)
+    if events is not None:
+        check_events_fit(events, tracks.duration)
     figure, canvas = _new_figure(1000, 720)
-    rows = 2 if sound is None else 3
-    axes = figure.subplots(rows, 1, sharex=True)
+    timed = events is not None or envelope is not None
+    axes = figure.subplots(2 + (sound is not None) + timed, 1, sharex=True)
     for track, look in _draw_azimuth(axes[0], tracks, 2.0):
         times, visible = _visible_times(track, tracks)
         distance = tracks.distance(track, times, depth)
@@ -69,6 +88,8 @@ def plot_scene(tracks: Tracks, *, depth: DepthSequence | None = None, sound: Sou
     axes[1].set_ylim(bottom=0)
     if sound is not None:
         _plot_sound(axes[0], axes[2], to_stereo(sound.samples), sound.rate)
+    if timed:
+        _plot_events(axes[-1], tracks, events, envelope, sound)
     for axis in axes:
         axis.grid(alpha=0.3)
         if axis.get_legend_handles_labels()[0]:
@@ -90,6 +111,26 @@ def _draw_azimuth(axis, tracks: Tracks, linewidth: float) -> Iterator[tuple[Trac
         axis.plot(times, np.where(visible, track.azimuth(times, tracks.max_gap), np.nan), linewidth=linewidth, **look)
         yield track, look
     axis.set(ylabel="azimuth", ylim=(-1.05, 1.05), yticks=[-1, 0, 1], yticklabels=["left", "centre", "right"])
+
+
+def _plot_events(axis, tracks: Tracks, events: Events | None, envelope: Envelope | None, sound: Sound | None) -> None:
+    """Events in their owners' colours as high as they are strong, the envelope, and each attack with its offset."""
+    if envelope is not None and envelope.values.max() > 0:
+        axis.fill_between(envelope.times, envelope.values / envelope.values.max(), color="0.8", label="envelope")
+    places = {track.id: place for place, track in enumerate(tracks)}
+    for event in events or ():
+        place = places.get(event.track) if event.track is not None else None
+        colour = "0.3" if place is None else np.array(COLOURS[place % len(COLOURS)]) / 255
+        axis.vlines(event.time, 0, event.strength, color=colour, linewidth=1 + 2 * event.confidence)
+        axis.text(event.time, event.strength + 0.02, event.kind, fontsize=6, rotation=60, color=colour)
+    found = attacks(sound.samples, sound.rate) if sound is not None else np.zeros(0)
+    axis.plot(found, np.full(len(found), -0.12), "^", color="black", markersize=4, label="attacks of the sound")
+    for event in events or ():
+        nearest = found[np.argmin(np.abs(found - event.time))] if len(found) else np.inf
+        if abs(nearest - event.time) < _OFFSETS:
+            text = f"{1000 * (nearest - event.time):+.0f}"
+            axis.text(nearest, -0.28, text, fontsize=6, ha="center", va="top")
+    axis.set(ylabel="events, ms", ylim=(-0.55, 1.45), yticks=[0, 1])
 
 
 def _plot_sound(place_axis, level_axis, sound: np.ndarray, rate: int) -> None:
@@ -115,12 +156,14 @@ def alignment_report(
     *,
     depth: DepthSequence | None = None,
     reference: np.ndarray | None = None,
+    events: Events | None = None,
     law: str = "auto",
 ) -> tuple[dict[str, Any], np.ndarray]:
     """Scores of a sound for a clip, and the figure uint8 RGB ``[H, W, 3]``.
 
     :param stereo: ``[2, N]``, as long as the clip.
     :param reference: ``[C, N]`` at 44.1 kHz, with ``rate`` the same: the true sound, for timing.
+    :param events: what should sound when, for how far the sound's attacks are from it.
     :param law: the panning law that the sound was placed by, or ``auto``.
     :raises StereoSyncError: for sound that is not stereo, not finite, or not as long as the reference.
     """
@@ -132,7 +175,19 @@ def alignment_report(
     )
     report = {**metrics.row(), "law": found_law, "rows": metrics.object_rows()}
     del report["clip"]
-    return report, _plot_report(localisation, find_onsets(stereo, rate), truth, report, depth=depth)
+    if events is not None:
+        check_events_fit(events, tracks.duration)
+        found = attacks(stereo, rate)
+        score = sync_score(found, events.times)
+        report |= {
+            "sync_f1": round(score.f1, 4),
+            "sync_by_chance": round(sync_by_chance(found, events.times, tracks.duration), 4),
+            "sync_hits": score.hits,
+            "sync_misses": score.misses,
+            "sync_other_attacks": score.others,
+            "sync_offset_ms": None if score.offset is None else round(1000 * score.offset, 1),
+        }
+    return report, _plot_report(localisation, find_onsets(stereo, rate), truth, report, depth=depth, events=events)
 
 
 def _plot_report(
@@ -142,6 +197,7 @@ def _plot_report(
     scores: Mapping[str, Any],
     *,
     depth: DepthSequence | None = None,
+    events: Events | None = None,
 ) -> np.ndarray:
     """A figure as uint8 RGB ``[900, 1100, 3]``.
 
@@ -167,6 +223,8 @@ def _plot_report(
     level.vlines(onsets, -80, 0, color="tab:red", linewidth=0.8, label="onsets found")
     if truth.step_times is not None:
         level.vlines(truth.step_times[0], -80, 0, color="tab:green", linewidth=0.8, linestyle=":", label="steps")
+    if events is not None:
+        level.vlines(events.times, -80, 0, color="tab:blue", linewidth=0.8, linestyle="--", label="events")
     level.set(ylabel="level (dBFS)", ylim=(-81, 0), xlabel="seconds")
     level.legend(loc="upper right", fontsize=8)
     for axis in (place, level):

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 from stereosync_core import DepthSequence, Sound, Track, Tracks, frames, probe
+from stereosync_core.errors import StereoSyncError
+from stereosync_core.preview.event_strip import CAPTION, COLUMNS, MOST, SIDE, event_strip
 from stereosync_core.preview.overlay import COLOURS, draw_tracks, overlay_frames, write_preview
-from stereosync_core.preview.plot import plot_scene
+from stereosync_core.preview.plot import alignment_report, plot_scene
+from stereosync_core.scene_events import Event, Events
 
 TIMES = np.arange(0, 2, 0.1)
 BOXES = [[x, 0.3, x + 0.1, 0.7] for x in np.linspace(0.1, 0.8, 20)]
@@ -60,3 +63,35 @@ def test_a_failing_source_leaves_no_half_preview(tmp_path):
         write_preview(broken(), tmp_path / "clip.mp4", 10)
     assert list(tmp_path.iterdir()) == []
     assert len(list(frames(ramp(tmp_path / "clip.mp4")))) == 20
+
+
+EVENTS = Events((Event(0.5, "step", 1, "left", 0.7, 0.9), Event(1.5, "impact", None, None, 0.4, 0.6)), 2.0)
+
+
+def test_the_strip_has_a_picture_of_each_event_in_its_owners_colour(tmp_path):
+    clip = ramp(tmp_path / "clip.mp4")
+    strip = event_strip(clip, EVENTS, TRACKS)
+    assert strip.shape == (SIDE + CAPTION, 2 * SIDE, 3)
+    assert (strip[1, 5] == COLOURS[0]).all()
+    assert abs(int(strip[SIDE // 2, SIDE // 2, 0]) - 60) < 6, "the frame at 0.5 s"
+    assert abs(int(strip[SIDE // 2, SIDE + SIDE // 2, 0]) - 180) < 6, "the frame at 1.5 s"
+    assert event_strip(clip, Events((), 2.0), TRACKS).shape[0] == SIDE + CAPTION
+    many = Events(tuple(Event(0.01 * n, "step", 1) for n in range(150)), 2.0)
+    assert event_strip(clip, many, TRACKS).shape == (MOST // COLUMNS * (SIDE + CAPTION), COLUMNS * SIDE, 3)
+    with pytest.raises(StereoSyncError, match="lasts"):
+        event_strip(clip, Events((), 9.0), TRACKS)
+
+
+def test_plot_and_report_show_events_and_how_far_the_sound_is_from_them():
+    sound = np.zeros((2, 88200), dtype=np.float32)
+    for time in (0.52, 1.0):
+        sound[:, round(time * 44100) :][:, :2000] += np.random.default_rng(0).standard_normal(2000) * 0.2
+    plain = plot_scene(TRACKS, sound=Sound(sound, 44100))
+    assert (plot_scene(TRACKS, sound=Sound(sound, 44100), events=EVENTS) != plain).any()
+    report, figure = alignment_report(sound, 44100, TRACKS, events=EVENTS)
+    assert figure.shape == (900, 1100, 3)
+    assert (report["sync_hits"], report["sync_misses"], report["sync_other_attacks"]) == (1, 1, 1)
+    assert report["sync_f1"] == 0.5
+    assert report["sync_offset_ms"] == pytest.approx(20, abs=6)
+    assert 0 < report["sync_by_chance"] < 0.2
+    assert "sync_f1" not in alignment_report(sound, 44100, TRACKS)[0]

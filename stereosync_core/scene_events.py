@@ -96,3 +96,12 @@ class Events:
     def confident(self, least: float) -> Events:
         """The events whose confidence is at least ``least``."""
         return replace(self, events=tuple(event for event in self.events if event.confidence >= least))
+
+
+def check_events_fit(events: Events, duration: float) -> None:
+    """Raise where events belong to a clip of another length."""
+    if abs(events.duration - duration) > max(0.25, 0.02 * duration):
+        raise StereoSyncError(
+            f"Events: they are for a clip of {events.duration:.2f} s, but this clip lasts {duration:.2f} s; detect events on "
+            "the same clip (after trimming, not before)."
+        )

@@ -9,9 +9,8 @@ import numpy as np
 from ..errors import StereoSyncError
 from ..media.source import Source
 from ..scene import DepthSequence, Envelope, Tracks
-from ..scene_events import Event, Events
+from ..scene_events import Event, Events, check_events_fit
 from .detect import detect_events
-from .files import check_events_fit
 
 Progress = Callable[[float, float], None]
 #: Level of the loudest event, that of a step some three metres away in the rooms.

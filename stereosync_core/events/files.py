@@ -15,11 +15,9 @@ from typing import Any
 
 from ..errors import StereoSyncError
 from ..media.output import replacing
-from ..scene_events import Event, Events
+from ..scene_events import Event, Events, check_events_fit
 
 FIELDS = ("time", "kind", "track", "foot", "strength", "confidence")
-#: Seconds by which a file's clip may differ in length.
-_SLACK = 0.25
 _REMEDY = "give a file that --save-events wrote, or a CSV with a line of names (time, kind, track, foot, strength, confidence)"
 
 
@@ -78,15 +76,6 @@ def events_from_text(text: str, duration: float, name: str = "Events") -> Events
         raise StereoSyncError(f"{name}: it cannot be read ({type(error).__name__} {error}); {_REMEDY}.") from error
     check_events_fit(events, duration)
     return replace(events, duration=duration, events=tuple(event for event in events if event.time <= duration))
-
-
-def check_events_fit(events: Events, duration: float) -> None:
-    """Raise where events belong to a clip of another length."""
-    if abs(events.duration - duration) > max(_SLACK, 0.02 * duration):
-        raise StereoSyncError(
-            f"Events: they are for a clip of {events.duration:.2f} s, but this clip lasts {duration:.2f} s; detect events on "
-            "the same clip (after trimming, not before)."
-        )
 
 
 def _read_csv(text: str) -> list[dict[str, Any]]:

@@ -96,8 +96,10 @@ class SoundTrack:
             # mono needs more than half of what stereo needs, and low rates hold less to encode
             per_channel = codec.bit_rate * (1.0 if channels > 1 else 1.25) * min(1.0, rate / 44100)
             context.bit_rate = int(per_channel * channels)
-        asked = f"{channels} channels at {rate} samples a second"
-        with explained(f"Sound: {codec.encoder} cannot encode {asked}; mix it to stereo or resample it.", av.error.FFmpegError):
+        wanted = f"{channels} channels at {rate} samples a second"
+        with explained(
+            f"Sound: {codec.encoder} cannot encode {wanted}; mix it to stereo or resample it.", av.error.FFmpegError
+        ):
             context.open()
 
     def write_until(self, seconds: float) -> None:

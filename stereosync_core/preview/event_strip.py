@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ..events.files import check_events_fit
 from ..media.video import Source, frames, probe
 from ..scene import Tracks, check_tracks_fit
-from ..scene_events import Event, Events
+from ..scene_events import Event, Events, check_events_fit
 from .overlay import COLOURS
 
 #: Pixels of a picture's side and of its caption, pictures in a row, and pictures at most.

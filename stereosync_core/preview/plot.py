@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..events.files import check_events_fit
 from ..media.sound import Sound, to_stereo
 from ..metrics.clip_metrics import measure_clip
 from ..metrics.localiser import BandLocaliser, Localisation
@@ -17,7 +16,7 @@ from ..metrics.truth import Truth
 from ..rendering.analysis import level_difference
 from ..rendering.panning import pan_gains
 from ..scene import DepthSequence, Envelope, Track, Tracks, check_depth_fits
-from ..scene_events import Events
+from ..scene_events import Events, check_events_fit
 from .overlay import COLOURS
 
 if TYPE_CHECKING:  # matplotlib takes a second to import, which a host's start has no use for

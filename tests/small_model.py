@@ -1,5 +1,6 @@
 """A tiny generative model with random weights, for tests of everything but how it sounds."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -41,10 +42,10 @@ def write_model(folder: Path, form: str = "aligned") -> Path:
     autoencoder = ChannelAutoencoder(ChannelAutoencoderConfig(width=16, expansion=2, latent=4))
     network = StereoSync(diffusion_config(form))
     for part, module, config in (
-        ("autoencoder", autoencoder, autoencoder.to_config()),
+        ("autoencoder", autoencoder, {"type": "channel", **asdict(autoencoder.config)}),
         ("diffusion", network, network.config),
-        ("timbre", TimbreEncoder(16, 8), TimbreEncoder(16, 8).to_config()),
-        ("envelope", VideoEnvelope(8), VideoEnvelope(8).to_config()),
+        ("timbre", TimbreEncoder(16, 8), TimbreEncoder(16, 8).config),
+        ("envelope", VideoEnvelope(8), VideoEnvelope(8).config),
     ):
         save_part(folder, part, config, lively(module).state_dict())
     return folder

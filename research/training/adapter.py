@@ -115,7 +115,7 @@ class AdapterTask(DiffusionTask):
             where = os.path.relpath(self.timbre.folder, folder).replace(os.sep, "/")
             write_section(folder, "timbre", {"type": "clap", "folder": where})
         elif not _has_timbre(folder):
-            save_part(folder, "timbre", self.timbre.to_config(), self.timbre.state_dict())
+            save_part(folder, "timbre", self.timbre.config, self.timbre.state_dict())
 
 
 def _has_timbre(folder: Path) -> bool:

@@ -3,6 +3,7 @@ in nepers of power."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ class AutoencoderTask:
 
     def save(self, network: nn.Module, folder: Path) -> None:
         calibrate(network, self.sounds[:CALIBRATION_CLIPS])
-        save_part(folder, "autoencoder", network.to_config(), network.state_dict())
+        save_part(folder, "autoencoder", {"type": "channel", **asdict(self.model)}, network.state_dict())
 
 
 @torch.no_grad()

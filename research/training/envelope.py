@@ -77,8 +77,8 @@ class EnvelopeTask:
         correlation = np.corrcoef(made.flatten().numpy(), wanted.flatten().numpy())[0, 1]
         return {"classes": float(loss), "class_error": float((made - wanted).abs().mean()), "correlation": float(correlation)}
 
-    def save(self, network: nn.Module, folder: Path) -> None:
-        save_part(folder, "envelope", network.to_config(), network.state_dict())
+    def save(self, network: VideoEnvelope, folder: Path) -> None:
+        save_part(folder, "envelope", network.config, network.state_dict())
 
 
 def _smooth_cross_entropy(scores: Tensor, classes: Tensor, smoothing: float) -> Tensor:

@@ -77,4 +77,4 @@ class LevelsTask:
         return share * drawn() + (1 - share) * drawn() + self.config["noise"] * amount**2 * noise
 
     def save(self, network: LatentLevels, folder: Path) -> None:
-        save_part(folder, "levels", network.to_config(), network.state_dict())
+        save_part(folder, "levels", network.config, network.state_dict())

@@ -53,7 +53,7 @@ class TimbreTask:
         return {"surface": float(right.float().mean())}
 
     @torch.no_grad()
-    def save(self, network: nn.Module, folder: Path) -> None:
+    def save(self, network: TimbreEncoder, folder: Path) -> None:
         """Weights, and the mean vector of each surface over the training rooms."""
         surfaces = self.labels[:, 0].long()
         vectors = torch.cat(
@@ -63,7 +63,7 @@ class TimbreTask:
             if (surfaces == number).any():
                 mean = vectors[surfaces == number].mean(0)
                 network.surfaces[number] = mean / mean.norm() * network.size**0.5
-        save_part(folder, "timbre", network.to_config(), network.state_dict())
+        save_part(folder, "timbre", network.config, network.state_dict())
 
 
 def _labels(rooms: Path, clips: int) -> Tensor:

@@ -9,8 +9,7 @@ place, and always the same at the same place in the sound. Latents of the channe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -132,10 +131,6 @@ class ChannelAutoencoder(nn.Module):
             for part in (frames, weights)
         )
         return added / weight.clamp(min=1e-6)
-
-    def to_config(self) -> dict[str, Any]:
-        """What ``config.json`` holds of it."""
-        return {"type": "channel", **asdict(self.config)}
 
 
 class Halve(nn.Module):

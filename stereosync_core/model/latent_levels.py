@@ -6,7 +6,6 @@ Exactly, through the decoder; or by a small network that was trained on the deco
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -41,10 +40,6 @@ class LatentLevels(nn.Module):
         """Levels ``[B, 2, T * SUBFRAMES]`` in dB of latents ``[B, C, T]``."""
         moments = self.layers(latents).unflatten(1, (2, SUBFRAMES)).mT.flatten(2)
         return (moments - 2) * _UNIT
-
-    def to_config(self) -> dict[str, Any]:
-        """What ``config.json`` holds of it."""
-        return dict(self.config)
 
 
 def level_reader(autoencoder: Decoder, head: LatentLevels | None) -> Levels:

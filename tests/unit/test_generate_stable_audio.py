@@ -26,7 +26,7 @@ def adapter(release, tmp_path_factory):
     save_adapter(folder, trained(load_stable_audio(release)))
     timbre = TimbreEncoder(16, 8)
     timbre.surfaces.normal_()
-    save_part(folder, "timbre", timbre.to_config(), lively(timbre).state_dict())
+    save_part(folder, "timbre", timbre.config, lively(timbre).state_dict())
     return folder
 
 
@@ -75,11 +75,11 @@ def test_a_release_without_an_adapter_is_quicker_or_guided_to_the_boxes(command,
     _, guided = made(command, capsys, *text, "--spatial-guidance", "0.5", "--law", "rooms")
     assert np.abs(plain - guided).max() > 1e-6
     head = LatentLevels(4, 16)
-    save_part(tmp_path / "levels", "levels", head.to_config(), head.state_dict())
+    save_part(tmp_path / "levels", "levels", head.config, head.state_dict())
     _, by_head = made(command, capsys, *text, "--spatial-guidance", "0.5", "--levels", str(tmp_path / "levels"))
     assert np.abs(by_head - guided).max() > 1e-6
     wrong = LatentLevels(5, 16)
-    save_part(tmp_path / "levels", "levels", wrong.to_config(), wrong.state_dict())
+    save_part(tmp_path / "levels", "levels", wrong.config, wrong.state_dict())
     assert main([*command, *text, "--spatial-guidance", "0.5", "--levels", str(tmp_path / "levels")]) == 1
     assert "reads 5 latents and this model has 4" in capsys.readouterr().err
     assert main([*command, *text, "--spatial-guidance", "0.5", "--levels", str(tmp_path / "t5")]) == 1

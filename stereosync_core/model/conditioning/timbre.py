@@ -6,7 +6,6 @@ The bundled encoder takes the mono mix, so that no place leaks in; it was traine
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import torch
@@ -48,7 +47,7 @@ class TimbreEncoder(nn.Module):
         from torchaudio.functional import melscale_fbanks  # comes with torch in ComfyUI; slow to import
 
         super().__init__()
-        self.size = size
+        self.size, self.config = size, {"type": "small", "size": size, "width": width}
         filters = melscale_fbanks(_WINDOW // 2 + 1, _LOWEST, _HIGHEST, _MELS, RATE).T.contiguous()
         self.register_buffer("filters", filters, persistent=False)
         self.register_buffer("surfaces", torch.zeros(len(SURFACES), size))
@@ -89,7 +88,3 @@ class TimbreEncoder(nn.Module):
         :raises StereoSyncError: for a name that is not known.
         """
         return self.surfaces[check_surface(name)]
-
-    def to_config(self) -> dict[str, Any]:
-        """What ``config.json`` holds of it."""
-        return {"type": "small", "size": self.size, "width": self.body[0].out_channels}

@@ -8,7 +8,6 @@ picture changes under them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import numpy as np
 import torch
@@ -48,7 +47,7 @@ class VideoEnvelope(nn.Module):
 
     def __init__(self, width: int = 96):
         super().__init__()
-        self.width = width
+        self.config = {"width": width}
         self.track = dilated_convolutions(FEATURES, width, 3)
         self.recurrent = LSTM(width, width, batch_first=True, bidirectional=True)
         self.classes = nn.Linear(2 * width, CLASSES)
@@ -65,10 +64,6 @@ class VideoEnvelope(nn.Module):
         """Levels ``[B, M]``: those of the mean class."""
         chances = self(features).softmax(-1)
         return from_classes(chances @ torch.arange(CLASSES, dtype=chances.dtype, device=chances.device))
-
-    def to_config(self) -> dict[str, Any]:
-        """What ``config.json`` holds of it."""
-        return {"width": self.width}
 
 
 def track_features(scene: SceneFeatures, motion: Tensor) -> Tensor:

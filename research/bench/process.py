@@ -20,9 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def run_child(function: Callable[..., Any], *arguments: Any, threads: int = 2, packages: Path | None = None) -> Any:
-    """What a function of a module gives, as JSON, in a process of its own.
+    """What a function of a module gives, as JSON, in a process of its own; paths among the arguments become texts.
 
-    :param arguments: numbers, texts and paths, which become texts.
     :param threads: that it has at most.
     :param packages: a folder of packages that it alone sees.
     """

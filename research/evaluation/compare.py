@@ -51,7 +51,6 @@ def run_systems(
 
     :param clips: read one after another, so a lazily reading sequence holds one at a time.
     :param pictures: features ``[M, V]`` and times ``[M]`` of a clip's frames, for the joint Frechet distance.
-    :param progress: called as ``progress(done, total)`` after every sound; what it raises ends the work.
     """
     journal = ResumeJournal(None, {}) if journal is None else journal
     results: dict[str, dict[str, Measured]] = {name: {} for name in systems}

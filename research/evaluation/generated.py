@@ -50,8 +50,8 @@ def aligned(options: Options) -> System:
 
 
 def paper(options: Options) -> System:
-    """The model whose spatial conditions are the paper's flat list of tokens, trained on the same rooms for as many steps;
-    from the folder ``paper`` next to a model of one's own."""
+    """The model whose spatial conditions are the paper's flat list of tokens, trained on the same rooms for as many steps; from
+    the folder ``paper`` next to a model of one's own."""
     folder = PAPER if options.model is None else options.model.parent / "paper"
     return _generator(folder, options)
 

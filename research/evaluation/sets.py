@@ -18,7 +18,6 @@ def open_set(name: str, split: str = "test", count: int | None = None, field_of_
     """``rooms`` (the ``split`` in the user's cache folder), the folder of a split of rooms, or a folder of clips.
 
     :param count: the first so many, each read when it is indexed; all when None.
-    :param field_of_view: horizontal, in degrees, for annotated directions of a public set.
     :raises StereoSyncError: when the set is missing, or smaller than ``count``.
     """
     if count is not None and count < 1:

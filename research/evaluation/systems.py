@@ -22,11 +22,8 @@ from stereosync_core.scene import DepthSequence, Tracks
 
 
 class EvaluationClip(Protocol):
-    """What a system is given; a walking room and a clip of files are one.
-
-    ``name`` is the clip's own in its set, ``tracks`` are the boxes (true ones in rooms), ``depth`` the maps or None, ``sound``
-    float32 ``[2, N]`` at 44.1 kHz (the recording) or None, ``duration`` seconds.
-    """
+    """What a system is given; a walking room and a clip of files are one. ``tracks`` are the boxes (true ones in rooms),
+    ``depth`` the maps or None, ``sound`` float32 ``[2, N]`` at 44.1 kHz (the recording) or None, ``duration`` seconds."""
 
     @property
     def name(self) -> str: ...
@@ -83,7 +80,6 @@ class Options:
     """What the user chose for systems that need it.
 
     :param model: folder of a model, or None for the bundled one.
-    :param device: where networks run, as torch names it.
     :param seed: of what is random; a system makes the same sound of the same clip each time.
     """
 

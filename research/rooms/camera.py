@@ -18,13 +18,8 @@ MARGIN = 20.0
 
 @dataclass(frozen=True)
 class Camera:
-    """A camera's plan.
-
-    :param kind: one of :data:`KINDS`.
-    :param path: place ``[T, 2]`` in units at each tic.
-    :param angle: radians ``[T]`` that it looks at, 0 = east, counterclockwise.
-    :param height: of the lens over the floor, units.
-    """
+    """A camera's plan: place ``path [T, 2]`` in units at each tic, radians ``angle [T]`` that it looks at (0 = east,
+    counterclockwise), ``height`` of the lens over the floor in units; ``kind`` is one of :data:`KINDS`."""
 
     kind: str
     path: np.ndarray
@@ -33,10 +28,8 @@ class Camera:
 
 
 def bearing(camera_path: np.ndarray, camera_angle: np.ndarray | float, place: np.ndarray) -> np.ndarray:
-    """Radians ``[T]`` in -pi..pi by which ``place`` ``[T, 2]`` stands to the right of where the camera looks.
-
-    The camera's own place ``[2]`` and angle may stand for all T.
-    """
+    """Radians ``[T]`` in -pi..pi by which ``place`` ``[T, 2]`` stands to the right of where the camera looks; the camera's own
+    place ``[2]`` and angle may stand for all T."""
     towards = place - camera_path
     return (camera_angle - np.arctan2(towards[:, 1], towards[:, 0]) + np.pi) % (2 * np.pi) - np.pi
 

@@ -28,10 +28,7 @@ _FIRST_EDITOR_NUMBER = 12001
 
 @dataclass(frozen=True)
 class Plan:
-    """A clip before it is played.
-
-    :param tics: of the clip, without the pre-roll.
-    """
+    """A clip before it is played; ``tics`` are the clip's, without the pre-roll."""
 
     split: str
     seed: int
@@ -48,10 +45,8 @@ class Plan:
 
 
 def make_plan(split: str, seed: int, number: int, seconds: float = 4.0) -> Plan:
-    """The plan of clip ``number``.
-
-    Splits never share a draw: a clip's generator is seeded with the split, and a walker's sound seed carries it in its upper
-    bits, whatever ``seed`` is.
+    """The plan of clip ``number``. Splits never share a draw: a clip's generator is seeded with the split, and a walker's sound
+    seed carries it in its upper bits, whatever ``seed`` is.
 
     :raises StereoSyncError: for an unknown split, or numbers out of range.
     """

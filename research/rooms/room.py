@@ -282,9 +282,7 @@ def _literal(value: Value) -> str:
 
 
 def dmx_sound(samples: np.ndarray, rate: int) -> bytes:
-    """Mono ``[N]`` in -1..1 as the engine's own lump of eight bits; ``rate`` in Hz, at most 65535.
-
-    The format has sixteen bytes of padding on either side, which this engine plays like the rest: there is none here.
-    """
+    """Mono ``[N]`` in -1..1 as the engine's own lump of eight bits; ``rate`` in Hz, at most 65535. The format's sixteen bytes
+    of padding on either side, which this engine plays like the rest, are left out."""
     data = np.clip(np.rint(samples * 127.0) + 128, 0, 255).astype(np.uint8).tobytes()
     return struct.pack("<HHI", 3, rate, len(data)) + data

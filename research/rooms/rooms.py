@@ -53,13 +53,11 @@ class RoomClip:
     :param sound: float32 ``[2, N]``, the engine's own mix.
     :param steps: of each walker, on screen or not.
     :param azimuth: ``[W, T]`` in -1..1 of the frame; held at the edge beyond which a walker is.
-    :param bearing: radians ``[W, T]`` to the right of the camera's axis, -pi..pi.
-    :param distance: metres ``[W, T]``.
-    :param visible: bool ``[W, T]``.
+    :param bearing: radians ``[W, T]`` to the right of the camera's axis, -pi..pi; ``distance`` metres, ``visible`` bool
+        likewise.
     :param metres: float32 ``[D, 60, 80]``, the depth maps' distances along the camera's axis; 28.8 = that far or farther.
-    :param camera: ``[T, 3]``: place in metres, and the angle in radians that it looks at.
-    :param places: metres ``[W, T, 2]``.
-    :param surface: what the floor sounds like.
+    :param camera: ``[T, 3]``: place in metres, and the angle in radians that it looks at; ``places`` of the walkers ``[W, T,
+        2]``.
     :param camera_kind: ``fixed``, ``pan`` or ``follow``.
     :param facts: everything else of the plan: seeds, shoes, weights, textures.
     """
@@ -131,9 +129,7 @@ class RoomClip:
 
     def voices(self, rate: int = RATE, only_visible: bool = False) -> np.ndarray:
         """Each walker's dry voice float32 ``[W, round(duration * rate)]``, made anew; at 44.1 kHz what the engine was given.
-
-        :param only_visible: leave out the steps at which the walker is not seen.
-        """
+        ``only_visible`` leaves out the steps at which the walker is not seen."""
         voices = []
         for own, seen, row in zip(self.steps, self.steps_visible, self.facts["walkers"], strict=True):
             if only_visible:  # silenced rather than dropped: a step's sound depends on its number
@@ -143,10 +139,8 @@ class RoomClip:
         return np.concatenate(voices)
 
     def full_mix(self, only_visible: bool = False) -> np.ndarray:
-        """The mix by our own renderer, float32 ``[2, N]``: places and levels as in :attr:`sound`, at full precision.
-
-        :param only_visible: without the steps of whom the picture does not show.
-        """
+        """The mix by our own renderer, float32 ``[2, N]``: places and levels as in :attr:`sound`, at full precision;
+        ``only_visible`` leaves out the steps of whom the picture does not show."""
         gains = np.stack([engine_gains(self.camera, place) for place in self.places])
         return place_voices(self.voices(only_visible=only_visible), gains)
 
@@ -157,9 +151,9 @@ class RoomClip:
 
 
 class RoomSet:
-    """A folder of rooms: ``RoomSet(folder)[5]``, ``for clip in RoomSet(folder)``. Clips are read one by one.
+    """A folder of rooms of one split, with its manifest: ``RoomSet(folder)[5]``, ``for clip in RoomSet(folder)``. Clips are
+    read one by one.
 
-    :param folder: of one split, with its manifest.
     :raises StereoSyncError: when there are no rooms.
     """
 
@@ -251,11 +245,7 @@ def _clip(facts: dict[str, Any], arrays: Mapping[str, np.ndarray], sound: np.nda
 
 
 def engine_gains(camera: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """Left and right gain ``[2, T]`` of a sound.
-
-    :param camera: ``[T, 3]``: place in metres, and the angle in radians that it looks at.
-    :param place: of the sound, ``[T, 2]`` in metres.
-    """
+    """Left and right gain ``[2, T]`` of a sound at ``place [T, 2]`` in metres, for a :attr:`RoomClip.camera`."""
     side = bearing(camera[:, :2], camera[:, 2], place)
     distance = np.linalg.norm(place - camera[:, :2], axis=1) * UNITS_PER_METRE
     widened = np.sign(side) * np.minimum(np.abs(side) * _WIDENING, np.pi / 2)

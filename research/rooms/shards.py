@@ -174,12 +174,10 @@ def generate(
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Make ``clips`` clips of a split in ``out / split`` and return the manifest.
+    """Make ``clips`` clips of a split, of so many ``seconds`` each, in ``out / split`` and return the manifest.
 
     What is there already, of the same recipe, stays; so a stopped run goes on, and a larger number adds to a smaller one.
 
-    :param seconds: of each clip.
-    :param progress: called with clips done and in all; what it raises ends the work after the shards at hand.
     :raises StereoSyncError: when the engine is missing, the folder holds rooms of another recipe, or a number is out of range.
     """
     lacking = engine.missing_engine()

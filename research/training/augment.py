@@ -11,10 +11,7 @@ from stereosync_core.model.conditioning.features import SceneFeatures, map_tenso
 
 
 class Chance:
-    """Random numbers of one batch from one generator.
-
-    :param count: of the batch.
-    """
+    """Random numbers of a batch of ``count`` from one generator."""
 
     def __init__(self, generator: torch.Generator, count: int):
         self.generator, self.count = generator, count

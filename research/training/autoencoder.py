@@ -107,12 +107,9 @@ def level_errors(made: np.ndarray, wanted: np.ndarray, rate: int) -> tuple[float
 
 
 def likelihood_loss(made: Tensor, wanted: Tensor) -> Tensor:
-    """Itakura-Saito divergence of powers: how unlikely the wanted ones are for noise of the made ones.
-
-    Each bin counts alike, soft or loud, and the least is reached by the noise's true power, not by its median: what sounds is
-    noise to a codec without phases, and this is what noise is judged by (Fevotte et al., "Nonnegative Matrix Factorization with
-    the Itakura-Saito Divergence", 2009). 0.58 is the least that is possible for noise.
-    """
+    """Itakura-Saito divergence of powers: how unlikely the wanted ones are for noise of the made ones. Each bin counts alike,
+    soft or loud, and the least, 0.58 for noise, is reached by the noise's true power, not by its median (Fevotte et al.,
+    "Nonnegative Matrix Factorization with the Itakura-Saito Divergence", 2009)."""
     powers = [sizes.square() + FLOOR for sizes in (made, wanted)]
     ratio = powers[1].log() - powers[0].log()
     # straight on from where the divergence grows beyond all bounds

@@ -99,10 +99,8 @@ class DiffusionTask:
     def conditioning(
         self, bank: SceneBank, starts: np.ndarray, generator: torch.Generator | None = None
     ) -> Conditioning | None:
-        """Prompt and seconds of windows of ``bank`` that begin at the latent frames ``starts``; None without.
-
-        :param generator: in training, for what is dropped at random.
-        """
+        """Prompt and seconds of windows of ``bank`` that begin at the latent frames ``starts``; None without. ``generator`` is
+        for what is dropped at random in training."""
         return None
 
     def _batch(self, bank: SceneBank, clips: np.ndarray, starts: np.ndarray, frames: int) -> tuple[Tensor, ClipConditions]:

@@ -87,10 +87,8 @@ def train(
     """Train, or go on with the training in ``folder``; return the network with its averaged weights.
 
     Writes ``checkpoint.pt`` (weights, averages, optimizer, step; in torch's format, read back with ``weights_only``),
-    ``curves.csv`` and ``curves.png`` there.
+    ``curves.csv`` and ``curves.png`` there. What ``progress`` raises ends the training at the last checkpoint.
 
-    :param progress: called after each step with steps done, steps in all, and losses; raising inside it ends the training at
-        the last checkpoint.
     :raises StereoSyncError: when the folder's checkpoint is of another task or other settings, or losses stop being numbers.
     """
     from accelerate import Accelerator

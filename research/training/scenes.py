@@ -87,13 +87,11 @@ def windows(array: np.ndarray, clips: np.ndarray, starts: np.ndarray, length: in
 
 
 def scene_bank(rooms: Path, clips: int, autoencoder: Codec, timbre: TimbreEncoder | ClapTimbre, cache: Path) -> SceneBank:
-    """The first ``clips`` clips of a set; from ``cache`` where they are there.
+    """The first ``clips`` clips of a split's folder; from ``cache`` where they are there. On the processor, the autoencoder
+    works in as many processes as there are cores; elsewhere in this one.
 
-    Clips that are silent are left out. A step whose walker is not seen sounds in every other clip alone: conditions do not
-    hold it, and on a user's clip it is not wanted.
-
-    :param rooms: folder of a split.
-    :param autoencoder: on the processor it works in as many processes as there are cores; elsewhere in this one.
+    Clips that are silent are left out. A step whose walker is not seen sounds in every other clip alone: conditions do not hold
+    it, and on a user's clip it is not wanted.
     """
     key = hashlib.sha256()
     for network in (autoencoder.encoder, timbre):  # another decoder leaves latents as they are

@@ -22,7 +22,6 @@ from ..rooms.rooms import RoomClip, RoomSet
 def sound_bank(rooms: Path, clips: int | None = None) -> np.ndarray:
     """The engine's mixes int16 ``[clips, 2, N]`` of a set of rooms, memory-mapped; made on first use beside the shards.
 
-    :param clips: the first so many; all when left out.
     :raises StereoSyncError: when the set is smaller.
     """
     count = len(RoomSet(rooms)) if clips is None else clips

@@ -32,10 +32,8 @@ KEY, GUIDANCE_KEY = "stereosync", "stereosync_guidance"
 
 
 def base_of(model: Any) -> HostBackbone:
-    """A native MODEL as a release that an adapter can be loaded for; LoRAs on it do not count.
-
-    :raises StereoSyncError: when it is not Stable Audio Open 1.0.
-    """
+    """A native MODEL as a release that an adapter can be loaded for; LoRAs on it do not count. Raises StereoSyncError when it
+    is not Stable Audio Open 1.0."""
     network = getattr(model.model, "diffusion_model", None)
     weights = {} if network is None else dict(network.state_dict())
     # while a LoRA is worked into the weights on the device, the host keeps the weights of before

@@ -34,10 +34,8 @@ class Batches:
         self.size, self.what, self.notice = size, what, notice
 
     def run(self, work: Callable[[slice], Any], count: int) -> Iterator[tuple[slice, Any]]:
-        """``(part, work(part))`` over all parts of ``range(count)``, in order.
-
-        :raises StereoSyncError: memory does not suffice for a single entry.
-        """
+        """``(part, work(part))`` over all parts of ``range(count)``, in order. Raises StereoSyncError where memory does not
+        suffice for a single entry."""
         begin = 0
         while begin < count:
             part = slice(begin, min(begin + self.size, count))

@@ -23,10 +23,8 @@ from .scene import DepthSequence, Track, Tracks, check_depth_fits, check_tracks_
 
 
 def read_object(path: Path, what: str, remedy: str) -> dict[str, Any]:
-    """The object in a JSON file; ``what`` begins the error, ``remedy`` ends it.
-
-    :raises StereoSyncError: when the file is missing, cannot be read, or holds no JSON object.
-    """
+    """The object in a JSON file; ``what`` begins the error, ``remedy`` ends it. Raises StereoSyncError when the file is
+    missing, cannot be read, or holds no JSON object."""
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
         if not isinstance(content, dict):
@@ -68,10 +66,8 @@ def _reading(what: str, path: Path, form: str) -> Iterator[None]:
 
 
 def load_tracks(path: Path, duration: float, aspect: float = 16 / 9) -> Tracks:
-    """Read tracks for a clip of ``duration`` seconds and of that width over height.
-
-    :raises StereoSyncError: where the file is not of the form, or belongs to a clip of another length.
-    """
+    """Read tracks for a clip of ``duration`` seconds and of that width over height. Raises StereoSyncError where the file is
+    not of the form, or belongs to a clip of another length."""
     form = 'JSON of the form {"tracks": [{"id", "label", "times": [s], "boxes": [[x0, y0, x1, y1] in 0..1], "scores"}]}'
     with _reading("Tracks file", path, form):
         data = json.loads(Path(path).read_text(encoding="utf-8"))

@@ -162,10 +162,8 @@ def off(a: Tensor, b: Tensor) -> float:
 
 
 def measure(quick: bool = False) -> dict[str, Any]:
-    """Some ten minutes and 16 GB, in a process of its own; ``quick``: a narrow model without the host.
-
-    :raises StereoSyncError: where the reference's packages cannot be installed.
-    """
+    """Some ten minutes and 16 GB, in a process of its own; ``quick``: a narrow model without the host. Raises StereoSyncError
+    where the reference's packages cannot be installed."""
     message = "Bench: the packages of requirements-reference.txt cannot be installed."
     with explained(message, subprocess.CalledProcessError):
         if not installed():

@@ -25,10 +25,8 @@ Measured = tuple[ClipMetrics, SoundFeatures | None]
 
 
 def checked_sound(sound: np.ndarray, clip: EvaluationClip, system: str) -> np.ndarray:
-    """What a system made, float32 ``[2, round(duration * 44100)]``.
-
-    :raises StereoSyncError: names the system and the clip when it is not stereo, not finite or of another length.
-    """
+    """What a system made, float32 ``[2, round(duration * 44100)]``. Raises StereoSyncError, which names the system and the clip
+    when it is not stereo, not finite or of another length."""
     count = round(clip.duration * RATE)
     with explained(f"Systems: the sound of '{system}' for clip {clip.name} cannot be used: {{error}}", StereoSyncError):
         sound = checks.stereo(sound)

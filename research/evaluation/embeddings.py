@@ -47,10 +47,8 @@ class PictureEmbedding:
 
 
 def audio_embedding(name: str, folder: Path | None = None, device: str = "cpu") -> AudioEmbedding:
-    """``aisfx`` or ``clap`` (with its folder).
-
-    :raises StereoSyncError: for other names, or a folder that does not hold the model.
-    """
+    """``aisfx`` or ``clap`` (with its folder). Raises StereoSyncError for other names, or a folder that does not hold the
+    model."""
     if name == "aisfx":
         return embed_aisfx
     if name == "clap" and folder is not None:

@@ -45,9 +45,7 @@ class Annotated(NamedTuple):
 
 def read_metadata(path: Path, duration: float, aspect: float = 16 / 9, field_of_view: float = FIELD_OF_VIEW) -> Annotated:
     """Sources of a metadata file. A source is on screen where its row has it so, or else where its direction is in the view.
-
-    :raises StereoSyncError: when the file is not of the form.
-    """
+    Raises StereoSyncError when the file is not of the form."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as handle:
             rows = [row for row in csv.reader(handle) if row]
@@ -138,10 +136,7 @@ def _by_name(folders: list[Path], endings: Sequence[str]) -> dict[str, Path]:
 
 
 def open_folder(folder: Path, field_of_view: float = FIELD_OF_VIEW) -> FolderSet:
-    """A set laid out in one of the ways above.
-
-    :raises StereoSyncError: when the folder is missing or holds no clip.
-    """
+    """A set laid out in one of the ways above. Raises StereoSyncError when the folder is missing or holds no clip."""
     folder = Path(folder)
     if not folder.is_dir():
         raise StereoSyncError(f"Evaluate: '{folder}' is no folder; give rooms, the folder of a split, or a folder of clips.")

@@ -100,10 +100,8 @@ def draw_comparison(rows: Sequence[Mapping[str, Any]], results: Mapping[str, Map
 def write_results(
     page: Path, rows: Sequence[Mapping[str, Any]], results: Mapping[str, Mapping[str, Any]], report: Mapping[str, Any]
 ) -> None:
-    """Put table and figure between the markers of a page; what is outside of them stays.
-
-    :raises StereoSyncError: when the page or its markers are missing.
-    """
+    """Put table and figure between the markers of a page; what is outside of them stays. Raises StereoSyncError when the page
+    or its markers are missing."""
     try:
         text = Path(page).read_text(encoding="utf-8")
     except OSError as error:

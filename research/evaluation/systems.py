@@ -89,10 +89,7 @@ class Options:
 
 
 def load_systems(names: Sequence[str], options: Options | None = None) -> dict[str, System]:
-    """The systems by name, in the order of ``names``.
-
-    :raises StereoSyncError: for a name that is not known, or given twice.
-    """
+    """The systems by name, in the order of ``names``. Raises StereoSyncError for a name that is not known, or given twice."""
     if len(set(names)) != len(names) or not names:
         raise StereoSyncError(f"Systems: {', '.join(names) or 'none'} given; name each once, at least one.")
     unknown = [name for name in names if name not in SYSTEMS]

@@ -68,10 +68,7 @@ def versions() -> dict[str, str]:
 
 
 def record(plan: Plan) -> Recording:
-    """Play the plan.
-
-    :raises StereoSyncError: when the engine is missing, will not start, or does not follow the plan.
-    """
+    """Play the plan. Raises StereoSyncError when the engine is missing, will not start, or does not follow the plan."""
     lacking = missing_engine()
     if lacking:
         raise StereoSyncError(f"Rooms: {lacking}.")

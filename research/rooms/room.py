@@ -250,10 +250,7 @@ class Lump:
 
 
 def wad(lumps: Iterable[Lump]) -> bytes:
-    """A patch archive (PWAD) of ``lumps`` in their order.
-
-    :raises StereoSyncError: for a name that the format cannot hold.
-    """
+    """A patch archive (PWAD) of ``lumps`` in their order. Raises StereoSyncError for a name that the format cannot hold."""
     body, directory = bytearray(), bytearray()
     for lump in lumps:
         name = lump.name.encode("ascii", "replace")

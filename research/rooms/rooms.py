@@ -152,10 +152,7 @@ class RoomClip:
 
 class RoomSet:
     """A folder of rooms of one split, with its manifest: ``RoomSet(folder)[5]``, ``for clip in RoomSet(folder)``. Clips are
-    read one by one.
-
-    :raises StereoSyncError: when there are no rooms.
-    """
+    read one by one. Raises StereoSyncError when there are no rooms."""
 
     def __init__(self, folder: Path | str):
         self.folder = Path(folder)

@@ -144,10 +144,7 @@ def shard_clips(path: Path) -> list[int]:
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest of ``folder``, or None where there is none.
-
-    :raises StereoSyncError: when it cannot be read or is none.
-    """
+    """The manifest of ``folder``, or None where there is none. Raises StereoSyncError when it cannot be read or is none."""
     path = Path(folder) / MANIFEST
     if not path.exists():
         return None

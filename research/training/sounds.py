@@ -20,10 +20,8 @@ from ..rooms.rooms import RoomClip, RoomSet
 
 
 def sound_bank(rooms: Path, clips: int | None = None) -> np.ndarray:
-    """The engine's mixes int16 ``[clips, 2, N]`` of a set of rooms, memory-mapped; made on first use beside the shards.
-
-    :raises StereoSyncError: when the set is smaller.
-    """
+    """The engine's mixes int16 ``[clips, 2, N]`` of a set of rooms, memory-mapped; made on first use beside the shards. Raises
+    StereoSyncError when the set is smaller."""
     count = len(RoomSet(rooms)) if clips is None else clips
     path = Path(rooms) / f"sounds-{count}.npy"
     if not path.exists():
@@ -38,10 +36,7 @@ def sound_bank(rooms: Path, clips: int | None = None) -> np.ndarray:
 
 
 def first_clips(rooms: Path, count: int) -> Iterator[RoomClip]:
-    """The first ``count`` clips of a set.
-
-    :raises StereoSyncError: when it has fewer.
-    """
+    """The first ``count`` clips of a set. Raises StereoSyncError when it has fewer."""
     return islice(_checked(rooms, count), count)
 
 
@@ -80,9 +75,7 @@ def as_it_is(row: Any) -> Any:
 
 def clip_rows(rooms: Path, count: int, row: Callable[[RoomClip], Any]) -> Iterator[Any]:
     """``row`` of each of the first ``count`` clips of a set, in order, worked out in as many processes as there are cores.
-
-    :raises StereoSyncError: when the set has fewer.
-    """
+    Raises StereoSyncError when the set has fewer."""
     rows = _Rows(_checked(rooms, count), count, row)
     return iter(DataLoader(rows, batch_size=None, num_workers=os.cpu_count() or 1, collate_fn=as_it_is))
 

@@ -66,10 +66,8 @@ def _scale(text: str) -> dict[str, Any]:
 
 
 def load_pipeline(arguments: argparse.Namespace) -> tuple[StereoSyncPipeline, dict[str, Any]]:
-    """The pipeline of the options, and what it is to be called with, checked.
-
-    :raises StereoSyncError: for options that do not go together.
-    """
+    """The pipeline of the options, and what it is to be called with, checked. Raises StereoSyncError for options that do not go
+    together."""
     source, device = arguments.model or "bundled", arguments.device or "cpu"
     if source == "bundled" or not is_release(source):
         _refuse(arguments, _STABLE_AUDIO, "is for Stable Audio Open; give its folder or file with --model")

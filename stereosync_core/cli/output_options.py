@@ -31,10 +31,7 @@ def add_output_options(parser: argparse.ArgumentParser):
 
 
 def check_output(arguments: argparse.Namespace) -> None:
-    """Before any work: options that do not go together.
-
-    :raises StereoSyncError: names them.
-    """
+    """Before any work; raises StereoSyncError for options that do not go together."""
     arguments.quiet = arguments.quiet or arguments.json
     is_sound = arguments.output.suffix.lower() in SOUND_FILES
     if is_sound and (arguments.original == "mix" or arguments.loudness is not None):

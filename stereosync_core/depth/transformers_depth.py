@@ -35,10 +35,8 @@ class FrameEstimator(nn.Module):
 
 
 def load_frame_estimator(folder: str | Path, dtype: torch.dtype = torch.float32) -> FrameEstimator:
-    """The network of a folder in transformers' layout, on the CPU: config.json, preprocessor_config.json, safetensors.
-
-    :raises StereoSyncError: the folder is missing or incomplete, or holds no depth estimator.
-    """
+    """The network of a folder in transformers' layout, on the CPU: config.json, preprocessor_config.json, safetensors. Raises
+    StereoSyncError where the folder is missing or incomplete, or holds no depth estimator."""
     folder = Path(folder)
     for name in ("config.json", "preprocessor_config.json"):
         if not (folder / name).is_file():

@@ -59,10 +59,8 @@ def encode_samples(samples: np.ndarray, format: str) -> np.ndarray:
 
 
 def codec_for(name: str, path: Path, automatic: dict[str, str]) -> str:
-    """The key in :data:`CODECS` for a codec that a user chose, where ``auto`` goes by the file's ending.
-
-    :raises StereoSyncError: the ending or the codec is unknown.
-    """
+    """The key in :data:`CODECS` for a codec that a user chose, where ``auto`` goes by the file's ending. Raises StereoSyncError
+    where the ending or the codec is unknown."""
     suffix = path.suffix.lower()
     if suffix not in automatic:
         raise StereoSyncError(f"Output: '{path.name}' cannot be written; use one of the endings {', '.join(automatic)}.")
@@ -72,10 +70,8 @@ def codec_for(name: str, path: Path, automatic: dict[str, str]) -> str:
 
 
 class SoundTrack:
-    """A sound stream of an output container, for float32 ``[C, N]`` whose first sample is at time 0.
-
-    :raises StereoSyncError: the codec does not take that many channels or that rate, or the container not the codec.
-    """
+    """A sound stream of an output container, for float32 ``[C, N]`` whose first sample is at time 0. Raises StereoSyncError
+    where the codec does not take that many channels or that rate, or the container not the codec."""
 
     def __init__(self, container: OutputContainer, codec: SoundCodec, samples: np.ndarray, rate: int):
         channels = len(samples)

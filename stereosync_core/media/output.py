@@ -27,10 +27,8 @@ _NO_SPACE = {errno.ENOSPC, errno.EFBIG} | ({errno.EDQUOT} if hasattr(errno, "EDQ
 
 
 def safe_output_path(folder: str | os.PathLike[str], name: str) -> Path:
-    """``folder / name`` for a name that a user typed; subfolders of ``folder`` are allowed.
-
-    :raises StereoSyncError: the name is empty or leads out of the folder: absolute, with ``..``, a drive letter or a NUL.
-    """
+    """``folder / name`` for a name that a user typed; subfolders of ``folder`` are allowed. Raises StereoSyncError where the
+    name is empty or leads out of the folder: absolute, with ``..``, a drive letter or a NUL."""
     windows = PureWindowsPath(name)
     parts = windows.parts  # splits at both kinds of slash, whatever system this runs on
     leaves = windows.drive or windows.root or PurePosixPath(name).is_absolute() or ".." in parts or ":" in name
@@ -47,9 +45,7 @@ def safe_output_path(folder: str | os.PathLike[str], name: str) -> Path:
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path in the folder of ``path`` that takes its place when the block ends well, and goes away when it does not.
-
-    :raises StereoSyncError: the folder is missing or may not be written, or the disk is full.
-    """
+    Raises StereoSyncError where the folder is missing or may not be written, or the disk is full."""
     if path.is_dir():
         raise StereoSyncError(f"Output: '{path}' is a folder; give a file name inside it.")
     if not path.parent.is_dir():

@@ -253,10 +253,8 @@ _FILES = {".wav": "float32", ".flac": "flac", ".mp3": "mp3", ".ogg": "opus", ".o
 
 
 def require_sound(path: str | Path, name: str) -> Sound:
-    """The sound of a file that is given for its sound; ``name`` is the option or input that it was given as.
-
-    :raises StereoSyncError: as :func:`read_sound`, or the file has no sound.
-    """
+    """The sound of a file that is given for its sound; ``name`` is the option or input that it was given as. Raises
+    StereoSyncError as :func:`read_sound`, or the file has no sound."""
     sound = read_sound(path, align_to_video=False)
     if sound is None:
         raise StereoSyncError(f"{name}: {path} has no sound; give a file with an audio track.")

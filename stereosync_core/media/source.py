@@ -45,10 +45,8 @@ def as_clip(source: Source) -> Clip:
 
 
 def timeline_of(source: Source) -> Timeline:
-    """The times of a clip's frames; of a :class:`Clip` they are read only once.
-
-    :raises StereoSyncError: as :func:`~.video.probe`.
-    """
+    """The times of a clip's frames; of a :class:`Clip` they are read only once. Raises StereoSyncError as
+    :func:`~.video.probe`."""
     return as_clip(source).timeline
 
 
@@ -59,10 +57,8 @@ def name_of(container: InputContainer) -> str:
 
 @contextmanager
 def opened(source: Source) -> Iterator[InputContainer]:
-    """The open container of a source, closed afterwards; a stream stays open.
-
-    :raises StereoSyncError: the source is missing, a folder, empty, cut short, or no media file.
-    """
+    """The open container of a source, closed afterwards; a stream stays open. Raises StereoSyncError where the source is
+    missing, a folder, empty, cut short, or no media file."""
     container = _open(as_clip(source).source)
     try:
         yield container
@@ -164,10 +160,8 @@ def moving_pictures(container: InputContainer) -> list[av.VideoStream]:
 
 
 def find_video(container: InputContainer) -> av.VideoStream:
-    """The stream with the moving picture, its decoder set to a bounded number of threads.
-
-    :raises StereoSyncError: there is none, or no decoder for it.
-    """
+    """The stream with the moving picture, its decoder set to a bounded number of threads. Raises StereoSyncError where there is
+    none, or no decoder for it."""
     streams = moving_pictures(container)
     if not streams:
         what = "only sound" if container.streams.audio else "neither pictures nor sound"
@@ -189,10 +183,7 @@ def codec_name(stream: av.VideoStream | av.AudioStream) -> str:
 
 
 def find_audio(container: InputContainer) -> av.AudioStream | None:
-    """The main sound stream, or None where the clip has none.
-
-    :raises StereoSyncError: there is no decoder for it.
-    """
+    """The main sound stream, or None where the clip has none. Raises StereoSyncError where there is no decoder for it."""
     stream = container.streams.best("audio")
     if not isinstance(stream, av.AudioStream):
         return None

@@ -11,10 +11,7 @@ LENGTH_TOLERANCE = 0.25
 
 
 def stereo(sound: np.ndarray, name: str = "sound") -> np.ndarray:
-    """float64 ``[2, N]``.
-
-    :raises StereoSyncError: for other shapes, an empty sound, NaN or infinite samples.
-    """
+    """float64 ``[2, N]``. Raises StereoSyncError for other shapes, an empty sound, NaN or infinite samples."""
     sound = np.asarray(sound, dtype=np.float64)
     if sound.ndim != 2 or sound.shape[0] != 2 or sound.shape[1] == 0:
         mono = sound.ndim == 1 or 1 in sound.shape
@@ -24,10 +21,8 @@ def stereo(sound: np.ndarray, name: str = "sound") -> np.ndarray:
 
 
 def mono(sound: np.ndarray, name: str = "sound") -> np.ndarray:
-    """float64 ``[N]``: the mean of the channels of ``[C, N]``, or ``[N]`` as it is.
-
-    :raises StereoSyncError: for other shapes, an empty sound, NaN or infinite samples.
-    """
+    """float64 ``[N]``: the mean of the channels of ``[C, N]``, or ``[N]`` as it is. Raises StereoSyncError for other shapes, an
+    empty sound, NaN or infinite samples."""
     sound = np.asarray(sound, dtype=np.float64)
     if sound.ndim not in (1, 2) or 0 in sound.shape:
         raise StereoSyncError(f"Metrics: the {name} has shape {sound.shape}, but [channels, samples] is expected.")

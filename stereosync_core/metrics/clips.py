@@ -89,10 +89,8 @@ def is_one_of(path: Path, endings: Sequence[str]) -> bool:
 
 
 def find_clips(paths: Sequence[Path]) -> list[Path]:
-    """Clips among files and folders, in order of name.
-
-    :raises StereoSyncError: when a path does not exist, or nothing is found.
-    """
+    """Clips among files and folders, in order of name. Raises StereoSyncError when a path does not exist, or nothing is
+    found."""
     found: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
@@ -119,9 +117,7 @@ def sound_file(clip: Path) -> Path | None:
 
 def open_clip(path: Path, tracks: Tracks | None = None) -> FolderClip:
     """NAME.mp4 with NAME.wav (else its own sound), NAME.tracks.json (else ``tracks``) and NAME.depth.npz where they exist.
-
-    :raises StereoSyncError: names the file that cannot be used.
-    """
+    Raises StereoSyncError, which names the file that cannot be used."""
     info = probe(path)
     separate = sound_file(path)
     sound = read_sound(path if separate is None else separate, align_to_video=separate is None)

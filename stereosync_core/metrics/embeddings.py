@@ -82,10 +82,7 @@ class AisfxNet(nn.Module):
 
 @lru_cache(maxsize=1)
 def network() -> AisfxNet:
-    """With the bundled weights, in single precision.
-
-    :raises StereoSyncError: when the bundled file is missing or damaged.
-    """
+    """With the bundled weights, in single precision. Raises StereoSyncError when the bundled file is missing or damaged."""
     net = AisfxNet()
     net.load_state_dict({key: value.float() for key, value in load_weights(ASSET).items()})
     return net.eval()

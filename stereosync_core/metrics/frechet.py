@@ -32,10 +32,8 @@ def _checked(windows: np.ndarray, name: str) -> np.ndarray:
 
 
 def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
-    """Of two sets of windows ``[N, D]`` and ``[M, D]``.
-
-    :raises StereoSyncError: for fewer than two windows, different widths or NaN.
-    """
+    """Of two sets of windows ``[N, D]`` and ``[M, D]``. Raises StereoSyncError for fewer than two windows, different widths or
+    NaN."""
     first, second = _checked(first, "first"), _checked(second, "second")
     if first.shape[1] != second.shape[1]:
         raise StereoSyncError(f"Frechet distance: {first.shape[1]} and {second.shape[1]} features; use one embedding for both.")

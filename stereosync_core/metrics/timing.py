@@ -27,10 +27,7 @@ _HOP, _FRAME = 0.005, 0.023
 
 def rms_curve(sound: np.ndarray) -> np.ndarray:
     """Root-mean-square level ``[1 + N // 128]`` of the mono mix of ``[C, N]`` at 44.1 kHz; frames are centred on multiples of
-    128 samples, silence is beyond the ends.
-
-    :raises StereoSyncError: for NaN or a shape that is no sound.
-    """
+    128 samples, silence is beyond the ends. Raises StereoSyncError for NaN or a shape that is no sound."""
     power = np.square(checks.mono(sound))
     sums = np.concatenate([[0.0], np.cumsum(power)])
     centres = np.arange(0, len(power) + 1, CURVE_HOP)
@@ -39,10 +36,8 @@ def rms_curve(sound: np.ndarray) -> np.ndarray:
 
 
 def envelope_l1(sound: np.ndarray, reference: np.ndarray, rate: int = RATE, reference_rate: int = RATE) -> float:
-    """E-L1 of ``[C, N]`` against ``[C, M]``, full scale = 1. The shorter sound is continued with silence.
-
-    :raises StereoSyncError: for rates other than 44.1 kHz, NaN, or lengths more than a quarter of a second apart.
-    """
+    """E-L1 of ``[C, N]`` against ``[C, M]``, full scale = 1. The shorter sound is continued with silence. Raises
+    StereoSyncError for rates other than 44.1 kHz, NaN, or lengths more than a quarter of a second apart."""
     if not rate == reference_rate == RATE:
         raise StereoSyncError(f"Metrics: sounds of {rate} and {reference_rate} samples a second; resample them to {RATE}.")
     sounds = checks.mono(sound), checks.mono(reference, "reference")

@@ -106,9 +106,7 @@ def _check_base(folder: Path, trained_over: Any, base: Base) -> None:
 
 def save_adapter(folder: Path, adapter: SpatialAdapter, **config: Any) -> None:
     """Write what was trained, in half precision, and the adapter's section of ``config.json`` with further entries ``config``.
-
-    :raises StereoSyncError: when a weight is not finite in half precision.
-    """
+    Raises StereoSyncError when a weight is not finite in half precision."""
     weights = {name: value.detach().half() for name, value in adapter.named_parameters()}
     wrong = [name for name, value in weights.items() if not torch.isfinite(value).all()]
     if wrong:

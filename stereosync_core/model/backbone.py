@@ -19,10 +19,8 @@ from .objectives import OBJECTIVES
 
 
 def transformer_class() -> type[nn.Module]:
-    """stable-audio-tools' ``DiffusionTransformer``, imported when first needed.
-
-    :raises StereoSyncError: when the package is not installed.
-    """
+    """stable-audio-tools' ``DiffusionTransformer``, imported when first needed. Raises StereoSyncError when the package is not
+    installed."""
     message = "Model: stable-audio-tools cannot be imported ({error}); run the pack's install.py with the host's Python."
     # it prints that flash_attn is not there
     with explained(message, ImportError), contextlib.redirect_stdout(io.StringIO()):

@@ -19,10 +19,7 @@ CONFIG = "config.json"
 
 
 def read_model_config(folder: Path) -> dict[str, Any]:
-    """The folder's ``config.json``.
-
-    :raises StereoSyncError: when the folder or the file is missing, or it is no JSON object.
-    """
+    """The folder's ``config.json``. Raises StereoSyncError when the folder or the file is missing, or it is no JSON object."""
     path = Path(folder) / CONFIG
     if not path.is_file():
         raise StereoSyncError(f"Model: '{folder}' has no {CONFIG}; give a folder that holds a StereoSync model.")
@@ -30,10 +27,8 @@ def read_model_config(folder: Path) -> dict[str, Any]:
 
 
 def read_weights(folder: Path, part: str) -> dict[str, Tensor]:
-    """Tensors of a part in single precision.
-
-    :raises StereoSyncError: when the file is missing, cut short, or no safetensors file.
-    """
+    """Tensors of a part in single precision. Raises StereoSyncError when the file is missing, cut short, or no safetensors
+    file."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -82,10 +77,8 @@ def save_part(folder: Path, part: str, config: dict[str, Any], weights: Mapping[
 
 
 def inherit_parts(folder: Path, base: Path) -> None:
-    """Let a model take the parts that it lacks from another model's folder.
-
-    :raises StereoSyncError: when that is no model's folder.
-    """
+    """Let a model take the parts that it lacks from another model's folder. Raises StereoSyncError when that is no model's
+    folder."""
     read_model_config(base)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -121,10 +121,7 @@ class GenerativeModel(nn.Module):
 
     @property
     def timbre_size(self) -> int:
-        """Of the embedding of a timbre that it takes.
-
-        :raises StereoSyncError: for a release without an adapter.
-        """
+        """Of the embedding of a timbre that it takes. Raises StereoSyncError for a release without an adapter."""
         control = self.denoiser.spatial_control
         if control is None:
             raise StereoSyncError(f"Stable Audio: '{self.name}' takes no timbre without a StereoSync adapter; give its folder.")

@@ -139,10 +139,8 @@ def build_stable_audio(config: StableAudioConfig, name: str) -> GenerativeModel:
 
 
 def attach_levels(model: GenerativeModel, folder: Path) -> None:
-    """Take the reader of levels that ``train levels`` has written into a folder, if there is one.
-
-    :raises StereoSyncError: when it is of another autoencoder's latents.
-    """
+    """Take the reader of levels that ``train levels`` has written into a folder, if there is one. Raises StereoSyncError when
+    it is of another autoencoder's latents."""
     levels, own = load_levels(folder), model.autoencoder.latent_channels
     if levels is not None and levels.config["latents"] != own:
         reads = f"the part 'levels' of '{folder}' reads {levels.config['latents']} latents and this model has {own}"
@@ -151,10 +149,8 @@ def attach_levels(model: GenerativeModel, folder: Path) -> None:
 
 
 def load_autoencoder(folder: Path) -> ChannelAutoencoder:
-    """The folder's autoencoder, on the CPU in single precision.
-
-    :raises StereoSyncError: when config or weights are missing, damaged or of another model.
-    """
+    """The folder's autoencoder, on the CPU in single precision. Raises StereoSyncError when config or weights are missing,
+    damaged or of another model."""
     return _load_part(folder, "autoencoder", lambda config: ChannelAutoencoder(ChannelAutoencoderConfig(**config)), "channel")
 
 
@@ -185,10 +181,8 @@ def load_levels(folder: Path) -> LatentLevels | None:
 
 
 def part_folder(folder: Path, part: str) -> Path:
-    """The folder that a part of a model comes from: its own, or the one that its ``config.json`` names as ``base``.
-
-    :raises StereoSyncError: when neither has the part.
-    """
+    """The folder that a part of a model comes from: its own, or the one that its ``config.json`` names as ``base``. Raises
+    StereoSyncError when neither has the part."""
     found = _folder_with(folder, part)
     if found is None:
         raise StereoSyncError(f"Model: the config.json of '{folder}' has no '{part}'; it is of another kind, or not complete.")

@@ -214,10 +214,8 @@ class StereoSyncPipeline:
         panning_law: str | None = None,
         speedups: SamplerSpeedups | None = None,
     ) -> PipelineSettings:
-        """A call's numbers, with the model's defaults for None; see :meth:`__call__`.
-
-        :raises StereoSyncError: for a sampler that does not go with the model, and numbers out of range.
-        """
+        """A call's numbers, with the model's defaults for None; see :meth:`__call__`. Raises StereoSyncError for a sampler that
+        does not go with the model, and numbers out of range."""
         defaults, samplers = self.model.defaults, SAMPLERS[self.model.objective]
         sampler = defaults.sampler if sampler is None else sampler
         if sampler not in samplers:
@@ -292,10 +290,8 @@ class StereoSyncPipeline:
         return with_spatial_guidance(velocity, levels, target, guidance, model.objective)
 
     def widen_precision(self) -> None:
-        """Where half precision does not hold the numbers, the model goes on in a wider type, and stays in it.
-
-        :raises StereoSyncError: where it is in single precision already.
-        """
+        """Where half precision does not hold the numbers, the model goes on in a wider type, and stays in it. Raises
+        StereoSyncError where it is in single precision already."""
         narrow = self.model.dtype
         if narrow not in WIDER:
             raise StereoSyncError("Sampler: the latents are not finite; lower the guidance scales, or load the model again.")

@@ -46,10 +46,7 @@ _TIGHTNESS = 60.0  # of the spacing of steps against their places on the oscilla
 
 @dataclass(frozen=True)
 class Steps:
-    """Contacts of feet with the ground.
-
-    :raises StereoSyncError: when lengths differ, or values are out of range.
-    """
+    """Contacts of feet with the ground. Raises StereoSyncError when lengths differ, or values are out of range."""
 
     times: np.ndarray  # seconds [N], rising
     strengths: np.ndarray  # [N] in 0..1, 1 = a stamp

@@ -40,10 +40,7 @@ class PanningLaw:
 
 @cache
 def panning_laws() -> dict[str, PanningLaw]:
-    """The calibrated laws by name.
-
-    :raises StereoSyncError: when the file is missing or damaged.
-    """
+    """The calibrated laws by name. Raises StereoSyncError when the file is missing or damaged."""
     message = f"The bundled file {PANNING_LAWS.name} cannot be read ({{error}}). Install the pack again."
     with explained(message, OSError, ValueError, KeyError):
         data = json.loads(PANNING_LAWS.read_text(encoding="utf-8"))["laws"]

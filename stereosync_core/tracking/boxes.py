@@ -83,10 +83,8 @@ def _box(box: Any) -> tuple[np.ndarray, float, str]:
 
 
 def detections_of(boxes: Any, width: int, height: int) -> list[Detections]:
-    """Boxes of any dialect, in pixels of frames of ``width`` and ``height``, as detections of every frame.
-
-    :raises StereoSyncError: no boxes, or boxes of a picture of another size.
-    """
+    """Boxes of any dialect, in pixels of frames of ``width`` and ``height``, as detections of every frame. Raises
+    StereoSyncError for no boxes, or boxes of a picture of another size."""
     sides, result = np.array([width, height, width, height], dtype=np.float64), []
     for entry in frames_of_boxes(boxes):
         array = np.array([box for box, _, _ in entry], dtype=np.float64).reshape(-1, 4) / sides

@@ -39,10 +39,7 @@ class DetectorModel(nn.Module, ABC):
         self.processor = processor
 
     def detector(self, classes: str) -> TransformersDetector:
-        """What finds these classes in frames.
-
-        :raises StereoSyncError: a class that the network cannot find.
-        """
+        """What finds these classes in frames. Raises StereoSyncError for a class that the network cannot find."""
         return TransformersDetector(self, self.parse(classes))
 
     @abstractmethod

@@ -190,10 +190,8 @@ class SnippetMaps:
             self._file = tempfile.TemporaryFile(prefix="stereosync_")  # noqa: SIM115 - stays open
 
     def add(self, maps: torch.Tensor) -> None:
-        """Append the next maps ``[B, H, W]``, pass by pass, snippet by snippet and slot by slot.
-
-        :raises StereoSyncError: a map is not finite, or the disk is full.
-        """
+        """Append the next maps ``[B, H, W]``, pass by pass, snippet by snippet and slot by slot. Raises StereoSyncError where a
+        map is not finite, or the disk is full."""
         low, high = (float(value) for value in torch.aminmax(maps))
         if not (abs(low) < float("inf") and abs(high) < float("inf")):
             raise StereoSyncError(

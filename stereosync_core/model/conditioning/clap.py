@@ -22,10 +22,8 @@ PROMPT = "footsteps on {}"
 
 
 def load_pretrained(folder: Path, build: Callable[[], Any], what: str) -> Any:
-    """What ``build`` makes of a folder in transformers' form.
-
-    :raises StereoSyncError: when the folder is none, or cannot be loaded.
-    """
+    """What ``build`` makes of a folder in transformers' form. Raises StereoSyncError when the folder is none, or cannot be
+    loaded."""
     if not (Path(folder) / "config.json").is_file():
         raise StereoSyncError(f"Embedding: '{folder}' holds no config.json; give the folder of {what} in transformers' form.")
     message = f"Embedding: {what} in '{folder}' cannot be loaded ({{line}})."
@@ -76,18 +74,14 @@ class ClapTimbre(nn.Module):
         self.size = int(self.clap.model.config.projection_dim)
 
     def of_sound(self, samples: np.ndarray, rate: int) -> Tensor:
-        """Vector ``[size]`` of a sound ``[C, N]``: the mean over its windows.
-
-        :raises StereoSyncError: when it is silent, empty or not finite.
-        """
+        """Vector ``[size]`` of a sound ``[C, N]``: the mean over its windows. Raises StereoSyncError when it is silent, empty
+        or not finite."""
         check_audible(np.asarray(samples, dtype=np.float64).mean(0))
         return self._scaled(torch.from_numpy(self.clap(np.asarray(samples), rate)[0].mean(0)))
 
     def of_surface(self, name: str) -> Tensor:
-        """Vector ``[size]`` of a surface's name, from CLAP's text side.
-
-        :raises StereoSyncError: for a name that is not known, or when the folder holds no tokenizer.
-        """
+        """Vector ``[size]`` of a surface's name, from CLAP's text side. Raises StereoSyncError for a name that is not known, or
+        when the folder holds no tokenizer."""
         check_surface(name)
         # looked for by name: transformers makes an empty tokenizer where there is none
         if not any((self.folder / file).is_file() for file in ("tokenizer.json", "vocab.json")):

@@ -28,10 +28,7 @@ def check_audible(mono: np.ndarray) -> None:
 
 
 def check_surface(name: str) -> int:
-    """The place of a surface in :data:`SURFACES`.
-
-    :raises StereoSyncError: for a name that is not known.
-    """
+    """The place of a surface in :data:`SURFACES`. Raises StereoSyncError for a name that is not known."""
     if name not in SURFACES:
         raise StereoSyncError(f"Timbre: the surface '{name}' is not known; choose one of {', '.join(SURFACES)}.")
     return list(SURFACES).index(name)
@@ -69,10 +66,7 @@ class TimbreEncoder(nn.Module):
         return nn.functional.normalize(self.project(pooled), dim=-1) * self.size**0.5
 
     def of_sound(self, samples: np.ndarray, rate: int) -> Tensor:
-        """Vector ``[size]`` of a sound ``[C, N]``.
-
-        :raises StereoSyncError: when it is silent, empty or not finite.
-        """
+        """Vector ``[size]`` of a sound ``[C, N]``. Raises StereoSyncError when it is silent, empty or not finite."""
         mono = np.asarray(samples, dtype=np.float64).mean(0)
         check_audible(mono)
         if rate != RATE:
@@ -83,8 +77,5 @@ class TimbreEncoder(nn.Module):
             return self(torch.from_numpy(mono).float()[None].to(self.surfaces.device))[0]
 
     def of_surface(self, name: str) -> Tensor:
-        """Vector ``[size]`` of a surface.
-
-        :raises StereoSyncError: for a name that is not known.
-        """
+        """Vector ``[size]`` of a surface. Raises StereoSyncError for a name that is not known."""
         return self.surfaces[check_surface(name)]

@@ -85,10 +85,8 @@ def _check(release: Release, missing: list[str], extra: list[str], misshapen: li
 
 
 def read(release: Release, parts: Iterable[Part], dtype: torch.dtype) -> None:
-    """Fill networks, one after the other, with weights of ``dtype`` on the CPU; frozen and in evaluation mode.
-
-    :raises StereoSyncError: for a file that cannot be read to its end, and for NaN or infinite weights.
-    """
+    """Fill networks, one after the other, with weights of ``dtype`` on the CPU; frozen and in evaluation mode. Raises
+    StereoSyncError for a file that cannot be read to its end, and for NaN or infinite weights."""
     from safetensors import SafetensorError, safe_open
 
     message = f"Stable Audio: '{release.path}' is damaged ({{error}}); download it again."

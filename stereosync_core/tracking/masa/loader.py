@@ -82,10 +82,8 @@ class Inert:
 
 
 def read_checkpoint(path: Path) -> Any:
-    """What a checkpoint in torch's zip form holds; tensors are mapped from the file, and read when they are used.
-
-    :raises StereoSyncError: no such checkpoint, damaged, or one that names a function of Python's library.
-    """
+    """What a checkpoint in torch's zip form holds; tensors are mapped from the file, and read when they are used. Raises
+    StereoSyncError for no such checkpoint, damaged, or one that names a function of Python's library."""
     try:
         with zipfile.ZipFile(path) as archive:
             program = next(name for name in archive.namelist() if name.count("/") == 1 and name.endswith("/data.pkl"))

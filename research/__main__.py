@@ -1,7 +1,5 @@
 """``python -m research COMMAND``: what makes and measures the models."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 

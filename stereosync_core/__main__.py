@@ -1,7 +1,5 @@
 """``python -m stereosync_core COMMAND``: the pack's work without ComfyUI."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 

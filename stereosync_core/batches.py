@@ -1,7 +1,5 @@
 """Work in batches: of a stream, and such as halve when memory runs out."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, TypeVar

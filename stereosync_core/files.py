@@ -5,8 +5,6 @@ Tracks: ``{"duration": s, "tracks": [{"id", "label", "times": [s], "boxes": [[x0
 1 = near, and ``times`` in seconds.
 """
 
-from __future__ import annotations
-
 import json
 import zipfile
 from collections.abc import Iterator

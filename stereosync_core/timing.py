@@ -1,7 +1,5 @@
 """Times of what comes without any: one entry for each frame, or at a stated rate."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from .errors import StereoSyncError

@@ -15,8 +15,6 @@ seconds (:data:`COMPARISONS`) were taken once, on another machine, and ``release
 ratio to ours here.
 """
 
-from __future__ import annotations
-
 import statistics
 import tempfile
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What :mod:`.depth` and :mod:`.depth_full_size` measure, each in a process of its own."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 from itertools import accumulate

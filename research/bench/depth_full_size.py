@@ -5,8 +5,6 @@ Keys: ``parameters_m`` and ``weights_mib`` of UNet and autoencoder; ``loading_s`
 through the UNet; ``decode_one_s`` - one frame through the decoder. Writes 1.9 GB into the temporary folder and deletes them.
 """
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 from typing import Any

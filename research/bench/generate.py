@@ -5,8 +5,6 @@ after one to warm up; ``decoding_ratio`` - the decoder's part of it; ``minute_ra
 through windows; ``peak_mib`` and ``peak_mib_minute`` - peak resident memory of the process after each.
 """
 
-from __future__ import annotations
-
 import statistics
 import time
 from typing import Any

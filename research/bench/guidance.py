@@ -5,8 +5,6 @@ text; ``guided_over_plain`` - the same over the plain step; ``gradient`` - share
 decoder reaches; ``moved`` - mean change of the latents by one round, over their spread; ``peak_mib``.
 """
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 from typing import Any

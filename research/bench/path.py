@@ -5,8 +5,6 @@ Keys: ``walking_clip_ratio`` - time of the whole ``render`` of the bundled clip,
 depth and tracking; ``mux_vs_ffmpeg`` - time of the muxer over that of ``ffmpeg -c:v copy`` with the same clip and sound.
 """
 
-from __future__ import annotations
-
 import shutil
 import statistics
 import subprocess

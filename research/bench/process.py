@@ -1,7 +1,5 @@
 """Processes that are measured, each with memory and threads of its own, and the processor that figures are of."""
 
-from __future__ import annotations
-
 import json
 import os
 import platform

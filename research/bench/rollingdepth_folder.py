@@ -1,7 +1,5 @@
 """Checkpoint folders in RollingDepth's released layout with random weights: what speed and memory are measured with."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any, NamedTuple

@@ -10,8 +10,6 @@ bfloat16 where the processor is faster in it; ``max_difference``, ``max_differen
 largest; ``fast_difference`` - the same of the fast ones; ``seconds_a_step``, ``gigamacs_a_step`` - billions of multiply-adds.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import itertools

@@ -9,8 +9,6 @@ association of 20 boxes; ``peak_mib_short`` and ``peak_mib_long`` - peak residen
 1080p clip of 10 s and of 60 s, 2 frames a second.
 """
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """``bench``: measure speed and memory on this machine."""
 
-from __future__ import annotations
-
 import argparse
 from typing import Any
 

@@ -1,7 +1,5 @@
 """``evaluate``: systems compared on the same clips, of walking rooms or of a public set."""
 
-from __future__ import annotations
-
 import argparse
 import time
 from pathlib import Path

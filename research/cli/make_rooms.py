@@ -1,7 +1,5 @@
 """``make-rooms``: clips of people walking through rooms, out of a game engine, with the truth about every step."""
 
-from __future__ import annotations
-
 import argparse
 import math
 import time

@@ -1,7 +1,5 @@
 """``train``: train a part of the bundled model on walking rooms; the same command goes on after a stop."""
 
-from __future__ import annotations
-
 import argparse
 import importlib
 import time

@@ -5,8 +5,6 @@
 installs requirements-reference.txt beside the environment of this Python, about 60 MB, unless it is there already.
 """
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

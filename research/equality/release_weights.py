@@ -1,7 +1,5 @@
 """Random weights of a release of Stable Audio Open, key by key as the real files have them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from math import prod
 

@@ -1,7 +1,5 @@
 """Weights and pictures that are drawn anew instead of being kept: what the parity fixtures' numbers were recorded with."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import zlib

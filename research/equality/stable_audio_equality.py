@@ -6,8 +6,6 @@
 largest value of the reference, and ends with an error when one is above its bound.
 """
 
-from __future__ import annotations
-
 import argparse
 import copy
 import sys

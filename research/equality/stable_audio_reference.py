@@ -7,8 +7,6 @@ the release's two files and ``expected.safetensors``: inputs, and what the refer
 beside the environment is in a folder that this process alone sees; see reference_packages.py.
 """
 
-from __future__ import annotations
-
 import argparse
 import copy
 import json

@@ -1,7 +1,5 @@
 """Systems without a model: the recordings, what is made of them, and the pack's renderer. Their order is known beforehand."""
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Systems compared on the same clips."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Embeddings that a comparison may use beside the bundled one: CLAP, and vision encoders for the joint distance."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

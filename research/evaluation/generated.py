@@ -1,8 +1,6 @@
 """Systems of the generative model. They are given the recording's loudness envelope (of the mono mix) and its timbre, as the
 paper's is, unless their name has another; where things are comes from boxes and depth alone."""
 
-from __future__ import annotations
-
 import zlib
 from functools import lru_cache
 from pathlib import Path

@@ -10,8 +10,6 @@ NAME.tracks.json beside a clip gives its boxes. Without it they come from the me
 width at the annotated place, and where there are no metadata from the object tracker.
 """
 
-from __future__ import annotations
-
 import csv
 from collections import Counter
 from collections.abc import Sequence

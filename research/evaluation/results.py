@@ -1,7 +1,5 @@
 """Tables and plots of a comparison, and the page that they stand on."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Sets of clips by name or folder: walking rooms, and folders laid out as public sets are."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from torch.utils.data import Subset

@@ -6,8 +6,6 @@ second is cut or continued with silence). It may read ``clip.sound``, the record
 loudness envelope, its timbre); see :class:`EvaluationClip`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module

@@ -8,8 +8,6 @@ of a folder of walking rooms, whose true boxes are known. Without ``--weights`` 
 the path is sound and nothing about MASA. TrackEval comes without its dependencies: opencv-python would overwrite another's.
 """
 
-from __future__ import annotations
-
 import argparse
 import tempfile
 from collections.abc import Iterator

@@ -3,8 +3,6 @@
 .venv/bin/python -m research.measurements.measure_autoencoder [--model DIR] [--clips 200] [--recordings DIR]
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Third-person cameras: one that stands, one that pans, one that follows a walker."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The recipe: from a split, a seed and a number to everything about a clip, before the engine plays it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

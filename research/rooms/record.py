@@ -1,7 +1,5 @@
 """Playing a plan in the game engine (ViZDoom, Freedoom's pictures) and gathering its pictures, its sound and its state."""
 
-from __future__ import annotations
-
 import ctypes.util
 import importlib.util
 import os

@@ -5,8 +5,6 @@ Lengths are the engine's map units, 32 to a metre; x points east and y north. Fo
 1994) for WAD and DMX, "Universal Doom Map Format 1.1" for maps.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

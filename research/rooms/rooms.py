@@ -6,8 +6,6 @@ two metres, and a second-order stereo panner whose angles are widened by half. W
 Doppler shift (physical, below one per cent) and the small loss of treble in its interpolation.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import zipfile

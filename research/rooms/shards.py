@@ -6,8 +6,6 @@ was planned), ``video.mp4`` (H.264, 320 x 240, 17.5 a second), ``sound.flac`` (t
 (boxes, places, camera, depth). Everything is written beside its place and moved; equal recipes give equal bytes.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

@@ -4,8 +4,6 @@ A walker is planned here and played by the engine as an actor whose every tic is
 frames where a foot comes down, a sound. So the animation, the sound and the step times are one and the same thing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

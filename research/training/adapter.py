@@ -1,8 +1,6 @@
 """Training of an adapter over Stable Audio Open, which stays as it is: the same conditions, latents and losses as the bundled
 model's (:mod:`.diffusion`), the release's velocity in place of a backbone of our own."""
 
-from __future__ import annotations
-
 import logging
 import os
 from pathlib import Path

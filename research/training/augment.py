@@ -1,7 +1,5 @@
 """Augmentation: conditions with the errors of estimators, so that a small tracker and a small depth network are good enough."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import torch

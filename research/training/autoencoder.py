@@ -1,8 +1,6 @@
 """Training of the autoencoder on crops of the rooms' sound. Its losses are between short-time magnitudes ``[B, 2, bins, T]``,
 in nepers of power."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Training of the diffusion model on latents of the rooms."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

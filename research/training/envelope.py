@@ -1,7 +1,5 @@
 """Training of the envelope that is read off the picture."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 from typing import Any

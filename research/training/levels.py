@@ -1,7 +1,5 @@
 """Training of the levels that are read off latents: the target is the levels of what the decoder makes of them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -4,8 +4,6 @@ A step depends on the seed, its number and the weights alone: batches are drawn 
 run that goes on from a checkpoint ends where an unbroken one does, to the last bit on the same machine.
 """
 
-from __future__ import annotations
-
 import csv
 import math
 import time

@@ -1,7 +1,5 @@
 """Rooms as the diffusion model sees them: latents, conditions and timbre of every clip, computed once and kept."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass

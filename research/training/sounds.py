@@ -1,7 +1,5 @@
 """Sounds of rooms as one array on the disk, so that a crop costs nothing."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator
 from itertools import islice

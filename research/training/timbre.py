@@ -1,7 +1,5 @@
 """Training of the timbre encoder: which surface, which shoes, how heavy, from two seconds of the mono mix."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Bundled small weights and data. Origin, licence and checksum of each stand in LICENSES.md beside this file."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from ..errors import StereoSyncError, explained

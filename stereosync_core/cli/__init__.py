@@ -1,7 +1,5 @@
 """The command line: a module a command, each with ``add(subparsers)``."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import logging

@@ -1,7 +1,5 @@
 """``evaluate``: how well sound fits its picture, for clips of one's own."""
 
-from __future__ import annotations
-
 import argparse
 import time
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """``events``: find what touches what in a clip, and when; write it as JSON or CSV, to be corrected and given back."""
 
-from __future__ import annotations
-
 import argparse
 import time
 from typing import Any

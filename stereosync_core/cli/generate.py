@@ -1,7 +1,5 @@
 """``generate``: sound made by the StereoSync model or Stable Audio Open for what moves in a clip, placed where it moves."""
 
-from __future__ import annotations
-
 import argparse
 import logging
 import time

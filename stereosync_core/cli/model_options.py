@@ -1,7 +1,5 @@
 """The options of a generative model on the command line, and the pipeline that they give."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 from typing import Any

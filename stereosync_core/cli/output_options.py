@@ -1,7 +1,5 @@
 """Where a command's sound goes: a sound file, or the clip with the sound put on it."""
 
-from __future__ import annotations
-
 import argparse
 import time
 from pathlib import Path

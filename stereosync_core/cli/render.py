@@ -1,7 +1,5 @@
 """``render``: footsteps, or a sound of your own, placed where the tracked things are, and put on the clip."""
 
-from __future__ import annotations
-
 import argparse
 import time
 from typing import Any

@@ -1,8 +1,6 @@
 """Depth estimators by name: what is in :data:`ESTIMATORS` can be chosen on the command line and is tested like the others. A
 new one is a file or folder here with two functions and a line in the table (CONTRIBUTING.md)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple

@@ -4,8 +4,6 @@ Wofk, Ma, Yang, Karaman, Sze: "FastDepth: Fast Monocular Depth Estimation on Emb
 batch norms folded into the convolutions.
 """
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from itertools import pairwise
 from typing import Any

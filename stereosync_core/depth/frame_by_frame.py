@@ -1,7 +1,5 @@
 """What estimators share: the times of their maps; of single-frame ones, a streamed clip in, relative depth out."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

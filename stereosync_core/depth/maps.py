@@ -6,8 +6,6 @@ and for the frames just after it, and one scale and shift for each map is sought
 by their size and not their square, so that what moves weighs little. Nothing is averaged over time: every map keeps its detail.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Depth Anything V2 and every other single-frame estimator that transformers knows, from a local folder."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

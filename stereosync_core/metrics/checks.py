@@ -1,7 +1,5 @@
 """What every metric asks of a sound before it measures anything."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..errors import StereoSyncError

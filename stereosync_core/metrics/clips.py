@@ -1,8 +1,6 @@
 """Clips of one's own, NAME.mp4 with NAME.wav, NAME.tracks.json and NAME.depth.npz beside it: read, and measured one by one in
 several processes."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 from collections import Counter

@@ -1,7 +1,5 @@
 """Whether near things sound near: level and the part of direct sound, step by step, against true distance."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -6,8 +6,6 @@ in float64. From few windows it comes out too large, by about a constant over th
 takes it at several numbers and extrapolates to infinitely many (Chong and Forsyth, CVPR 2020; for sound Gui et al., ICASSP
 2024)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Resume journal: what an evaluation has measured so far, line by line on disk, so that a stopped run goes on where it was."""
 
-from __future__ import annotations
-
 import csv
 import json
 import os

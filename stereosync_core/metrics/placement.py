@@ -6,8 +6,6 @@ over the windows that sound and belong to one visible object. 1 is perfect, cent
 and sound on the wrong side scores below it: mirrored sound -1. A plain hit rate gives credit for the middle, this does not.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 

@@ -11,8 +11,6 @@ and since 80 pixels are a third of the frame and boxes have a width, sound that 
   what a mono sound gets, and what is worse than that is negative.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

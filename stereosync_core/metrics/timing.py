@@ -5,8 +5,6 @@ E-L1 is the mean absolute difference of the root-mean-square curves of the mono 
 paired with a true one at most 50 ms away, each once.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import mir_eval

@@ -1,7 +1,5 @@
 """What is known of the objects that sound: their boxes, and, where a set has them, their steps."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields
 from typing import TypeVar
 

@@ -5,8 +5,6 @@ rest. Spatial tokens and timbre are attended to next to the text's (:meth:`.back
 adapter leaves the release as it is. The folder has the form of :mod:`.folder`, with the one part ``adapter``.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,8 +1,6 @@
 """The diffusion transformer: stable-audio-tools' ``DiffusionTransformer``, with a loop over its blocks that is ours, so that
 residuals (control branch, spatial conditions) can be added before any block; without them the output is the original's."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 from collections.abc import Mapping, Sequence

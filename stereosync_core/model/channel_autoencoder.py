@@ -6,8 +6,6 @@ Engel et al. ("DDSP", 2020); why stands in docs/training.md. The noise is one fo
 place, and always the same at the same place in the sound. Latents of the channels are stacked: left first, then right.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

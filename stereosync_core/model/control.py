@@ -5,8 +5,6 @@ added, through a convolution that begins at zero, to the input of the backbone's
 Conditional Control to Text-to-Image Diffusion Models", 2023; for this transformer Stable-V2A, arXiv 2412.15023.)
 """
 
-from __future__ import annotations
-
 import copy
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """From latents to sound, piece by piece."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator
 from typing import Protocol

@@ -1,7 +1,5 @@
 """A model is a folder: ``config.json`` with a section for each part, and ``PART.safetensors`` with its weights."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Collection, Mapping

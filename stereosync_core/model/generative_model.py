@@ -1,8 +1,6 @@
 """A generative model with all its parts. The bases differ in their networks and in :class:`SamplingDefaults`, in nothing
 else."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import torch

@@ -1,7 +1,5 @@
 """Classifier-free guidance by any number of conditions, each with a scale of its own."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """ComfyUI's own Stable Audio seen as a release: its MODEL has the transformer alone, in classes of its own."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -3,8 +3,6 @@
 Exactly, through the decoder; or by a small network that was trained on the decoder alone and costs next to nothing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

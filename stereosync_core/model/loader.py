@@ -1,7 +1,5 @@
 """Loading a model: a StereoSync model's folder, whole or in parts, or a release of Stable Audio Open."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path

@@ -5,8 +5,6 @@ velocity: ``alpha * noise - sigma * x0`` (``v``, Salimans and Ho, 2022) or ``noi
 2022).
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

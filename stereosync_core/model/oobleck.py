@@ -1,7 +1,5 @@
 """The autoencoder: diffusers' ``AutoencoderOobleck`` with the release's weights (Evans et al., "Stable Audio Open", 2024)."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping
 from typing import Any

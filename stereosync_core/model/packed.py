@@ -5,8 +5,6 @@ were laid out once. Which one wins depends on the processor and on the number of
 a process and a shape. The numbers are the same but for rounding. Packing costs the weights' size in memory once more.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable

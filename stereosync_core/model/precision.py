@@ -1,7 +1,5 @@
 """The precision that networks compute in, and what the processor can do of it."""
 
-from __future__ import annotations
-
 import functools
 import logging
 from typing import Any

@@ -9,8 +9,6 @@ DPMSolverMultistepScheduler knows integer times of its own schedules alone, and 
 noise.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
 from itertools import pairwise

@@ -4,8 +4,6 @@ The same three parts condition the pack's own backbone (:class:`.denoiser.Stereo
 (:class:`.adapter.SpatialAdapter`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any

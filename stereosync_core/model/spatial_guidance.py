@@ -8,8 +8,6 @@ more than without. (In the manner of He et al., "Manifold Preserving Guided Diff
 sample itself; the length of a step is Polyak's: the squared error over the squared gradient.)
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What a sampler may leave out to be faster, at the price of another sound: docs/results.md has by how much."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

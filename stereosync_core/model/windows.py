@@ -1,7 +1,5 @@
 """Overlapping windows for clips longer than what a model was trained on: one velocity out of several."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

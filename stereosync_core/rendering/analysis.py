@@ -1,7 +1,5 @@
 """Placement of a stereo sound: interaural level differences over time, and their correlation with an object."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The filters of the voices and the room, fixed and block by block."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import numpy as np

@@ -6,8 +6,6 @@ of loose ones (P. Cook, "Modeling Bill's gait", 2002; R. Nordahl, S. Serafin, L.
 interactive footsteps", IEEE VR 2010). What differs between floors and shoes stands in :mod:`.surfaces`.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -8,8 +8,6 @@ programming, on the crests of the oscillation and about one period apart (D. Ell
 New Music Research 36, 2007).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -5,8 +5,6 @@ change smoothly from direction to direction, so that mixing neighbours gives nei
 "On the minimum-phase nature of head-related transfer functions", AES 125, 2008).
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Where a sound comes from: level and time differences between the ears, and the moving delay that makes the latter."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import numpy as np

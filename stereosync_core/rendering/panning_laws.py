@@ -4,8 +4,6 @@
 and ``rooms`` (a game engine's), measured on validation rooms (docs/metrics.md).
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from functools import cache

@@ -1,7 +1,5 @@
 """Sound placed where things are: each voice goes along a track, near or far, left or right, on screen or off."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace

@@ -5,8 +5,6 @@ recordings exist (metal, snow, sand, gravel, wood) the numbers were set until sp
 length fell into their range (docs/footsteps.md).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

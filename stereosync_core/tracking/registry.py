@@ -1,8 +1,6 @@
 """Trackers and detectors by name: what is in the tables can be chosen on the command line and is tested like the others; how to
 add one stands in CONTRIBUTING.md. Any object with :meth:`detections.Detector.detect` can be given to MASA as it is."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

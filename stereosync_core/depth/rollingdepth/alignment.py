@@ -5,8 +5,6 @@ autograd walk through that. Here only what a snippet covers is stored, the frame
 frame's mean is a sum of slices), and the gradient, which has a closed form because the means are held fixed, is written out.
 """
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """From noise to depth latents, snippet by snippet; and the refinement of depth that was merged."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any
 

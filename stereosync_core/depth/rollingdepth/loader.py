@@ -4,8 +4,6 @@ Only safetensors are read, each tensor straight into its place and precision, so
 own pipeline class does not exist in diffusers; its parts do.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

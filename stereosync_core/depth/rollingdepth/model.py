@@ -1,7 +1,5 @@
 """The networks of a RollingDepth checkpoint in one module, and what each of them does to a batch."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """RollingDepth over a clip: encode, denoise and decode snippets, co-align, merge, refine."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from itertools import accumulate

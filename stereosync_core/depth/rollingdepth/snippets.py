@@ -1,7 +1,5 @@
 """Which frames are seen together: the release's settings and one's own, and the snippets that they cut a clip into."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass, replace
 

@@ -5,8 +5,6 @@ envelope, assigns each moment to them; the sum is added along the latent axis to
 do not matter.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -3,8 +3,6 @@
 Wu et al., "Large-scale Contrastive Language-Audio Pretraining" (2023).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

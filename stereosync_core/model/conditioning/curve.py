@@ -1,7 +1,5 @@
 """Envelopes that somebody writes or draws."""
 
-from __future__ import annotations
-
 import re
 
 import numpy as np

@@ -4,8 +4,6 @@ Depth maps, four a second, each through an image encoder into one pooled vector 
 number conditioner: a token a coordinate, ``box_rate`` boxes a second for each track (the paper has 30). No token holds a time.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

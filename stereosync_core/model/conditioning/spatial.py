@@ -1,7 +1,5 @@
 """Where things are, as what a generative model is conditioned on."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 from ...errors import StereoSyncError

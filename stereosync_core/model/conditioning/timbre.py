@@ -3,8 +3,6 @@
 The bundled encoder takes the mono mix, so that no place leaks in; it was trained to classify surfaces, shoes and weights.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -5,8 +5,6 @@ recurrent layer to one of 64 mu-law classes at each moment. Features here are th
 picture changes under them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The release's conditioners: text tokens and seconds, as tokens for cross-attention and as one global condition."""
 
-from __future__ import annotations
-
 import logging
 import math
 from collections.abc import Mapping, Sequence

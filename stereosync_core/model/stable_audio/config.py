@@ -1,7 +1,5 @@
 """The release's ``model_config.json``: what of it builds the networks, and which release a file without one holds."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,8 +1,6 @@
 """What people have of Stable Audio Open on disk: the release's folder, or the one file that ComfyUI's users keep. Opening looks
 at the first bytes and at the header alone; :mod:`.weights` reads the tensors."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass

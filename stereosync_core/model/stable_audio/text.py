@@ -1,7 +1,5 @@
 """The prompt's encoder: T5 by transformers, from a local folder. In ComfyUI the host's CLIP nodes take its place."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 from typing import Any

@@ -1,8 +1,6 @@
 """Reading a release's tensors into networks that were built without memory of their own: mapped piece by piece, straight to
 their final type, with weight norm folded in, so that it takes little more memory than the weights take in the end."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial

@@ -6,8 +6,6 @@ channels-last map, which is what an embedding bag computes, fast and in all thre
 many pixels as stay in the processor's cache.
 """
 
-from __future__ import annotations
-
 from contextlib import suppress
 
 import torch

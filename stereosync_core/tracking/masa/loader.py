@@ -6,8 +6,6 @@ that are not needed here, and a pickle is a small program that names functions a
 name in Python's own library, which no checkpoint needs and every attack does, ends the reading before it begins.
 """
 
-from __future__ import annotations
-
 import logging
 import pickletools
 import sys

@@ -6,8 +6,6 @@ named as in the released checkpoint (``masa_r50.pth``, Apache-2.0). He et al., C
 (RoIAlign).
 """
 
-from __future__ import annotations
-
 import math
 from collections import OrderedDict
 from collections.abc import Collection, Sequence

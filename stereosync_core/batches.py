@@ -19,12 +19,8 @@ def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
 
 
 class Batches:
-    """Runs work in batches and halves them, for good, when memory runs out.
-
-    :param size: entries at once.
-    :param what: what an entry is, for the message.
-    :param notice: called with a line of text when the size is halved.
-    """
+    """Runs work in batches of ``size`` entries (``what`` they are, for messages) and halves them, for good, when memory runs
+    out; ``notice`` is called with a line of text then."""
 
     def __init__(self, size: int, what: str, notice: Callable[[str], None] | None = None):
         if size < 1:

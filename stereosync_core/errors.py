@@ -5,10 +5,7 @@ from contextlib import contextmanager
 
 
 class StereoSyncError(Exception):
-    """Something the user gave cannot be used.
-
-    The message names the input, what is wrong with it, and what to do.
-    """
+    """Something the user gave cannot be used. The message names the input, what is wrong with it, and what to do."""
 
 
 @contextmanager

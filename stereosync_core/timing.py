@@ -13,11 +13,10 @@ def times_in_clip(source: Source, count: int, rate: float, name: str) -> np.ndar
 
 
 def entry_times(count: int, frame_times: np.ndarray, duration: float, rate: float, name: str) -> np.ndarray:
-    """Seconds of ``count`` entries that another pack made from a clip.
+    """Seconds of ``count`` entries that another pack made from a clip with frames at ``frame_times``; ``name`` is what they
+    are.
 
-    :param frame_times: seconds of the clip's frames.
     :param rate: entries a second; 0 = one for each frame.
-    :param name: what the entries are, for the error.
     :raises StereoSyncError: where the number does not fit the clip.
     """
     if count == 0:

@@ -1,10 +1,7 @@
-"""Depth maps whoever made them: out of another pack's pictures, stretched over their clip, without flicker.
-
-An estimator that sees one frame at a time gives every frame a scale and a shift of its own, and the clip flickers. Neighbouring
-frames show nearly the same things, so RollingDepth's co-alignment takes that out: each map is a snippet that stands for itself
-and for the frames just after it, and one scale and shift for each map is sought with which neighbours agree. Differences count
-by their size and not their square, so that what moves weighs little. Nothing is averaged over time: every map keeps its detail.
-"""
+"""Depth maps whoever made them: out of another pack's pictures, stretched over their clip, without flicker
+(docs/rollingdepth.md): each map is a snippet that stands for itself and for the frames just after it, and one scale and shift
+for each map is sought with which neighbours agree. Differences count by their size and not their square, so that what moves
+weighs little."""
 
 from collections.abc import Callable
 

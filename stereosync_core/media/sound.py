@@ -71,9 +71,8 @@ class Sound:
 
 
 def read_sound(source: Source, *, align_to_video: bool = True) -> Sound | None:
-    """The main sound of a file or clip with all its channels, or None where there is none.
-
-    Gaps in the file's sound are filled with silence; what an encoder put before the first sample is left out.
+    """The main sound of a file or clip with all its channels, or None where there is none. Gaps are filled with silence; what
+    an encoder put before the first sample is left out.
 
     :param align_to_video: sample 0 is at the clip's first video frame (silence is put before a sound that starts later, the
         beginning of one that starts earlier is cut) and the sound is exactly as long as the video. A file without video, or

@@ -36,13 +36,12 @@ SOUND_ENDINGS = (".wav", ".flac", ".ogg", ".opus", ".m4a", ".mp3")
 
 @dataclass(frozen=True)
 class FolderClip:
-    """A clip of files.
+    """A clip of files, ``name`` without their ending.
 
-    :param name: of the files, without ending.
     :param video: path of the clip, or None where there is sound alone.
     :param sound: float32 ``[2, N]`` at 44.1 kHz, as long as the clip; None where there is none.
     :param objects: when each object sounds, where the set has that; else None.
-    :param was_mono: the sound had one channel; it is doubled, so that it counts as what it is, panned to the centre.
+    :param was_mono: the sound had one channel and was doubled.
     """
 
     name: str

@@ -63,14 +63,8 @@ def step_levels(sound: np.ndarray, rate: int, truth: Truth) -> list[StepLevels]:
 
 @dataclass(frozen=True)
 class DistanceScore:
-    """How steps follow distance.
-
-    :param level: rank correlation of level with nearness, -1..1; 1 = every nearer step is louder. ``direct`` is the same of the
-        direct part.
-    :param level_slope: dB a doubling of distance; -6 in the open air.
-    :param direct_slope: dB of the direct-to-reverberant ratio a doubling of distance; negative in a room.
-    :param steps: how many counted.
-    """
+    """How ``steps`` follow distance: rank correlation of level, and of the direct part, with nearness (-1..1; 1 = every nearer
+    step is louder), and dB a doubling of distance of the level (-6 in the open air) and of the direct-to-reverberant ratio."""
 
     level: float | None
     level_slope: float | None

@@ -33,8 +33,7 @@ class Localisation:
     """Where sound comes from in windows of a tenth of a second, all ``[W]``.
 
     :param times: seconds of the windows' centres: 0.05, 0.1, 0.15 ...
-    :param azimuth: -1 (left edge of the frame) .. 1 (right edge); meaningless where nothing sounds.
-    :param uncertainty: standard deviation of the azimuth.
+    :param azimuth: -1 (left edge of the frame) .. 1 (right edge), and its standard deviation; meaningless where nothing sounds.
     :param level_db: of both channels together, full scale = 0, silence = -120.
     :param sounding: bool; the level is at most 35 dB below the loudest window's.
     """
@@ -69,12 +68,10 @@ class LevelLocaliser:
 
 @dataclass(frozen=True)
 class BandLocaliser:
-    """Level and phase differences, band by band, weighted by energy.
-
-    Every azimuth of a grid is scored by how well the law's level differences fit the measured ones, and how well its delay
-    brings the two channels' low bands into step: maximum likelihood over a grid of directions, as in Woodruff and Wang,
-    "Binaural localization of multiple sources in reverberant and noisy environments" (2012), with laws in the place of trained
-    models. Azimuth and uncertainty are mean and standard deviation of what remains likely.
+    """Level and phase differences, band by band, weighted by energy: every azimuth of a grid is scored by how well the law's
+    level differences and its delay fit (maximum likelihood, as in Woodruff and Wang, "Binaural localization of multiple sources
+    in reverberant and noisy environments", 2012, with laws in the place of trained models). Azimuth and uncertainty are mean
+    and standard deviation of what remains likely.
 
     :param law: name of a law, or ``auto``: the one that explains the clip as a whole best.
     :param bands: how many, evenly spread on the ERB scale (Glasberg and Moore 1990).

@@ -1,15 +1,6 @@
-"""Spatial AV-Align as SAVGBench (arXiv 2412.13462) defines it, and two corrections beside it.
-
-Audio events, ten a second, have a horizontal position 0..256; people's boxes, four a second, lie on a frame 256 pixels wide. An
-event is a hit when a box within one video frame before or after overlaps the 80 pixels around it; the score is
-hits / (hits + misses) over all clips: the part of the events that hit a box. It leaves out people who should sound and do not,
-and since 80 pixels are a third of the frame and boxes have a width, sound that stays in the middle hits often. Beside it:
-
-* **box recall**: of the boxes that should sound, the part with an event at their place within one video frame (key
-  ``spatial_av_align_precision`` in reports).
-* **corrected**: (score - score of the centre) / (1 - score of the centre), the events moved to the middle for the second: 0 is
-  what a mono sound gets, and what is worse than that is negative.
-"""
+"""Spatial AV-Align as SAVGBench (arXiv 2412.13462) defines it, and beside it box recall (key ``spatial_av_align_precision`` in
+reports) and the score corrected for what the same events get in the middle: docs/metrics.md. Audio events, ten a second, have a
+horizontal position 0..256; people's boxes, four a second, lie on a frame 256 pixels wide."""
 
 from dataclasses import dataclass
 
@@ -53,14 +44,9 @@ def boxes_of(truth: Truth, duration: float) -> Boxes:
 
 @dataclass(frozen=True)
 class Counts(Counted):
-    """What was counted.
-
-    :param hits: events with a box at their place; ``misses``: events without.
-    :param found: boxes that should sound with an event at their place; ``unheard``: those without.
-    :param centre_hits: events that would be hits in the middle of the frame.
-    :param centre_found: boxes that events in the middle of the frame would find.
-    :param boxes: of any kind.
-    """
+    """What was counted: events with a box at their place (``hits``) and without (``misses``), boxes that should sound with an
+    event at their place (``found``) and without (``unheard``), the same of events moved to the middle of the frame, and boxes
+    of any kind."""
 
     hits: int = 0
     misses: int = 0

@@ -1,9 +1,5 @@
-"""Whether things sound when they should: loudness curves (E-L1) and onsets.
-
-E-L1 is the mean absolute difference of the root-mean-square curves of the mono mix, frames of 512 samples 128 apart at
-44.1 kHz (Stable-V2A, arXiv 2412.15023). Onset F1 is mir_eval's (Raffel et al. 2014): a detected onset counts when it can be
-paired with a true one at most 50 ms away, each once.
-"""
+"""Whether things sound when they should: loudness curves (E-L1 as in Stable-V2A, arXiv 2412.15023) and onsets, whose F1 is
+mir_eval's (Raffel et al. 2014): docs/metrics.md."""
 
 from dataclasses import dataclass
 

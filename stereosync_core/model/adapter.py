@@ -1,9 +1,6 @@
-"""What StereoSync's method adds to a frozen release, in a folder of its own next to the release's.
-
-The paper (arXiv 2510.05828) trains a control branch and projections of the conditions over Stable Audio Open, and freezes the
-rest. Spatial tokens and timbre are attended to next to the text's (:meth:`.backbone.Backbone.forward`), so that an untrained
-adapter leaves the release as it is. The folder has the form of :mod:`.folder`, with the one part ``adapter``.
-"""
+"""What StereoSync's method adds to a frozen release, in a folder of its own (:mod:`.folder`) with the one part ``adapter``: a
+control branch and projections of the conditions (arXiv 2510.05828). Spatial tokens and timbre are attended to next to the
+text's (:meth:`.backbone.Backbone.forward`), so that an untrained adapter leaves the release as it is."""
 
 import hashlib
 from collections.abc import Mapping

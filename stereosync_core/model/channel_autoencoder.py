@@ -1,9 +1,9 @@
 """The bundled autoencoder: one network for a single channel, applied to each, so that no channel leaks into another.
 
-Compressed magnitudes of a short-time spectrum go through ConvNeXt blocks (Liu et al., "A ConvNet for the 2020s", 2022) and
-three halvings of time: one latent vector for 2048 samples. The decoder gives magnitudes, and noise lends them its phases, as in
-Engel et al. ("DDSP", 2020); why stands in docs/training.md. The noise is one for both channels, so that a source keeps its
-place, and always the same at the same place in the sound. Latents of the channels are stacked: left first, then right.
+Compressed magnitudes of a short-time spectrum go through ConvNeXt blocks (Liu et al., 2022) and three halvings of time: one
+latent vector for 2048 samples. The decoder gives magnitudes, and noise lends them its phases, as in Engel et al. ("DDSP",
+2020); why, and why one noise serves both channels, stands in docs/training.md. Latents of the channels are stacked: left first,
+then right.
 """
 
 from collections.abc import Sequence

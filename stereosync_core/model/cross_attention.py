@@ -1,8 +1,6 @@
-"""Cross-attention to tokens that stay the same from step to step: keys and values are made once a clip, not once a step.
-
-A clip of the batch whose tokens are all zero, the unconditional half of guidance, is passed over: without biases its values are
-zero, whatever the keys.
-"""
+"""Cross-attention to tokens that stay the same from step to step: keys and values are made once a clip, not once a step. A clip
+of the batch whose tokens are all zero, the unconditional half of guidance, is passed over: without biases its values are
+zero."""
 
 from __future__ import annotations
 

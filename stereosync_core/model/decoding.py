@@ -27,10 +27,8 @@ class Decoder(Protocol):
 
 @torch.inference_mode()
 def decode(autoencoder: Decoder, latents: Tensor, length: int) -> np.ndarray:
-    """Sound float32 ``[2, length]`` of latents ``[1, C, T]``, decoded piece by piece so that memory does not grow.
-
-    What the autoencoder cannot hold in half precision is decoded again in single precision, with a note.
-    """
+    """Sound float32 ``[2, length]`` of latents ``[1, C, T]``, decoded piece by piece so that memory does not grow. What the
+    autoencoder cannot hold in half precision is decoded again in single precision, with a note."""
     parameter = next(autoencoder.parameters())
     frames, hop = latents.shape[-1], autoencoder.downsampling
     sound = np.zeros((2, frames * hop), dtype=np.float32)

@@ -1,7 +1,5 @@
-"""How loud each channel is, read off latents: what spatial guidance takes its gradients through.
-
-Exactly, through the decoder; or by a small network that was trained on the decoder alone and costs next to nothing.
-"""
+"""How loud each channel is, read off latents, for spatial guidance: exactly, through the decoder, or by a small network that
+was trained on the decoder alone and costs next to nothing."""
 
 from collections.abc import Callable
 

@@ -1,9 +1,6 @@
-"""What a diffusion model predicts, and how clean latents and noise are mixed at a timestep.
-
-Timesteps ``t`` fall from 1, noise, to 0, clean. Latents at ``t`` are ``alpha * x0 + sigma * noise``; both objectives predict a
-velocity: ``alpha * noise - sigma * x0`` (``v``, Salimans and Ho, 2022) or ``noise - x0`` (``rectified_flow``, Liu et al.,
-2022).
-"""
+"""What a diffusion model predicts at a timestep ``t``, which falls from 1, noise, to 0, clean: of latents ``alpha * x0 + sigma
+* noise`` a velocity, ``alpha * noise - sigma * x0`` (``v``, Salimans and Ho, 2022) or ``noise - x0`` (``rectified_flow``, Liu
+et al., 2022)."""
 
 import math
 

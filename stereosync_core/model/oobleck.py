@@ -13,12 +13,8 @@ _DECODER_BLOCK = {"0": "snake1", "1": "conv_t1", "2": "res_unit1", "3": "res_uni
 
 
 class OobleckAutoencoder(nn.Module):
-    """Stereo sound to latents and back.
-
-    Weight norm is folded into the weights: it was there for training, and would be computed anew in every call.
-
-    :param config: arguments of ``AutoencoderOobleck``.
-    """
+    """Stereo sound to latents and back, by the arguments of ``AutoencoderOobleck``. Weight norm is folded into the weights: it
+    was there for training, and would be computed anew in every call."""
 
     def __init__(self, config: Mapping[str, Any]):
         from diffusers.models.autoencoders.autoencoder_oobleck import AutoencoderOobleck
@@ -45,18 +41,13 @@ class OobleckAutoencoder(nn.Module):
         return self.network.encode(nn.functional.pad(sound, (0, over))).latent_dist.mode()
 
     def decode(self, latents: Tensor, start: int = 0) -> Tensor:
-        """Sound ``[B, 2, T * downsampling]`` of latents ``[B, C, T]``.
-
-        :param start: latent frames that come before these in the whole sound; it makes no difference here.
-        """
+        """Sound ``[B, 2, T * downsampling]`` of latents ``[B, C, T]``; ``start`` makes no difference here."""
         return self.network.decode(latents).sample
 
 
 def renamed(key: str, blocks: int) -> str:
-    """Key in diffusers' ``AutoencoderOobleck`` for one of the release's, whose ``pretransform.model.`` is taken off.
-
-    :param blocks: of the encoder, and as many of the decoder. Keys of another make come back as they are.
-    """
+    """Key in diffusers' ``AutoencoderOobleck``, of so many ``blocks`` either side, for one of the release's, whose
+    ``pretransform.model.`` is taken off. Keys of another make come back as they are."""
     side, _, rest = key.partition(".layers.")
     steps = rest.split(".layers.")
     number, _, last = steps[0].partition(".")

@@ -1,8 +1,8 @@
 """Linear layers on the CPU with their weights laid out for the processor beforehand, where that is faster.
 
 torch multiplies single precision with MKL, which lays the weights out anew for each product; oneDNN's kernels take them as they
-were laid out once. Which one wins depends on the processor and on the number of rows (docs/results.md), so it is measured, once
-a process and a shape. The numbers are the same but for rounding. Packing costs the weights' size in memory once more.
+were laid out once, for their size in memory once more. Which one wins is measured, once a process and a shape
+(docs/results.md).
 """
 
 import math

@@ -81,13 +81,12 @@ class StereoSyncPipeline:
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> StereoSyncPipeline:
-        """A model from disk with all that goes with it. Nothing is downloaded.
+        """A model from disk with all that goes with it; see :func:`.loader.load_model`. Nothing is downloaded.
 
         :param source: ``bundled``, a StereoSync model's folder, or the folder or file of Stable Audio Open.
         :param adapter: folder of what ``train adapter`` has trained over a release, with its timbre encoder; it is given the
             bundled envelope reader.
         :param text_encoder: folder of T5 base.
-        :param levels: as ``dtype``, see :func:`.loader.load_model`.
         """
         folder = bundled_folder() if source == "bundled" else Path(source)
         model = load_model(folder, dtype, adapter=adapter, levels=levels)

@@ -1,12 +1,10 @@
 """Samplers: plain functions from noise to latents along the probability flow, and the timesteps that they take.
 
 Each takes ``velocity(x, t)`` (``x [B, C, T]``, ``t`` a number from 1, noise, to 0, clean), the latents to begin with, falling
-timesteps, and the model's ``objective``, and calls ``progress(done, total)`` after every step; what that raises ends the
-sampling. Those that add fresh noise take it from ``noise(sigma, sigma_next)``.
+timesteps, and the model's ``objective``. Those that add fresh noise take it from ``noise(sigma, sigma_next)``.
 
 diffusers' schedulers do not serve: the one of its StableAudioPipeline stops at second order and draws its noise inside,
-DPMSolverMultistepScheduler knows integer times of its own schedules alone, and none takes the few steps of a flow with fresh
-noise.
+DPMSolverMultistepScheduler knows integer times of its own schedules alone, and none takes the few steps of a distilled flow.
 """
 
 import math

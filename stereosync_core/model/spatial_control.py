@@ -1,8 +1,5 @@
-"""What conditions a transformer on a scene: where things are, when they sound, and with what timbre.
-
-The same three parts condition the pack's own backbone (:class:`.denoiser.StereoSync`) and a frozen release
-(:class:`.adapter.SpatialAdapter`).
-"""
+"""What conditions a transformer on a scene: where things are, when they sound, and with what timbre; the pack's own backbone
+(:class:`.denoiser.StereoSync`) and a frozen release (:class:`.adapter.SpatialAdapter`) alike."""
 
 from collections.abc import Mapping
 from dataclasses import replace

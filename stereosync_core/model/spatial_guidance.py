@@ -1,12 +1,8 @@
-"""Training-free spatial guidance: a stereo latent diffusion model that was trained without places puts its sound where the
-scene is.
-
-At each step the velocity points to a predicted x0. The levels of its channels are read off the latents and compared with the
-target of the scene, and the latents are moved the least way that makes them agree; the network then goes on from there, and
-carries left and right on together. Its own weights are neither changed nor differentiated through, so that a step costs little
-more than without. (In the manner of He et al., "Manifold Preserving Guided Diffusion", 2024, which corrects the predicted
-sample itself; the length of a step is Polyak's: the squared error over the squared gradient.)
-"""
+"""Training-free spatial guidance (docs/spatial_guidance.md): a stereo latent diffusion model that was trained without places
+puts its sound where the scene is. At each step the levels of the predicted x0's channels are read off and compared with the
+target, and the latents are moved the least way that makes them agree. (In the manner of He et al., "Manifold Preserving Guided
+Diffusion", 2024, which corrects the predicted sample itself; a step's length is Polyak's: the squared error over the squared
+gradient.)"""
 
 import itertools
 import math
@@ -35,8 +31,7 @@ class SpatialGuidance:
     """Strength and cost of the guidance.
 
     :param strength: share of the way to the target that each round goes; 0 leaves guidance out.
-    :param panning_law: how azimuth becomes a level difference: ``pan`` (a mixing desk's), ``binaural`` or ``rooms`` (a game
-        engine's).
+    :param panning_law: how azimuth becomes a level difference, one of :func:`..rendering.panning_laws.panning_laws`.
     :param loudness_weight: of the course of the level next to the difference; 0 leaves the level free.
     :param rounds: corrections a step.
     :param every: steps of which one is guided; through a large decoder each costs more than the network itself.

@@ -14,9 +14,8 @@ Residuals = list[Tensor | None]
 class SamplerSpeedups:
     """The defaults leave nothing out.
 
-    :param guidance_start: timestep from which on there is guidance, 1 = from the beginning. Outside the interval one level of
-        conditions is evaluated instead of two or three (Kynkäänniemi et al., "Applying Guidance in a Limited Interval", 2024).
-    :param guidance_stop: the same for the end.
+    :param guidance_start: timestep from which on there is guidance (1 = from the beginning), until ``guidance_stop``; outside
+        one level of conditions is evaluated instead of two or three (Kynkäänniemi et al., 2024).
     :param control_interval: steps for which the control branch's residuals are reused.
     :raises StereoSyncError: for numbers out of range.
     """

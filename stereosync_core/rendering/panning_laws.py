@@ -1,8 +1,5 @@
-"""Panning laws: how a way of placing sound turns azimuth into differences between the channels, measured band by band.
-
-``panning_laws.json`` holds three: ``pan`` (a mixing desk's) and ``binaural`` (headphones), measured on the pack's own renderer,
-and ``rooms`` (a game engine's), measured on validation rooms (docs/metrics.md).
-"""
+"""Panning laws: how a way of placing sound turns azimuth into differences between the channels, measured band by band: ``pan``
+(a mixing desk's), ``binaural`` (headphones) and ``rooms`` (a game engine's), see docs/metrics.md."""
 
 import json
 from dataclasses import dataclass

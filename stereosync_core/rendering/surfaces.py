@@ -1,9 +1,6 @@
-"""What the floor and the shoe do to a footstep, as tables of numbers. What they mean in sound: :mod:`.footsteps`.
-
-Levels are energies in dB relative to the other layers of the same surface; the finished step is scaled as a whole. Where CC0
-recordings exist (metal, snow, sand, gravel, wood) the numbers were set until spectral centroid, energy in octave bands and
-length fell into their range (docs/footsteps.md).
-"""
+"""What the floor and the shoe do to a footstep, as tables of numbers. What they mean in sound: :mod:`.footsteps`. Levels are
+energies in dB relative to the other layers of the same surface; the finished step is scaled as a whole. How the numbers were
+set stands in docs/footsteps.md."""
 
 from dataclasses import dataclass
 

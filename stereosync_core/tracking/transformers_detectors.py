@@ -1,10 +1,7 @@
-"""Detectors of the transformers library, from a local folder: GroundingDINO by text, RT-DETR and D-FINE by class lists.
-
-Liu et al., "Grounding DINO", ECCV 2024; Zhao et al., "DETRs Beat YOLOs on Real-time Object Detection", CVPR 2024; Peng et al.,
-"D-FINE", ICLR 2025. Scores are read from the networks' own outputs, because the library's post-processing changed its arguments
-between releases and scores a phrase by its strongest word, where MASA takes the mean: with the strongest, "red car" finds
-everything red.
-"""
+"""Detectors of the transformers library, from a local folder: GroundingDINO (Liu et al., ECCV 2024) by text, RT-DETR (Zhao et
+al., CVPR 2024) and D-FINE (Peng et al., ICLR 2025) by class lists. Scores are read from the networks' own outputs: the
+library's post-processing changed its arguments between releases and scores a phrase by its strongest word, where MASA takes the
+mean."""
 
 from __future__ import annotations
 

@@ -56,10 +56,8 @@ def refine(
     observe: Callable[[int, torch.Tensor], None] | None = None,
     progress: Callable[[float, float], None] | None = None,
 ) -> torch.Tensor:
-    """Refined depth latents ``[N, 4, h, w]``: half of the noise comes back and is removed in snippets that close up.
-
-    In each step all snippets are denoised from the same latents, and a frame's new latent is the mean over the snippets that
-    contain it.
+    """Refined depth latents ``[N, 4, h, w]``: half of the noise comes back and is removed in snippets that close up. In each
+    step all are denoised from the same latents, and a frame's new latent is the mean over the snippets that contain it.
 
     :param rgb_latents: of the clip, ``[N, 4, h, w]``; ``depth_latents`` those of the merged depth.
     :param noise: the same map as before, ``[4, h, w]``.

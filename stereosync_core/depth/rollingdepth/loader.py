@@ -1,8 +1,5 @@
-"""Reads the released checkpoint folder: sub-folders unet, vae, text_encoder, tokenizer and scheduler in diffusers' layout.
-
-Only safetensors are read, each tensor straight into its place and precision, so that the peak is the model itself. The folder's
-own pipeline class does not exist in diffusers; its parts do.
-"""
+"""Reads the released checkpoint folder: sub-folders unet, vae, text_encoder, tokenizer and scheduler in diffusers' layout. Only
+safetensors are read, each tensor straight into its place and precision, so that the peak is the model itself."""
 
 from pathlib import Path
 from typing import Any

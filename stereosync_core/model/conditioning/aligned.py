@@ -1,9 +1,6 @@
-"""The ``aligned`` form of spatial conditions: cues tied to their latent frame.
-
-Each track's box and the depth under it become one vector a latent frame; a softmax over the tracks, from their gaits and the
-envelope, assigns each moment to them; the sum is added along the latent axis to the blocks' inputs. Order and number of tracks
-do not matter.
-"""
+"""The ``aligned`` form of spatial conditions: cues tied to their latent frame. Each track's box and the depth under it become
+one vector a latent frame; a softmax over the tracks, from their gaits and the envelope, assigns each moment to them; the sum is
+added along the latent axis to the blocks' inputs. Order and number of tracks do not matter."""
 
 import math
 
@@ -45,11 +42,8 @@ class Mix(nn.Module):
 
 
 class TrackAssignment(nn.Module):
-    """Which track makes the sound of a moment: a logit of each track, from its gait, the others', and the envelope.
-
-    A walker's box swings with the stride, and strides keep time, so that a beat of the envelope fits one track better than
-    another. The rooms know whose step it was, and training supervises the head with it.
-    """
+    """Which track makes the sound of a moment: a logit of each track, from its gait, the others', and the envelope
+    (docs/training.md)."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -58,11 +52,8 @@ class TrackAssignment(nn.Module):
         self.claim = nn.Linear(2 * width, 1)  # the logits; named as in saved weights
 
     def forward(self, moments: Tensor, envelope: Tensor) -> Tensor:
-        """Logarithms of the shares ``[B, 1 + K, M]`` of no track and of each track in each moment.
-
-        :param moments: ``[B, K, M, MOMENT_VALUES]``, see :func:`moment_features`.
-        :param envelope: ``[B, SUBFRAMES, T]``.
-        """
+        """Logarithms of the shares ``[B, 1 + K, M]`` of no track and of each track in each moment, of :func:`moment_features`
+        and an envelope ``[B, SUBFRAMES, T]``."""
         batch, count = moments.shape[:2]
         seen = moments[..., -1]
         loudness = envelope.mT.flatten(1)[:, None, :, None].expand(-1, count, -1, -1)

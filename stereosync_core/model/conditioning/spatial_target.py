@@ -1,8 +1,5 @@
-"""The target of spatial guidance: the level difference of a scene at every moment, and the course of the level.
-
-Nothing here is trained. Several walkers share a moment by what each would send: the power of a step of their gait that is
-ringing (:mod:`..rendering.gait`), over the square of their distance.
-"""
+"""The target of spatial guidance: the level difference of a scene at every moment, and the course of the level. Several walkers
+share a moment by what each would send: the power of a step of their gait that is ringing, over the square of their distance."""
 
 from __future__ import annotations
 

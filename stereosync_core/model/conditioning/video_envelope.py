@@ -1,9 +1,6 @@
-"""The loudness envelope read off the picture, where none is given: when it sounds, and how loud.
-
-The part of Stable-V2A's RMS-Mapper (arXiv 2412.15023): features of the picture through convolutions and a bidirectional
-recurrent layer to one of 64 mu-law classes at each moment. Features here are the tracked boxes, how they move, and how the
-picture changes under them.
-"""
+"""The loudness envelope read off the picture, where none is given: when it sounds, and how loud. As in Stable-V2A's RMS-Mapper
+(arXiv 2412.15023), convolutions and a bidirectional recurrent layer give one of 64 mu-law classes at each moment; features here
+are the tracked boxes, how they move, and how the picture changes under them."""
 
 from collections.abc import Callable, Iterable
 

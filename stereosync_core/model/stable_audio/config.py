@@ -23,11 +23,10 @@ _CHANNELS, _STRIDES = [1, 2, 4, 8, 16], [2, 4, 4, 8, 8]
 class StableAudioConfig:
     """What of a release its networks are built from.
 
-    :ivar backbone: arguments of :class:`..backbone.Backbone`.
-    :ivar autoencoder: arguments of diffusers' ``AutoencoderOobleck``.
+    :ivar backbone: arguments of :class:`..backbone.Backbone`, and ``autoencoder`` of diffusers' ``AutoencoderOobleck``.
     :ivar numbers: least and largest value of each number that the model is conditioned on, by name, in seconds.
-    :ivar cross_attn_ids: what cross-attention sees, in order; ``prompt`` and names of numbers.
-    :ivar global_ids: numbers whose embeddings make the global condition, in order.
+    :ivar cross_attn_ids: what cross-attention sees, in order: ``prompt`` and names of numbers; ``global_ids`` make the global
+        condition.
     :ivar text_tokens: tokens of a prompt.
     :ivar sample_size: samples that the model was trained on at a time.
     :ivar distilled: made for few steps without guidance (the objective ``rf_denoiser``).

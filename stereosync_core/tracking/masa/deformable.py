@@ -1,10 +1,6 @@
-"""Modulated deformable convolution, 3 x 3, padding 1: where to sample, and how much each sample counts, is learned.
-
-Zhu et al., "Deformable ConvNets v2: More Deformable, Better Results", CVPR 2019. On a CPU torchvision's operator copies the
-samples in one thread and one channel after the other. Here a sample is a weighted sum of four whole rows of a
-channels-last map, which is what an embedding bag computes, fast and in all threads; the rest is one matrix product for as
-many pixels as stay in the processor's cache.
-"""
+"""Modulated deformable convolution, 3 x 3, padding 1 (Zhu et al., "Deformable ConvNets v2", CVPR 2019). On a CPU torchvision's
+operator copies the samples in one thread; here a sample is a weighted sum of four whole rows of a channels-last map, which is
+what an embedding bag computes in all threads, and the rest one matrix product for as many pixels as stay in the cache."""
 
 from contextlib import suppress
 

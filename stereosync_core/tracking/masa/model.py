@@ -1,10 +1,7 @@
-"""MASA-R50: frames and boxes in, embeddings out, which give identities to the boxes of any detector.
-
-Li et al., "Matching Anything by Segmenting Anything", CVPR 2024. Own implementation of the ResNet-50 variant; its parts are
-named as in the released checkpoint (``masa_r50.pth``, Apache-2.0). He et al., CVPR 2016 (ResNet); Lin et al., CVPR 2017
-(feature pyramid); Dai et al., CVPR 2021 (Dynamic Head, of which the spatial part alone is kept); He et al., ICCV 2017
-(RoIAlign).
-"""
+"""MASA-R50: frames and boxes in, embeddings out, which give identities to the boxes of any detector (Li et al., "Matching
+Anything by Segmenting Anything", CVPR 2024). Own implementation of the ResNet-50 variant; its parts are named as in the
+released checkpoint (``masa_r50.pth``, Apache-2.0). He et al., CVPR 2016 (ResNet); Lin et al., CVPR 2017 (feature pyramid); Dai
+et al., CVPR 2021 (Dynamic Head, of which the spatial part alone is kept); He et al., ICCV 2017 (RoIAlign)."""
 
 import math
 from collections import OrderedDict
@@ -37,10 +34,8 @@ MID, LOW, HIGH = (0, 54), (18, 63), (36, 72)
 
 
 class ResNet50(nn.Module):
-    """Normalised RGB ``[B, 3, H, W]`` -> features at strides 4, 8, 16 and 32 with 256, 512, 1024 and 2048 channels.
-
-    As in the original Caffe release a stage strides in its first 1 x 1 convolution and not, as torchvision's, in the 3 x 3.
-    """
+    """Normalised RGB ``[B, 3, H, W]`` -> features at strides 4, 8, 16 and 32 with 256, 512, 1024 and 2048 channels. As in the
+    original Caffe release a stage strides in its first 1 x 1 convolution and not, as torchvision's, in the 3 x 3."""
 
     def __init__(self):
         super().__init__()

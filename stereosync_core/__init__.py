@@ -47,41 +47,29 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-#: Module of each public name.
-_PUBLIC = {
-    "DepthSequence": "scene",
-    "Envelope": "scene",
-    "Event": "scene_events",
-    "Events": "scene_events",
-    "Sound": "media.sound",
-    "SpatialConditioning": "model.conditioning.spatial",
-    "SpatializeSettings": "rendering.spatialize",
-    "StereoSyncError": "errors",
-    "StereoSyncPipeline": "model.pipeline",
-    "Track": "scene",
-    "Tracks": "scene",
-    "alignment_report": "preview.plot",
-    "detect_events": "events.detect",
-    "envelope_from_events": "events.envelope",
-    "envelope_of_clip": "model.conditioning.video_envelope",
-    "estimate_depth": "depth.estimators",
-    "footstep_voices": "rendering.voices",
-    "frames": "media.video",
-    "load_depth": "files",
-    "load_events": "events.files",
-    "load_tracks": "files",
-    "mux": "media.mux",
-    "probe": "media.video",
-    "read_sound": "media.sound",
-    "save_depth": "files",
-    "save_events": "events.files",
-    "save_tracks": "files",
-    "spatialize": "rendering.spatialize",
-    "to_stereo": "media.sound",
-    "track_video": "tracking.registry",
-    "trim": "media.trim",
-    "write_sound": "media.sound",
+#: Public names of each module.
+_MODULES = {
+    "depth.estimators": "estimate_depth",
+    "errors": "StereoSyncError",
+    "events.detect": "detect_events",
+    "events.envelope": "envelope_from_events",
+    "events.files": "load_events save_events",
+    "files": "load_depth load_tracks save_depth save_tracks",
+    "media.mux": "mux",
+    "media.sound": "Sound read_sound to_stereo write_sound",
+    "media.trim": "trim",
+    "media.video": "frames probe",
+    "model.conditioning.spatial": "SpatialConditioning",
+    "model.conditioning.video_envelope": "envelope_of_clip",
+    "model.pipeline": "StereoSyncPipeline",
+    "preview.plot": "alignment_report",
+    "rendering.spatialize": "SpatializeSettings spatialize",
+    "rendering.voices": "footstep_voices",
+    "scene": "DepthSequence Envelope Track Tracks",
+    "scene_events": "Event Events",
+    "tracking.registry": "track_video",
 }
+_PUBLIC = {name: module for module, names in _MODULES.items() for name in names.split()}
 
 __all__ = [*_PUBLIC, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]
 

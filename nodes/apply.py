@@ -1,7 +1,5 @@
 """Stable Audio Open with the host's own nodes: the pack's adapter, and spatial guidance without one, on a native MODEL."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import torch

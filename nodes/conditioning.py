@@ -1,7 +1,5 @@
 """Conditions of the StereoSync model: when it sounds, what it sounds like, and where."""
 
-from __future__ import annotations
-
 from comfy_api.latest import io
 
 from ..stereosync_core.events.envelope import ENVELOPE_METHODS, envelope_from_video_events

@@ -1,7 +1,5 @@
 """Native AUDIO, IMAGE and CONDITIONING as the core takes them, and back; clear errors for what does not fit."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """Depth of a clip frame by frame, from the bundled network, from transformers, or from another pack's pictures."""
 
-from __future__ import annotations
-
 from comfy_api.latest import io
 
 from ..stereosync_core.depth.fastdepth import estimate_with_fastdepth, load_fastdepth

@@ -1,7 +1,5 @@
 """How well a sound fits its clip."""
 
-from __future__ import annotations
-
 import json
 
 import torch

@@ -1,7 +1,5 @@
 """The list of the pack's nodes."""
 
-from __future__ import annotations
-
 from comfy_api.latest import ComfyExtension, io
 
 from . import (

@@ -1,7 +1,5 @@
 """The only file that imports the host's modules: devices, progress, interrupt, folders."""
 
-from __future__ import annotations
-
 import json
 import logging
 import os

@@ -1,7 +1,5 @@
 """Inputs that several nodes have."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """MASA: identities by appearance for the boxes of any detector."""
 
-from __future__ import annotations
-
 from comfy_api.latest import io
 
 from ..stereosync_core.errors import StereoSyncError

@@ -6,8 +6,6 @@ rows of the batch are conditioned on places: a sampler may evaluate any number o
 the output of the host's own guidance.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any

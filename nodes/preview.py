@@ -1,7 +1,5 @@
 """Depth, tracks and sound of a clip drawn, to be looked at."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from comfy_api.input_impl import VideoFromFile

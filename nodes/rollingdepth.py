@@ -1,7 +1,5 @@
 """RollingDepth: its loader, and depth of a clip."""
 
-from __future__ import annotations
-
 import torch
 from comfy_api.latest import io
 

@@ -1,7 +1,5 @@
 """The StereoSync model: its loader, and the sampler that makes sound out of noise."""
 
-from __future__ import annotations
-
 from comfy_api.latest import io
 
 from ..stereosync_core.model.generative_model import STEREOSYNC

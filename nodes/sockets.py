@@ -1,7 +1,5 @@
 """The pack's own socket types, and native ones that the oldest host does not know yet. Types match by their string."""
 
-from __future__ import annotations
-
 from comfy_api.latest import io
 
 Depth = io.Custom("STEREOSYNC_DEPTH")

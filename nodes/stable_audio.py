@@ -1,7 +1,5 @@
 """Stable Audio Open with the pack's own sampler: its loader, and sound for a text, as long as a clip."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from comfy_api.latest import io

@@ -1,7 +1,5 @@
 """Clips in and out: load and trim, replace the sound."""
 
-from __future__ import annotations
-
 import os
 
 from comfy_api.input_impl import VideoFromFile

@@ -90,7 +90,7 @@ def truth_of(clip: DrawnClip, moved: DrawnMotion, shot: Film, boxes: np.ndarray,
         "camera": clip.camera,
         "events": [],
         "complete": [[round(first, 4), round(last, 4)]],
-        "complete_kinds": ["step", "jump_landing", "clap"],
+        "complete_kinds": ["step", "jump_landing", "clap", "drop"],
         "uncertain": [],
     }
     for moment, kind, place in moved.events:

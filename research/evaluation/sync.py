@@ -113,10 +113,10 @@ def kept_for(events: Events, truth: dict, tracks: Tracks | None) -> tuple[np.nda
 
 
 def pooled(rows: list[tuple[dict, SyncScore]], by: str) -> list[str]:
-    """Lines of a table of the clips whose truth has a ``view`` or a ``gait``, one for each."""
-    lines = []
-    for value in dict.fromkeys(truth[by] for truth, _ in rows if by in truth):
-        scores = [row for truth, row in rows if truth.get(by) == value]
+    """Lines of a table of the clips whose truth has ``view`` and ``gait``, one for each value of one of them."""
+    lines, rows = [], [(truth, row) for truth, row in rows if {"view", "gait"} <= truth.keys()]
+    for value in dict.fromkeys(truth[by] for truth, _ in rows):
+        scores = [row for truth, row in rows if truth[by] == value]
         hits, misses, wrong = (sum(getattr(row, name) for row in scores) for name in ("hits", "misses", "others"))
         f1 = np.mean([row.f1 for row in scores])
         middle = _middle(np.concatenate([row.offsets for row in scores]))

@@ -41,6 +41,7 @@ _NO_PATH = frozenset(CLASSES[:24]) | {
 #: Confidence of steps from a box alone, where the walker clearly moves.
 _GAIT_CONFIDENCE = 0.55
 _STANDING = 0.25  # body heights a second
+_FEET_SEEN = 0.985  # of the frame's height: a box that reaches further has its feet outside
 #: Share of a track's time that must have a person's pose for the pose to speak for it.
 _POSED = 0.3
 #: Seconds within which a fall's end and another impact are one.
@@ -172,7 +173,7 @@ def gait_steps(track: Track, tracks: Tracks) -> list[Event]:
     middle = np.stack([(boxes[:, 0] + boxes[:, 2]) / 2 * tracks.aspect, boxes[:, 3]], axis=1).reshape(-1, 2, 2)
     heights = (boxes[:, 3] - boxes[:, 1]).reshape(-1, 2).mean(1)
     speed = np.linalg.norm(middle[:, 1] - middle[:, 0], axis=1) / 0.8 / np.maximum(heights, 0.02)
-    sure = _GAIT_CONFIDENCE * np.clip(speed / _STANDING, 0, 1)
+    sure = _GAIT_CONFIDENCE * np.clip(speed / _STANDING, 0, 1) * (middle[:, :, 1].max(1) < _FEET_SEEN)
     return [
         Event(float(time), "step", track.id, FEET[foot], float(strength), float(one))
         for time, strength, foot, one in zip(found.times, found.strengths, found.feet, sure, strict=True)

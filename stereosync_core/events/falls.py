@@ -7,6 +7,7 @@ stand, and the thing has to be seen falling for a tenth of a second at least.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -32,21 +33,39 @@ _GOES_ON = 0.4
 
 @dataclass(frozen=True)
 class Blob:
-    """What moves as one in a frame: its middle in frame heights, and its pixels."""
+    """What moves as one in a frame: seconds, its middle in frame heights, and its pixels."""
 
+    time: float
     x: float
     y: float
     area: float
 
 
+class _Fall(NamedTuple):
+    """A path that goes down faster and faster, by its last blob."""
+
+    length: int
+    blob: Blob
+    before: _Fall | None
+
+    def blobs(self) -> list[Blob]:
+        """All of them, in order of time."""
+        found, fall = [], self
+        while fall is not None:
+            found.append(fall.blob)
+            fall = fall.before
+        return found[::-1]
+
+
 class FallFinder:
-    """Feed it the frames of a clip in order, then ask for the :meth:`events`."""
+    """Feed it the frames of a clip in order, then ask for the :meth:`falls`. It keeps a few frames, and the paths that fell."""
 
     def __init__(self):
-        self.times: list[float] = []
-        self.blobs: list[list[Blob]] = []
-        self.height = 1
-        self._last: list[torch.Tensor] = []
+        self.height, self.end = 1, 0.0
+        self._last: list[tuple[float, torch.Tensor]] = []
+        self._going: list[_Fall] = []
+        #: Falls that have ended, each with the blobs of the two frames that followed.
+        self._ended: list[tuple[_Fall, list[list[Blob]]]] = []
 
     def add(self, time: float, picture: np.ndarray) -> None:
         """Take in the picture uint8 RGB ``[H, W, 3]`` at ``time`` seconds."""
@@ -54,83 +73,72 @@ class FallFinder:
         scale = _SIDE / max(pixels.shape[2:])
         if scale < 1:
             pixels = interpolate(pixels, scale_factor=scale, mode="bilinear", antialias=True)
-        self.height = pixels.shape[2]
-        self.times.append(time)
-        self.blobs.append([])
-        self._last = [*self._last[-2:], pixels[0].short()]
-        if len(self._last) == 3 and self._last[0].shape == self._last[2].shape:
-            self.blobs[-2] = _blobs(*self._last)
+        self.height, self.end = pixels.shape[2], time
+        self._last = [*self._last[-2:], (time, pixels[0].short())]
+        if len(self._last) == 3:
+            (_, before), (now, middle), (_, after) = self._last
+            self._follow(_blobs(now, before, middle, after))
+
+    def _follow(self, blobs: list[Blob]) -> None:
+        """Each blob goes on with the longest path that it fits, or may begin one (dynamic programming)."""
+        for _, following in self._ended[-_MOST:]:
+            if len(following) < 2:
+                following.append(blobs)
+        going, went_on = [_Fall(1, blob, None) for blob in blobs], set()
+        for blob in blobs:
+            fitting = [fall for fall in self._going if self._falls_on(fall, blob)]
+            went_on.update(map(id, fitting))
+            if fitting:
+                longest = max(fitting, key=lambda fall: fall.length)
+                going.append(_Fall(longest.length + 1, blob, longest))
+        self._ended += [(fall, [blobs]) for fall in self._going if fall.length >= _SHORTEST and id(fall) not in went_on]
+        self._going = going
+
+    def _falls_on(self, fall: _Fall, blob: Blob) -> bool:
+        last, error = fall.blob, _ERROR / self.height
+        step = blob.time - last.time
+        down, across = (blob.y - last.y) / step, (blob.x - last.x) / step
+        if down < 2 * error or abs(across) > _SLANT * down + 2 * error / step or not _alike(last, blob):
+            return False
+        if fall.before is None:
+            return True
+        earlier = fall.before.blob
+        past, slack = last.time - earlier.time, 3 * error / step
+        gain, aside = down - (last.y - earlier.y) / past, abs(across - (last.x - earlier.x) / past)
+        return -slack <= gain <= _GRAVITY[1] * step + slack and aside <= slack + 0.2 * down
 
     def falls(self, source: Source) -> list[tuple[Event, tuple[float, float]]]:
         """Impacts of nobody at the ends of falls, each with its place ``(x, y)`` in frame heights.
 
         :param source: the clip, of which a few frames are read again: what has hit lies there, or bounces off.
         """
+        ended = [*self._ended, *((fall, []) for fall in self._going if fall.length >= _SHORTEST)]
         found: list[tuple[Event, tuple[float, float]]] = []
-        for chain in self._chains():
+        for fall, following in sorted(ended, key=lambda item: -item[0].length):
+            blobs = fall.blobs()
             # in its last frame it may have hit already
-            for part in (chain, chain[:-1]):
-                fall = self._impact(source, part) if len(part) >= _SHORTEST else None
-                if fall is not None and all(abs(fall[0].time - other.time) > _SPACING for other, _ in found):
-                    found.append(fall)
+            for part, later in ((blobs, following), (blobs[:-1], [blobs[-1:], *following])):
+                hit = self._impact(source, part, later) if len(part) >= _SHORTEST else None
+                if hit is not None and all(abs(hit[0].time - other.time) > _SPACING for other, _ in found):
+                    found.append(hit)
                     break
-        return sorted(found, key=lambda fall: fall[0].time)
+        return sorted(found, key=lambda item: item[0].time)
 
-    def _chains(self) -> list[list[tuple[int, Blob]]]:
-        """Paths that go down faster and faster, the longest first (dynamic programming over pairs of frames)."""
-        error = _ERROR / self.height
-        best: dict[tuple[int, int, int], tuple[int, tuple[int, int, int] | None]] = {}
-        for k in range(1, len(self.blobs)):
-            step = self.times[k] - self.times[k - 1]
-            for i, before in enumerate(self.blobs[k - 1]):
-                for j, after in enumerate(self.blobs[k]):
-                    down, across = (after.y - before.y) / step, (after.x - before.x) / step
-                    if down < 2 * error or abs(across) > _SLANT * down + 2 * error / step or not _alike(before, after):
-                        continue
-                    length, came = 2, None
-                    for h, earlier in enumerate(self.blobs[k - 2]) if k > 1 else ():
-                        known = best.get((k - 1, h, i))
-                        if known is None or known[0] + 1 <= length:
-                            continue
-                        past = self.times[k - 1] - self.times[k - 2]
-                        gain = down - (before.y - earlier.y) / past
-                        aside = abs(across - (before.x - earlier.x) / past)
-                        slack = 3 * error / step
-                        if -slack <= gain <= _GRAVITY[1] * step + slack and aside <= slack + 0.2 * down:
-                            length, came = known[0] + 1, (k - 1, h, i)
-                    best[k, i, j] = (length, came)
-        used: set[tuple[int, int]] = set()
-        chains = []
-        for key in sorted(best, key=lambda key: -best[key][0]):
-            if best[key][0] < _SHORTEST:
-                break
-            chain, place = [(key[0], key[2])], key
-            while place is not None:
-                chain.append((place[0] - 1, place[1]))
-                place = best[place][1]
-            if not used.intersection(chain):
-                chains.append([(k, self.blobs[k][n]) for k, n in reversed(chain)])
-            used.update(chain)
-        return chains
-
-    def _impact(self, source: Source, chain: list[tuple[int, Blob]]) -> tuple[Event, tuple[float, float]] | None:
-        times = np.array([self.times[k] for k, _ in chain])
-        x, y = (np.array([getattr(blob, name) for _, blob in chain]) for name in ("x", "y"))
+    def _impact(self, source: Source, chain: list[Blob], later: list[list[Blob]]) -> tuple[Event, tuple[float, float]] | None:
+        times, x, y = (np.array([getattr(blob, name) for blob in chain]) for name in ("time", "x", "y"))
         # a hand may hold it in the first frames: the last ones tell how it falls
         late = slice(-min(len(y), 8), None)
         bend, speed, end = np.polyfit(times[late] - times[-1], y[late], 2)
         rest = y[late] - np.polyval([bend, speed, end], times[late] - times[-1])
-        (last, blob), step = chain[-1], times[-1] - times[-2]
+        blob, step = chain[-1], times[-1] - times[-2]
         if not _GRAVITY[0] <= 2 * bend <= _GRAVITY[1] or np.abs(rest).max() > 2 * _ERROR / self.height:
             return None
         size = np.sqrt(blob.area) / self.height
         if speed < _LEAST_SPEED or y[-1] - y[0] < max(_LEAST_DROP, _OVER_SIZE * size):
             return None
-        following = self.blobs[last + 1] if last + 1 < len(self.blobs) else []
-        gone = [(other.y - blob.y) / (speed * step) for other in following if abs(other.x - blob.x) < size + step]
-        if any(_GOES_ON < part < 1.5 for part in gone):
+        if self._goes_on(blob, later, speed * step, size):
             return None
-        part = self._rebound(last, blob, speed)
+        part = self._rebound(blob, later, speed)
         place = (float(x[-1]), float(y[-1] + (0.5 * step if part is None else part) * speed))
         if part is None and not self._lies(source, times[0], times[-1] + step, place, size):
             return None
@@ -138,9 +146,20 @@ class FallFinder:
         confidence = float(np.clip(0.55 + 0.07 * (len(chain) - _SHORTEST), 0, 0.9))
         return Event(float(time), "impact", None, None, float(np.clip(speed / 5, 0.3, 1)), confidence), place
 
+    def _goes_on(self, blob: Blob, later: list[list[Blob]], way: float, size: float) -> bool:
+        """Whether it moves on downwards in the next two frames, slower: a limb."""
+        for first in later[0] if later else []:
+            if abs(first.x - blob.x) < size + way and _GOES_ON * way < first.y - blob.y < 1.5 * way:
+                following = later[1] if len(later) > 1 else []
+                if any(
+                    abs(second.x - first.x) < size + way and second.y - first.y > 0.5 * _GOES_ON * way for second in following
+                ):
+                    return True
+        return False
+
     def _lies(self, source: Source, before: float, after: float, place: tuple[float, float], size: float) -> bool:
         """Whether something is at a place after a moment that was not there before."""
-        moments = [max(0.0, before - 0.05), min(after + 0.05, self.times[-1]), min(after + 0.15, self.times[-1])]
+        moments = [max(0.0, before - 0.05), min(after + 0.05, self.end), min(after + 0.15, self.end)]
         pictures = [picture.astype(np.float32) for _, picture in frames(source, times=moments, max_side=_SIDE)]
         height, width = pictures[0].shape[:2]
         left, top = (max(0, round((middle - size) * height)) for middle in place)
@@ -148,22 +167,22 @@ class FallFinder:
         first, *later = (picture[top : min(bottom, height), left : min(right, width)] for picture in pictures)
         return first.size > 0 and all(float(np.abs(one - first).max(-1).mean()) > _CHANGE for one in later)
 
-    def _rebound(self, last: int, blob: Blob, speed: float) -> float | None:
+    def _rebound(self, blob: Blob, later: list[list[Blob]], speed: float) -> float | None:
         """Seconds after the fall's last frame at which it meets the path of what bounces off, where that is seen."""
-        if last + 2 >= len(self.blobs):
+        if len(later) < 2:
             return None
-        reach = 0.5 * speed * (self.times[last + 1] - self.times[last]) + 2 * np.sqrt(blob.area) / self.height
-        for first in self.blobs[last + 1]:
-            for second in self.blobs[last + 2]:
+        for first in later[0]:
+            step = first.time - blob.time
+            reach = 0.5 * speed * step + 2 * np.sqrt(blob.area) / self.height
+            for second in later[1]:
                 near = max(abs(first.x - blob.x), abs(second.x - blob.x), abs(first.y - blob.y)) < reach
-                back = (second.y - first.y) / (self.times[last + 2] - self.times[last + 1])
+                back = (second.y - first.y) / (second.time - first.time)
                 if near and back < 0.3 * speed and _alike(blob, first) and _alike(first, second):
-                    step = self.times[last + 1] - self.times[last]
                     return float(np.clip((first.y - back * step - blob.y) / (speed - back), 0.0, step))
         return None
 
 
-def _blobs(before: torch.Tensor, now: torch.Tensor, after: torch.Tensor) -> list[Blob]:
+def _blobs(time: float, before: torch.Tensor, now: torch.Tensor, after: torch.Tensor) -> list[Blob]:
     """What is in this frame ``[3, H, W]`` alone."""
     change = torch.minimum((now - before).abs().amax(0), (now - after).abs().amax(0)).numpy()
     mask = change > max(_CHANGE, _OVER_USUAL * float(np.median(change)))
@@ -177,7 +196,7 @@ def _blobs(before: torch.Tensor, now: torch.Tensor, after: torch.Tensor) -> list
     kept = kept[np.argsort(-areas[kept])][:_MOST]
     height = mask.shape[0]
     return [
-        Blob((x[n] / areas[n] + 0.5) / height, (y[n] / areas[n] + 0.5) / height, float(areas[n]))
+        Blob(time, (x[n] / areas[n] + 0.5) / height, (y[n] / areas[n] + 0.5) / height, float(areas[n]))
         for n in kept.tolist()
         if n > 0
     ]

@@ -157,11 +157,12 @@ def measure(
 
     :param sounds: folder with NAME.wav or NAME.mp4, whose attacks are scored; without it, events are detected and scored.
     :param names: of the clips; all of them where empty.
-    :param events: folder with NAME.json, scored instead of events that are detected.
+    :param events: folder with NAME.json, scored instead of events that are detected; clips without one are left out.
     :param tracks: folder with NAME.tracks.json (default: ``folder``); the tracker runs where there is none.
     """
     for name, (path, truth) in clips(folder).items():
-        if names and name not in names:
+        saved = events and events / f"{name}.json"
+        if (names and name not in names) or (saved and not saved.is_file()):
             continue
         info = probe(path)
         counted, kinds, others, note = None, None, 0, ""
@@ -175,7 +176,7 @@ def measure(
                 boxes, note = load_tracks(given, info.duration, info.width / info.height), " boxes given |"
             else:
                 boxes = track_video(path, classes=classes, max_tracks=max_tracks)
-            found = load_events(events / f"{name}.json", info.duration) if events else detect_events(path, boxes)
+            found = load_events(saved, info.duration) if saved else detect_events(path, boxes)
             times, counted, kinds = kept_for(found, truth, boxes)
             others = len(found) - len(times)
         result = score(times, truth, counted, kinds)

@@ -1,14 +1,17 @@
 """The main path: clip in, clip with placed footsteps out.
 
-Keys: ``walking_clip_ratio`` - time of the whole ``render`` of the bundled clip, in a warm process, over the clip's length;
-``peak_mib_1min`` and ``peak_mib_10min`` - peak resident memory of a process that takes a generated 1080p30 clip through decode,
-depth and tracking; ``mux_vs_ffmpeg`` - time of the muxer over that of ``ffmpeg -c:v copy`` with the same clip and sound.
+Keys: ``stages`` - time of each stage on the bundled clip, in a warm process, over the clip's length: depth, tracks, events,
+sound by the bundled model (``generate``), sound by rule (``render``), and the muxer; ``walking_clip_ratio`` - all of
+``render``, ``main_workflow_ratio`` - all of ``generate``; ``peak_mib_1min`` and ``peak_mib_10min`` - peak resident memory of
+a process that takes a generated 1080p30 clip through decode, depth, tracking and events; ``mux_vs_ffmpeg`` - time of the
+muxer over that of ``ffmpeg -c:v copy`` with the same clip and sound.
 """
 
 import shutil
 import statistics
 import subprocess
 import tempfile
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,8 +19,10 @@ from typing import Any
 import av
 import numpy as np
 
-from stereosync_core import estimate_depth, footstep_voices, spatialize, track_video
+from stereosync_core import SpatialConditioning, StereoSyncPipeline, estimate_depth, footstep_voices, spatialize, track_video
 from stereosync_core.assets import WALKING_CLIP, asset_path
+from stereosync_core.events.detect import detect_events
+from stereosync_core.events.envelope import envelope_from_events
 from stereosync_core.media.mux import mux
 from stereosync_core.media.sound import Sound, write_sound
 from stereosync_core.media.video import frames, probe
@@ -46,18 +51,43 @@ def measure(quick: bool = False) -> dict[str, Any]:
 
 
 def walking_clip(folder: Path) -> dict[str, Any]:
-    """Time of all of ``render``'s work on the bundled clip over its length: the median of three runs after one to warm up."""
+    """Time of each stage over the clip's length: the median of three runs after one to warm up."""
     clip = asset_path(WALKING_CLIP)
     length = probe(clip).duration
-    took = [seconds_of(lambda: place_footsteps(clip, folder / "out.mp4")) for _ in range(4)]
-    return {"walking_clip_ratio": round(statistics.median(took[1:]) / length, 3), "walking_clip_seconds": round(length, 3)}
+    runs = [stages(clip, folder / "out.mp4") for _ in range(4)][1:]
+    took = {name: statistics.median(run[name] for run in runs) / length for name in runs[0]}
+    common = sum(took[name] for name in ("depth", "tracks", "events", "mux"))
+    return {
+        "stages": {name: round(value, 3) for name, value in took.items()},
+        "walking_clip_ratio": round(common + took["render"], 3),
+        "main_workflow_ratio": round(common + took["generate"], 3),
+        "walking_clip_seconds": round(length, 3),
+    }
 
 
-def place_footsteps(clip: Path, output: Path) -> None:
-    """Depth, tracks, footsteps in their place, and the clip with them."""
-    depth, tracks = estimate_depth(clip), track_video(clip)
-    voices, _ = footstep_voices(tracks, surface="grass", rate=RATE)
-    mux(clip, Sound(spatialize(voices, RATE, tracks, duration=probe(clip).duration, depth=depth), RATE), output)
+def stages(clip: Path, output: Path) -> dict[str, float]:
+    """Seconds of each stage from the clip to the clip with sound."""
+    made: dict[str, Any] = {}
+
+    def generate() -> None:
+        envelope = envelope_from_events(made["events"], made["tracks"], made["depth"])
+        scene = SpatialConditioning(made["tracks"], made["depth"])
+        StereoSyncPipeline.from_pretrained("bundled")(scene, envelope=envelope, timbre="concrete")
+
+    def render() -> None:
+        voices, _ = footstep_voices(made["tracks"], events=made["events"], timing="events", surface="grass", rate=RATE)
+        duration = probe(clip).duration
+        made["sound"] = Sound(spatialize(voices, RATE, made["tracks"], duration=duration, depth=made["depth"]), RATE)
+
+    work: dict[str, Callable[[], Any]] = {
+        "depth": lambda: made.update(depth=estimate_depth(clip)),
+        "tracks": lambda: made.update(tracks=track_video(clip)),
+        "events": lambda: made.update(events=detect_events(clip, made["tracks"])),
+        "generate": generate,
+        "render": render,
+        "mux": lambda: mux(clip, made["sound"], output),
+    }
+    return {name: seconds_of(stage) for name, stage in work.items()}
 
 
 def make_clip(path: Path, seconds: int = 60, width: int = 1920, height: int = 1080, rate: int = 30) -> None:
@@ -97,9 +127,10 @@ def repeat_clip(source: Path, path: Path, times: int) -> None:
 
 
 def analyse(clip: str) -> dict[str, Any]:
-    """Decode, estimate depth and track, and how much memory that took."""
-    depth, tracks = estimate_depth(clip), track_video(clip, max_tracks=0)
-    return {"mib": peak_mib(), "maps": len(depth.times), "tracks": len(tracks)}
+    """Decode, estimate depth, track and find events, and how much memory that took."""
+    depth, tracks = estimate_depth(clip), track_video(clip)
+    events = detect_events(clip, tracks)
+    return {"mib": peak_mib(), "maps": len(depth.times), "tracks": len(tracks), "events": len(events)}
 
 
 def mux_against_ffmpeg(clip: Path, folder: Path) -> float | None:

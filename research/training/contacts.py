@@ -89,7 +89,13 @@ def look(walk: Walk, random: np.random.Generator) -> tuple[np.ndarray, np.ndarra
     # an equal size on the picture's average, as the body's height is measured there
     points = points / np.median(distance / depth[:, 2:4]) * u(0.9, 1.1)
     world = (joints - hips[:, None]) @ axes.T * 1.7 * u(0.85, 1.15)
-    world[..., 2] *= u(0.6, 1.15)
+    # from in front and from behind the pose network sees little depth, none, or the wrong way round
+    world[..., 2] *= random.choice([u(0.6, 1.15), u(0.0, 0.6), u(-0.6, 0.0)], p=[0.6, 0.25, 0.15])
+    if random.random() < 0.4:  # and feet that rise and fall less than they do
+        share = u(0.3, 0.9)
+        for values in (points, world):
+            rest = gaussian_filter1d(values[:, 4:, 1], 0.8 * own, axis=0, mode="nearest")
+            values[:, 4:, 1] = rest + share * (values[:, 4:, 1] - rest)
     world[..., 2] += world[..., 1] * random.normal(0, 0.1)
     scale = np.ones(12)
     scale[6:] = u(1.0, 2.0)

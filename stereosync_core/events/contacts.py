@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy.signal import find_peaks
 
@@ -13,8 +15,8 @@ from .landmarks import ANKLES, HIPS, INDEX_FINGERS, WRISTS
 CLAP_SPEED, FASTEST_HANDS = 1.0, 9.0
 #: Body heights between the hands' middles: touching, and far enough apart to clap.
 TOUCHING, APART = 0.09, 0.14
-#: Metres between them in the pose network's space, which sees depth; frames from the fastest closing to the touch.
-TOUCHING_METRES, _SOON = 0.2, 3
+#: The same between them by the other distance, metres of a body height, and frames from the fastest closing to the touch.
+TOUCHING_OTHERWISE, STANDING_METRES, _SOON = 0.118, 1.7, 3
 #: Body heights a second at which a jumper's feet and hips fall at least, and body heights that the feet come down.
 FALL_SPEED, DROP = 0.55, 0.05
 #: Seconds between two landings or claps at least.
@@ -22,15 +24,26 @@ SPACING = 0.2
 
 
 def claps(body: Body, track: int | None) -> list[Event]:
-    """Moments at which the hands close abruptly."""
-    raw = np.linalg.norm(body.hand(0) - body.hand(1), axis=1)
-    distance = smooth(raw, 0.02)
+    """Moments at which the hands close abruptly: in the picture, or in depth where they meet along the line of sight."""
     places = [[WRISTS[side], INDEX_FINGERS[side]] for side in (0, 1)]
-    in_depth = np.linalg.norm(body.world[:, places[0]].mean(1) - body.world[:, places[1]].mean(1), axis=1)
+    flat = body.hand(0) - body.hand(1)
+    deep = (body.world[:, places[0]].mean(1) - body.world[:, places[1]].mean(1)) / STANDING_METRES
+    distances = [np.linalg.norm(values, axis=1) for values in (flat, deep)]
+    found: list[Event] = []
+    for moving, resting, vector in ((*distances, flat), (*distances[::-1], deep)):
+        for event in _closings(body, track, moving, resting, vector):
+            if all(abs(event.time - other.time) > SPACING for other in found):
+                found.append(event)
+    return found
+
+
+def _closings(body: Body, track: int | None, raw: np.ndarray, other: np.ndarray, vector: np.ndarray) -> Iterator[Event]:
+    """Claps by one distance ``raw [N]`` of the hands, with ``vector [N, 2 or 3]`` from one to the other; by the ``other``
+    distance they are near in the end as well. All in body heights."""
+    distance = smooth(raw, 0.02)
     closing = -velocity(distance)
     own = [np.linalg.norm(velocity(smooth(body.hand(side), 0.02)), axis=1) for side in (0, 1)]
     seen = np.minimum(*(body.visibility[:, place] for place in WRISTS)) * body.trust()
-    found = []
     peaks, _ = find_peaks(closing, height=CLAP_SPEED, distance=max(1, round(SPACING * RATE)))
     for peak in peaks:
         before = distance[max(0, peak - round(0.3 * RATE)) : peak + 1]
@@ -38,23 +51,23 @@ def claps(body: Body, track: int | None) -> list[Event]:
         floor = float(after.min())
         if floor > TOUCHING or before.max() < floor + APART or closing[peak] > FASTEST_HANDS:
             continue
-        vector = body.hand(0) - body.hand(1)
         apart, back = vector[max(0, peak - round(0.15 * RATE))], vector[min(len(body) - 1, peak + round(0.2 * RATE))]
         if apart @ back < -0.2 * apart @ apart:  # arms that swing past each other
             continue
         # a hand that jumps onto the other is the network's slip, not a clap
-        if min(own[0][peak], own[1][peak]) < 0.15 * closing[peak] or seen[peak] < 0.4:
+        if vector.shape[1] == 2 and min(own[0][peak], own[1][peak]) < 0.15 * closing[peak]:
             continue
         level = floor + 0.02
         place = peak + int(np.argmax(after <= level))
-        if place - peak > _SOON or distance[place] > level or in_depth[max(0, place - 1) : place + 2].min() > TOUCHING_METRES:
+        if seen[peak] < 0.4 or place - peak > _SOON or distance[place] > level:
+            continue
+        if other[max(0, place - 1) : place + 2].min() > TOUCHING_OTHERWISE:
             continue
         part = (distance[place - 1] - level) / max(distance[place - 1] - distance[place], 1e-6)
         moment = body.times[place - 1] + np.clip(part, 0, 1) / RATE
         strength = float(np.clip(closing[peak] / 5.0, 0.3, 1.0))
         confidence = float(np.clip(seen[peak] * min(1.0, closing[peak] / 1.6), 0, 1))
-        found.append(Event(float(moment), "clap", track, None, strength, confidence))
-    return found
+        yield Event(float(moment), "clap", track, None, strength, confidence)
 
 
 def landings(body: Body, track: int | None, likely: np.ndarray) -> list[Event]:

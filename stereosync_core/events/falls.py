@@ -20,7 +20,7 @@ from ..scene_events import Event
 #: Pixels of the long side in which motion is looked for, least change of a pixel of 255, and over what is usual in the frame.
 _SIDE, _CHANGE, _OVER_USUAL = 320, 14.0, 5.0
 #: Share of the frame: a frame with more motion has a moving camera; larger blobs are people; and least pixels of a blob.
-_MOVING, _LARGEST, _SMALLEST, _MOST = 0.2, 0.03, 16, 24
+_MOVING, _LARGEST, _SMALLEST, _MOST = 0.08, 0.03, 16, 24
 #: Positions in a fall at least, frame heights a second at its end, frame heights fallen, and frame heights a second squared.
 _SHORTEST, _LEAST_SPEED, _LEAST_DROP, _GRAVITY = 6, 1.2, 0.15, (2.0, 60.0)
 #: Pixels by which a blob's middle errs, and speed sideways over speed downwards.
@@ -143,7 +143,7 @@ class FallFinder:
         if part is None and not self._lies(source, times[0], times[-1] + step, place, size):
             return None
         time = times[-1] + (0.5 * step if part is None else part)
-        confidence = float(np.clip(0.55 + 0.07 * (len(chain) - _SHORTEST), 0, 0.9))
+        confidence = float(np.clip(0.45 + 0.08 * (len(chain) - _SHORTEST), 0, 0.9))
         return Event(float(time), "impact", None, None, float(np.clip(speed / 5, 0.3, 1)), confidence), place
 
     def _goes_on(self, blob: Blob, later: list[list[Blob]], way: float, size: float) -> bool:

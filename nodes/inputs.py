@@ -111,7 +111,7 @@ def detector_size_input() -> io.Input:
 
 def cleaning_inputs(max_tracks: int) -> list[io.Input]:
     """The options of every source of tracks."""
-    most = "The number of tracks to keep, the most prominent by size, motion and time on screen. 0 keeps all."
+    most = "Tracks to keep at a time, in each shot: the most prominent by size, motion and time on screen. 0 keeps all."
     gaps = "The longest gap in a track, in seconds, that is bridged by straight motion."
     smoothing = "Seconds over which boxes are smoothed. Strong smoothing hides the gait that footsteps are timed by."
     return [

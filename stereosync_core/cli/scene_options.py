@@ -44,7 +44,7 @@ def add_track_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--classes", default="person", help="what to follow: COCO names, or all (default: person)")
     group.add_argument("--threshold", type=float, default=0.35, help="score that begins a track (default: 0.35)")
     group.add_argument("--track-rate", type=float, default=10.0, help="frames a second analysed (default: 10)")
-    group.add_argument("--max-tracks", type=int, default=1, help="most prominent tracks kept, 0 = all (default: 1)")
+    group.add_argument("--max-tracks", type=int, default=1, help="most prominent tracks kept at a time, 0 = all (default: 1)")
     group.add_argument("--quiet", action="store_true", help="no progress bars")
 
 

@@ -91,8 +91,9 @@ def look(walk: Walk, random: np.random.Generator) -> tuple[np.ndarray, np.ndarra
     world = (joints - hips[:, None]) @ axes.T * 1.7 * u(0.85, 1.15)
     # from in front and from behind the pose network sees little depth, none, or the wrong way round
     world[..., 2] *= random.choice([u(0.6, 1.15), u(0.0, 0.6), u(-0.6, 0.0)], p=[0.6, 0.25, 0.15])
-    if random.random() < 0.4:  # and feet that rise and fall less than they do
-        share = u(0.3, 0.9)
+    if random.random() < 0.4:  # and feet that rise and fall less than they do; who sways must not pass for such a one
+        steps = any(len(moments) for moments in (walk.landings, *walk.contacts))
+        share = u(0.4, 0.9) if steps else u(1.0, 2.5)
         for values in (points, world):
             rest = gaussian_filter1d(values[:, 4:, 1], 0.8 * own, axis=0, mode="nearest")
             values[:, 4:, 1] = rest + share * (values[:, 4:, 1] - rest)

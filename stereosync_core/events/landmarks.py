@@ -121,7 +121,7 @@ def cut_square(frame: np.ndarray, square: np.ndarray) -> tuple[torch.Tensor, np.
 
 def _inside(points: np.ndarray, aspect: float) -> np.ndarray:
     """Whether points ``[N, 2]`` are in the picture; the network goes on drawing legs where it has ended."""
-    return ((points >= -_EDGE) & (points <= np.array([aspect, 1.0]) + _EDGE)).all(1)
+    return np.all((points >= -_EDGE) & (points <= np.array([aspect, 1.0]) + _EDGE), axis=1)
 
 
 def track_landmarks(
@@ -152,13 +152,15 @@ def track_landmarks(
         row[:] = plan[1] & (shots == tracks.shot(track.start))
     if not seen.any() and watch is None:
         return []
-    network = network if network is not None else load_network()
-    device, dtype = network.stem.weight.device, network.stem.weight.dtype
+    if network is None and seen.any():
+        network = load_network()
     found: list[list[tuple]] = [[] for _ in plans]
     waiting: list[tuple[int, int, torch.Tensor, np.ndarray]] = []
 
     @torch.inference_mode()
     def work() -> None:
+        assert network is not None
+        device, dtype = network.stem.weight.device, network.stem.weight.dtype
         pixels = torch.stack([item[2] for item in waiting]).to(device, dtype, memory_format=torch.channels_last)
         landmarks, world, presence = (output.float().cpu().numpy() for output in network(pixels))
         for (who, n, _, corner), raw, metres, probability in zip(waiting, landmarks, world, presence, strict=True):

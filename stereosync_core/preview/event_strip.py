@@ -39,7 +39,7 @@ def event_strip(source: Source, events: Events, tracks: Tracks) -> np.ndarray:
         colour = COLOURS[places[event.track] % len(COLOURS)] if event.track in places else _NOBODY
         sheet.paste(_around(picture, event, tracks), (x, y))
         pen.rectangle([x, y, x + SIDE - 2, y + SIDE - 2], outline=colour, width=3)
-        owner = "" if event.track is None else f" of {event.track}"
+        owner = "" if event.track is None else f", track {event.track}"
         pen.text((x + 4, y + SIDE), f"{event.time:.3f} s{owner}", fill=(255, 255, 255), font=font)
         foot = "" if event.foot is None else f" {event.foot}"
         pen.text((x + 4, y + SIDE + 15), f"{event.kind}{foot}, {event.confidence:.0%}", fill=colour, font=font)

@@ -25,7 +25,9 @@ FLAGS = [
 ]
 # Whatever else would lie over the graph.
 SETTINGS = {"Comfy.Minimap.Visible": False, "Comfy.Workflow.Persist": False, "Comfy.Graph.CanvasInfo": False}
-HIDE_BANNER = "localStorage.setItem('vueNodesBannerDismissed', 'true')"
+HIDE_BANNERS = "".join(
+    f"localStorage.setItem('{banner}', 'true');" for banner in ("vueNodesBannerDismissed", "comfy.vueNodesMigration.dismissed")
+)
 READY = "window.app?.graph && window.app.extensionManager?.setting && document.querySelector('#graph-canvas')"
 # What the host's own page complains of by itself, with this pack or without.
 HOST_NOISE = ["api.comfy.org", "/userdata", "user.css", "favicon.ico"]
@@ -41,7 +43,7 @@ class Canvas:
         self.host = host
         self.complaints: list[str] = []
         host.request("/settings", SETTINGS)
-        page.add_init_script(HIDE_BANNER)
+        page.add_init_script(HIDE_BANNERS)
         page.goto(host.url)
         page.wait_for_function(READY, timeout=60_000)
         page.wait_for_timeout(1500)
@@ -88,6 +90,11 @@ class Canvas:
             "() => window.app.graph._nodes.map(node => { const box = new Float32Array(4); node.measure(box); "
             "return {title: node.title, box: [...box], size: [...node.size], needed: [...node.computeSize()]} })"
         )
+
+    def render(self, modern: bool) -> None:
+        """Draws nodes as elements of the page (Nodes 2.0) or, classic, on the canvas itself."""
+        self.page.evaluate("on => window.app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)", modern)
+        self.page.wait_for_timeout(2000)
 
     def run(self, seconds: float = 180.0) -> dict[str, Any]:
         """Presses Run, waits for the end and returns the host's history entry."""
@@ -137,6 +144,12 @@ class Canvas:
         return self.page.evaluate(
             f"kind => {{ const image = {NODE}.imgs?.[0]; return [image?.naturalWidth ?? 0, image?.naturalHeight ?? 0] }}", kind
         )
+
+    def element_image(self, kind: str) -> list[int]:
+        """The same where nodes are elements of the page, of the picture in the first such node's element."""
+        number = self.page.evaluate(f"kind => {NODE}.id", kind)
+        picture = self.page.locator(f"[data-node-id='{number}'] .image-preview img").first
+        return picture.evaluate("async image => { await image.decode(); return [image.naturalWidth, image.naturalHeight] }")
 
     def screenshot(self, path: Path, **options: Any) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)

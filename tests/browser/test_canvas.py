@@ -6,6 +6,7 @@ from itertools import combinations
 import pytest
 from PIL import Image
 
+from stereosync_core.preview.event_strip import CAPTION, COLUMNS, SIDE
 from tools.environment import ROOT
 from tools.workflow import to_prompt
 
@@ -65,10 +66,30 @@ def test_run_shows_the_previews(canvas, loaded):
         assert video["light"] > 20
     if "StereoSyncScenePlot" in kinds:
         assert min(canvas.image("StereoSyncScenePlot")) > 200
+    if "StereoSyncPreviewEvents" in kinds:
+        assert min(canvas.image("StereoSyncPreviewEvents")) > 150
     if "StereoSyncPreviewScene" in kinds:
         assert canvas.video("StereoSyncPreviewScene", at=4.0)["light"] > 20
     assert kinds & {"StereoSyncSoundOntoVideo", "StereoSyncPreviewScene"}, "every workflow shows what it made"
     canvas.video("StereoSyncLoadVideo", at=4.0)
     canvas.page.wait_for_timeout(1000)
     canvas.screenshot(SCREENSHOTS / f"{loaded}.png")
+    assert not canvas.complaints
+
+
+@pytest.mark.parametrize("modern", [False, True], ids=["classic", "Nodes 2.0"])
+def test_the_events_are_seen_in_both_renderings(canvas, modern):
+    canvas.load_template("spatial_footsteps")
+    canvas.complaints.clear()
+    canvas.render(modern)
+    try:
+        assert canvas.run()["status"]["status_str"] == "success"
+        shown = canvas.element_image if modern else canvas.image
+        canvas.page.wait_for_timeout(1000)
+        canvas.screenshot(SCREENSHOTS / f"events_{'modern' if modern else 'classic'}.png")
+        strip, plot = shown("StereoSyncPreviewEvents"), shown("StereoSyncScenePlot")
+    finally:
+        canvas.render(False)
+    assert strip == [COLUMNS * SIDE, 2 * (SIDE + CAPTION)], "eight contacts in the first row, the rest in the second"
+    assert min(plot) > 200
     assert not canvas.complaints

@@ -18,6 +18,8 @@ WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
 SAVED = sorted((Path(__file__).parent / "saved_workflows").glob("*.json"))
 CLIP = ROOT / "stereosync_core" / "assets" / "stereosync_walking.mp4"
 AAC_FRAME = 1024
+#: Height of a node's title bar, which lies above its place.
+TITLE = 30
 #: Fewer steps than the workflows have, where the network is the narrow Stable Audio, whose sound is not worth waiting for.
 QUICK = {
     "KSampler": {"steps": 4},
@@ -127,6 +129,19 @@ def test_a_shipped_workflow_has_a_value_for_every_widget(path, object_info):
             assert len(node["widgets_values"]) == len(list(widgets_of(object_info[node["type"]]))), node["type"]
 
 
+@pytest.mark.parametrize("path", WORKFLOWS, ids=name_of)
+def test_a_group_contains_the_nodes_that_it_touches(path):
+    workflow = read(path)
+    for group in workflow["groups"]:
+        left, top, width, height = group["bounding"]
+        right, bottom = left + width, top + height
+        for node in workflow["nodes"]:
+            (x, y), (w, h) = node["pos"], node["size"]
+            apart = x >= right or x + w <= left or y - TITLE >= bottom or y + h <= top
+            inside = left <= x and x + w <= right and top <= y - TITLE and y + h <= bottom
+            assert apart or inside, f"{group['title']} and {node.get('title', node['type'])}"
+
+
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_what_has_to_be_downloaded_is_named_for_the_dialog_about_missing_models(path):
     """Where a native node or the Stable Audio Loader asks for a file, with the name under which the link saves it."""
@@ -151,6 +166,11 @@ def test_the_sound_is_as_long_as_the_clip(host, shipped):
 def test_the_plot_can_be_viewed(host, shipped):
     plot = saved(host, shipped, "StereoSyncScenePlot")
     assert host.view(plot.name, type="temp").startswith(b"\x89PNG")
+
+
+def test_the_pictures_of_events_can_be_viewed(host, shipped):
+    strip = saved(host, shipped, "StereoSyncPreviewEvents")
+    assert host.view(strip.name, type="temp").startswith(b"\x89PNG")
 
 
 def test_a_second_run_comes_from_the_cache(host, shipped):

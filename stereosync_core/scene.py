@@ -18,6 +18,8 @@ from .errors import StereoSyncError
 #: a walker covers between the front and the back of an ordinary room.
 DEPTH_RANGE = 4.0
 DISTANCE_CUES = ("both", "boxes", "depth")
+#: Weight of a thing that does not move at all, beside one that moves by its own height in a second.
+_AT_REST = 0.1
 #: Prominence a second below which a track is nothing beside the most prominent one: a detector's double, or a passer-by.
 _FAINT = 0.2
 #: Share of a track's time without more prominent ones: less, and it is a bystander, nobody who comes when another has left.
@@ -207,7 +209,7 @@ class Track:
         centres = (boxes[:, :2] + boxes[:, 2:]) / 2
         path = float(np.linalg.norm(np.diff(centres, axis=0), axis=1).sum())
         speed = path / max(self.end - self.start, 0.5) / max(float(heights.mean()), 0.02)
-        return seen * (0.25 + min(speed, 2.0))
+        return seen * (_AT_REST + min(speed, 2.0))
 
     def _weight(self) -> float:
         """Prominence a second."""

@@ -8,6 +8,7 @@ convolutions of the bundled weights.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from ..errors import StereoSyncError
 from ..media.shots import CutFinder
 from ..media.video import Source, frames, probe
 from ..scene import Tracks
+from .closer import MotionMap, moves
 from .detections import Detections, parse_classes, suppress_overlaps
 from .tracklets import Associator, check_rate, refine
 
@@ -41,6 +43,8 @@ FLOOR = 0.08
 MOST_BOXES = 200
 #: Frames at a time of a clip.
 BATCH = 4
+#: Pixels of the picture's long side, and of the part of it that is given to the detector, where it looks closer.
+CLOSER, CLOSER_PIXELS = 1280, 320_000
 
 
 def _conv(channels: int, out_channels: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
@@ -184,6 +188,25 @@ class NanoDetDetector:
         return Detections(np.clip(scaled, 0.0, 1.0), best[order].numpy().astype(np.float64), labels)
 
 
+def _look_closer(
+    source: Source, detector: NanoDetDetector, associator: Associator, region: np.ndarray, rate: float, progress
+) -> None:
+    """Detections in a part of the picture alone, at up to :data:`CLOSER` pixels, in the coordinates of the whole."""
+    info = probe(source)
+    for batch in batched(frames(source, rate=rate, max_side=CLOSER), BATCH):
+        height, width = batch[0][1].shape[:2]
+        left, top, right, bottom = (round(value) for value in region * [width, height, width, height])
+        scale = min(3.0, (CLOSER_PIXELS / max((right - left) * (bottom - top), 1)) ** 0.5)
+        across, down = input_size(right - left, bottom - top, round(scale * max(right - left, bottom - top)))
+        pixels = detector._pixels([picture[top:bottom, left:right] for _, picture in batch]).float()
+        pixels = F.interpolate(pixels, size=(down, across), mode="bilinear", antialias=True).round().clamp(0, 255)
+        for (time, _), found in zip(batch, detector._detect(pixels), strict=True):
+            boxes = found.boxes * np.tile(region[2:] - region[:2], 2) + np.tile(region[:2], 2)
+            associator.add(time, replace(found, boxes=boxes))
+        if progress is not None:
+            progress(batch[-1][0], info.duration)
+
+
 def track_with_nanodet(
     source: Source,
     network: NanoDet | None = None,
@@ -211,13 +234,21 @@ def track_with_nanodet(
     info = probe(source)
     detector, associator, finder = NanoDetDetector(classes, network), Associator(threshold), CutFinder()
     size = input_size(info.width, info.height, long_side)
+    motion = MotionMap()
     for batch in batched(frames(source, rate=rate, size=size), BATCH):
         for (time, picture), found in zip(batch, detector.detect_resized([picture for _, picture in batch]), strict=True):
             associator.add(time, found)
             finder.add(time, picture)
+            motion.add(picture)
         if progress is not None:
             progress(batch[-1][0], info.duration)
+    tracklets = associator.tracklets
+    region = motion.region(tracklets)
+    if region is not None:  # what moves is too small for the detector, or is none of its classes
+        closer = Associator(threshold)
+        _look_closer(source, detector, closer, region, rate, progress)
+        tracklets = tracklets + [replace(one, id=one.id + len(tracklets)) for one in closer.tracklets if moves(one)]
     if progress is not None:
         progress(info.duration, info.duration)
     clean |= {"max_tracks": max_tracks, "aspect": info.width / info.height, "cuts": finder.cuts(source)}
-    return refine(associator.tracklets, info.duration, spacing=1.0 / rate, **clean)
+    return refine(tracklets, info.duration, spacing=1.0 / rate, **clean)

@@ -2,10 +2,13 @@
 
 from types import SimpleNamespace
 
+import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from stereosync_core.assets import WALKING_CLIP, asset_path
+from stereosync_core.media.video import frames
 from stereosync_core.tracking.boxes import tracks_from_boxes, tracks_from_masks
 from stereosync_core.tracking.detections import Detections, iou, parse_classes
 from stereosync_core.tracking.nanodet import CLASSES, input_size, track_with_nanodet
@@ -184,6 +187,25 @@ def test_a_box_carries_on_the_track_that_was_seen_better():
         boxes = np.array([walker, machine])[seen]
         associator.add(0.1 * n, Detections(boxes, scores[seen], ("person",) * len(seen)))
     assert min(box[0] for box in associator.tracklets[0].boxes) >= 0.3
+
+
+@pytest.mark.slow
+def test_a_distant_walker_is_found_where_something_still_is_larger(tmp_path):
+    pictures = [
+        picture for _, picture in frames(asset_path(WALKING_CLIP), times=[0.9, *(1.5 + np.arange(90) / 30)], max_side=1280)
+    ]
+    still, small = pictures[0], [np.asarray(Image.fromarray(picture).resize((256, 144))) for picture in pictures[1:]]
+    with av.open(str(tmp_path / "clip.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=30, options={"crf": "18"})
+        stream.width, stream.height, stream.pix_fmt = still.shape[1] // 2 * 2, still.shape[0] // 2 * 2, "yuv420p"
+        for picture in small:
+            whole = still.copy()
+            whole[400:544, 500:756] = picture
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(whole[: stream.height, : stream.width], "rgb24")))
+        container.mux(stream.encode(None))
+    (track,) = track_with_nanodet(tmp_path / "clip.mp4", max_tracks=1).tracks
+    assert np.median(track.boxes[:, 3] - track.boxes[:, 1]) < 0.11
+    assert track.boxes[-1, 0] < track.boxes[0, 0] - 0.04, "walks to the left"
 
 
 @pytest.mark.slow

@@ -1,7 +1,10 @@
 """Work in batches: of a stream, and such as halve when memory runs out."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, nullcontext, suppress
 from itertools import islice
+from queue import Full, Queue
+from threading import Event, Thread
 from typing import Any, TypeVar
 
 import torch
@@ -16,6 +19,45 @@ def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     """Lists of ``size`` items each, the last one shorter; only one is held (``itertools.batched`` of Python 3.12)."""
     stream = iter(items)
     return iter(lambda: list(islice(stream, size)), [])
+
+
+def prefetched(items: Iterable[Item], size: int = 6) -> Iterator[Item]:
+    """The items, made in a thread of their own, up to ``size`` ahead: decoding goes on while a network works.
+
+    What the source raises is raised here; a reader that stops early stops it too.
+    """
+    ready: Queue[tuple[bool, Any]] = Queue(size)
+    stopped = Event()
+
+    def put(good: bool, value: Any) -> bool:
+        while not stopped.is_set():
+            with suppress(Full):
+                ready.put((good, value), timeout=0.1)
+                return True
+        return False
+
+    def work() -> None:
+        try:
+            with closing(iter(items)) if hasattr(items, "close") else nullcontext(items) as source:  # type: ignore[type-var]
+                if all(put(True, item) for item in source):
+                    put(False, None)
+        except BaseException as error:  # handed over, whatever it is
+            put(False, error)
+
+    thread = Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while True:
+            good, value = ready.get()
+            if good:
+                yield value
+            elif value is None:
+                return
+            else:
+                raise value
+    finally:
+        stopped.set()
+        thread.join()
 
 
 class Batches:

@@ -69,10 +69,12 @@ def stages(clip: Path, output: Path) -> dict[str, float]:
     """Seconds of each stage from the clip to the clip with sound."""
     made: dict[str, Any] = {}
 
+    pipeline = StereoSyncPipeline.from_pretrained("bundled")
+
     def generate() -> None:
         envelope = envelope_from_events(made["events"], made["tracks"], made["depth"])
         scene = SpatialConditioning(made["tracks"], made["depth"])
-        StereoSyncPipeline.from_pretrained("bundled")(scene, envelope=envelope, timbre="concrete")
+        pipeline(scene, envelope=envelope, timbre="concrete")
 
     def render() -> None:
         voices, _ = footstep_voices(made["tracks"], events=made["events"], timing="events", surface="grass", rate=RATE)

@@ -20,7 +20,7 @@ from .contacts import claps, landings
 from .falls import FallFinder
 from .landmarks import Landmarks, track_landmarks
 from .steps import probabilities, steps
-from .things import impacts, seen_things, thing_paths
+from .things import ThingFinder, impacts, thing_paths
 
 logger = logging.getLogger("stereosync")
 METHODS = ("auto", "pose", "gait", "motion", "sound")
@@ -81,18 +81,24 @@ def detect_events(
     if method == "sound" or (method == "auto" and sound is not None and len(tracks) == 0):
         assert sound is not None
         return _finished(onset_events(sound), duration, confidence)
-    falls = FallFinder() if method in ("auto", "motion") else None
-    found = _people_events(source, tracks, method, network, progress, falls)
-    if falls is not None:
-        impacted = list(_thing_events(source, tracks, falls, progress))
+    falls, flying = FallFinder(), ThingFinder()
+    moving = method in ("auto", "motion")
+
+    def watch(time: float, picture: np.ndarray) -> None:
+        falls.add(time, picture)
+        flying.add(time, picture)
+
+    found = _people_events(source, tracks, method, network, progress, watch if moving else None)
+    if moving:
+        impacted = list(_thing_events(source, tracks, falls, flying.labels(), progress))
         found += [replace(event, track=_owner(box, event.time, tracks)) for event, box in impacted]
     if not found and len(tracks):
         logger.warning("Events: nothing in the tracks touches anything that can be seen; feet must be in the picture.")
     return _finished(found, duration, confidence)
 
 
-def _people_events(source: Source, tracks: Tracks, method: str, network, progress, falls: FallFinder | None) -> list[Event]:
-    """Of people, by pose and by gait; the pictures go through ``falls`` as well."""
+def _people_events(source: Source, tracks: Tracks, method: str, network, progress, watch) -> list[Event]:
+    """Of people, by pose and by gait; ``watch`` is given every picture."""
     people = [track for track in tracks if track.label == "person"]
     posing = tuple(people) if method in ("auto", "pose") else ()
     landmarks = track_landmarks(
@@ -100,7 +106,7 @@ def _people_events(source: Source, tracks: Tracks, method: str, network, progres
         replace(tracks, tracks=posing),
         network=network,
         progress=progress,
-        watch=None if falls is None else falls.add,
+        watch=watch,
     )
     landmarks = {one.id: one for one in own_landmarks(landmarks)}
     found = [event for one in landmarks.values() for event in contacts(one)]
@@ -110,10 +116,12 @@ def _people_events(source: Source, tracks: Tracks, method: str, network, progres
     return found
 
 
-def _thing_events(source: Source, tracks: Tracks, falls: FallFinder, progress) -> Iterator[tuple[Event, np.ndarray]]:
+def _thing_events(
+    source: Source, tracks: Tracks, falls: FallFinder, seen: set[str], progress
+) -> Iterator[tuple[Event, np.ndarray]]:
     """Impacts of things that the detector knows, and of what falls, each with the box of the thing in 0..1 of the frame."""
     tracked = {track.label for track in tracks if track.label not in _NO_PATH and track.label in CLASSES}
-    labels = sorted(tracked | set(seen_things(source)))
+    labels = sorted(tracked | seen)
     paths, aspect = thing_paths(source, labels, progress=progress) if labels else ([], tracks.aspect)
     known: list[float] = []
     for path in paths:

@@ -12,13 +12,14 @@ import torch.nn.functional as F
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 from scipy.special import expit
 
+from ..batches import prefetched
 from ..media.video import Source, frame_times, frames, probe
 from ..scene import Track, Tracks
 from .blazepose import SIZE, BlazePose, load_network
 
 #: Frames a second that are looked at, at most.
 MAX_RATE = 30.0
-BATCH = 4
+BATCH = 6
 #: Side of the crop over the longer side of the box.
 MARGIN = 1.3
 #: Seconds before a track begins and after it ends in which its person is looked for.
@@ -173,7 +174,7 @@ def track_landmarks(
     sides = [float(side) for row, (squares, _, _) in zip(seen, plans, strict=True) for side in squares[row, 2]] or [1.0]
     max_side = max(SIZE, round(SIZE / float(np.median(sides)) * max(info.width / info.height, 1.0)))
     wanted = np.flatnonzero(seen.any(0)) if watch is None else np.arange(len(times))
-    for n, (time, frame) in zip(wanted, frames(source, times=times[wanted], max_side=max_side), strict=True):
+    for n, (time, frame) in zip(wanted, prefetched(frames(source, times=times[wanted], max_side=max_side)), strict=True):
         if watch is not None:
             watch(time, frame)
         for who in np.flatnonzero(seen[:, n]):

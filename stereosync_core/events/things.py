@@ -26,6 +26,8 @@ _SPACING = 0.12
 _SCORE, _LONG_SIDE, _BATCH = 0.2, 416, 4
 #: Things that are looked for in every clip, and the score that tells that they are there.
 FLYING, _SURE = ("sports ball",), 0.4
+#: Seconds from look to look.
+_GLANCE = 2.0
 #: Frame heights a second that a thing flies at most, and seconds that it may be lost in its own blur.
 _FASTEST, _LOST = 6.0, 0.25
 
@@ -87,16 +89,35 @@ def _line(times: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return slope, mean - slope * centre
 
 
-def seen_things(source: Source) -> list[str]:
-    """Which of :data:`FLYING` the detector sees, looking once a second."""
-    info = probe(source)
-    detector, size = NanoDetDetector(", ".join(FLYING)), input_size(info.width, info.height, _LONG_SIDE)
-    times = np.arange(0.5, max(info.duration, 0.6), 1.0)
-    found = set()
-    for batch in batched((picture for _, picture in frames(source, times=times, size=size)), _BATCH):
-        for one in detector.detect_resized(batch):
-            found |= {label for label, score in zip(one.labels, one.scores, strict=True) if score >= _SURE}
-    return sorted(found)
+class ThingFinder:
+    """Feed it the frames of a clip in order, then ask which of :data:`FLYING` the detector sees, looking now and then."""
+
+    def __init__(self):
+        self._next = 0.0
+        self._pictures: list[np.ndarray] = []
+        self._labels: set[str] = set()
+        self._detector: NanoDetDetector | None = None
+
+    def add(self, time: float, picture: np.ndarray) -> None:
+        """Take in the picture uint8 RGB ``[H, W, 3]`` at ``time`` seconds."""
+        if time >= self._next:
+            self._next = time + _GLANCE
+            self._pictures.append(picture)
+            if len(self._pictures) == _BATCH:
+                self._look()
+
+    def labels(self) -> set[str]:
+        """The classes that have been seen."""
+        self._look()
+        return self._labels
+
+    def _look(self) -> None:
+        if not self._pictures:
+            return
+        self._detector = self._detector or NanoDetDetector(", ".join(FLYING), long_side=_LONG_SIDE)
+        for one in self._detector.detect([], self._pictures):
+            self._labels |= {label for label, score in zip(one.labels, one.scores, strict=True) if score >= _SURE}
+        self._pictures.clear()
 
 
 def thing_paths(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from scipy.ndimage import uniform_filter
-from torch.nn.functional import adaptive_avg_pool2d
+from torch.nn.functional import interpolate
 
 from .video import Source, frame_times, frames
 
@@ -63,8 +63,8 @@ def _unlike(thumbnails: list[np.ndarray]) -> list[int]:
 
 def _thumbnail(picture: np.ndarray) -> np.ndarray:
     """Brightness ``[rows, columns]`` in 0..255."""
-    pixels = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1).float()
-    return adaptive_avg_pool2d(pixels, _GRID).mean(0).numpy()
+    pixels = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None]
+    return interpolate(pixels, _GRID, mode="bilinear", antialias=True)[0].float().mean(0).numpy()
 
 
 def _alike(a: np.ndarray, b: np.ndarray) -> bool:

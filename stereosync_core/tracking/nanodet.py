@@ -19,7 +19,7 @@ from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
 from torchvision.ops import batched_nms
 
 from ..assets import load_weights
-from ..batches import batched
+from ..batches import batched, prefetched
 from ..errors import StereoSyncError
 from ..media.shots import CutFinder
 from ..media.video import Source, frames, probe
@@ -235,7 +235,7 @@ def track_with_nanodet(
     detector, associator, finder = NanoDetDetector(classes, network), Associator(threshold), CutFinder()
     size = input_size(info.width, info.height, long_side)
     motion = MotionMap()
-    for batch in batched(frames(source, rate=rate, size=size), BATCH):
+    for batch in batched(prefetched(frames(source, rate=rate, size=size)), BATCH):
         for (time, picture), found in zip(batch, detector.detect_resized([picture for _, picture in batch]), strict=True):
             associator.add(time, found)
             finder.add(time, picture)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stereosync_core.batches import Batches, batched
+from stereosync_core.batches import Batches, batched, prefetched
+from stereosync_core.errors import StereoSyncError
 from tests.errors import refused
 
 COUNTS, SIZES = st.integers(0, 50), st.integers(1, 60)
@@ -49,3 +50,34 @@ def test_other_errors_are_not_taken_for_lack_of_memory():
     with pytest.raises(RuntimeError, match="shapes"):
         list(Batches(4, "things").run(work, 8))
     refused("1 or more", Batches, 0, "things")
+
+
+def test_items_made_ahead_are_the_same_and_errors_come_through():
+    assert list(prefetched(iter(range(50)), 3)) == list(range(50))
+
+    def broken():
+        yield 1
+        raise StereoSyncError("no more")
+
+    ahead = prefetched(broken())
+    assert next(ahead) == 1
+    with pytest.raises(StereoSyncError, match="no more"):
+        next(ahead)
+
+
+def test_who_stops_early_stops_the_maker_too():
+    made, closed = [], []
+
+    def maker():
+        try:
+            for n in range(10_000):
+                made.append(n)
+                yield n
+        finally:
+            closed.append(True)
+
+    ahead = prefetched(maker(), 4)
+    assert next(ahead) == 0
+    ahead.close()
+    assert closed
+    assert len(made) < 10

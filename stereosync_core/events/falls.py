@@ -18,9 +18,9 @@ from ..media.video import Source, frames
 from ..scene_events import Event
 
 #: Pixels of the long side in which motion is looked for, least change of a pixel of 255, and over what is usual in the frame.
-_SIDE, _CHANGE, _OVER_USUAL = 256, 14.0, 5.0
+_SIDE, _CHANGE, _OVER_USUAL = 320, 14.0, 5.0
 #: Share of the frame: a frame with more motion has a moving camera; larger blobs are people; and least pixels of a blob.
-_MOVING, _LARGEST, _SMALLEST, _MOST = 0.08, 0.03, 10, 24
+_MOVING, _LARGEST, _SMALLEST, _MOST = 0.08, 0.03, 16, 24
 #: Positions in a fall at least, frame heights a second at its end, frame heights fallen, and frame heights a second squared.
 _SHORTEST, _LEAST_SPEED, _LEAST_DROP, _GRAVITY = 6, 1.2, 0.15, (2.0, 60.0)
 #: Pixels by which a blob's middle errs, and speed sideways over speed downwards.

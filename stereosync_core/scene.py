@@ -19,7 +19,7 @@ from .errors import StereoSyncError
 DEPTH_RANGE = 4.0
 DISTANCE_CUES = ("both", "boxes", "depth")
 #: Weight of a thing that does not move at all, beside one that moves by its own height in a second.
-_AT_REST = 0.05
+_AT_REST = 0.1
 #: Prominence a second below which a track is nothing beside the most prominent one: a detector's double, or a passer-by.
 _FAINT = 0.2
 #: Share of a track's time without more prominent ones: less, and it is a bystander, nobody who comes when another has left.

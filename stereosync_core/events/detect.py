@@ -62,9 +62,9 @@ def detect_events(
 
     :param tracks: whom and what to watch.
     :param method: ``pose`` - feet and hands of people by body landmarks; ``gait`` - steps of people by their boxes alone;
-        ``motion`` -
-        impacts of things by their paths and at the ends of falls; ``sound`` - onsets of a guide sound; ``auto`` - pose for
-        people, gait where no pose is found, motion for things, and onsets where a guide sound is given and nothing is tracked.
+        ``motion`` - impacts of things by their paths and at the ends of falls; ``sound`` - onsets of a guide sound; ``auto`` -
+        pose for people, gait where no pose is found, motion for things, and onsets where a guide sound is given and nothing is
+        tracked.
     :param sound: a guide sound, for ``sound`` and ``auto``.
     :param confidence: events less probable than this are left out.
     :param network: the pose network on the device of choice; the bundled weights on the CPU when left out.

@@ -81,6 +81,7 @@ FLOORS = [
     {"scene", "scene_events", "assets", "batches"},
     {"media"},
     {"files", "timing"},
+    {"sounds"},
     {"depth", "tracking", "rendering"},
     {"model", "metrics"},
     {"events", "preview"},

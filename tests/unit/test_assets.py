@@ -7,11 +7,18 @@ from stereosync_core import assets
 from tests.errors import refused
 
 LICENSES = (assets.FOLDER / "LICENSES.md").read_text(encoding="utf-8")
-LISTED = dict(re.findall(r"^\| `([^`]+)` .*`([0-9a-f]{64})` \|$", LICENSES, re.MULTILINE))
+SOUNDS = (assets.FOLDER / "sounds" / "LICENSES.md").read_text(encoding="utf-8")
+
+
+def listed(page, folder=""):
+    return {folder + name: digest for name, digest in re.findall(r"^\| `([^`]+)` .*`([0-9a-f]{64})` \|$", page, re.MULTILINE)}
+
+
+LISTED = listed(LICENSES) | listed(SOUNDS, "sounds/")
 
 
 def test_every_bundled_file_is_listed_with_its_checksum():
-    binary = {".safetensors", ".mp4", ".npz"}
+    binary = {".safetensors", ".mp4", ".npz", ".opus", ".flac"}
     files = {path.relative_to(assets.FOLDER).as_posix() for path in assets.FOLDER.rglob("*") if path.suffix in binary}
     assert files == set(LISTED)
     for name, digest in LISTED.items():

@@ -1,0 +1,1 @@
+"""The bundled library of sounds, built from named packages."""

@@ -1,0 +1,1 @@
+"""Recorded sounds: the bundled library, a user's folder read the same way, and how a recording becomes one-shots and loops."""

@@ -19,5 +19,5 @@ def cache_folder() -> Path:
 
 
 def default_rooms() -> Path:
-    """Where ``make-rooms`` writes to: a folder with one for each split."""
-    return cache_folder() / "rooms"
+    """Where ``make-rooms`` writes to: a folder for the recipe, with one for each split."""
+    return cache_folder() / "rooms-2"

@@ -10,15 +10,20 @@ from stereosync_core.errors import StereoSyncError
 
 from . import camera as cameras
 from . import walkers
+from .acoustics import Acoustics, draw_acoustics
 from .camera import Camera
 from .room import FLOORS, Lump, Room, Value, make_room, snow_flat, textmap, wad
-from .walkers import TICS_PER_SECOND, Walker, make_walker
+from .sources import make_source
+from .voices import PREROLL, TICS_PER_SECOND
+from .walkers import Walker, make_walker
 
 #: Raise when the same seed makes another clip.
-RECIPE = 1
+RECIPE = 2
 SPLITS = ("train", "valid", "test")
-#: Tics before the clip: the player's body settles, and everybody walks already when the picture begins.
-PREROLL = 8
+#: Part of the rooms with another source than steps, and part with such sources alone.
+WITH_SOURCE, WITHOUT_WALKER = 0.4, 0.1
+#: More walkers and sources than this are in no room.
+MOST_ACTORS = 3
 #: A walker never comes nearer to the camera than this, in units.
 NEAREST_TO_CAMERA = 72.0
 _FIRST_EDITOR_NUMBER = 12001
@@ -26,7 +31,7 @@ _FIRST_EDITOR_NUMBER = 12001
 
 @dataclass(frozen=True)
 class Plan:
-    """A clip before it is played; ``tics`` are the clip's, without the pre-roll."""
+    """A clip before it is played; ``tics`` are the clip's, without the pre-roll. Other sources stand after the walkers."""
 
     split: str
     seed: int
@@ -35,6 +40,7 @@ class Plan:
     room: Room
     camera: Camera
     walkers: tuple[Walker, ...]
+    acoustics: Acoustics
 
     @property
     def duration(self) -> float:
@@ -65,15 +71,21 @@ def _draw(generator: Generator, split: str, seed: int, number: int, tics: int) -
     surface = str(generator.choice(list(FLOORS)))
     room = make_room(generator, surface)
     total = tics + PREROLL
-    count = int(generator.choice([1, 2, 3], p=[0.5, 0.3, 0.2]))
     kind = str(generator.choice(cameras.KINDS, p=[0.4, 0.3, 0.3]))
-    seeds = [(SPLITS.index(split) << 60) + int(generator.integers(2**60)) for _ in range(count)]
+    people = int(generator.choice([1, 2, 3], p=[0.5, 0.3, 0.2]))
+    chance, others = generator.random(), 0
+    if chance < WITHOUT_WALKER:
+        people, others = 0, 1 + int(generator.random() < 0.3)
+    elif chance < WITH_SOURCE:
+        people, others = min(people, MOST_ACTORS - 1), 1
+    seeds = [(SPLITS.index(split) << 60) + int(generator.integers(2**60)) for _ in range(people + others)]
+    makers = [make_walker] * people + [make_source] * others
 
     def anywhere() -> np.ndarray:
         return room.place(generator, walkers.MARGIN + 8)
 
     if kind == "follow":
-        first = _retry(lambda: make_walker(generator, room, total, PREROLL, seeds[0], anywhere, lambda path: False))
+        first = _retry(lambda: makers[0](generator, room, total, split, seeds[0], anywhere, lambda path: False))
         camera = cameras.following_camera(generator, room, first.path) if first is not None else None
         chosen = [first] if first is not None else []
     else:
@@ -97,14 +109,19 @@ def _draw(generator: Generator, split: str, seed: int, number: int, tics: int) -
 
     if any(too_near(walker.path) for walker in chosen):
         return None
-    for own in seeds[len(chosen) :]:
-        walker = _retry(lambda own=own: make_walker(generator, room, total, PREROLL, own, in_sight, too_near))
+    for make, own in zip(makers[len(chosen) :], seeds[len(chosen) :], strict=True):
+        walker = _retry(lambda make=make, own=own: make(generator, room, total, split, own, in_sight, too_near))
         if walker is None:
             return None
         chosen.append(walker)
-    if not any(len(walker.step_tics) for walker in chosen):
+    if not any(len(walker.step_tics) or walker.loop for walker in chosen):
         return None
-    return Plan(split, seed, number, tics, room, camera, tuple(chosen))
+    middle = total // 2
+    source = np.mean([walker.path[middle] for walker in chosen], axis=0)
+    seed_of_room = (SPLITS.index(split) << 60) + int(generator.integers(2**60))
+    place, angle = camera.path[middle], float(camera.angle[middle])
+    answer = draw_acoustics(generator, room, place, angle, source, seed_of_room)
+    return Plan(split, seed, number, tics, room, camera, tuple(chosen), answer)
 
 
 def _retry(make: Callable[[], Walker | None], tries: int = 12) -> Walker | None:
@@ -115,15 +132,20 @@ def _retry(make: Callable[[], Walker | None], tries: int = 12) -> Walker | None:
     return None
 
 
-def plan_archive(plan: Plan) -> bytes:
-    """The WAD that plays the plan."""
+def plan_sounds(plan: Plan) -> list[list[np.ndarray]]:
+    """What the engine plays for each walker, float32 at 44.1 kHz."""
+    return [walkers.engine_sounds(walker, plan.tics + PREROLL) for walker in plan.walkers]
+
+
+def plan_archive(plan: Plan, played: list[list[np.ndarray]] | None = None) -> bytes:
+    """The WAD that plays the plan; ``played`` is its :func:`plan_sounds` where they are there already."""
     definitions, lumps, sounds = [cameras.actor(plan.camera)], [], []
     things = [_thing(1, plan.camera.path[0], plan.camera.angle[0])]
-    for number, walker in enumerate(plan.walkers):
+    for number, (walker, own) in enumerate(zip(plan.walkers, played or plan_sounds(plan), strict=True)):
         definitions.append(walkers.actor(number, _FIRST_EDITOR_NUMBER + number, walker))
         things.append(_thing(_FIRST_EDITOR_NUMBER + number, walker.path[0], walker.heading[0]))
-        own, lines = walkers.sound_lumps(number, walker, PREROLL)
-        lumps += own
+        own_lumps, lines = walkers.sound_lumps(number, own)
+        lumps += own_lumps
         sounds += lines
     return wad(
         [

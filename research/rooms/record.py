@@ -15,8 +15,12 @@ import numpy as np
 from stereosync_core.errors import StereoSyncError
 
 from . import camera as cameras
-from .recipe import PREROLL, Plan, plan_archive
+from .acoustics import in_room
+from .effects import peak_of
+from .recipe import Plan, plan_archive, plan_sounds
 from .room import UNITS_PER_METRE
+from .voices import LOOP_TIC, PREROLL, placed
+from .walkers import SPRITES
 
 WIDTH, HEIGHT = 320, 240
 #: Every so many tics a frame and a depth map are kept: 17.5 and 5 a second.
@@ -25,8 +29,8 @@ FRAME_EVERY, DEPTH_EVERY = 2, 7
 VOLUME = 0.8
 #: Smallest box that counts as seen, in pixels.
 SMALLEST_HEIGHT, SMALLEST_WIDTH = 8, 3
-#: A person's height in units as the engine draws it, a fifth taller than the map's measure, and the part of it that must show.
-BODY_HEIGHT, BODY_WIDTH, TALL, SHOWN = 66.0, 36.0, 1.2, 0.6
+#: The engine draws a fifth taller than the map's measure; the part of a figure's height that must show.
+TALL, SHOWN = 1.2, 0.6
 #: Units by which the engine's places may differ from the plan's.
 _TOLERANCE = 0.5
 
@@ -37,7 +41,8 @@ class Recording:
 
     :param frames: uint8 RGB ``[ceil(T / 2), 240, 320, 3]``.
     :param depth: uint8 ``[ceil(T / 7), 60, 80]``, distance along the camera's axis in steps of 0.23 m, 127 = 29 m or more.
-    :param sound: int16 ``[2, T * 1260]`` at 44.1 kHz, the engine's own mix.
+    :param sound: int16 ``[2, T * 1260]`` at 44.1 kHz, the engine's own mix and what the room adds; ``peak`` is that of the
+        engine's alone, 1 = full scale.
     :param boxes: float32 ``[W, T, 4]`` in 0..1, NaN while a walker is not seen.
     :param places: float32 ``[W, T, 2]`` in metres.
     :param camera: float32 ``[T, 3]``: place in metres, and the angle in radians that it looks at.
@@ -49,6 +54,7 @@ class Recording:
     boxes: np.ndarray
     places: np.ndarray
     camera: np.ndarray
+    peak: float
 
 
 def missing_engine() -> str | None:
@@ -72,13 +78,14 @@ def record(plan: Plan) -> Recording:
         raise StereoSyncError(f"Rooms: {lacking}.")
     with tempfile.TemporaryDirectory(prefix="rooms-") as folder:
         archive = Path(folder) / "room.wad"
-        archive.write_bytes(plan_archive(plan))
+        sounds = plan_sounds(plan)
+        archive.write_bytes(plan_archive(plan, sounds))
         game = _engine(archive, folder, plan)
         before = Path.cwd()
         try:
             os.chdir(folder)  # the engine leaves a folder of its own where it is started
             game.init()
-            return _gather(game, plan)
+            return _gather(game, plan, sounds)
         except StereoSyncError:
             raise
         except Exception as error:  # the engine's own exceptions have no common class
@@ -120,7 +127,7 @@ def _engine(archive: Path, folder: str, plan: Plan) -> Any:
     return game
 
 
-def _gather(game: Any, plan: Plan) -> Recording:
+def _gather(game: Any, plan: Plan, played: list[list[np.ndarray]]) -> Recording:
     count, tics = len(plan.walkers), plan.tics
     names = [f"Walker{n}" for n in range(count)]
     frames, depth, sound = [], [], []
@@ -150,14 +157,26 @@ def _gather(game: Any, plan: Plan) -> Recording:
                     camera[tic] = thing.position_x, thing.position_y, np.deg2rad(state.game_variables[0])
         game.make_action([0])
     _check(plan, places, camera)
+    dry = np.concatenate(sound).T.astype(np.int16)
     return Recording(
         frames=np.stack(frames),
         depth=np.stack(depth),
-        sound=np.concatenate(sound).T.astype(np.int16),
+        sound=_with_room(plan, played, dry, np.linalg.norm(places - camera[:, :2], axis=-1) / UNITS_PER_METRE),
         boxes=boxes,
         places=places / UNITS_PER_METRE,
         camera=camera / np.array([UNITS_PER_METRE, UNITS_PER_METRE, 1], dtype=np.float32),
+        peak=peak_of(dry / 32768),
     )
+
+
+def _with_room(plan: Plan, played: list[list[np.ndarray]], dry: np.ndarray, distance: np.ndarray) -> np.ndarray:
+    """The engine's mix int16 ``[2, N]`` with what the room adds, of walkers ``distance`` metres ``[W, T]`` away."""
+    voices = []
+    for walker, sounds in zip(plan.walkers, played, strict=True):
+        tics = [LOOP_TIC - PREROLL] if walker.loop else walker.step_tics - PREROLL
+        voices.append(placed(tics, sounds, dry.shape[1]))
+    full = in_room(dry / np.float32(32768), np.stack(voices), distance, plan.acoustics, peak_of(dry / 32768))
+    return np.rint(np.clip(full * 32768, -32768, 32767)).astype(np.int16)
 
 
 def _outlook(plan: Plan, walker: int, tic: int) -> tuple[float, float, float]:
@@ -165,9 +184,9 @@ def _outlook(plan: Plan, walker: int, tic: int) -> tuple[float, float, float]:
     camera, own = plan.camera, plan.walkers[walker]
     towards = own.path[tic] - camera.path[tic]
     ahead = max(float(towards @ (np.cos(camera.angle[tic]), np.sin(camera.angle[tic]))), 1.0)
-    pixels = WIDTH / 2 / ahead
-    feet = HEIGHT / 2 + camera.height * TALL * pixels
-    return feet - BODY_HEIGHT * own.scale * pixels, feet, BODY_WIDTH * own.scale * pixels
+    pixels, figure = WIDTH / 2 / ahead, SPRITES[own.sprite]
+    feet = HEIGHT / 2 + (camera.height - own.heights[tic]) * TALL * pixels
+    return feet - figure.height * TALL * own.scale * pixels, feet, figure.width * own.scale * pixels
 
 
 def _seen(box: np.ndarray, head: float, feet: float, width: float) -> bool:

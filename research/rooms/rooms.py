@@ -1,45 +1,43 @@
 """Reading walking rooms: clips with their truth, and with our own mix of the walkers' dry voices, placed by the law that the
-engine's mix obeys, at full precision.
+engine's mix obeys, at full precision, and the room's answer added.
 
 The law was measured on single sounds at known places (docs/rooms.md) and is that of OpenAL Soft 1.19: inverse distance beyond
 two metres, and a second-order stereo panner whose angles are widened by half. What the engine does besides is left out: its
-Doppler shift (physical, below one per cent) and the small loss of treble in its interpolation.
+Doppler shift (physical, a per cent at most).
 """
 
 import io
 import json
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
+from scipy.ndimage import uniform_filter1d
 
 from stereosync_core.errors import StereoSyncError, explained
 from stereosync_core.media.mux import mux
 from stereosync_core.media.sound import Sound
 from stereosync_core.metrics.truth import ObjectSteps, Truth
-from stereosync_core.rendering.footsteps import render_footsteps
 from stereosync_core.rendering.gait import Steps
 from stereosync_core.scene import DepthSequence, Track, Tracks
+from stereosync_core.scene_events import FEET, Event, Events
 
+from .acoustics import ENGINE_GAIN, ENGINE_LATENCY, ENGINE_TREBLE, Acoustics, in_room, nearness, panned
 from .camera import bearing, screen_azimuth
 from .record import DEPTH_EVERY, FRAME_EVERY, HEIGHT, WIDTH
-from .room import UNITS_PER_METRE
 from .shards import MANIFEST, decode_sound, decode_video, read_manifest
-from .walkers import NEAREST, RATE, TICS_PER_SECOND
+from .takes import Take
+from .voices import RATE, TICS_PER_SECOND, Voice
 
 #: Metres that one step of the stored depth stands for.
 DEPTH_STEP = 0.2265
 _NEAREST_DEPTH = 0.5  # metres; keeps the inverse finite
-#: Level at two metres or nearer, hard to one side, over that of the dry voice; measured, so that both mixes are equally loud.
-ENGINE_GAIN = 1.57
-#: Samples by which the engine's limiter delays its mix (1 ms).
-ENGINE_LATENCY = 43
-_WIDENING = 1.5
-_FRONT, _SIDE, _MIDDLE = 0.5, 0.5, 0.0956621
+_STANDS = 1e-3  # metres a tic that are none
+_VISIBILITY_RAMP = 2  # tics in which a loop comes and goes with its picture
 
 
 @dataclass(frozen=True)
@@ -48,8 +46,8 @@ class RoomClip:
 
     :param times: seconds ``[T]`` that boxes, places and visibility stand for.
     :param tracks: true boxes at all tics at which a walker is seen; track ``w + 1`` is walker w, who may have no track at all.
-    :param sound: float32 ``[2, N]``, the engine's own mix.
-    :param steps: of each walker, on screen or not.
+    :param sound: float32 ``[2, N]``, the engine's own mix with what the room adds.
+    :param steps: of each walker, on screen or not; of another source than a walker its events, none of a loop.
     :param azimuth: ``[W, T]`` in -1..1 of the frame; held at the edge beyond which a walker is.
     :param bearing: radians ``[W, T]`` to the right of the camera's axis, -pi..pi; ``distance`` metres, ``visible`` bool
         likewise.
@@ -101,6 +99,32 @@ class RoomClip:
         return tuple(row["sound_seed"] for row in self.facts["walkers"])
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """What each walker is: ``person``, or another source's class."""
+        return tuple(row["label"] for row in self.facts["walkers"])
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """What each walker sounds like: ``footstep``, or another source's class in the library of sounds."""
+        return tuple(row["category"] for row in self.facts["walkers"])
+
+    @property
+    def loops(self) -> tuple[bool, ...]:
+        """Whether each walker is a source that sounds all the time, and so has no steps."""
+        return tuple(row["loop"] for row in self.facts["walkers"])
+
+    def events(self, only_visible: bool = False) -> Events:
+        """All that begins to sound: steps, landings, impacts and other onsets, with the track of whom the picture shows then;
+        ``only_visible`` leaves out the others."""
+        found = []
+        for number, (own, seen, row) in enumerate(zip(self.steps, self.steps_visible, self.facts["walkers"], strict=True)):
+            for time, strength, foot, shown in zip(own.times, own.strengths, own.feet, seen, strict=True):
+                if shown or not only_visible:
+                    track, side = number + 1 if shown else None, FEET[foot] if row["kind"] == "step" else None
+                    found.append(Event(float(time), row["kind"], track, side, float(strength)))
+        return Events(tuple(found), self.duration)
+
+    @property
     def steps_visible(self) -> tuple[np.ndarray, ...]:
         """For each walker, bool ``[N]``: at which steps they are seen."""
         tics = (np.rint(own.times * TICS_PER_SECOND).astype(int) for own in self.steps)
@@ -108,8 +132,9 @@ class RoomClip:
 
     @property
     def all_visible(self) -> bool:
-        """Whether every walker is seen at every one of their steps: nothing sounds that is not in the picture."""
-        return all(bool(seen.all()) for seen in self.steps_visible)
+        """Whether walkers are seen at all of their steps, and loops always: nothing sounds that is not in the picture."""
+        moments = zip(self.steps_visible, self.visible, self.loops, strict=True)
+        return all(bool(shown.all() if loop else seen.all()) for seen, shown, loop in moments)
 
     @property
     def depth(self) -> DepthSequence:
@@ -125,22 +150,41 @@ class RoomClip:
         frames = decode_video(self._video)
         return np.arange(len(frames)) * FRAME_EVERY / TICS_PER_SECOND, frames
 
-    def voices(self, rate: int = RATE, only_visible: bool = False) -> np.ndarray:
-        """Each walker's dry voice float32 ``[W, round(duration * rate)]``, made anew; at 44.1 kHz what the engine was given.
-        ``only_visible`` leaves out the steps at which the walker is not seen."""
+    def voices(self, only_visible: bool = False) -> np.ndarray:
+        """Each walker's dry voice float32 ``[W, N]``, made anew: what the engine was given. ``only_visible`` leaves out the
+        steps at which the walker is not seen, and a loop while it is not."""
         voices = []
-        for own, seen, row in zip(self.steps, self.steps_visible, self.facts["walkers"], strict=True):
-            if only_visible:  # silenced rather than dropped: a step's sound depends on its number
-                own = Steps(own.times, own.strengths * seen, own.feet)
-            manner = {"shoe": row["shoe"], "weight": row["weight"], "seed": row["sound_seed"]}
-            voices.append(render_footsteps(own, row["surface"], self.duration, rate, **manner))
-        return np.concatenate(voices)
+        for own, seen, shown, row in zip(self.steps, self.steps_visible, self.visible, self.facts["walkers"], strict=True):
+            # silenced rather than dropped: a step's sound depends on its number
+            strengths = own.strengths * seen if only_visible else own.strengths
+            voice = _voice(row).render(np.rint(own.times * TICS_PER_SECOND).astype(int), strengths, self.duration)
+            if only_visible and row["loop"]:
+                there = uniform_filter1d(shown.astype(np.float64), 2 * _VISIBILITY_RAMP + 1, mode="nearest")
+                voice = voice * np.interp(np.arange(len(voice)) / RATE, self.times, there).astype(np.float32)
+            voices.append(voice)
+        return np.stack(voices)
+
+    @property
+    def acoustics(self) -> Acoustics:
+        """What the room adds."""
+        facts: dict[str, Any] = dict(self.facts["acoustics"])
+        facts["reflections"] = tuple(map(tuple, facts["reflections"]))
+        return Acoustics(**facts)
+
+    def dry_mix(self, only_visible: bool = False) -> np.ndarray:
+        """The mix by our own renderer without what the room adds, float32 ``[2, N]``, full precision."""
+        return self._dry(self.voices(only_visible))
+
+    def _dry(self, voices: np.ndarray) -> np.ndarray:
+        speeds = np.linalg.norm(np.diff(self.places, axis=1, append=self.places[:, -1:]), axis=-1)
+        gains = np.stack([engine_gains(self.camera, place) for place in self.places])
+        return place_voices(voices, gains, speeds > _STANDS)
 
     def full_mix(self, only_visible: bool = False) -> np.ndarray:
-        """The mix by our own renderer, float32 ``[2, N]``: places and levels as in :attr:`sound`, at full precision;
+        """The mix by our own renderer, float32 ``[2, N]``: places, levels and room as in :attr:`sound`, at full precision;
         ``only_visible`` leaves out the steps of whom the picture does not show."""
-        gains = np.stack([engine_gains(self.camera, place) for place in self.places])
-        return place_voices(self.voices(only_visible=only_visible), gains)
+        voices = self.voices(only_visible)
+        return in_room(self._dry(voices), voices, self.distance, self.acoustics, self.facts["peak"])
 
     def as_video(self, path: Path, sound: np.ndarray | None = None) -> Path:
         """Write the clip as a video (.mp4, .mkv) with the engine's mix, or with ``sound`` (float ``[2, M]`` at 44.1 kHz)."""
@@ -203,6 +247,12 @@ def _read(archive: zipfile.ZipFile, folder: str) -> RoomClip:
             return _clip(facts, arrays, sound, video)
 
 
+def _voice(row: dict[str, Any]) -> Voice:
+    facts = {one.name: row[one.name] for one in fields(Voice)}
+    facts["takes"] = tuple(Take(**take | {"middle": tuple(take["middle"])}) for take in row["takes"])
+    return Voice(**facts)
+
+
 def _steps(row: dict[str, Any]) -> Steps:
     tics = np.array(row["step_tics"])
     return Steps(tics / TICS_PER_SECOND, np.array(row["strengths"]), np.arange(len(tics)) % 2)
@@ -213,8 +263,8 @@ def _clip(facts: dict[str, Any], arrays: Mapping[str, np.ndarray], sound: np.nda
     times = np.arange(facts["tics"]) / TICS_PER_SECOND
     visible = np.isfinite(boxes[..., 0])
     tracks = tuple(
-        Track(w + 1, "person", times[seen], own[seen].astype(np.float64))
-        for w, (own, seen) in enumerate(zip(boxes, visible, strict=True))
+        Track(w + 1, row["label"], times[seen], own[seen].astype(np.float64))
+        for w, (own, seen, row) in enumerate(zip(boxes, visible, facts["walkers"], strict=True))
         if seen.any()
     )
     sides = np.stack([bearing(camera[:, :2], camera[:, 2], place) for place in places])
@@ -242,20 +292,19 @@ def _clip(facts: dict[str, Any], arrays: Mapping[str, np.ndarray], sound: np.nda
 def engine_gains(camera: np.ndarray, place: np.ndarray) -> np.ndarray:
     """Left and right gain ``[2, T]`` of a sound at ``place [T, 2]`` in metres, for a :attr:`RoomClip.camera`."""
     side = bearing(camera[:, :2], camera[:, 2], place)
-    distance = np.linalg.norm(place - camera[:, :2], axis=1) * UNITS_PER_METRE
-    widened = np.sign(side) * np.minimum(np.abs(side) * _WIDENING, np.pi / 2)
-    wide = np.where(np.abs(side) < np.pi / 2, widened, side)
-    middle, aside = _FRONT + _MIDDLE * np.cos(wide), _SIDE * np.sin(wide)
-    near = NEAREST / np.maximum(distance, NEAREST)
-    return near * np.maximum(np.stack([middle - aside, middle + aside]), 0.0)
+    return nearness(np.linalg.norm(place - camera[:, :2], axis=1)) * panned(side)
 
 
-def place_voices(voices: np.ndarray, gains: np.ndarray) -> np.ndarray:
-    """Stereo float32 ``[2, N]`` of voices ``[W, N]`` at 44.1 kHz under gains ``[W, 2, T]``, one a tic and straight between."""
-    samples = (np.arange(voices.shape[-1]) - ENGINE_LATENCY) * (TICS_PER_SECOND / RATE)
+def place_voices(voices: np.ndarray, gains: np.ndarray, moves: np.ndarray | None = None) -> np.ndarray:
+    """Stereo float32 ``[2, N]`` of voices ``[W, N]`` at 44.1 kHz under gains ``[W, 2, T]``, one a tic and straight between.
+    ``moves`` bool ``[W, T]``: who moves loses treble, as in the engine."""
+    tics = (np.arange(voices.shape[-1]) - ENGINE_LATENCY) * (TICS_PER_SECOND / RATE)
+    clock = np.arange(gains.shape[-1])
     mix = np.zeros((2, voices.shape[-1]))
-    for voice, sides in zip(voices, gains, strict=True):
+    for n, (voice, sides) in enumerate(zip(voices, gains, strict=True)):
+        if moves is not None and moves[n].any():
+            voice = voice + np.interp(tics, clock, moves[n]) * (np.convolve(voice, ENGINE_TREBLE, "same") - voice)
         late = np.concatenate([np.zeros(ENGINE_LATENCY), voice[:-ENGINE_LATENCY]])
         for channel in range(2):
-            mix[channel] += late * np.interp(samples, np.arange(sides.shape[-1]), sides[channel])
+            mix[channel] += late * np.interp(tics, clock, sides[channel])
     return (ENGINE_GAIN * mix).astype(np.float32)

@@ -26,9 +26,10 @@ from stereosync_core.media.output import replacing
 
 from . import camera as cameras
 from . import record as engine
-from .recipe import PREROLL, RECIPE, SPLITS, Plan, make_plan
+from .recipe import RECIPE, SPLITS, Plan, make_plan
 from .record import FRAME_EVERY, HEIGHT, WIDTH, Recording
-from .walkers import RATE, TICS_PER_SECOND
+from .takes import library_version
+from .voices import PREROLL, RATE, TICS_PER_SECOND
 
 MANIFEST = "manifest.json"
 #: Clips in a shard: what a killed process loses at most.
@@ -63,7 +64,7 @@ def _clip_files(plan: Plan, recording: Recording) -> dict[str, bytes]:
     arrays = io.BytesIO()
     np.savez_compressed(arrays, **{name: getattr(recording, name) for name in ARRAYS})
     return {
-        "clip.json": json.dumps(describe(plan), indent=1).encode(),
+        "clip.json": json.dumps(describe(plan) | {"peak": recording.peak}, indent=1).encode(),
         "video.mp4": encode_video(recording.frames),
         "sound.flac": encode_sound(recording.sound),
         "arrays.npz": arrays.getvalue(),
@@ -77,6 +78,7 @@ def describe(plan: Plan) -> dict[str, Any]:
     walkers = []
     for walker in plan.walkers:
         row = {name: value for name, value in vars(walker).items() if not isinstance(value, np.ndarray)}
+        row["takes"] = [asdict(take) for take in walker.takes]
         walkers.append(row | {"step_tics": (walker.step_tics - PREROLL).tolist(), "strengths": walker.strengths.tolist()})
     return {
         "recipe": RECIPE,
@@ -89,6 +91,8 @@ def describe(plan: Plan) -> dict[str, Any]:
         "field_of_view": cameras.FIELD_OF_VIEW,
         "room": room,
         "walkers": walkers,
+        "acoustics": asdict(plan.acoustics),
+        "library": library_version(),
     }
 
 
@@ -186,6 +190,7 @@ def generate(
     folder = Path(out) / split
     folder.mkdir(parents=True, exist_ok=True)
     head = {"recipe": RECIPE, "split": split, "seed": seed, "seconds": seconds, "shard_clips": SHARD_CLIPS}
+    head["library"] = library_version()
     wanted = {n: list(range(n * SHARD_CLIPS, min((n + 1) * SHARD_CLIPS, clips))) for n in range(-(-clips // SHARD_CLIPS))}
     rows = _kept(folder, head, wanted)
     missing = [number for number in wanted if shard_name(number) not in rows]
@@ -237,7 +242,7 @@ def _kept(folder: Path, head: dict[str, Any], wanted: dict[int, list[int]]) -> d
 def _belongs(path: Path, head: dict[str, Any]) -> bool:
     with zipfile.ZipFile(path) as archive:
         first = json.loads(archive.read(sorted(name for name in archive.namelist() if name.endswith("clip.json"))[0]))
-    return all(first[name] == head[name] for name in ("recipe", "split", "seed"))
+    return all(first[name] == head[name] for name in ("recipe", "split", "seed", "library"))
 
 
 def _row(path: Path, clips: list[int]) -> dict[str, Any]:

@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 
 from research.rooms import shards
+from research.rooms.acoustics import in_room
 from research.rooms.camera import bearing, screen_azimuth
-from research.rooms.recipe import PREROLL, SPLITS, make_plan, plan_archive
+from research.rooms.recipe import SPLITS, make_plan, plan_archive, plan_sounds
 from research.rooms.record import Recording, missing_engine, record
 from research.rooms.room import FLOORS, Lump, dmx_sound, make_room, textmap, wad
 from research.rooms.rooms import RoomSet, engine_gains, place_voices
 from research.rooms.shards import generate
-from research.rooms.walkers import SPRITES, render_voice, single_steps, sound_lumps
+from research.rooms.voices import PREROLL, TIC
+from research.rooms.walkers import PEOPLE, sound_lumps
 from stereosync_core.media.video import probe
 from stereosync_core.rendering.analysis import level_difference, placement_correlation
 from stereosync_core.rendering.surfaces import SURFACES
@@ -28,8 +30,6 @@ from tools.environment import ROOT
 pytestmark = pytest.mark.slow
 
 needs_engine = pytest.mark.skipif(missing_engine() is not None, reason=f"no engine for rooms: {missing_engine()}")
-#: A clip of the validation set in which one walker is in the picture all the time and crosses most of it.
-CROSSING = ("valid", 0, 18)
 
 
 def lumps_of(data: bytes) -> list[Lump]:
@@ -53,6 +53,7 @@ def pretended(plan) -> Recording:
         boxes=boxes,
         places=np.stack([walker.path[PREROLL:] for walker in plan.walkers]).astype(np.float32) / 32,
         camera=np.concatenate([path / 32, angle], 1).astype(np.float32),
+        peak=0.25,
     )
 
 
@@ -83,8 +84,8 @@ def test_a_sound_lump_is_eight_bits_around_128():
 
 def test_two_lumps_together_give_a_step_sixteen_bits():
     walker = make_plan("train", 0, 2).walkers[0]
-    lumps, lines = sound_lumps(0, walker, PREROLL)
-    step = single_steps(walker, PREROLL)[0]
+    step = walker.single_sounds(walker.strengths)[0]
+    lumps, lines = sound_lumps(0, [step])
     parts = [(np.frombuffer(lump.data[8:], dtype=np.uint8).astype(float) - 128) / 127 for lump in lumps[:2]]
     volumes = [float(line.split()[-1]) for line in lines if line.startswith("$volume step/0/0/")]
     played = 0.5 * (volumes[0] * parts[0] + volumes[1] * parts[1])
@@ -134,19 +135,31 @@ def test_walkers_keep_off_walls_and_camera_and_step_on_landing_frames():
         for walker in plan.walkers:
             assert plan.room.clear(walker.path, 17).all()
             assert np.linalg.norm(walker.path - plan.camera.path, axis=1).min() >= 72
+            if walker.kind != "step":
+                continue
             assert set(walker.frames[walker.step_tics]) <= {0, 2}
             assert (np.diff(walker.step_tics) >= 12).all()
-            assert len(SPRITES[walker.sprite]) == 4
+            assert walker.sprite in PEOPLE
     assert kinds == {"fixed", "pan", "follow"}
 
 
-def test_single_steps_are_the_voice_cut_apart():
-    plan = make_plan("train", 0, 2)
-    walker = plan.walkers[0]
-    voice = render_voice(walker, walker.steps(PREROLL), plan.duration)
-    first, step = round(walker.steps(PREROLL).times[0] * 44100), single_steps(walker, PREROLL)[0]
-    until = round(walker.steps(PREROLL).times[1] * 44100) - first
-    assert np.array_equal(voice[first : first + min(len(step), until)], step[:until])
+def test_single_sounds_are_the_voice_cut_apart():
+    seen = set()
+    for number in range(40):
+        plan = make_plan("train", 0, number)
+        for walker, sounds in zip(plan.walkers, plan_sounds(plan), strict=True):
+            seen.add((bool(walker.takes), walker.loop))
+            voice = walker.render(walker.step_tics - PREROLL, walker.strengths, plan.duration)
+            if walker.loop:
+                assert len(sounds) == 1
+                assert np.array_equal(sounds[0][-len(voice) :], voice)
+                continue
+            starts = (walker.step_tics - PREROLL) * TIC
+            for start, sound, until in zip(starts, sounds, [*starts[1:], len(voice)], strict=True):
+                if start == starts[0]:
+                    assert np.array_equal(voice[start : start + len(sound)][: until - start], sound[: until - start])
+            assert all(0 < np.abs(sound).max() <= 0.5 for sound in sounds)
+    assert seen == {(False, False), (True, False), (True, True)}
 
 
 def test_wrong_numbers_are_named():
@@ -192,7 +205,8 @@ def test_a_set_gives_back_what_was_written(tmp_path, no_engine):
     assert clip.depth.maps.shape == (10, 60, 80)
     assert clip.seeds == tuple(walker.sound_seed for walker in plan.walkers)
     assert [len(own) for own in clip.steps] == [len(walker.step_tics) for walker in plan.walkers]
-    assert np.array_equal(clip.voices()[0], render_voice(plan.walkers[0], plan.walkers[0].steps(PREROLL), 2.0))
+    walker = plan.walkers[0]
+    assert np.array_equal(clip.voices()[0], walker.render(walker.step_tics - PREROLL, walker.strengths, 2.0))
     expected = np.linalg.norm(plan.walkers[0].path[PREROLL:] - plan.camera.path[PREROLL:], axis=1) / 32
     assert clip.distance[0] == pytest.approx(expected, abs=1e-3)
     times, frames = clip.frames()
@@ -266,11 +280,19 @@ def test_without_the_engine_the_error_names_what_to_install(tmp_path, monkeypatc
     refused("vizdoom", generate, tmp_path, "train", 0, 1)
 
 
+def crosses(plan) -> bool:
+    """Whether a single walker is in the picture all the time, and crosses most of it."""
+    if len(plan.walkers) > 1 or plan.walkers[0].kind != "step" or len(plan.room.pillars):
+        return False
+    places = screen_azimuth(bearing(plan.camera.path, plan.camera.angle, plan.walkers[0].path))
+    return bool(np.abs(places).max() < 0.85 and np.ptp(places) > 1.1)
+
+
 @pytest.fixture(scope="module")
 def crossing():
     if missing_engine() is not None:
         pytest.skip(f"no engine for rooms: {missing_engine()}")
-    plan = make_plan(*CROSSING)
+    plan = next(filter(crosses, (make_plan("valid", 0, number) for number in range(500))))
     return plan, record(plan)
 
 
@@ -296,7 +318,7 @@ def test_the_engine_s_mix_places_a_walker_where_the_picture_shows_them(crossing)
 def test_steps_sound_when_the_plan_says(crossing):
     plan, made = crossing
     energy = (made.sound.astype(float) ** 2).sum(0)
-    for moment in plan.walkers[0].steps(PREROLL).times:
+    for moment in plan.walkers[0].steps().times:
         start = round(moment * 44100)
         before, after = energy[max(start - 400, 0) : start + 20].mean(), energy[start + 20 : start + 1300].mean()
         assert after > 4 * before + 1
@@ -304,8 +326,10 @@ def test_steps_sound_when_the_plan_says(crossing):
 
 def test_our_own_mix_obeys_the_engine_s_law(crossing):
     plan, made = crossing
-    voices = np.stack([render_voice(walker, walker.steps(PREROLL), plan.duration) for walker in plan.walkers])
+    voices = np.stack([walker.render(walker.step_tics - PREROLL, walker.strengths, plan.duration) for walker in plan.walkers])
     ours = place_voices(voices, np.stack([engine_gains(made.camera, place) for place in made.places]))
+    distance = np.linalg.norm(made.places - made.camera[:, :2], axis=-1)
+    ours = in_room(ours, voices, distance, plan.acoustics, made.peak)
     _, side, level, sounding = level_difference(made.sound.astype(np.float32) / 32768, 44100)
     _, our_side, our_level, _ = level_difference(ours, 44100)
     assert np.abs(side - our_side)[sounding].mean() < 0.6

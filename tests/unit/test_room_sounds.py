@@ -11,7 +11,7 @@ from research.rooms.recipe import MOST_ACTORS, SPLITS, make_plan
 from research.rooms.record import missing_engine, record
 from research.rooms.room import make_room
 from research.rooms.rooms import RoomSet, engine_gains, place_voices
-from research.rooms.shards import generate, write_shard
+from research.rooms.shards import generate
 from research.rooms.sources import source_classes
 from research.rooms.takes import deal, draw_takes, samples_of, sounds_for
 from research.rooms.voices import PREROLL, Voice
@@ -185,10 +185,12 @@ def test_reflected_sound_falls_half_as_fast_as_the_direct_sound(answers):
 
 @pytest.fixture(scope="module")
 def mixed(plans):
-    """Plans of one walker and a loop, and of sources alone with events."""
-    loop = next(plan for plan in plans if {(w.kind, w.loop) for w in plan.walkers} == {("step", False), ("onset", True)})
+    """Plans of walkers and a loop, and of sources alone with events. The loop is no tone: the engine shifts a moving one by
+    Doppler, which then beats otherwise with its reflections than in our own mix."""
+    loops = (plan for plan in plans if {(w.kind, w.loop) for w in plan.walkers} == {("step", False), ("onset", True)})
+    loop = next(plan for plan in loops if plan.walkers[-1].category in ("fire", "stream", "water", "machine", "car", "train"))
     alone = next(plan for plan in plans if all(w.kind != "step" and len(w.step_tics) > 2 for w in plan.walkers))
-    return loop, alone
+    return dataclasses.replace(loop, number=0), dataclasses.replace(alone, number=1)
 
 
 def test_events_have_owner_kind_and_strength(tmp_path, mixed, monkeypatch):
@@ -213,8 +215,6 @@ def test_events_have_owner_kind_and_strength(tmp_path, mixed, monkeypatch):
         assert np.array_equal(voice, walker.render(walker.step_tics - PREROLL, walker.strengths, plan.duration))
     hidden = loop.voices(only_visible=True)[0]
     assert not hidden[: round(1.8 * RATE)].any()
-    other = dataclasses.replace(mixed[0], number=0)
-    assert write_shard(tmp_path / "a.zip", [(other, pretended(other))]).stat().st_size > 0
 
 
 @needs_engine
@@ -228,6 +228,5 @@ def test_the_engine_plays_sources_and_loops_as_our_own_mix_does(mixed):
         ours = in_room(dry, voices, distance, plan.acoustics, made.peak)
         _, side, level, sounding = level_difference(made.sound.astype(np.float32) / 32768, RATE)
         _, our_side, our_level, _ = level_difference(ours, RATE)
-        # the median: the engine shifts a moving tone by Doppler, which then beats otherwise with its reflections
-        assert np.median(np.abs(side - our_side)[sounding]) < 0.6
-        assert np.median(np.abs(level - our_level)[sounding]) < 0.6
+        assert np.abs(side - our_side)[sounding].mean() < 0.6
+        assert np.abs(level - our_level)[sounding].mean() < 0.6

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from av.container import Flags
 
 from stereosync_core.assets import FOLDER
 from stereosync_core.errors import StereoSyncError
@@ -44,7 +45,8 @@ def build(folder: Path = FOLDER / "sounds", downloads: Path | None = None) -> di
     :raises StereoSyncError: a package is not to be had or is another one, a file of the recipe is missing or silent, or a
         licence is none of :data:`LICENCES`.
     """
-    rows = []
+    rows, whole = [], folder
+    folder = whole.with_name(f".{whole.name}.part")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for row in recipe():
@@ -56,11 +58,13 @@ def build(folder: Path = FOLDER / "sounds", downloads: Path | None = None) -> di
     walked = [(row["surface"], row["recording"]) for row in rows if row["category"] == "footstep"]
     for name, category, surface, loop, takes in synthesised(Counter(surface for surface, _ in set(walked))):
         known = {"category": category, "surface": surface, "recording": name, "loop": loop, "synthesised": True}
-        known |= {"author": "StereoSync", "licence": "Apache-2.0", "source": "research/sounds/synthesis.py", "origin": ""}
+        known |= {"author": "StereoSync", "licence": "Apache-2.0", "source": "research/sounds/synthesis.py"}
         rows += _stored(takes, known, folder, rows)
     index = {"rate": RATE, "sounds": rows}
     (folder / "index.json").write_text(json.dumps(index, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
     (folder / "LICENSES.md").write_text(licence_page(rows), encoding="utf-8")
+    shutil.rmtree(whole, ignore_errors=True)
+    folder.rename(whole)
     return index
 
 
@@ -87,8 +91,7 @@ def _recorded(row: dict[str, str], recording: SourceFile, folder: Path, before: 
         "synthesised": False,
         "author": author,
         "licence": licence,
-        "source": f"{PACKAGES[row['package']].source}, {recording.file}",
-        "origin": row["origin"],
+        "source": f"{PACKAGES[row['package']].source}, {recording.file}" + (f"; {row['origin']}" if row["origin"] else ""),
     }
     return _stored(takes, known, folder, before)
 
@@ -121,5 +124,6 @@ def encode(samples: np.ndarray, path: Path, loop: bool) -> int:
         around = np.concatenate([samples[len(samples) - start :], samples, samples[: round(0.05 * RATE)] * loop])
         sound = resample(Sound(around[None], RATE), 48000)
     with written(path) as container:
+        container.flags |= Flags.bitexact.value  # no random number of the stream: the same sounds are the same files
         SoundTrack(container, _CODECS[path.suffix], sound.samples, sound.rate).finish()
     return start

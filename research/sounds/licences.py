@@ -39,9 +39,7 @@ def licence_page(rows: list[dict]) -> str:
     """Markdown: a line for each sound of the index."""
     lines = []
     for row in rows:
-        source = (
-            row["source"] + (f"; {row['origin']}" if row["origin"] else "") + (" (synthesised)" if row["synthesised"] else "")
-        )
+        source = row["source"] + (" (synthesised)" if row["synthesised"] else "")
         cells = [f"`{row['file']}`", row["author"], row["licence"], source.replace("|", "/"), f"`{row['sha256']}`"]
         lines.append(f"| {' | '.join(cells)} |")
     return _HEAD + "\n".join(lines) + "\n" + textwrap.dedent(_FLUID)

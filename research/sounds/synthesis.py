@@ -82,6 +82,19 @@ def engine(firing: float, cylinders: int, seed: int, seconds: float = 5.0) -> np
     return (0.3 * result / np.abs(result).max()).astype(np.float32)
 
 
+def breathing(pace: float, seed: int) -> np.ndarray:
+    """Two breaths ``[N]``, each in and out in ``pace`` seconds: air through a mouth that opens wider to let it out."""
+    random = np.random.default_rng(seed)
+    time = np.arange(round(2 * pace * RATE)) / RATE
+    place = time / pace % 1
+    breath_in = np.sin(np.pi * np.clip(place / 0.38, 0, 1)) ** 2
+    breath_out = np.clip((place - 0.45) / 0.06, 0, 1) * np.exp(-np.clip(place - 0.51, 0, 1) / 0.12) * (place > 0.45)
+    air = random.standard_normal((2, len(time)))
+    sound = 0.5 * breath_in * butterworth(air[0], (900, 5200), "bandpass", RATE, 2)
+    sound = sound + breath_out * butterworth(air[1], (350, 2600), "bandpass", RATE, 2)
+    return (0.3 * sound / np.abs(sound).max()).astype(np.float32)
+
+
 def synthesised(recorded: dict[str, int]) -> Iterator[tuple[str, str, str | None, bool, list[np.ndarray]]]:
     """``(recording, category, surface, loop, takes)`` of everything synthesised.
 
@@ -94,6 +107,8 @@ def synthesised(recorded: dict[str, int]) -> Iterator[tuple[str, str, str | None
         yield f"landing on {surface}", "landing", surface, False, landing_takes(surface, 5000 + 100 * place)
     for name, cavity, stiffness in (("basketball", 640.0, 1.6), ("football", 520.0, 1.0), ("tennis ball", 1500.0, 2.8)):
         yield name, "sports ball", None, False, [bounce(cavity, stiffness, 7000 + take) for take in range(TAKES)]
+    for name, pace in (("calm breathing", 3.0), ("panting", 0.8)):
+        yield name, "breath", None, True, [breathing(pace, round(pace * 10))]
     for name, category, firing, cylinders in (
         ("small car idling", "car", 27.0, 4),
         ("car driving", "car", 70.0, 4),

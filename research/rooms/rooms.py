@@ -88,9 +88,9 @@ class RoomClip:
     def truth(self) -> Truth:
         """Boxes and steps as the metrics want them."""
         objects = []
-        for number, (own, seen) in enumerate(zip(self.steps, self.steps_visible, strict=True)):
+        for number, (own, seen, row) in enumerate(zip(self.steps, self.steps_visible, self.facts["walkers"], strict=True)):
             tics = np.clip(np.rint(own.times * TICS_PER_SECOND).astype(int), 0, self.distance.shape[1] - 1)
-            objects.append(ObjectSteps(number + 1, own.times, seen, self.distance[number, tics]))
+            objects.append(ObjectSteps(number + 1, own.times, seen, self.distance[number, tics], _voice(row).lasts))
         return Truth(self.tracks, tuple(objects))
 
     @property

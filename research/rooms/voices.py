@@ -5,9 +5,11 @@ The engine gets each event's sound as a lump, and a clip's reader makes the same
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
+from stereosync_core.metrics.truth import AFTER
 from stereosync_core.rendering.footsteps import PEAK, render_footsteps
 from stereosync_core.rendering.gait import Steps
 
@@ -47,6 +49,14 @@ class Voice:
     loop: bool = False
     loop_strength: float = 0.0
     longest: float = 1.0
+
+    @property
+    def lasts(self) -> float:
+        """Seconds in which a sound gives off all but a hundredth of its energy, at least a step's; infinite: a loop."""
+        if self.loop:
+            return float("inf")
+        lengths = [_dies_away(take.sound) / 2 ** (take.semitones / 12) for take in self.takes]
+        return max(AFTER, min(max(lengths, default=0.0), self.longest))
 
     def single_sounds(self, strengths: np.ndarray) -> list[np.ndarray]:
         """The sound of each event ``[N]``, mono float32 at 44.1 kHz; peaks follow strengths in 0..1, of which 0 is silent."""
@@ -101,6 +111,12 @@ def placed(tics: Iterable[int], sounds: list[np.ndarray], total: int) -> np.ndar
         sound = sound[max(-start, 0) : max(total - start, 0)]
         voice[max(start, 0) : max(start, 0) + len(sound)] += sound
     return voice
+
+
+@lru_cache(512)
+def _dies_away(sound: str) -> float:
+    energy = np.cumsum(samples_of(sound).astype(np.float64) ** 2)
+    return float(np.searchsorted(energy, 0.99 * energy[-1]) / RATE)
 
 
 def _changed(take: Take, longest: float) -> np.ndarray:

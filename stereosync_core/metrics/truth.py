@@ -25,12 +25,14 @@ class Counted:
 @dataclass(frozen=True)
 class ObjectSteps:
     """When an object sounds: ``times [N]`` in seconds, rising, whether it is ``visible [N]`` then, and its ``distance [N]`` in
-    any unit. ``id`` is of its track; it may have none, when it is never seen."""
+    any unit. ``id`` is of its track; it may have none, when it is never seen. ``lasts``: seconds of each sound; infinite: it
+    goes on all the time, steps or none."""
 
     id: int
     times: np.ndarray
     visible: np.ndarray
     distance: np.ndarray
+    lasts: float = AFTER
 
     def __post_init__(self):
         for name, kind in (("times", np.float64), ("visible", bool), ("distance", np.float64)):
@@ -59,8 +61,8 @@ class Truth:
     def owner(self, times: np.ndarray) -> np.ndarray:
         """Id ``[W]`` of the one visible object that a window at each time belongs to, 0 where there is none.
 
-        With steps: the object that alone has a step about then, and is in the picture; an object that is the only one of the
-        clip owns every window while it is seen. With boxes alone: the object that alone is in the picture.
+        With steps: the object that alone sounds about then, and is in the picture; an object that is the only one of the clip
+        owns every window while it is seen. With boxes alone: the object that alone is in the picture.
         """
         times = np.asarray(times, dtype=np.float64)
         seen = {track.id: track.at(times, self.tracks.max_gap)[1] for track in self.tracks}
@@ -69,7 +71,7 @@ class Truth:
         elif len(self.objects) == 1:
             sounding = [(self.objects[0].id, np.ones(len(times), dtype=bool))]
         else:
-            sounding = [(one.id, near_steps(times, one.times)) for one in self.objects]
+            sounding = [(one.id, near_steps(times, one.times, after=one.lasts) | (one.lasts == np.inf)) for one in self.objects]
         alone = sum((mask.astype(int) for _, mask in sounding), np.zeros(len(times), dtype=int)) == 1
         result = np.zeros(len(times), dtype=int)
         for number, mask in sounding:

@@ -1,6 +1,8 @@
 """Placement and Spatial AV-Align on scenes whose answers are known: in place, in the middle, mirrored, silent, late, swapped,
 off screen."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -92,6 +94,14 @@ def test_windows_of_an_object_that_is_off_screen_do_not_count():
     sound = placed(lambda time: 0.5 if time < 2 else -0.9, steps)  # wrong, but out of sight
     assert defined(placement(sound, truth).clip.score) > 0.9
     assert alignment(sound, truth).misses >= 3, "the published score counts off-screen sound as missed"
+
+
+def test_a_window_in_which_a_long_sound_or_one_that_goes_on_is_under_a_step_belongs_to_neither():
+    pictures, windows = tracks(track(1, -0.5, -0.5), track(2, 0.5, 0.5)), np.array([0.4, 1.0, 1.5, 2.2, 3.5])
+    steps, once = steps_of(1, np.array([1.0, 2.2])), steps_of(2, np.array([0.9]))
+    assert Truth(pictures, (steps, once)).owner(windows).tolist() == [0, 0, 0, 1, 0]
+    assert Truth(pictures, (steps, replace(once, lasts=1.6))).owner(windows).tolist() == [0, 0, 2, 0, 0]
+    assert Truth(pictures, (steps, replace(steps_of(2, np.zeros(0)), lasts=np.inf))).owner(windows).tolist() == [2, 0, 2, 0, 2]
 
 
 def test_without_known_steps_a_window_belongs_to_whoever_is_alone_in_the_picture():

@@ -199,8 +199,9 @@ def test_events_have_owner_kind_and_strength(tmp_path, mixed, monkeypatch):
     monkeypatch.setattr("research.rooms.shards.make_plan", lambda split, seed, number, seconds: mixed[number])
     generate(tmp_path, "train", 0, 2)
     loop, alone = RoomSet(tmp_path / "train")
-    assert loop.truth().objects is not None
     which = loop.loops.index(True)
+    lasting = [one.lasts for one in loop.truth().objects or ()]
+    assert [seconds == np.inf for seconds in lasting] == list(loop.loops)
     assert len(loop.steps[which]) == 0
     assert loop.labels[which] == loop.facts["walkers"][which]["category"]
     assert {event.kind for event in loop.events()} == {"step"}

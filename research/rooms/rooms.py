@@ -29,8 +29,8 @@ from stereosync_core.scene_events import FEET, Event, Events
 from .acoustics import ENGINE_GAIN, ENGINE_LATENCY, ENGINE_TREBLE, Acoustics, in_room, nearness, panned
 from .camera import bearing, screen_azimuth
 from .record import DEPTH_EVERY, FRAME_EVERY, HEIGHT, WIDTH
-from .shards import MANIFEST, decode_sound, decode_video, read_manifest
-from .takes import Take
+from .shards import LIBRARY, MANIFEST, decode_sound, decode_video, read_manifest
+from .takes import Take, samples_in
 from .voices import RATE, TICS_PER_SECOND, Voice
 
 #: Metres that one step of the stored depth stands for.
@@ -74,6 +74,7 @@ class RoomClip:
     camera_kind: str
     facts: dict[str, Any]
     _video: bytes = field(repr=False)
+    _library: Path = field(repr=False)
 
     @property
     def duration(self) -> float:
@@ -87,10 +88,11 @@ class RoomClip:
 
     def truth(self) -> Truth:
         """Boxes and steps as the metrics want them."""
-        objects = []
+        objects, samples = [], samples_in(self._library)
         for number, (own, seen, row) in enumerate(zip(self.steps, self.steps_visible, self.facts["walkers"], strict=True)):
             tics = np.clip(np.rint(own.times * TICS_PER_SECOND).astype(int), 0, self.distance.shape[1] - 1)
-            objects.append(ObjectSteps(number + 1, own.times, seen, self.distance[number, tics], _voice(row).lasts))
+            lasts = _voice(row).lasts(samples)
+            objects.append(ObjectSteps(number + 1, own.times, seen, self.distance[number, tics], lasts))
         return Truth(self.tracks, tuple(objects))
 
     @property
@@ -153,11 +155,12 @@ class RoomClip:
     def voices(self, only_visible: bool = False) -> np.ndarray:
         """Each walker's dry voice float32 ``[W, N]``, made anew: what the engine was given. ``only_visible`` leaves out the
         steps at which the walker is not seen, and a loop while it is not."""
-        voices = []
+        voices, samples = [], samples_in(self._library)
         for own, seen, shown, row in zip(self.steps, self.steps_visible, self.visible, self.facts["walkers"], strict=True):
             # silenced rather than dropped: a step's sound depends on its number
             strengths = own.strengths * seen if only_visible else own.strengths
-            voice = _voice(row).render(np.rint(own.times * TICS_PER_SECOND).astype(int), strengths, self.duration)
+            tics = np.rint(own.times * TICS_PER_SECOND).astype(int)
+            voice = _voice(row).render(tics, strengths, self.duration, samples)
             if only_visible and row["loop"]:
                 there = uniform_filter1d(shown.astype(np.float64), 2 * _VISIBILITY_RAMP + 1, mode="nearest")
                 voice = voice * np.interp(np.arange(len(voice)) / RATE, self.times, there).astype(np.float32)
@@ -206,6 +209,7 @@ class RoomSet:
             )
         self.manifest = manifest
         self._shards = [(row["file"], row["clips"]) for row in manifest["shards"]]
+        self._library = self.folder / LIBRARY
         self._starts = np.cumsum([0, *(count for _, count in self._shards)])
         if not len(self):
             raise StereoSyncError(f"Rooms: '{self.folder}' has no clips yet; let make-rooms finish a shard.")
@@ -219,13 +223,13 @@ class RoomSet:
         index %= len(self)
         shard = int(np.searchsorted(self._starts, index, side="right")) - 1
         with self._opened(shard) as archive:
-            return _read(archive, _folders(archive)[index - int(self._starts[shard])])
+            return _read(archive, _folders(archive)[index - int(self._starts[shard])], self._library)
 
     def __iter__(self) -> Iterator[RoomClip]:
         for shard in range(len(self._shards)):
             with self._opened(shard) as archive:
                 for folder in _folders(archive):
-                    yield _read(archive, folder)
+                    yield _read(archive, folder, self._library)
 
     def _opened(self, shard: int) -> zipfile.ZipFile:
         path = self.folder / self._shards[shard][0]
@@ -238,13 +242,13 @@ def _folders(archive: zipfile.ZipFile) -> list[str]:
     return sorted({name.split("/")[0] for name in archive.namelist()})
 
 
-def _read(archive: zipfile.ZipFile, folder: str) -> RoomClip:
+def _read(archive: zipfile.ZipFile, folder: str, library: Path) -> RoomClip:
     message = f"Rooms: clip {folder} in '{archive.filename}' is damaged ({{error}}); run make-rooms again, it mends the set."
     with explained(message, KeyError, ValueError, zipfile.BadZipFile, av.error.FFmpegError):
         facts = json.loads(archive.read(f"{folder}/clip.json"))
         video, sound = archive.read(f"{folder}/video.mp4"), decode_sound(archive.read(f"{folder}/sound.flac"))
         with np.load(io.BytesIO(archive.read(f"{folder}/arrays.npz"))) as arrays:
-            return _clip(facts, arrays, sound, video)
+            return _clip(facts, arrays, sound, video, library)
 
 
 def _voice(row: dict[str, Any]) -> Voice:
@@ -258,7 +262,7 @@ def _steps(row: dict[str, Any]) -> Steps:
     return Steps(tics / TICS_PER_SECOND, np.array(row["strengths"]), np.arange(len(tics)) % 2)
 
 
-def _clip(facts: dict[str, Any], arrays: Mapping[str, np.ndarray], sound: np.ndarray, video: bytes) -> RoomClip:
+def _clip(facts: dict[str, Any], arrays: Mapping[str, np.ndarray], sound: np.ndarray, video: bytes, library: Path) -> RoomClip:
     boxes, places, camera = arrays["boxes"], arrays["places"].astype(np.float64), arrays["camera"].astype(np.float64)
     times = np.arange(facts["tics"]) / TICS_PER_SECOND
     visible = np.isfinite(boxes[..., 0])
@@ -286,6 +290,7 @@ def _clip(facts: dict[str, Any], arrays: Mapping[str, np.ndarray], sound: np.nda
         camera_kind=facts["camera"],
         facts=facts,
         _video=video,
+        _library=library,
     )
 
 

@@ -1,9 +1,10 @@
 """Rooms on disk: shards of clips, each a plain ZIP file, and a manifest with their checksums; made in several processes, a
 shard each at a time, going on where an earlier run was stopped.
 
-``manifest.json`` holds the recipe and lists the shards; ``rooms-00000.zip`` holds, for each clip, ``000000/clip.json`` (what
-was planned), ``video.mp4`` (H.264, 320 x 240, 17.5 a second), ``sound.flac`` (the engine's mix, lossless) and ``arrays.npz``
-(boxes, places, camera, depth). Everything is written beside its place and moved; equal recipes give equal bytes.
+``manifest.json`` holds the recipe and lists the shards, ``library`` the recorded sounds; ``rooms-00000.zip`` holds, for each
+clip, ``000000/clip.json`` (what was planned), ``video.mp4`` (H.264, 320 x 240, 17.5 a second), ``sound.flac`` (the engine's
+mix with the room's answer, lossless) and ``arrays.npz`` (boxes, places, camera, depth). Everything is written beside its place
+and moved; equal recipes give equal bytes.
 """
 
 import hashlib
@@ -28,10 +29,12 @@ from . import camera as cameras
 from . import record as engine
 from .recipe import RECIPE, SPLITS, Plan, make_plan
 from .record import FRAME_EVERY, HEIGHT, WIDTH, Recording
-from .takes import library_version
+from .takes import keep_library, library_version
 from .voices import PREROLL, RATE, TICS_PER_SECOND
 
 MANIFEST = "manifest.json"
+#: Folder of the sounds that a set was made with.
+LIBRARY = "library"
 #: Clips in a shard: what a killed process loses at most.
 SHARD_CLIPS = 20
 FRAME_RATE = Fraction(TICS_PER_SECOND, FRAME_EVERY)
@@ -205,6 +208,7 @@ def generate(
         if progress is not None:
             progress(done, max(clips, done))
 
+    keep_library(folder / LIBRARY)
     note()
     jobs = [(folder, split, seed, seconds, number, wanted[number]) for number in missing]
     if workers == 1:

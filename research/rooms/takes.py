@@ -5,15 +5,19 @@ with fewer takes than splits, training comes first, then the test.
 """
 
 import hashlib
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.random import Generator
 
+from stereosync_core.assets import asset_path
 from stereosync_core.errors import StereoSyncError
-from stereosync_core.sounds.library import LibrarySound, bundled_library
+from stereosync_core.sounds.library import INDEX, LibrarySound, SoundLibrary, bundled_library, indexed_library
+from stereosync_core.sounds.shape import RATE
 
 #: Parts of a class's recordings for validation and test; the rest is for training.
 VALID, TEST = 0.1, 0.2
@@ -90,13 +94,39 @@ def sounds_for(split: str, category: str, surface: str | None = None, loop: bool
     )
 
 
-@lru_cache(256)
-def samples_of(name: str) -> np.ndarray:
-    """Mono float32 ``[N]`` at 44.1 kHz of the library's sound ``name``. Raises StereoSyncError where it has none of that
-    name."""
-    if name not in _by_name():
-        raise StereoSyncError(f"Rooms: the library has no sound {name!r} any more; make the rooms again with make-rooms.")
-    return np.asarray(bundled_library().samples(_by_name()[name]), np.float32)
+class Samples:
+    """Samples by a sound's name, out of a library: the bundled one, or the one that a set of rooms was made with."""
+
+    def __init__(self, library: SoundLibrary | None = None):
+        self.library = library or bundled_library()
+        self._by_name = {sound.name: sound for sound in self.library.sounds}
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """Mono float32 ``[N]`` at 44.1 kHz. Raises StereoSyncError where the library has no sound of that name."""
+        if name not in self._by_name:
+            raise StereoSyncError(f"Rooms: the library has no sound {name!r} any more; make the rooms again with make-rooms.")
+        return self.library.samples(self._by_name[name])
+
+    @lru_cache(512)  # noqa: B019 - libraries are few, and live as long as the process
+    def lasts(self, name: str) -> float:
+        """Seconds in which a sound gives off all but a hundredth of its energy."""
+        energy = np.cumsum(self[name].astype(np.float64) ** 2)
+        return float(np.searchsorted(energy, 0.99 * energy[-1]) / RATE)
+
+
+@lru_cache(8)
+def samples_in(folder: Path | None = None) -> Samples:
+    """The samples of the library in a folder, or of the bundled one where there is none."""
+    return Samples(indexed_library(folder) if folder is not None and folder.is_dir() else None)
+
+
+def keep_library(folder: Path) -> None:
+    """Copy the bundled library, so that what was made with it can be read when it has changed."""
+    if not folder.exists():
+        half = folder.with_name(f"{folder.name}.part")
+        shutil.rmtree(half, ignore_errors=True)
+        shutil.copytree(asset_path(INDEX).parent, half)
+        half.replace(folder)
 
 
 def library_version() -> str:

@@ -5,7 +5,6 @@ The engine gets each event's sound as a lump, and a clip's reader makes the same
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from stereosync_core.rendering.footsteps import PEAK, render_footsteps
 from stereosync_core.rendering.gait import Steps
 
 from .effects import equalise, layered, peak_of, shift_pitch
-from .takes import Take, samples_of
+from .takes import Samples, Take, samples_in
 
 TICS_PER_SECOND = 35
 RATE = 44100
@@ -50,24 +49,24 @@ class Voice:
     loop_strength: float = 0.0
     longest: float = 1.0
 
-    @property
-    def lasts(self) -> float:
+    def lasts(self, samples: Samples) -> float:
         """Seconds in which a sound gives off all but a hundredth of its energy, at least a step's; infinite: a loop."""
         if self.loop:
             return float("inf")
-        lengths = [_dies_away(take.sound) / 2 ** (take.semitones / 12) for take in self.takes]
+        lengths = [samples.lasts(take.sound) / 2 ** (take.semitones / 12) for take in self.takes]
         return max(AFTER, min(max(lengths, default=0.0), self.longest))
 
-    def single_sounds(self, strengths: np.ndarray) -> list[np.ndarray]:
+    def single_sounds(self, strengths: np.ndarray, samples: Samples | None = None) -> list[np.ndarray]:
         """The sound of each event ``[N]``, mono float32 at 44.1 kHz; peaks follow strengths in 0..1, of which 0 is silent."""
         if self.loop:
             raise ValueError("a loop has no events")
         if not self.takes:
             return self._synthesised(strengths)
+        samples = samples or samples_in()
         layer = self._synthesised(strengths) if any(take.layer is not None for take in self.takes) else None
         sounds = []
         for n, (take, strength) in enumerate(zip(self.takes, strengths, strict=True)):
-            sound = _changed(take, self.longest)
+            sound = _changed(take, self.longest, samples)
             if take.layer is not None and layer is not None and strength > 0:
                 sound = layered(sound, layer[n], take.layer)
             sounds.append(sound * np.float32(PEAK * strength * 10 ** (min(take.level, 0.0) / 20) / max(peak_of(sound), 1e-9)))
@@ -82,25 +81,25 @@ class Voice:
         voice = render_footsteps(apart, self.surface, count * _STEP_SPACING, RATE, **manner)[0]
         return [sound[: int(np.flatnonzero(sound)[-1]) + 1] if sound.any() else sound[:1] for sound in np.split(voice, count)]
 
-    def looped(self, length: int) -> np.ndarray:
+    def looped(self, length: int, samples: Samples | None = None) -> np.ndarray:
         """``length`` samples of the loop from its start, mono float32; silence where the voice is none."""
         if not self.loop:
             return np.zeros(length, np.float32)
-        take = self.takes[0]
-        sound = shift_pitch(samples_of(take.sound), take.semitones, loop=True)
+        take, samples = self.takes[0], samples or samples_in()
+        sound = shift_pitch(samples[take.sound], take.semitones, loop=True)
         sound = equalise(np.tile(sound, -(-length // len(sound)))[:length], RATE, take.low, take.middle, take.high)
         fade = round(_FADE * RATE)
         sound[:fade] *= np.linspace(0, 1, fade, dtype=np.float32)
         level = max(float(np.sqrt((sound.astype(np.float64) ** 2).mean())), 1e-9)
         return sound * np.float32(self.loop_strength * min(LOOP_LEVEL / level, PEAK / max(peak_of(sound), 1e-9)))
 
-    def render(self, tics: np.ndarray, strengths: np.ndarray, duration: float) -> np.ndarray:
+    def render(self, tics: np.ndarray, strengths: np.ndarray, duration: float, samples: Samples | None = None) -> np.ndarray:
         """The voice float32 ``[round(duration * 44100)]`` as the engine plays it: the sounds of the events at ``tics`` of the
-        clip (1/35 s), or the loop."""
+        clip (1/35 s), or the loop; ``samples`` of the library that the clip was made with, None = of the bundled one."""
         total = round(duration * RATE)
         if self.loop:
-            return placed([LOOP_TIC - PREROLL], [self.looped(total + (PREROLL - LOOP_TIC) * TIC)], total)
-        return placed(tics, self.single_sounds(strengths), total)
+            return placed([LOOP_TIC - PREROLL], [self.looped(total + (PREROLL - LOOP_TIC) * TIC, samples)], total)
+        return placed(tics, self.single_sounds(strengths, samples), total)
 
 
 def placed(tics: Iterable[int], sounds: list[np.ndarray], total: int) -> np.ndarray:
@@ -113,14 +112,8 @@ def placed(tics: Iterable[int], sounds: list[np.ndarray], total: int) -> np.ndar
     return voice
 
 
-@lru_cache(512)
-def _dies_away(sound: str) -> float:
-    energy = np.cumsum(samples_of(sound).astype(np.float64) ** 2)
-    return float(np.searchsorted(energy, 0.99 * energy[-1]) / RATE)
-
-
-def _changed(take: Take, longest: float) -> np.ndarray:
-    sound = shift_pitch(samples_of(take.sound), take.semitones)[: round(longest * RATE)]
+def _changed(take: Take, longest: float, samples: Samples) -> np.ndarray:
+    sound = shift_pitch(samples[take.sound], take.semitones)[: round(longest * RATE)]
     sound = equalise(sound, RATE, take.low, take.middle, take.high)
     fade = len(sound) // 5 if len(sound) == round(longest * RATE) else min(round(_FADE * RATE), len(sound))
     sound[len(sound) - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..assets import FOLDER, asset_path
+from ..assets import asset_path
 from ..errors import StereoSyncError
 from ..files import read_object
 from ..media.sound import fit_length, require_sound, resample
@@ -86,10 +86,14 @@ class SoundLibrary:
 @cache
 def bundled_library() -> SoundLibrary:
     """The sounds that the pack brings. Raises StereoSyncError where the installation lacks them."""
-    index = read_object(asset_path(INDEX), "Sound library", "install the pack again")
-    rows = index["sounds"]
+    return indexed_library(asset_path(INDEX).parent)
+
+
+def indexed_library(folder: Path) -> SoundLibrary:
+    """The sounds of a folder laid out as the bundled ones are. Raises StereoSyncError where their index cannot be read."""
+    rows = read_object(folder / "index.json", "Sound library", "install the pack again")["sounds"]
     keys = ("name", "category", "surface", "recording", "take", "loop", "synthesised", "author", "licence", "source")
-    sounds = [LibrarySound(**{key: row[key] for key in keys}, path=FOLDER / "sounds" / row["file"]) for row in rows]
+    sounds = [LibrarySound(**{key: row[key] for key in keys}, path=folder / row["file"]) for row in rows]
     return SoundLibrary(sounds, spans={row["name"]: (row["start"], row["samples"]) for row in rows})
 
 

@@ -13,11 +13,11 @@ from research.rooms.room import make_room
 from research.rooms.rooms import RoomSet, engine_gains, place_voices
 from research.rooms.shards import generate
 from research.rooms.sources import source_classes
-from research.rooms.takes import deal, draw_takes, samples_of, sounds_for
+from research.rooms.takes import deal, draw_takes, samples_in, sounds_for
 from research.rooms.voices import PREROLL, Voice
 from stereosync_core.rendering.analysis import level_difference
 from stereosync_core.rendering.surfaces import SURFACES
-from stereosync_core.sounds.library import bundled_library
+from stereosync_core.sounds.library import SoundLibrary, bundled_library
 from tests.errors import refused
 from tests.unit.test_rooms import pretended
 
@@ -132,7 +132,7 @@ def test_takes_go_in_turn_and_follow_strength():
     peaks = [np.abs(sound).max() for sound in voice.single_sounds(np.linspace(0.3, 0.9, 2 * len(own)))]
     levels = 20 * np.log10(np.array(peaks) / (0.5 * np.linspace(0.3, 0.9, 2 * len(own))))
     assert levels == pytest.approx([take.level for take in takes], abs=0.01)
-    refused("no_such_sound", samples_of, "no_such_sound")
+    refused("no_such_sound", samples_in().__getitem__, "no_such_sound")
 
 
 @pytest.fixture(scope="module")
@@ -214,6 +214,9 @@ def test_events_have_owner_kind_and_strength(tmp_path, mixed, monkeypatch):
     assert all(event.foot is None for event in alone.events())
     for walker, voice in zip(plan.walkers, alone.voices(), strict=True):
         assert np.array_equal(voice, walker.render(walker.step_tics - PREROLL, walker.strengths, plan.duration))
+    monkeypatch.setattr("research.rooms.takes.bundled_library", lambda: SoundLibrary(()))
+    samples_in.cache_clear()
+    assert RoomSet(tmp_path / "train")[0].voices()[which].any(), "a set keeps its sounds when the library changes"
     hidden = loop.voices(only_visible=True)[0]
     assert not hidden[: round(1.8 * RATE)].any()
 

@@ -14,12 +14,13 @@ from . import (
     rendering,
     rollingdepth,
     sampling,
+    sounds,
     stable_audio,
     tracking,
     video,
 )
 
-MAKING = (conditioning, sampling, stable_audio, apply, rendering)
+MAKING = (conditioning, sampling, stable_audio, apply, rendering, sounds)
 ROOMS = (video, depth, rollingdepth, tracking, masa, events, *MAKING, evaluation, preview)
 
 

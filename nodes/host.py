@@ -182,6 +182,18 @@ def input_path(name: str) -> str:
     return folder_paths.get_annotated_filepath(name)
 
 
+def folder_path(name: str) -> Path | str:
+    """A folder that a user typed: a whole path, or one in the host's input folder; nothing where nothing was typed."""
+    name = name.strip().strip('"')
+    return Path(folder_paths.get_input_directory()) / Path(name).expanduser() if name else ""
+
+
+def folder_state(folder: Path | str) -> str:
+    """Changes when a file in a folder does."""
+    files = sorted(Path(folder).rglob("*")) if folder else []
+    return " ".join(f"{file} {file.stat().st_mtime_ns} {file.stat().st_size}" for file in files if file.is_file())
+
+
 def input_exists(name: str) -> bool:
     return bool(name) and folder_paths.exists_annotated_filepath(name)
 

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from .model.conditioning.video_envelope import envelope_of_clip as envelope_of_clip
     from .model.pipeline import StereoSyncPipeline as StereoSyncPipeline
     from .preview.plot import alignment_report as alignment_report
+    from .rendering.one_shots import OneShotSettings as OneShotSettings
+    from .rendering.one_shots import sound_voices as sound_voices
     from .rendering.spatialize import SpatializeSettings as SpatializeSettings
     from .rendering.spatialize import spatialize as spatialize
     from .rendering.voices import footstep_voices as footstep_voices
@@ -43,6 +45,9 @@ if TYPE_CHECKING:
     from .scene import Tracks as Tracks
     from .scene_events import Event as Event
     from .scene_events import Events as Events
+    from .sounds.folder import folder_library as folder_library
+    from .sounds.library import bundled_library as bundled_library
+    from .sounds.selection import SoundSelection as SoundSelection
     from .tracking.registry import track_video as track_video
 
 __version__ = "0.1.0"
@@ -63,10 +68,14 @@ _MODULES = {
     "model.conditioning.video_envelope": "envelope_of_clip",
     "model.pipeline": "StereoSyncPipeline",
     "preview.plot": "alignment_report",
+    "rendering.one_shots": "OneShotSettings sound_voices",
     "rendering.spatialize": "SpatializeSettings spatialize",
     "rendering.voices": "footstep_voices",
     "scene": "DepthSequence Envelope Track Tracks",
     "scene_events": "Event Events",
+    "sounds.folder": "folder_library",
+    "sounds.library": "bundled_library",
+    "sounds.selection": "SoundSelection",
     "tracking.registry": "track_video",
 }
 _PUBLIC = {name: module for module, names in _MODULES.items() for name in names.split()}

@@ -1,4 +1,4 @@
-"""``render``: footsteps, or a sound of your own, placed where the tracked things are, and put on the clip."""
+"""``render``: footsteps, recorded sounds at events, or a sound of your own, placed where the tracked things are."""
 
 import argparse
 import time
@@ -6,16 +6,22 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import StereoSyncError
 from ..media.sound import Sound, require_sound
 from ..media.source import Clip
 from ..media.video import VideoInfo, probe
 from ..rendering.footsteps import SHOES
+from ..rendering.one_shots import CONTINUOUS, OneShotSettings, sound_voices
 from ..rendering.spatialize import MODES, OFFSCREEN, SpatializeSettings, spatialize
 from ..rendering.surfaces import SURFACES
 from ..rendering.voices import TIMINGS, footstep_voices
 from ..scene import DISTANCE_CUES, Tracks
+from ..sounds.selection import SoundSelection, chosen_library
 from .output_options import add_output_options, check_output, write_output
 from .scene_options import add_scene_options, events_of, progress_bar, scene_of
+
+#: What ``--sounds`` is without a folder.
+LIBRARY = "library"
 
 
 def add(subparsers: Any) -> None:
@@ -23,7 +29,7 @@ def add(subparsers: Any) -> None:
     parser.set_defaults(run=run)
     parser.add_argument("video", type=Clip, help="the clip")
     out = add_output_options(parser)
-    parser.add_argument("--sound", metavar="FILE", help="place this sound instead of footsteps")
+    parser.add_argument("--sound", metavar="FILE", help="place this sound instead of footsteps; with --sounds, at its events")
     add_scene_options(parser)
     steps = parser.add_argument_group("footsteps")
     steps.add_argument("--surface", choices=list(SURFACES), default="concrete")
@@ -36,6 +42,7 @@ def add(subparsers: Any) -> None:
     steps.add_argument(
         "--if-nothing", dest="fallback", choices=["centre", "error"], default="centre", help="when nothing is tracked"
     )
+    add_sound_options(parser)
     place = parser.add_argument_group("place")
     place.add_argument("--mode", choices=MODES, default="pan")
     place.add_argument("--width", type=float, default=1.0)
@@ -44,6 +51,27 @@ def add(subparsers: Any) -> None:
     place.add_argument("--room", type=float, default=0.2, help="0 open air .. 1 hall")
     place.add_argument("--offscreen", choices=OFFSCREEN, default="fade")
     out.add_argument("--rate", type=int, default=48000, choices=[44100, 48000], help="samples a second of the footsteps")
+
+
+def add_sound_options(parser: argparse.ArgumentParser) -> None:
+    """Of recorded sounds at events."""
+    usual = OneShotSettings()
+    group = parser.add_argument_group("sounds at events")
+    folder = "recorded sounds at events instead of footsteps: the bundled library, and before it a folder of your own"
+    group.add_argument("--sounds", nargs="?", const=LIBRARY, metavar="FOLDER", help=folder)
+    group.add_argument(
+        "--sound-classes", default="", metavar="TEXT", help="such as 'impact = door, dog = cat, car loop = truck'"
+    )
+    group.add_argument(
+        "--sound-for", default="", metavar="TEXT", help="what --sound is for, such as 'dog' (default: all events)"
+    )
+    group.add_argument(
+        "--pitch", type=float, default=usual.pitch, help="semitones by which takes differ (default: %(default)s)"
+    )
+    group.add_argument("--gain", type=float, default=usual.gain, help="dB by which takes differ (default: %(default)s)")
+    group.add_argument("--toe", type=float, default=usual.toe, help="the ball of the foot after the heel, 0 .. 1")
+    group.add_argument("--continuous", choices=CONTINUOUS, default=usual.continuous, help="when engines and the like sound")
+    group.add_argument("--doppler", action="store_true", help="the pitch of engines and the like moves with their approach")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -61,6 +89,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _voices(info: VideoInfo, tracks: Tracks, arguments: argparse.Namespace) -> tuple[np.ndarray, int, list[list[float]]]:
+    if arguments.sounds is not None:
+        return _recorded(info, tracks, arguments)
     if arguments.sound:
         sound = require_sound(arguments.sound, "--sound")
         return sound.samples[None], sound.rate, []
@@ -71,3 +101,16 @@ def _voices(info: VideoInfo, tracks: Tracks, arguments: argparse.Namespace) -> t
     offset = arguments.offset / 1000
     voices, steps = footstep_voices(tracks, events=events, offset=offset, timing_sound=guide, **options)
     return voices, arguments.rate, [[round(float(moment), 4) for moment in own.times] for own in steps]
+
+
+def _recorded(info: VideoInfo, tracks: Tracks, arguments: argparse.Namespace) -> tuple[np.ndarray, int, list[list[float]]]:
+    if arguments.timing != "events":
+        raise StereoSyncError(f"--sounds goes by events; leave --timing {arguments.timing} out.")
+    library = chosen_library("" if arguments.sounds == LIBRARY else arguments.sounds)
+    own = require_sound(arguments.sound, "--sound") if arguments.sound else None
+    selection = SoundSelection(library, arguments.sound_classes, own, arguments.sound_for)
+    names = ("surface", "pitch", "gain", "toe", "continuous", "doppler", "seed", "rate")
+    options = {name: getattr(arguments, name) for name in names} | {"offset": arguments.offset / 1000}
+    settings = OneShotSettings(**options)
+    voices, played = sound_voices(events_of(arguments.video, info, tracks, arguments), tracks, selection, settings)
+    return voices, arguments.rate, [[round(moment, 4) for moment, _ in own] for own in played]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -76,21 +76,39 @@ def event_voices(
     :param offset: seconds by which all is later, or earlier where below 0.
     :returns: float32 ``[B, 1, N]``, ``N = round(duration * rate)``, and each voice's steps and track.
     """
-    owners: list[Track | None] = list(tracks) or [None]
-    voices, walked = [], []
-    for place, owner in enumerate(owners):
-        own = [event for event in events if _owner_of(event, owners) is owner]
+    walked = []
+
+    def make(place: int, owner: Track | None, own: Sequence[Event]) -> np.ndarray:
         steps = steps_from_events(own, offset)
         options = {"shoe": shoe, "weight": weight, "variation": variation, "toe": _TOE, "seed": seed + 1000 * place}
-        voice = render_footsteps(steps, surface, tracks.duration, rate, **options)
+        voice = render_footsteps(steps, surface, tracks.duration, rate, **options)[0]
         for number, event in enumerate(own):
             start = round((event.time + offset) * rate)
-            if event.kind in _BURSTS and 0 <= start < voice.shape[1]:
-                burst = _burst(event, rate, np.random.default_rng([seed, place, number]))[: voice.shape[1] - start]
-                voice[0, start : start + len(burst)] += burst
-        voices.append(np.clip(voice, -1, 1))
+            if event.kind in _BURSTS and 0 <= start < len(voice):
+                burst = _burst(event, rate, np.random.default_rng([seed, place, number]))[: len(voice) - start]
+                voice[start : start + len(burst)] += burst
         walked.append(steps)
-    return np.stack(voices), walked, owners
+        return np.clip(voice, -1, 1)
+
+    voices, owners = voices_by_events(events, tracks, make)
+    return voices, walked, owners
+
+
+def voices_by_events(
+    events: Events, tracks: Tracks, make: Callable[[int, Track | None, Sequence[Event]], np.ndarray]
+) -> tuple[np.ndarray, list[Track | None]]:
+    """A voice for each track, made of its own events by ``make(place, track, events) -> [N]``.
+
+    Events whose track is not among ``tracks`` go to the first one, the most prominent; without tracks there is one voice that
+    is nobody's.
+
+    :returns: float32 ``[B, 1, N]`` and each voice's track.
+    """
+    owners: list[Track | None] = list(tracks) or [None]
+    voices = [
+        make(place, owner, [one for one in events if _owner_of(one, owners) is owner]) for place, owner in enumerate(owners)
+    ]
+    return np.stack(voices).astype(np.float32)[:, None], owners
 
 
 def steps_from_events(events: Sequence[Event], offset: float = 0.0) -> Steps:

@@ -57,6 +57,23 @@ def folder_library(path: str | Path) -> SoundLibrary:
     return SoundLibrary(sounds, held)
 
 
+def library_of_sound(sound: Sound, category: str = "own") -> SoundLibrary:
+    """A library of one class out of a sound: its takes, and the whole of it as a loop. Raises StereoSyncError where it is
+    silent or longer than ten minutes."""
+    if sound.duration > 60 * LONGEST_FILE:
+        raise StereoSyncError(
+            f"The sound lasts {sound.duration / 60:.0f} minutes; give a single one, at most {LONGEST_FILE:g}."
+        )
+    sounds, held = [], {}
+    details = {"author": "", "licence": "", "source": "", "path": Path(), "synthesised": False}
+    for loop in (False, True):
+        for take, samples in enumerate(shaped(sound, loop, "The sound"), 1):
+            name = f"{category} {'loop' if loop else take}"
+            held[name] = samples
+            sounds.append(LibrarySound(name, category, None, category, take, loop, **details))
+    return SoundLibrary(sounds, held)
+
+
 def sounds_of(file: Path, loop: bool) -> list[np.ndarray]:
     """The takes, or the one loop, in a sound file: float32 ``[N]`` each. Raises StereoSyncError as :func:`folder_library`."""
     with opened(file) as container:

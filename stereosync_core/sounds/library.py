@@ -7,7 +7,7 @@ recording have its name in common, so that what learns from some is not tested o
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -47,6 +47,7 @@ class SoundLibrary:
     :param sounds: with names that differ.
     :param held: samples ``[N]`` by name, of sounds that are not a file of their own.
     :param spans: by name, the first sample of a sound in its file, and how many there are; without, it is the whole file.
+    :param load: gives the samples of a sound, in place of all that.
     """
 
     def __init__(
@@ -54,9 +55,11 @@ class SoundLibrary:
         sounds: Iterable[LibrarySound],
         held: Mapping[str, np.ndarray] | None = None,
         spans: Mapping[str, tuple[int, int]] | None = None,
+        load: Callable[[LibrarySound], np.ndarray] | None = None,
     ):
         self.sounds = tuple(sounds)
         self._held, self._spans, self._lock = dict(held or {}), dict(spans or {}), threading.Lock()
+        self._load = load
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -73,6 +76,8 @@ class SoundLibrary:
 
     def samples(self, sound: LibrarySound) -> np.ndarray:
         """Read-only float32 ``[N]`` at 44.1 kHz. Raises StereoSyncError where the sound's file cannot be read."""
+        if self._load is not None:
+            return self._load(sound)
         with self._lock:
             if sound.name not in self._held:
                 read = resample(require_sound(sound.path, f"Sound library: {sound.name}"), RATE).samples
@@ -98,15 +103,22 @@ def indexed_library(folder: Path) -> SoundLibrary:
 
 
 def attribution(library: SoundLibrary) -> str:
-    """Who made the library's sounds, under which licence, from where: a line for each recording, by licence and author."""
-    lines: dict[tuple[str, str], dict[str, list[str]]] = {}
+    """What is in a library, by class and surface, and whose it is: a line for each source, by licence and author."""
+    counts: dict[str, list[LibrarySound]] = {}
+    authors: dict[str, dict[str, list[str]]] = {}
     for sound in library.sounds:
-        lines.setdefault((sound.licence, sound.author), {}).setdefault(sound.source, []).append(sound.name)
-    text = [f"{len(library.sounds)} sounds"]
-    for (licence, author), sources in sorted(lines.items()):
-        text.append(f"\n{author} - {licence}")
-        text += [f"  {', '.join(names)}: {source}" for source, names in sorted(sources.items())]
-    return "\n".join(text)
+        kind = sound.category + (f" on {sound.surface}" if sound.surface else "") + (" (loop)" if sound.loop else "")
+        counts.setdefault(kind, []).append(sound)
+        owner = f"{sound.author} - {sound.licence}" if sound.licence else "your own"
+        authors.setdefault(owner, {}).setdefault(sound.source, []).append(sound.name)
+    lines = [f"{len(library.sounds)} sounds of {len(library.categories)} classes", ""]
+    for kind, sounds in sorted(counts.items()):
+        made = sum(sound.synthesised for sound in sounds)
+        names = ", ".join(dict.fromkeys(sound.recording for sound in sounds))
+        lines.append(f"{kind}: {len(sounds)}{f', {made} synthesised' if made else ''} ({names})")
+    for owner, sources in sorted(authors.items(), key=lambda item: (item[0] == "your own", item[0])):
+        lines += ["", owner, *(f"  {', '.join(names)}: {source}" for source, names in sorted(sources.items()))]
+    return "\n".join(lines)
 
 
 def require_category(library: SoundLibrary, category: str, loop: bool = False) -> tuple[LibrarySound, ...]:

@@ -135,13 +135,12 @@ class _Player:
         return next(self.decks[category])
 
     def _own(self, sounds: tuple[LibrarySound, ...]) -> list[LibrarySound]:
-        """The takes of this track's recording, or all where no recording has enough."""
+        """The takes of this track's recording, or all where no recording has enough. The one with most takes comes first."""
         by_recording: dict[str, list[LibrarySound]] = {}
         for sound in sounds:
             by_recording.setdefault(sound.recording, []).append(sound)
-        rich = [takes for takes in by_recording.values() if len(takes) >= _ENOUGH]
-        order = np.random.default_rng(self.settings.seed % 2**64).permutation(len(rich))
-        return rich[int(order[self.place % len(rich)])] if rich else list(sounds)
+        rich = sorted((takes for takes in by_recording.values() if len(takes) >= _ENOUGH), key=len, reverse=True)
+        return rich[(self.place + self.settings.seed) % len(rich)] if rich else list(sounds)
 
     def _deck(self, takes: list[LibrarySound]) -> Iterator[LibrarySound]:
         """The takes in ever new order, none twice in a row."""

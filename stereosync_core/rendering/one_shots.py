@@ -32,7 +32,7 @@ _OTHERS = 3.0
 #: Treble of an event of strength 0 beside one of strength 1, dB above the corner in Hz.
 _DULL, _CORNER = -12.0, 1800.0
 #: A toe after its heel: seconds, the range of its level in dB.
-_TOE_AFTER, _TOE_LEVEL = 0.1, -6.0
+_TOE_AFTER, _TOE_LEVEL = 0.1, -8.0
 #: A recording with so many takes is enough for one track.
 _ENOUGH = 3
 

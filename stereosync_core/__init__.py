@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .files import load_tracks as load_tracks
     from .files import save_depth as save_depth
     from .files import save_tracks as save_tracks
+    from .media.camera import camera_motion as camera_motion
     from .media.mux import mux as mux
     from .media.sound import Sound as Sound
     from .media.sound import read_sound as read_sound
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from .scene import Envelope as Envelope
     from .scene import Track as Track
     from .scene import Tracks as Tracks
+    from .scene_camera import CameraMotion as CameraMotion
     from .scene_events import Event as Event
     from .scene_events import Events as Events
     from .sounds.folder import folder_library as folder_library
@@ -60,6 +62,7 @@ _MODULES = {
     "events.envelope": "envelope_from_events",
     "events.files": "load_events save_events",
     "files": "load_depth load_tracks save_depth save_tracks",
+    "media.camera": "camera_motion",
     "media.mux": "mux",
     "media.sound": "Sound read_sound to_stereo write_sound",
     "media.trim": "trim",
@@ -72,6 +75,7 @@ _MODULES = {
     "rendering.spatialize": "SpatializeSettings spatialize",
     "rendering.voices": "footstep_voices",
     "scene": "DepthSequence Envelope Track Tracks",
+    "scene_camera": "CameraMotion",
     "scene_events": "Event Events",
     "sounds.folder": "folder_library",
     "sounds.library": "bundled_library",

@@ -1,8 +1,8 @@
 """Scene data on disk: tracks as JSON, depth as NPZ; written under a temporary name and moved, so that no half file stays.
 
 Tracks: ``{"duration": s, "tracks": [{"id", "label", "times": [s], "boxes": [[x0, y0, x1, y1] in 0..1], "scores"}]}``;
-``duration``, ``cuts`` (seconds at which shots begin) and ``scores`` may be absent. Depth: arrays ``maps`` ``[T, H, W]`` with
-1 = near, and ``times`` in seconds.
+``duration``, ``cuts`` (seconds at which shots begin), ``camera`` (``times``, ``steps`` and ``confidence`` of CameraMotion) and
+``scores`` may be absent. Depth: arrays ``maps`` ``[T, H, W]`` with 1 = near, and ``times`` in seconds.
 """
 
 import json
@@ -18,6 +18,7 @@ import numpy as np
 from .errors import StereoSyncError
 from .media.output import replacing
 from .scene import DepthSequence, Track, Tracks, check_depth_fits, check_tracks_fit
+from .scene_camera import CameraMotion
 
 
 def read_object(path: Path, what: str, remedy: str) -> dict[str, Any]:
@@ -45,6 +46,9 @@ def save_tracks(path: Path, tracks: Tracks) -> Path:
         for track in tracks
     ]
     data = {"duration": tracks.duration, "max_gap": tracks.max_gap, "aspect": tracks.aspect, "cuts": tracks.cuts}
+    if (camera := tracks.camera) is not None:
+        values = {"times": camera.times, "steps": camera.steps, "confidence": camera.confidence}
+        data["camera"] = {name: np.round(value, 8).tolist() for name, value in values.items()}
     text = json.dumps(data | {"tracks": rows})
     with replacing(Path(path)) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -75,7 +79,9 @@ def load_tracks(path: Path, duration: float, aspect: float = 16 / 9) -> Tracks:
         ]
         duration_of_file, max_gap = float(data.get("duration", duration)), float(data.get("max_gap", 0.5))
         cuts = tuple(data.get("cuts", ()))
-        tracks = Tracks(tuple(rows), duration_of_file, max_gap, float(data.get("aspect", aspect)), cuts)
+        moving = data.get("camera")
+        camera = None if moving is None else CameraMotion(moving["times"], moving["steps"], moving["confidence"], cuts)
+        tracks = Tracks(tuple(rows), duration_of_file, max_gap, float(data.get("aspect", aspect)), cuts, camera)
     check_tracks_fit(tracks, duration)
     return replace(tracks, duration=duration)
 

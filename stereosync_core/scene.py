@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from .errors import StereoSyncError
+from .scene_camera import CameraMotion
+from .scene_camera import freeze as freeze
 
 #: Distance of the farthest depth value over that of the nearest. Relative depth has no scale of its own; four to one is what
 #: a walker covers between the front and the back of an ordinary room.
@@ -35,15 +37,6 @@ def _times(values, name: str) -> np.ndarray:
     if len(times) > 1 and not (np.diff(times) > 0).all():
         raise StereoSyncError(f"{name}: times must rise from entry to entry; sort them and drop repeated ones.")
     return times
-
-
-def freeze(self, **fields) -> None:
-    """Set fields of a frozen dataclass; arrays as read-only views, for nodes share these objects through the host's cache."""
-    for name, value in fields.items():
-        if isinstance(value, np.ndarray):
-            value = value.view()
-            value.flags.writeable = False
-        object.__setattr__(self, name, value)
 
 
 def interpolation(known: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -225,6 +218,7 @@ class Tracks:
     :param max_gap: seconds between two boxes up to which an object counts as staying in the picture.
     :param aspect: width over height of the frame, which is not in relative boxes.
     :param cuts: seconds at which a new shot begins, rising; no track goes over one.
+    :param camera: how the clip's camera moves, where the tracker has found it.
     """
 
     tracks: tuple[Track, ...]
@@ -232,6 +226,7 @@ class Tracks:
     max_gap: float = 0.5
     aspect: float = 16 / 9
     cuts: tuple[float, ...] = ()
+    camera: CameraMotion | None = None
 
     def __post_init__(self):
         tracks = tuple(self.tracks)

@@ -4,6 +4,7 @@
     python -m research sync FOLDER
     python -m research.evaluation.drawn_people FOLDER --true-landmarks
     python -m research sync FOLDER --events FOLDER/true-landmarks
+    python -m research.evaluation.drawn_people FOLDER --moving-cameras
 
 Writes VIEW-GAIT-N.mp4 (640x360, H.264, 25 or 30 frames a second), VIEW-GAIT-N.truth.json as
 :mod:`research.evaluation.sync` reads it, and VIEW-GAIT-N.tracks.json with the true boxes, for a detector of photographed people
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 from fractions import Fraction
+from itertools import product
 from pathlib import Path
 
 import av
@@ -69,6 +71,15 @@ def plan() -> list[DrawnClip]:
         DrawnClip(view, gait, 1, ("tripod", "hand")[n % 2], (25, 30)[n % 2])
         for gait in more
         for n, view in enumerate(more[gait])
+    ]
+
+
+def moving_plan() -> list[DrawnClip]:
+    """Walks, runs, jumps and nobody's steps before cameras that move whatever the person does."""
+    return [
+        DrawnClip(view, gait, 11 + n, camera, (25, 30)[n % 2])
+        for n, camera in enumerate(("sweep", "shake", "zoom"))
+        for view, gait in (*product(("side", "oblique"), ("walk", "run", "jump")), ("front", "march"), ("side", "stand"))
     ]
 
 
@@ -161,11 +172,12 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("names", nargs="*", help="clips (default: all)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--moving-cameras", action="store_true", help="clips before cameras that sweep, shake and zoom instead")
     parser.add_argument("--true-landmarks", action="store_true", help="write the events of the joints, no clips")
     arguments = parser.parse_args()
     folder = arguments.folder / "true-landmarks" if arguments.true_landmarks else arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
-    for clip in plan():
+    for clip in moving_plan() if arguments.moving_cameras else plan():
         if not arguments.names or clip.name in arguments.names:
             (write_events_of_joints if arguments.true_landmarks else write_clip)(folder, clip, arguments.seed)
             print(clip.name, flush=True)

@@ -28,6 +28,8 @@ CLOTHES = {
 _SIDES = ((4, 6, 0.06, 0.043, "trousers"), (6, 8, 0.043, 0.028, "trousers"), (8, 10, 0.026, 0.024, "shoes"),
           (8, 12, 0.026, 0.018, "shoes"), (10, 12, 0.024, 0.02, "shoes"), (0, 14, 0.034, 0.028, "shirt"),
           (14, 2, 0.026, 0.018, "skin"), (2, 16, 0.019, 0.013, "skin"))  # fmt: skip
+#: Cameras that move whatever the person does.
+_FREE = ("shake", "sweep", "zoom")
 _LIGHT = np.array([0.35, -0.45, 0.82])
 
 
@@ -36,7 +38,9 @@ class DrawnClip:
     """What is to be drawn.
 
     :param view: a key of :data:`VIEWS`; ``gait`` and ``stops`` as in :func:`.drawn_motions.motion`.
-    :param camera: ``tripod`` - stands still; ``hand`` - is held; ``pan`` - also turns after the person; ``dolly`` - goes along.
+    :param camera: ``tripod`` - stands still; ``hand`` - is held; ``pan`` - also turns after the person; ``dolly`` - goes along;
+        ``shake`` - is held by somebody who runs; ``sweep`` - turns to and fro whatever the person does; ``zoom`` - stands, and
+        its lens zooms in and out.
     """
 
     view: str
@@ -53,17 +57,17 @@ class DrawnClip:
 
 @dataclass(frozen=True)
 class Film:
-    """Where the camera is ``[T, 3]``, its axes ``[T, 3, 3]`` (rows: right, down, away), and its focal length in pixels."""
+    """Where the camera is ``[T, 3]``, its axes ``[T, 3, 3]`` (rows: right, down, away), focal length ``[T]`` in pixels."""
 
     places: np.ndarray
     axes: np.ndarray
-    focal: float
+    focal: np.ndarray
 
     def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Pixels ``[T, N, 2]`` and depths ``[T, N]`` of points ``[T, N, 3]``."""
         seen = np.einsum("tnk,tjk->tnj", points - self.places[:, None], self.axes)
         depth = np.maximum(seen[..., 2], 0.2)
-        return seen[..., :2] / depth[..., None] * self.focal + np.array([WIDTH, HEIGHT]) / 2, depth
+        return seen[..., :2] / depth[..., None] * self.focal[:, None, None] + np.array([WIDTH, HEIGHT]) / 2, depth
 
 
 def film(clip: DrawnClip, hips: np.ndarray, random: np.random.Generator) -> Film:
@@ -80,13 +84,22 @@ def film(clip: DrawnClip, hips: np.ndarray, random: np.random.Generator) -> Film
     path = gaussian_filter1d(hips, 0.35 * clip.fps, axis=0, mode="nearest")
     places, aim = (path if clip.camera == "dolly" else middle) + distance * out, path
     tall = np.cos(elevation) + 0.25 * np.sin(elevation)
-    if clip.camera in ("tripod", "hand"):  # the whole way in the picture
+    if clip.camera not in ("pan", "dolly"):  # the whole way in the picture
         aim, tall, height = middle, tall + rise, min(height, 1.55 / (across + 0.7))
     if clip.camera != "dolly":
         height = min(height, 0.85 * (1 - along / 2 / distance) / tall)
     aim = aim + random.uniform(-0.8, 0.8) * max(0.0, 0.44 / height - tall / 2) * UP
-    roll = np.zeros(len(hips))
-    if clip.camera != "tripod":
+    roll, lens = np.zeros(len(hips)), np.ones(len(hips))
+    turn = np.cos(2 * np.pi * np.arange(len(hips)) / clip.fps / random.uniform(2.5, 4)) if clip.camera in _FREE else lens
+    if clip.camera == "sweep":
+        aim, height = aim + 0.45 / height * turn[:, None] * right, 0.75 * height
+    elif clip.camera == "zoom":
+        lens = 0.8 + 0.2 * turn
+    elif clip.camera == "shake":
+        wobble = gaussian_filter1d(random.standard_normal((len(hips), 4)), 0.06 * clip.fps, axis=0)
+        wobble /= wobble.std(0)
+        aim, roll = aim + 0.05 * wobble[:, :3], 0.02 * wobble[:, 3]
+    elif clip.camera != "tripod":
         wobble = gaussian_filter1d(random.standard_normal((len(hips), 7)), random.uniform(0.12, 0.3) * clip.fps, axis=0)
         wobble /= wobble.std(0)
         aim, places, roll = aim + 0.015 * wobble[:, :3], places + 0.01 * wobble[:, 3:6], 0.008 * wobble[:, 6]
@@ -95,7 +108,9 @@ def film(clip: DrawnClip, hips: np.ndarray, random: np.random.Generator) -> Film
     right /= np.linalg.norm(right, axis=1, keepdims=True)
     down = np.cross(away, right)
     cos, sin = np.cos(roll)[:, None], np.sin(roll)[:, None]
-    return Film(places, np.stack([cos * right + sin * down, cos * down - sin * right, away], 1), height * HEIGHT * distance)
+    return Film(
+        places, np.stack([cos * right + sin * down, cos * down - sin * right, away], 1), height * HEIGHT * distance * lens
+    )
 
 
 def limbs(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[str]]:
@@ -142,7 +157,7 @@ def seen_by(shot: Film, joints: np.ndarray) -> Seen:
     ends, radii, clothes = limbs(joints)
     flat, depths = shot.project(ends.reshape(len(ends), -1, 3))
     flat, depths = flat.reshape(*ends.shape[:3], 2), depths.reshape(ends.shape[:3])
-    around = radii * shot.focal / depths
+    around = radii * shot.focal[:, None, None] / depths
     low, high = (flat - around[..., None]).min((1, 2)), (flat + around[..., None]).max((1, 2))
     return Seen(flat, around, depths, clothes, np.concatenate([low, high], axis=1))
 
@@ -217,7 +232,7 @@ def pictures(clip: DrawnClip, moved: DrawnMotion, shot: Film, seen: Seen, random
     behind = None
     for n in range(len(seen.flat)):
         if behind is None or clip.camera != "tripod":
-            behind = background((shot.places[n], shot.axes[n], shot.focal), moved.furniture, textures)
+            behind = background((shot.places[n], shot.axes[n], shot.focal[n]), moved.furniture, textures)
         colours, depth, points, level = behind
         picture = colours * _shadow(points, level, moved.joints[n])[..., None]
         x0, y0 = np.clip(np.floor(seen.boxes[n, :2]).astype(int) - 1, 0, (WIDTH, HEIGHT))
@@ -227,7 +242,7 @@ def pictures(clip: DrawnClip, moved: DrawnMotion, shot: Film, seen: Seen, random
             light = shot.axes[n] @ _LIGHT
             for limb, cloth in enumerate(seen.clothes):
                 ends, radii = 2 * (seen.flat[n, limb] - (x0, y0)), 2 * seen.radii[n, limb]
-                paint(canvas, nearest, ends, radii, seen.depths[n, limb], 2 * shot.focal, wear[cloth], light)
+                paint(canvas, nearest, ends, radii, seen.depths[n, limb], 2 * shot.focal[n], wear[cloth], light)
             picture[y0:y1, x0:x1] = canvas.reshape(y1 - y0, 2, x1 - x0, 2, 3).mean((1, 3))
         yield np.clip(picture + 2 * random.standard_normal((HEIGHT, WIDTH, 1), dtype=np.float32), 0, 255).astype(np.uint8)
 

@@ -9,9 +9,11 @@ from dataclasses import replace
 import numpy as np
 
 from ..errors import StereoSyncError
+from ..media.camera import CameraFinder, boxes_at
 from ..media.sound import Sound
 from ..media.video import Source, probe
 from ..scene import Track, Tracks
+from ..scene_camera import CameraMotion, check_camera_fits
 from ..scene_events import FEET, Event, Events
 from ..tracking.nanodet import CLASSES
 from .blazepose import BlazePose
@@ -56,6 +58,7 @@ def detect_events(
     sound: Sound | None = None,
     confidence: float = CONFIDENCE,
     network: BlazePose | None = None,
+    camera: CameraMotion | None = None,
     progress: Callable[[float, float], None] | None = None,
 ) -> Events:
     """Events of a clip.
@@ -68,6 +71,8 @@ def detect_events(
     :param sound: a guide sound, for ``sound`` and ``auto``.
     :param confidence: events less probable than this are left out.
     :param network: the pose network on the device of choice; the bundled weights on the CPU when left out.
+    :param camera: how the camera moves, which is taken off what people and things do; the tracks' own, or found in the clip,
+        when left out.
     :param progress: called with seconds done and in all; raising inside it stops the work.
     :raises StereoSyncError: an unknown method, or ``sound`` without a guide sound.
     """
@@ -81,54 +86,77 @@ def detect_events(
     if method == "sound" or (method == "auto" and sound is not None and len(tracks) == 0):
         assert sound is not None
         return _finished(onset_events(sound), duration, confidence)
-    falls, flying = FallFinder(), ThingFinder()
-    moving = method in ("auto", "motion")
-
-    def watch(time: float, picture: np.ndarray) -> None:
-        falls.add(time, picture)
-        flying.add(time, picture)
-
-    found = _people_events(source, tracks, method, network, progress, watch if moving else None)
-    if moving:
-        impacted = list(_thing_events(source, tracks, falls, flying.labels(), progress))
+    if camera is None and tracks.camera is not None and tracks.camera.still:
+        camera = tracks.camera
+    if camera is not None:
+        check_camera_fits(camera, duration)
+    watch = _Watch(tracks, camera, method in ("auto", "motion"))
+    people = [track for track in tracks if track.label == "person"]
+    posing = replace(tracks, tracks=tuple(people) if method in ("auto", "pose") else ())
+    landmarks = track_landmarks(source, posing, network=network, progress=progress, watch=watch.wanted)
+    camera = watch.camera()
+    found = _people_events(people, landmarks, tracks, method, camera)
+    if watch.moving:
+        impacted = list(_thing_events(source, tracks, watch, camera, progress))
         found += [replace(event, track=_owner(box, event.time, tracks)) for event, box in impacted]
     if not found and len(tracks):
         logger.warning("Events: nothing in the tracks touches anything that can be seen; feet must be in the picture.")
     return _finished(found, duration, confidence)
 
 
-def _people_events(source: Source, tracks: Tracks, method: str, network, progress, watch) -> list[Event]:
-    """Of people, by pose and by gait; ``watch`` is given every picture."""
-    people = [track for track in tracks if track.label == "person"]
-    posing = tuple(people) if method in ("auto", "pose") else ()
-    landmarks = track_landmarks(
-        source,
-        replace(tracks, tracks=posing),
-        network=network,
-        progress=progress,
-        watch=watch,
-    )
-    landmarks = {one.id: one for one in own_landmarks(landmarks)}
-    found = [event for one in landmarks.values() for event in contacts(one)]
+class _Watch:
+    """What is looked for in every picture: the camera's motion where it is not known, and things where ``moving``."""
+
+    def __init__(self, tracks: Tracks, camera: CameraMotion | None, moving: bool):
+        self.tracks, self.known, self.moving = tracks, camera, moving
+        self.finder, self.falls, self.flying = CameraFinder(tracks.aspect), FallFinder(), ThingFinder()
+        self._last = 0.0
+
+    def add(self, time: float, picture: np.ndarray) -> None:
+        """Take in the picture uint8 RGB ``[H, W, 3]`` at ``time`` seconds."""
+        if self.known is None:
+            step = self.finder.add(time, picture, boxes_at(self.tracks, time))
+        else:
+            step = self.known.between(self._last, time)
+        self._last = time
+        if self.moving:
+            self.falls.add(time, picture, step)
+            self.flying.add(time, picture)
+
+    @property
+    def wanted(self) -> Callable[[float, np.ndarray], None] | None:
+        """:meth:`add`, where there is anything to look for."""
+        return self.add if self.moving or self.known is None else None
+
+    def camera(self) -> CameraMotion:
+        return self.known or self.finder.motion(self.tracks.cuts)
+
+
+def _people_events(
+    people: list[Track], posed: list[Landmarks], tracks: Tracks, method: str, camera: CameraMotion
+) -> list[Event]:
+    """Of people, by pose and by gait."""
+    landmarks = {one.id: one for one in own_landmarks(posed)}
+    found = [event for one in landmarks.values() for event in contacts(one.without(camera, tracks.aspect))]
     for track in people:
         if method == "gait" or (method == "auto" and not _has_pose(track, landmarks.get(track.id))):
-            found += gait_steps(track, tracks)
+            found += gait_steps(track, tracks, camera)
     return found
 
 
 def _thing_events(
-    source: Source, tracks: Tracks, falls: FallFinder, seen: set[str], progress
+    source: Source, tracks: Tracks, watch: _Watch, camera: CameraMotion, progress
 ) -> Iterator[tuple[Event, np.ndarray]]:
     """Impacts of things that the detector knows, and of what falls, each with the box of the thing in 0..1 of the frame."""
     tracked = {track.label for track in tracks if track.label not in _NO_PATH and track.label in CLASSES}
-    labels = sorted(tracked | seen)
+    labels = sorted(tracked | watch.flying.labels())
     paths, aspect = thing_paths(source, labels, progress=progress) if labels else ([], tracks.aspect)
     known: list[float] = []
     for path in paths:
-        for event in impacts(path, aspect):
+        for event in impacts(path, aspect, camera=camera):
             yield event, path.at([event.time])[0][0]
             known.append(event.time)
-    for event, (x, y) in falls.falls(source):
+    for event, (x, y) in watch.falls.falls(source, camera):
         if all(abs(event.time - other) > _SAME for other in known):
             yield event, np.array([x / aspect, y, x / aspect, y])
 
@@ -169,19 +197,23 @@ def own_landmarks(landmarks: list[Landmarks], same: float = 0.12) -> list[Landma
     return kept
 
 
-def gait_steps(track: Track, tracks: Tracks) -> list[Event]:
-    """Steps of a person from the box alone, while it clearly moves."""
+def gait_steps(track: Track, tracks: Tracks, camera: CameraMotion | None = None) -> list[Event]:
+    """Steps of a person from the box alone, while it clearly moves, less the camera's motion."""
     from ..rendering.gait import steps_from_track
 
-    found = steps_from_track(track, tracks.duration, max_gap=tracks.max_gap, aspect=tracks.aspect)
+    found = steps_from_track(track, tracks.duration, max_gap=tracks.max_gap, aspect=tracks.aspect, camera=camera)
     if len(found) == 0:
         return []
     around = found.times[:, None] + np.array([-0.4, 0.4])
     boxes, _ = track.at(around.ravel(), tracks.max_gap)
+    lowest = boxes[:, 3].reshape(-1, 2).max(1)
+    if camera is not None and not camera.still:
+        steady = camera.boxes_without(track.times, track.boxes)
+        boxes = np.stack([np.interp(around.ravel(), track.times, side) for side in steady.T], axis=1)
     middle = np.stack([(boxes[:, 0] + boxes[:, 2]) / 2 * tracks.aspect, boxes[:, 3]], axis=1).reshape(-1, 2, 2)
     heights = (boxes[:, 3] - boxes[:, 1]).reshape(-1, 2).mean(1)
     speed = np.linalg.norm(middle[:, 1] - middle[:, 0], axis=1) / 0.8 / np.maximum(heights, 0.02)
-    sure = _GAIT_CONFIDENCE * np.clip(speed / _STANDING, 0, 1) * (middle[:, :, 1].max(1) < _FEET_SEEN)
+    sure = _GAIT_CONFIDENCE * np.clip(speed / _STANDING, 0, 1) * (lowest < _FEET_SEEN)
     return [
         Event(float(time), "step", track.id, FEET[foot], float(strength), float(one))
         for time, strength, foot, one in zip(found.times, found.strengths, found.feet, sure, strict=True)

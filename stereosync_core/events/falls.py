@@ -1,12 +1,14 @@
 """Things that fall and hit: blobs of motion whose path speeds up downwards as a free fall does, and then breaks off.
 
-No detector has to know the thing. What moves is what differs from the frame before and from the frame after; the camera has to
-stand, and the thing has to be seen falling for a tenth of a second at least.
+No detector has to know the thing. What moves is what differs from the frame before and from the frame after, once the camera's
+motion is taken off; the thing has to be seen falling for a tenth of a second at least.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +17,7 @@ from scipy.ndimage import grey_closing, label
 from torch.nn.functional import interpolate
 
 from ..media.video import Source, frames
+from ..scene_camera import CameraMotion, moved, scale_at
 from ..scene_events import Event
 
 #: Pixels of the long side in which motion is looked for, least change of a pixel of 255, and over what is usual in the frame.
@@ -29,6 +32,8 @@ _ERROR, _SLANT = 1.5, 0.7
 _OVER_SIZE, _SPACING = 2.5, 0.15
 #: Part of the expected way in the next frame from which a fall has not broken off: limbs slow down, things are stopped.
 _GOES_ON = 0.4
+#: A camera that stands, and part of the picture, or logarithm of the scale, from which it has left a picture.
+_STILL, _LEFT = np.eye(3), 0.4
 
 
 @dataclass(frozen=True)
@@ -61,27 +66,52 @@ class FallFinder:
     """Feed it the frames of a clip in order, then ask for the :meth:`falls`. It keeps a few frames, and the paths that fell."""
 
     def __init__(self):
-        self.height, self.end = 1, 0.0
-        self._last: list[tuple[float, torch.Tensor]] = []
+        self.height, self.end, self.aspect = 1, 0.0, 1.0
+        self._last: list[tuple[float, torch.Tensor, np.ndarray]] = []
         self._going: list[_Fall] = []
-        #: Falls that have ended, each with the blobs of the two frames that followed.
-        self._ended: list[tuple[_Fall, list[list[Blob]]]] = []
+        #: Seconds of the frame in whose picture blobs have their places, and the camera's motion since.
+        self._anchor, self._since = 0.0, _STILL
+        #: Falls that have ended, each with the blobs of the two frames that followed, and the anchor.
+        self._ended: list[tuple[_Fall, list[list[Blob]], float]] = []
 
-    def add(self, time: float, picture: np.ndarray) -> None:
-        """Take in the picture uint8 RGB ``[H, W, 3]`` at ``time`` seconds."""
+    def add(self, time: float, picture: np.ndarray, camera: np.ndarray = _STILL) -> None:
+        """Take in the picture uint8 RGB ``[H, W, 3]`` at ``time`` seconds.
+
+        :param camera: ``[3, 3]``, its motion since the picture before (:class:`CameraMotion`).
+        """
         pixels = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None]
         scale = _SIDE / max(pixels.shape[2:])
         if scale < 1:
             pixels = interpolate(pixels, scale_factor=scale, mode="bilinear", antialias=True)
-        self.height, self.end = pixels.shape[2], time
-        self._last = [*self._last[-2:], (time, pixels[0].short())]
+        self.height, self.end, self.aspect = pixels.shape[2], time, pixels.shape[3] / pixels.shape[2]
+        self._last = [*self._last[-2:], (time, pixels[0].short(), camera)]
         if len(self._last) == 3:
-            (_, before), (now, middle), (_, after) = self._last
-            self._follow(_blobs(now, before, middle, after))
+            (_, before, _), (now, middle, step), (_, after, following) = self._last
+            blobs = _blobs(now, laid(before, step), middle, laid(after, np.linalg.inv(following)))
+            self._follow(self._anchored(blobs, now, step))
+
+    def _anchored(self, blobs: list[Blob], now: float, step: np.ndarray) -> list[Blob]:
+        """Blobs at places of the anchor's picture; where the camera has left it, nothing goes on, and there is a new one."""
+        self._since = step @ self._since
+        if (self._since == _STILL).all():
+            return blobs
+        back = np.linalg.inv(self._since)
+        middle = np.array([0.5, 0.5])
+        if np.abs(moved(back, middle) - middle).max() > _LEFT or abs(np.log(scale_at(back, middle))) > _LEFT:
+            self._follow([])
+            self._anchor, self._since, back = now, _STILL, _STILL
+        return [replace(blob, **dict(zip("xy", self._through(back, blob.x, blob.y), strict=True))) for blob in blobs]
+
+    def _through(self, step: np.ndarray, x: float, y: float) -> tuple[float, float]:
+        """A place in frame heights taken along by the camera."""
+        if (step == _STILL).all():
+            return x, y
+        x, y = moved(step, np.array([x / self.aspect, y]))
+        return float(x * self.aspect), float(y)
 
     def _follow(self, blobs: list[Blob]) -> None:
         """Each blob goes on with the longest path that it fits, or may begin one (dynamic programming)."""
-        for _, following in self._ended[-_MOST:]:
+        for _, following, _ in self._ended[-_MOST:]:
             if len(following) < 2:
                 following.append(blobs)
         going, went_on = [_Fall(1, blob, None) for blob in blobs], set()
@@ -91,7 +121,9 @@ class FallFinder:
             if fitting:
                 longest = max(fitting, key=lambda fall: fall.length)
                 going.append(_Fall(longest.length + 1, blob, longest))
-        self._ended += [(fall, [blobs]) for fall in self._going if fall.length >= _SHORTEST and id(fall) not in went_on]
+        self._ended += [
+            (fall, [blobs], self._anchor) for fall in self._going if fall.length >= _SHORTEST and id(fall) not in went_on
+        ]
         self._going = going
 
     def _falls_on(self, fall: _Fall, blob: Blob) -> bool:
@@ -107,24 +139,29 @@ class FallFinder:
         gain, aside = down - (last.y - earlier.y) / past, abs(across - (last.x - earlier.x) / past)
         return -slack <= gain <= _GRAVITY[1] * step + slack and aside <= slack + 0.2 * down
 
-    def falls(self, source: Source) -> list[tuple[Event, tuple[float, float]]]:
+    def falls(self, source: Source, camera: CameraMotion | None = None) -> list[tuple[Event, tuple[float, float]]]:
         """Impacts of nobody at the ends of falls, each with its place ``(x, y)`` in frame heights.
 
         :param source: the clip, of which a few frames are read again: what has hit lies there, or bounces off.
+        :param camera: that of the pictures; one that stands when left out.
         """
-        ended = [*self._ended, *((fall, []) for fall in self._going if fall.length >= _SHORTEST)]
+        through = _standing if camera is None else camera.between
+        ended = [*self._ended, *((fall, [], self._anchor) for fall in self._going if fall.length >= _SHORTEST)]
         found: list[tuple[Event, tuple[float, float]]] = []
-        for fall, following in sorted(ended, key=lambda item: -item[0].length):
+        for fall, following, anchor in sorted(ended, key=lambda item: -item[0].length):
             blobs = fall.blobs()
             # in its last frame it may have hit already
             for part, later in ((blobs, following), (blobs[:-1], [blobs[-1:], *following])):
-                hit = self._impact(source, part, later) if len(part) >= _SHORTEST else None
+                hit = self._impact(source, part, later, partial(through, anchor)) if len(part) >= _SHORTEST else None
                 if hit is not None and all(abs(hit[0].time - other.time) > _SPACING for other, _ in found):
                     found.append(hit)
                     break
         return sorted(found, key=lambda item: item[0].time)
 
-    def _impact(self, source: Source, chain: list[Blob], later: list[list[Blob]]) -> tuple[Event, tuple[float, float]] | None:
+    def _impact(
+        self, source: Source, chain: list[Blob], later: list[list[Blob]], camera: Callable[[float], np.ndarray]
+    ) -> tuple[Event, tuple[float, float]] | None:
+        """:param camera: its motion from the picture of the blobs' places to that of a moment."""
         times, x, y = (np.array([getattr(blob, name) for blob in chain]) for name in ("time", "x", "y"))
         # a hand may hold it in the first frames: the last ones tell how it falls
         late = slice(-min(len(y), 8), None)
@@ -140,10 +177,11 @@ class FallFinder:
             return None
         part = self._rebound(blob, later, speed)
         place = (float(x[-1]), float(y[-1] + (0.5 * step if part is None else part) * speed))
-        if part is None and not self._lies(source, times[0], times[-1] + step, place, size):
+        if part is None and not self._lies(source, times[0], times[-1] + step, place, size, camera):
             return None
         time = times[-1] + (0.5 * step if part is None else part)
         confidence = float(np.clip(0.45 + 0.08 * (len(chain) - _SHORTEST), 0, 0.9))
+        place = self._through(camera(time), *place)
         return Event(float(time), "impact", None, None, float(np.clip(speed / 5, 0.3, 1)), confidence), place
 
     def _goes_on(self, blob: Blob, later: list[list[Blob]], way: float, size: float) -> bool:
@@ -157,15 +195,18 @@ class FallFinder:
                     return True
         return False
 
-    def _lies(self, source: Source, before: float, after: float, place: tuple[float, float], size: float) -> bool:
+    def _lies(self, source: Source, before: float, after: float, place: tuple[float, float], size: float, camera) -> bool:
         """Whether something is at a place after a moment that was not there before."""
         moments = [max(0.0, before - 0.05), min(after + 0.05, self.end), min(after + 0.15, self.end)]
-        pictures = [picture.astype(np.float32) for _, picture in frames(source, times=moments, max_side=_SIDE)]
-        height, width = pictures[0].shape[:2]
+        pictures = [
+            torch.from_numpy(picture).permute(2, 0, 1).short() for _, picture in frames(source, times=moments, max_side=_SIDE)
+        ]
+        pictures = [laid(one, np.linalg.inv(camera(moment))) for moment, one in zip(moments, pictures, strict=True)]
+        height, width = pictures[0].shape[1:]
         left, top = (max(0, round((middle - size) * height)) for middle in place)
         right, bottom = (round((middle + size) * height) + 1 for middle in place)
-        first, *later = (picture[top : min(bottom, height), left : min(right, width)] for picture in pictures)
-        return first.size > 0 and all(float(np.abs(one - first).max(-1).mean()) > _CHANGE for one in later)
+        first, *later = (picture[:, top : min(bottom, height), left : min(right, width)] for picture in pictures)
+        return first.numel() > 0 and all(float((one - first).abs().amax(0).float().mean()) > _CHANGE for one in later)
 
     def _rebound(self, blob: Blob, later: list[list[Blob]], speed: float) -> float | None:
         """Seconds after the fall's last frame at which it meets the path of what bounces off, where that is seen."""
@@ -182,9 +223,28 @@ class FallFinder:
         return None
 
 
+def laid(pixels: torch.Tensor, step: np.ndarray) -> torch.Tensor:
+    """A picture int16 ``[3, H, W]`` as the camera sees it after a step ``[3, 3]``; -1 where it was not in the picture."""
+    if (step == _STILL).all():
+        return pixels
+    from kornia.geometry.transform import warp_perspective
+
+    height, width = pixels.shape[1:]
+    sides = np.diag([width, height, 1.0])
+    matrix = torch.from_numpy(sides @ step @ np.linalg.inv(sides)).float()[None]
+    fill = torch.full((3,), -1.0)
+    result = warp_perspective(pixels[None].float(), matrix, (height, width), padding_mode="fill", fill_value=fill)
+    return result[0].round().short()
+
+
+def _standing(start: float, end: float) -> np.ndarray:
+    return _STILL
+
+
 def _blobs(time: float, before: torch.Tensor, now: torch.Tensor, after: torch.Tensor) -> list[Blob]:
-    """What is in this frame ``[3, H, W]`` alone."""
-    change = torch.minimum((now - before).abs().amax(0), (now - after).abs().amax(0)).numpy()
+    """What is in this frame ``[3, H, W]`` alone; where a neighbour is -1, nothing."""
+    change = torch.minimum((now - before).abs().amax(0), (now - after).abs().amax(0))
+    change = change.masked_fill((before < 0).any(0) | (after < 0).any(0), 0).numpy()
     mask = change > max(_CHANGE, _OVER_USUAL * float(np.median(change)))
     if not 0 < mask.mean() < _MOVING:
         return []

@@ -4,7 +4,7 @@ batches."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from scipy.special import expit
 from ..batches import prefetched
 from ..media.video import Source, frame_times, frames, probe
 from ..scene import Track, Tracks
+from ..scene_camera import CameraMotion
 from .blazepose import SIZE, BlazePose, load_network
 
 #: Frames a second that are looked at, at most.
@@ -53,6 +54,19 @@ class Landmarks:
     visibility: np.ndarray
     presence: np.ndarray
     heights: np.ndarray
+
+    def without(self, camera: CameraMotion, aspect: float) -> Landmarks:
+        """The landmarks as a camera that stands would see them, in their first size; they may leave the picture.
+
+        :param aspect: width over height of the frame.
+        """
+        if camera.still or len(self.times) < 2:
+            return self
+        sides = np.array([aspect, 1.0])
+        hips = self.middle(HIPS)
+        path, size = camera.without(self.times, hips / sides)
+        points = (path * sides)[:, None] + (self.points - hips[:, None]) / size[:, None, None]
+        return replace(self, points=points, heights=self.heights / size)
 
     def middle(self, pair: tuple[int, int]) -> np.ndarray:
         """The middle ``[N, 2]`` of a left and a right landmark."""

@@ -10,6 +10,7 @@ from scipy.signal import find_peaks
 from ..batches import batched
 from ..media.video import Source, frames, probe
 from ..scene import Track
+from ..scene_camera import CameraMotion
 from ..scene_events import Event
 from ..tracking.detections import Detections
 from ..tracking.nanodet import NanoDetDetector, input_size
@@ -32,7 +33,7 @@ _GLANCE = 2.0
 _FASTEST, _LOST = 6.0, 0.25
 
 
-def impacts(track: Track, aspect: float = 16 / 9, max_gap: float = 0.2) -> list[Event]:
+def impacts(track: Track, aspect: float = 16 / 9, max_gap: float = 0.2, camera: CameraMotion | None = None) -> list[Event]:
     """Impacts of a thing.
 
     Gravity bends a path downwards and slowly; what bends it upwards or sideways within a few frames is a hit. Its moment is
@@ -41,13 +42,15 @@ def impacts(track: Track, aspect: float = 16 / 9, max_gap: float = 0.2) -> list[
     :param track: its boxes at the picture's own rate, not smoothed.
     :param aspect: width over height of the frame.
     :param max_gap: seconds without a box over which a path is not followed.
+    :param camera: whose motion is taken off the path's.
     """
+    boxes = track.boxes if camera is None else camera.boxes_without(track.times, track.boxes)
     runs = np.split(np.arange(len(track.times)), np.flatnonzero(np.diff(track.times) > max_gap) + 1)
-    return [event for run in runs if len(run) >= 6 for event in _impacts(track, run, aspect)]
+    return [event for run in runs if len(run) >= 6 for event in _impacts(track, boxes, run, aspect)]
 
 
-def _impacts(track: Track, run: np.ndarray, aspect: float) -> list[Event]:
-    times, boxes = track.times[run], track.boxes[run]
+def _impacts(track: Track, boxes: np.ndarray, run: np.ndarray, aspect: float) -> list[Event]:
+    times, boxes = track.times[run], boxes[run]
     if np.median(np.diff(times)) > 1 / _LEAST_RATE:
         return []
     middle = np.stack([(boxes[:, 0] + boxes[:, 2]) / 2 * aspect, (boxes[:, 1] + boxes[:, 3]) / 2], axis=1)

@@ -17,6 +17,7 @@ from scipy.signal import find_peaks, savgol_filter
 
 from ..errors import StereoSyncError
 from ..scene import Envelope, Track, freeze
+from ..scene_camera import CameraMotion
 
 #: Steps a second from a stroll to a run.
 CADENCE_RANGE = (1.2, 3.2)
@@ -80,19 +81,23 @@ def cadence_from_speed(speed):
     return np.clip(per_minute / 60.0, *CADENCE_RANGE)
 
 
-def steps_from_track(track: Track, duration: float, *, max_gap: float = 0.5, aspect: float = 16 / 9) -> Steps:
+def steps_from_track(
+    track: Track, duration: float, *, max_gap: float = 0.5, aspect: float = 16 / 9, camera: CameraMotion | None = None
+) -> Steps:
     """Steps of a walker from the motion of the box, only while the walker is in the picture.
 
     :param duration: length of the clip in seconds; later steps are left out.
     :param max_gap: seconds between two boxes up to which the walker counts as staying in the picture.
     :param aspect: width over height of the frame.
+    :param camera: whose motion is taken off the box's.
     :raises StereoSyncError: when a number is not above zero.
     """
     for name, value in (("duration", duration), ("max_gap", max_gap), ("aspect", aspect)):
         if not np.isfinite(value) or value <= 0:
             raise StereoSyncError(f"Steps from a track: {name} is {value}; it must be above zero.")
     runs = np.split(np.arange(len(track.times)), np.nonzero(np.diff(track.times) > max_gap)[0] + 1)
-    found = [_steps_in_run(track.times[run], track.boxes[run], aspect) for run in runs if len(run) > 1]
+    boxes = track.boxes if camera is None else camera.boxes_without(track.times, track.boxes)
+    found = [_steps_in_run(track.times[run], boxes[run], aspect) for run in runs if len(run) > 1]
     times = np.concatenate([times for times, _ in found] or [np.zeros(0)])
     cadences = np.concatenate([cadences for _, cadences in found] or [np.zeros(0)])
     inside = (times >= 0) & (times < duration)

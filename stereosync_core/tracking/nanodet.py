@@ -21,6 +21,7 @@ from torchvision.ops import batched_nms
 from ..assets import load_weights
 from ..batches import batched, prefetched
 from ..errors import StereoSyncError
+from ..media.camera import CameraFinder
 from ..media.shots import CutFinder
 from ..media.video import Source, frames, probe
 from ..scene import Tracks
@@ -41,6 +42,8 @@ OVERLAP = 0.6
 #: Scores below this are noise even for an object that is already tracked.
 FLOOR = 0.08
 MOST_BOXES = 200
+#: Score from which a box hides the surroundings.
+_SOMETHING = 0.2
 #: Frames at a time of a clip.
 BATCH = 4
 #: Pixels of the picture's long side, and of the part of it that is given to the detector, where it looks closer.
@@ -189,10 +192,13 @@ class NanoDetDetector:
 
 
 def _look_closer(
-    source: Source, detector: NanoDetDetector, associator: Associator, region: np.ndarray, rate: float, progress
+    source: Source, detector: NanoDetDetector, associator: Associator, region: np.ndarray, rate: float, camera: list, progress
 ) -> None:
-    """Detections in a part of the picture alone, at up to :data:`CLOSER` pixels, in the coordinates of the whole."""
-    info = probe(source)
+    """Detections in a part of the picture alone, at up to :data:`CLOSER` pixels, in the coordinates of the whole.
+
+    :param camera: its motion at each of the frames.
+    """
+    info, steps = probe(source), iter(camera)
     for batch in batched(frames(source, rate=rate, max_side=CLOSER), BATCH):
         height, width = batch[0][1].shape[:2]
         left, top, right, bottom = (round(value) for value in region * [width, height, width, height])
@@ -202,7 +208,7 @@ def _look_closer(
         pixels = F.interpolate(pixels, size=(down, across), mode="bilinear", antialias=True).round().clamp(0, 255)
         for (time, _), found in zip(batch, detector._detect(pixels), strict=True):
             boxes = found.boxes * np.tile(region[2:] - region[:2], 2) + np.tile(region[:2], 2)
-            associator.add(time, replace(found, boxes=boxes))
+            associator.add(time, replace(found, boxes=boxes), next(steps, None))
         if progress is not None:
             progress(batch[-1][0], info.duration)
 
@@ -234,10 +240,10 @@ def track_with_nanodet(
     info = probe(source)
     detector, associator, finder = NanoDetDetector(classes, network), Associator(threshold), CutFinder()
     size = input_size(info.width, info.height, long_side)
-    motion = MotionMap()
+    motion, camera = MotionMap(), CameraFinder(info.width / info.height)
     for batch in batched(prefetched(frames(source, rate=rate, size=size)), BATCH):
         for (time, picture), found in zip(batch, detector.detect_resized([picture for _, picture in batch]), strict=True):
-            associator.add(time, found)
+            associator.add(time, found, camera.add(time, picture, found.boxes[found.scores >= _SOMETHING]))
             finder.add(time, picture)
             motion.add(picture)
         if progress is not None:
@@ -246,9 +252,10 @@ def track_with_nanodet(
     region = motion.region(tracklets)
     if region is not None:  # what moves is too small for the detector, or is none of its classes
         closer = Associator(threshold)
-        _look_closer(source, detector, closer, region, rate, progress)
+        _look_closer(source, detector, closer, region, rate, camera.steps, progress)
         tracklets = tracklets + [replace(one, id=one.id + len(tracklets)) for one in closer.tracklets if moves(one)]
     if progress is not None:
         progress(info.duration, info.duration)
-    clean |= {"max_tracks": max_tracks, "aspect": info.width / info.height, "cuts": finder.cuts(source)}
+    cuts = finder.cuts(source)
+    clean |= {"max_tracks": max_tracks, "aspect": info.width / info.height, "cuts": cuts, "camera": camera.motion(cuts)}
     return refine(tracklets, info.duration, spacing=1.0 / rate, **clean)

@@ -19,6 +19,7 @@ from scipy.optimize import linear_sum_assignment
 
 from ..errors import StereoSyncError
 from ..scene import Track, Tracks
+from ..scene_camera import CameraMotion, moved_boxes
 from .detections import Detections, iou
 
 #: Share of a box's size by which it is widened on each side before overlaps are measured.
@@ -71,6 +72,10 @@ class MotionFilter:
         self.state = move @ self.state
         self.covariance = move @ self.covariance @ move.T + noise
 
+    def go_along(self, camera: np.ndarray) -> None:
+        """Move with the surroundings, by the homography ``[3, 3]`` that a moving camera gives them."""
+        self.state[0] = moved_boxes(camera, self.state[:1])[0]
+
     def update(self, box: np.ndarray) -> None:
         """Take in an observed box."""
         gain = self.covariance[:, 0] / (self.covariance[0, 0] + (JITTER * self._scale()) ** 2)
@@ -97,13 +102,18 @@ class Associator:
         self.tracklets: list[Tracklet] = []
         self._last: float | None = None
 
-    def add(self, time: float, found: Detections) -> None:
-        """Take in the boxes of the frame at ``time`` seconds; times rise from call to call."""
+    def add(self, time: float, found: Detections, camera: np.ndarray | None = None) -> None:
+        """Take in the boxes of the frame at ``time`` seconds; times rise from call to call.
+
+        :param camera: ``[3, 3]``, the camera's motion since the frame before (:class:`CameraMotion`).
+        """
         step = 0.0 if self._last is None else time - self._last
         self._last = time
         self.active = [track for track in self.active if time - track.times[-1] <= MEMORY + 1e-9]
         for track in self.active:
             track.filter.predict(step)
+            if camera is not None and (camera != np.eye(3)).any():
+                track.filter.go_along(camera)
         part = _parts(found, self.threshold)
         confident = np.flatnonzero(found.scores >= self.threshold)
         uncertain = np.flatnonzero((found.scores < self.threshold) & ~part)
@@ -173,6 +183,7 @@ def refine(
     max_tracks: int = 0,
     aspect: float = 16 / 9,
     cuts: Sequence[float] = (),
+    camera: CameraMotion | None = None,
 ) -> Tracks:
     """Clean tracks of a clip.
 
@@ -184,6 +195,7 @@ def refine(
     :param max_tracks: how many of the most prominent to keep at a time, 0 = all.
     :param aspect: width over height of the frame.
     :param cuts: seconds at which shots begin; no track goes over one.
+    :param camera: the clip's camera, for the tracks to carry.
     """
     tracks = []
     for tracklet in split(tracklets, cuts):
@@ -195,7 +207,7 @@ def refine(
         if smoothing > 0:
             boxes = smooth(times, boxes, smoothing)
         tracks.append(Track(tracklet.id, tracklet.label, times, boxes, scores))
-    result = Tracks(tuple(tracks), duration, max(0.5, 2.5 * spacing), aspect, tuple(cuts))
+    result = Tracks(tuple(tracks), duration, max(0.5, 2.5 * spacing), aspect, tuple(cuts), camera)
     return result.most_prominent(max_tracks) if max_tracks > 0 else result
 
 

@@ -15,6 +15,7 @@ from scipy.ndimage import uniform_filter1d
 
 from ...batches import batched
 from ...errors import StereoSyncError
+from ...media.camera import CameraFinder
 from ...media.shots import CutFinder
 from ...media.video import Source, frames, probe
 from ...scene import Tracks
@@ -83,7 +84,7 @@ def track_with_masa(
     tracker = BddTracker(settings) if isinstance(settings, BddSettings) else TaoTracker(settings)
     times: list[float] = []
     tracked: list[TrackedBoxes] = []
-    finder = CutFinder()
+    finder, camera = CutFinder(), CameraFinder(info.width / info.height)
     pixels = np.array([info.width, info.height] * 2, dtype=np.float64)
     batch = batch or (BATCH_CPU if network.weights_device.type == "cpu" else BATCH)
     for part in batched(frames(source, rate=rate), batch):
@@ -94,8 +95,9 @@ def track_with_masa(
         for now, in_pixels, detections, vectors in zip(moments, boxes, found, embeddings, strict=True):
             tracked.append(tracker.update(now, in_pixels, detections.scores, detections.labels, vectors))
         times += moments
-        for time, picture in part:
+        for (time, picture), detections in zip(part, found, strict=True):
             finder.add(time, picture)
+            camera.add(time, picture, detections.boxes[detections.scores >= COUNTED_SCORE])
         if progress is not None:
             progress(moments[-1], info.duration)
     if drop_giants:
@@ -104,7 +106,8 @@ def track_with_masa(
         tracked = smooth(tracked)
     if progress is not None:
         progress(info.duration, info.duration)
-    clean |= {"aspect": info.width / info.height, "cuts": finder.cuts(source)}
+    cuts = finder.cuts(source)
+    clean |= {"aspect": info.width / info.height, "cuts": cuts, "camera": camera.motion(cuts)}
     return refine(tracklets_of(times, tracked, pixels), info.duration, spacing=1.0 / rate, **clean)
 
 

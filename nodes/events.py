@@ -11,7 +11,7 @@ from ..stereosync_core.model.conditioning.features import ENVELOPE_WINDOW
 from ..stereosync_core.rendering.surfaces import SURFACES
 from . import convert, host
 from .inputs import offset_input, unit_input
-from .sockets import Depth, Envelope, Events, Tracks
+from .sockets import Camera, Depth, Envelope, Events, Tracks
 
 CATEGORY = "StereoSync/events"
 
@@ -37,6 +37,7 @@ class DetectEvents(io.ComfyNode):
                 ),
                 unit_input("confidence", CONFIDENCE, "Events that are less probable are left out."),
                 io.Audio.Input("guide", optional=True, tooltip="A sound whose onsets are the events (method: sound)."),
+                Camera.Input("camera", optional=True, tooltip="From Camera Motion; without it, it is found here."),
             ],
             outputs=[
                 Events.Output(display_name="events"),
@@ -46,10 +47,10 @@ class DetectEvents(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, video, tracks, method, confidence, guide=None) -> io.NodeOutput:
+    def execute(cls, video, tracks, method, confidence, guide=None, camera=None) -> io.NodeOutput:
         sound = None if guide is None else convert.sound_of(guide, "guide")
-        options = {"method": method, "sound": sound, "confidence": confidence, "progress": host.progress()}
-        events = detect_events(host.source_of(video), tracks, **options)
+        options = {"method": method, "sound": sound, "confidence": confidence, "camera": camera}
+        events = detect_events(host.source_of(video), tracks, progress=host.progress(), **options)
         if not len(events):
             host.notice("Detect Events: nothing was found; feet, hands or things must be in the picture.", cls.hidden.unique_id)
         return io.NodeOutput(events, events_to_text(events))

@@ -4,6 +4,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from . import (
     apply,
+    camera,
     conditioning,
     depth,
     evaluation,
@@ -21,7 +22,7 @@ from . import (
 )
 
 MAKING = (conditioning, sampling, stable_audio, apply, rendering, sounds)
-ROOMS = (video, depth, rollingdepth, tracking, masa, events, *MAKING, evaluation, preview)
+ROOMS = (video, depth, rollingdepth, tracking, masa, camera, events, *MAKING, evaluation, preview)
 
 
 class StereoSyncExtension(ComfyExtension):

@@ -4,6 +4,7 @@ from comfy_api.latest import io
 
 Depth = io.Custom("STEREOSYNC_DEPTH")
 Tracks = io.Custom("STEREOSYNC_TRACKS")
+Camera = io.Custom("STEREOSYNC_CAMERA")
 Model = io.Custom("STEREOSYNC_MODEL")
 Events = io.Custom("STEREOSYNC_EVENTS")
 Sounds = io.Custom("STEREOSYNC_SOUNDS")

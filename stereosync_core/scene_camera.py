@@ -142,6 +142,20 @@ class CameraMotion:
         way = moved(self.steps, middle) - middle
         return np.concatenate([way, np.log(scale_at(self.steps, middle))[:, None]], axis=1) / gaps
 
+    def summary(self) -> str:
+        """A line on what the camera does."""
+        known, moving = self.confidence[1:] > 0, (self.steps[1:] != np.eye(3)).any((1, 2))
+        if not known.any():
+            return "Not known: there is too little in the picture that stands."
+        shots = f" Shots: {len(self.cuts) + 1}." if self.cuts else ""
+        if self.still:
+            return "The camera stands." + shots
+        across, down, growth = np.percentile(np.abs(self.speed()[1:][moving]), 95, axis=0)
+        return (
+            f"The camera moves in {moving.mean():.0%} of the frames, by up to {across:.2f} picture widths and {down:.2f} "
+            f"heights a second, and zooms by up to {growth:.0%} a second; known in {known.mean():.0%}.{shots}"
+        )
+
 
 def check_camera_fits(camera: CameraMotion, duration: float) -> None:
     """Raise where camera motion belongs to a longer or a much shorter clip."""

@@ -16,6 +16,7 @@ from ..metrics.truth import Truth
 from ..rendering.analysis import level_difference
 from ..rendering.panning import pan_gains
 from ..scene import DepthSequence, Envelope, Track, Tracks, check_depth_fits
+from ..scene_camera import CameraMotion
 from ..scene_events import Events, check_events_fit
 from .overlay import COLOURS
 
@@ -94,6 +95,26 @@ def plot_scene(
         if axis.get_legend_handles_labels()[0]:
             axis.legend(loc="upper right", fontsize=8)
     axes[-1].set(xlabel="seconds", xlim=(0, tracks.duration))
+    return _pixels(canvas)
+
+
+def plot_camera(camera: CameraMotion) -> np.ndarray:
+    """A figure of a camera's motion as uint8 RGB ``[480, 1000, 3]``: speed, growth, and how sure they are."""
+    figure, canvas = _new_figure(1000, 480)
+    speed = camera.speed()
+    axes = figure.subplots(3, 1, sharex=True)
+    axes[0].step(camera.times, speed[:, 0], where="pre", label="right, widths")
+    axes[0].step(camera.times, speed[:, 1], where="pre", label="down, heights")
+    axes[0].set(ylabel="picture moves\na second")
+    axes[0].legend(loc="upper right", fontsize=8)
+    axes[1].step(camera.times, 100 * speed[:, 2], where="pre", color="tab:green")
+    axes[1].set(ylabel="% larger\na second")
+    axes[2].fill_between(camera.times, camera.confidence, step="pre", color="0.8")
+    axes[2].set(ylabel="confidence", ylim=(0, 1.05), xlabel="seconds")
+    for axis in axes:
+        axis.grid(alpha=0.3)
+        for cut in camera.cuts:
+            axis.axvline(cut, color="tab:red", linewidth=1)
     return _pixels(canvas)
 
 

@@ -41,6 +41,18 @@ def test_detect_events_of_a_clip_without_people_finds_none_and_goes_on(host, gra
     assert json.loads(finished(host, graph).outputs[shown.number]["text"][0])["events"] == []
 
 
+def test_the_cameras_motion_is_shown_and_given_to_the_events(host, graph, small_clip):
+    video = graph.add("StereoSyncLoadVideo", file=small_clip).video
+    tracks = graph.add("StereoSyncTracksFromMasks", masks=graph.add("TestMakeBoxes").MASK, video=video)
+    camera = graph.add("StereoSyncCameraMotion", video=video, tracks=tracks)
+    found = graph.add("StereoSyncDetectEvents", video=video, tracks=tracks, camera=camera.camera)
+    shown, events = (graph.add("PreviewAny", source=source) for source in (camera.summary, found.json))
+    outputs = finished(host, graph).outputs
+    assert outputs[camera.number]["images"], "the plot is shown on the node"
+    assert outputs[shown.number]["text"][0].endswith(".")
+    assert "events" in json.loads(outputs[events.number]["text"][0])
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -11,6 +11,7 @@ from stereosync_core.events.detect import detect_events, gait_steps
 from stereosync_core.events.things import impacts
 from stereosync_core.files import load_tracks, save_tracks
 from stereosync_core.media.camera import CameraFinder, camera_motion
+from stereosync_core.preview.plot import plot_camera
 from stereosync_core.rendering.gait import steps_from_track
 from stereosync_core.scene import Track, Tracks
 from stereosync_core.scene_camera import CameraMotion, moved, moved_boxes
@@ -251,6 +252,18 @@ def test_a_tracks_file_keeps_the_camera(tmp_path):
     assert np.allclose(read.steps, motion.steps)
     assert read.cuts == (1.0,)
     assert load_tracks(save_tracks(tmp_path / "plain.json", Tracks((), 2.0)), 2.0).camera is None
+
+
+def test_a_line_and_a_picture_tell_what_the_camera_does():
+    motion = panning(speed=-0.25, seconds=2.0)
+    assert "100%" in motion.summary()
+    assert "0.25 picture widths" in motion.summary()
+    still = CameraMotion([0, 1], [STILL] * 2, [0, 1], (0.5,))
+    assert still.summary() == "The camera stands. Shots: 2."
+    assert "Not known" in CameraMotion([0, 1], [STILL] * 2, [0, 0]).summary()
+    moving, standing = plot_camera(motion), plot_camera(still)
+    assert moving.shape == standing.shape == (480, 1000, 3)
+    assert (moving != standing).any()
 
 
 @pytest.mark.parametrize(

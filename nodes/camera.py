@@ -24,9 +24,7 @@ class CameraMotionNode(io.ComfyNode):
             is_output_node=True,
             inputs=[
                 io.Video.Input("video", tooltip="The clip."),
-                rate_input(
-                    "rate", "Frames compared a second; 30 follows a camera that shakes.", default=RATE, min=1.0, max=60.0
-                ),
+                rate_input("frames", "Frames compared a second; 30 follows a camera that shakes.", default=RATE, min=1.0),
                 Tracks.Input("tracks", optional=True, tooltip="People and things, which are no surroundings."),
             ],
             outputs=[

@@ -20,7 +20,7 @@ from .blazepose import BlazePose
 from .body import bodies
 from .contacts import claps, landings
 from .falls import FallFinder
-from .landmarks import Landmarks, track_landmarks
+from .landmarks import Landmarks, track_landmarks, upside_down
 from .steps import probabilities, steps
 from .things import ThingFinder, impacts, thing_paths
 
@@ -95,7 +95,13 @@ def detect_events(
     posing = replace(tracks, tracks=tuple(people) if method in ("auto", "pose") else ())
     landmarks = track_landmarks(source, posing, network=network, progress=progress, watch=watch.wanted)
     camera = watch.camera()
-    found = _people_events(people, landmarks, tracks, method, camera)
+    turned = upside_down(source, posing, landmarks, network)
+    if turned:
+        logger.warning(
+            "Events: track %s is upside down, no step is taken there; turn the clip.", ", ".join(map(str, sorted(turned)))
+        )
+    people = [track for track in people if track.id not in turned]
+    found = _people_events(people, [one for one in landmarks if one.id not in turned], tracks, method, camera)
     if watch.moving:
         impacted = list(_thing_events(source, tracks, watch, camera, progress))
         found += [replace(event, track=_owner(box, event.time, tracks)) for event, box in impacted]

@@ -27,6 +27,9 @@ MARGIN = 1.3
 AROUND = 0.4
 #: Frame heights beyond the picture's edge at which a landmark may still be one at the edge.
 _EDGE = 0.02
+#: Mean presence from which a person is upright; from which, in a picture turned round, one is upside down; by how much it is
+#: then larger; and pictures that are turned.
+_UPRIGHT, _TURNED, _CLEARLY, _LOOKS = 0.85, 0.9, 0.1, 12
 #: Names of the landmarks that events need, by their place in the network's output; (left, right).
 SHOULDERS, WRISTS, INDEX_FINGERS = (11, 12), (15, 16), (19, 20)
 HIPS, KNEES, ANKLES, HEELS, TOES = (23, 24), (25, 26), (27, 28), (29, 30), (31, 32)
@@ -139,6 +142,36 @@ def _inside(points: np.ndarray, aspect: float) -> np.ndarray:
     return np.all((points >= -_EDGE) & (points <= np.array([aspect, 1.0]) + _EDGE), axis=1)
 
 
+def _long_side(sides, aspect: float) -> int:
+    """Pixels of the picture's longer side at which the middle one of squares with these ``sides``, in frame heights, is as
+    large as the network's input."""
+    return max(SIZE, round(SIZE / float(np.median(sides)) * max(aspect, 1.0)))
+
+
+@torch.inference_mode()
+def upside_down(source: Source, tracks: Tracks, found: list[Landmarks], network: BlazePose | None = None) -> set[int]:
+    """Ids of the tracks whose person is upside down: not well known as the picture is, but well with the picture turned round.
+
+    :param found: the landmarks of the tracks, of which only doubtful ones are looked at again.
+    """
+    turned, info = set(), probe(source)
+    aspect, people = info.width / info.height, {track.id: track for track in tracks}
+    for one in found:
+        feet_down = np.mean(one.middle(HEELS)[:, 1] > one.middle(HIPS)[:, 1])
+        if one.presence.mean() > _UPRIGHT and feet_down > 0.5:
+            continue
+        times = one.times[np.unique(np.linspace(0, len(one.times) - 1, _LOOKS).astype(int))]
+        squares, _, _ = crop_squares(people[one.id], times, aspect, tracks.max_gap)
+        pictures = frames(source, times=times, max_side=_long_side(squares[:, 2], aspect))
+        crops = [cut_square(frame, square)[0].flip(1, 2) for (_, frame), square in zip(pictures, squares, strict=True)]
+        network = network if network is not None else load_network()
+        weight = network.stem.weight
+        presence = network(torch.stack(crops).to(weight.device, weight.dtype, memory_format=torch.channels_last))[2]
+        if float(presence.float().mean()) > max(_TURNED, float(one.presence.mean()) + _CLEARLY):
+            turned.add(one.id)
+    return turned
+
+
 def track_landmarks(
     source: Source,
     tracks: Tracks,
@@ -186,7 +219,7 @@ def track_landmarks(
 
     # pictures just as large as the middle person's crops need them
     sides = [float(side) for row, (squares, _, _) in zip(seen, plans, strict=True) for side in squares[row, 2]] or [1.0]
-    max_side = max(SIZE, round(SIZE / float(np.median(sides)) * max(info.width / info.height, 1.0)))
+    max_side = _long_side(sides, info.width / info.height)
     wanted = np.flatnonzero(seen.any(0)) if watch is None else np.arange(len(times))
     for n, (time, frame) in zip(wanted, prefetched(frames(source, times=times[wanted], max_side=max_side)), strict=True):
         if watch is not None:

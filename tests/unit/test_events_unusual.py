@@ -44,6 +44,13 @@ def test_five_frames_a_second_and_a_mirror_have_the_same_steps(tmp_path, walk):
     assert all(feet[0][time] != feet[1][time] for time in shared)
 
 
+@pytest.mark.parametrize("turned", ["turned round", "upside down"])
+def test_somebody_upside_down_takes_no_step_and_the_log_tells(tmp_path, walk, caplog, turned):
+    pictures = [picture[::-1, ::-1] if turned == "turned round" else picture[::-1] for picture in walk]
+    assert len(found(tmp_path / "clip.mp4", pictures)) == 0
+    assert "upside down" in caplog.text
+
+
 @pytest.mark.parametrize("what", ["a single frame", "no feet", "darkness", "a crowd far away"])
 def test_where_no_foot_can_be_seen_there_is_no_step(tmp_path, walk, what):
     if what == "a single frame":

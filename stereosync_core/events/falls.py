@@ -121,9 +121,8 @@ class FallFinder:
             if fitting:
                 longest = max(fitting, key=lambda fall: fall.length)
                 going.append(_Fall(longest.length + 1, blob, longest))
-        self._ended += [
-            (fall, [blobs], self._anchor) for fall in self._going if fall.length >= _SHORTEST and id(fall) not in went_on
-        ]
+        ended = [fall for fall in self._going if fall.length >= _SHORTEST and id(fall) not in went_on]
+        self._ended += [(fall, [blobs], self._anchor) for fall in ended if self._is_free(fall)]
         self._going = going
 
     def _falls_on(self, fall: _Fall, blob: Blob) -> bool:
@@ -158,21 +157,33 @@ class FallFinder:
                     break
         return sorted(found, key=lambda item: item[0].time)
 
-    def _impact(
-        self, source: Source, chain: list[Blob], later: list[list[Blob]], camera: Callable[[float], np.ndarray]
-    ) -> tuple[Event, tuple[float, float]] | None:
-        """:param camera: its motion from the picture of the blobs' places to that of a moment."""
-        times, x, y = (np.array([getattr(blob, name) for blob in chain]) for name in ("time", "x", "y"))
+    def _is_free(self, fall: _Fall) -> bool:
+        """Whether the path, with or without its last frame, is one of free fall; limbs' are not, and are many."""
+        blobs = fall.blobs()
+        return any(self._speed(part) is not None for part in (blobs, blobs[:-1]) if len(part) >= _SHORTEST)
+
+    def _speed(self, chain: list[Blob]) -> float | None:
+        """Frame heights a second at the end of a path, where it is one of free fall from high enough."""
+        times, y = (np.array([getattr(blob, name) for blob in chain]) for name in ("time", "y"))
         # a hand may hold it in the first frames: the last ones tell how it falls
         late = slice(-min(len(y), 8), None)
         bend, speed, end = np.polyfit(times[late] - times[-1], y[late], 2)
         rest = y[late] - np.polyval([bend, speed, end], times[late] - times[-1])
-        blob, step = chain[-1], times[-1] - times[-2]
         if not _GRAVITY[0] <= 2 * bend <= _GRAVITY[1] or np.abs(rest).max() > 2 * _ERROR / self.height:
             return None
-        size = np.sqrt(blob.area) / self.height
-        if speed < _LEAST_SPEED or y[-1] - y[0] < max(_LEAST_DROP, _OVER_SIZE * size):
+        size = np.sqrt(chain[-1].area) / self.height
+        return None if speed < _LEAST_SPEED or y[-1] - y[0] < max(_LEAST_DROP, _OVER_SIZE * size) else float(speed)
+
+    def _impact(
+        self, source: Source, chain: list[Blob], later: list[list[Blob]], camera: Callable[[float], np.ndarray]
+    ) -> tuple[Event, tuple[float, float]] | None:
+        """:param camera: its motion from the picture of the blobs' places to that of a moment."""
+        speed = self._speed(chain)
+        if speed is None:
             return None
+        times, x, y = (np.array([getattr(blob, name) for blob in chain]) for name in ("time", "x", "y"))
+        blob, step = chain[-1], times[-1] - times[-2]
+        size = np.sqrt(blob.area) / self.height
         if self._goes_on(blob, later, speed * step, size):
             return None
         part = self._rebound(blob, later, speed)

@@ -8,13 +8,14 @@ from scipy.ndimage import uniform_filter1d
 from scipy.signal import find_peaks
 from scipy.special import expit, logit
 
+from ..batches import batched
 from ..scene_events import FEET, Event
 from .body import RATE, Body
-from .contact_network import MIRRORED, SEEN, ContactNetwork, features, load_network
+from .contact_network import MIRRORED, OUTPUTS, SEEN, ContactNetwork, features, load_network
 from .landmarks import ANKLES, HEELS, TOES
 
-#: Frames that the network sees at once, as in training.
-WINDOW = 128
+#: Frames that the network sees at once, as in training, and windows at once.
+WINDOW, _BATCH = 128, 16
 #: Probability from which a peak is kept at all, and seconds between two steps at least.
 LEAST, SPACING = 0.08, 0.2
 #: Probability from which a peak is worth more in a chain of steps than it costs, and seconds that end a chain.
@@ -38,15 +39,16 @@ def probabilities(body: Body, network: ContactNetwork | None = None) -> np.ndarr
     views = [features(points, world), features(points[:, MIRRORED] * [-1, 1], world[:, MIRRORED] * [-1, 1, 1])]
     count = len(points)
     starts = sorted({*range(0, count - WINDOW, WINDOW // 2), count - WINDOW})
-    windows = [np.stack([view[start : start + WINDOW] for start in starts]) for view in views]
-    plain, mirrored = (network(torch.from_numpy(one)).sigmoid().double().numpy() for one in windows)
-    likely = (plain + mirrored[..., [0, 1, 3, 2, 5, 4]]) / 2
+    total, weight = np.zeros((count, len(OUTPUTS))), np.zeros((count, 1))
     # a window knows its middle best
     trust = np.minimum(np.arange(1, WINDOW + 1), np.arange(WINDOW, 0, -1))[:, None].astype(float)
-    total, weight = np.zeros((count, likely.shape[2])), np.zeros((count, 1))
-    for start, one in zip(starts, likely, strict=True):
-        total[start : start + WINDOW] += trust * one
-        weight[start : start + WINDOW] += trust
+    for some in batched(starts, _BATCH):
+        windows = [torch.from_numpy(np.stack([view[start : start + WINDOW] for start in some])) for view in views]
+        plain, mirrored = (network(one).sigmoid().double().numpy() for one in windows)
+        likely = (plain + mirrored[..., [0, 1, 3, 2, 5, 4]]) / 2
+        for start, one in zip(some, likely, strict=True):
+            total[start : start + WINDOW] += trust * one
+            weight[start : start + WINDOW] += trust
     return (total / weight)[: len(body)]
 
 
@@ -86,36 +88,40 @@ def regular(moments: np.ndarray, likely: np.ndarray) -> np.ndarray:
     worth = _logit(likely) - _logit(WORTH)
     if count < 2:
         return np.flatnonzero(worth > 0)
-    # best[i, j]: chains whose last two steps are i and j; best[j, j]: those that begin, or begin anew, at j
-    best, came_from = np.full((count, count), -np.inf), np.full((count, count), -1)
+    # for each step j, what the best chains are worth whose last two steps are i (at most a pause before) and j, and the pair
+    # before; the last of them are chains that begin, or begin anew, at j
+    pairs: list[tuple[list[int], np.ndarray, list[tuple[int, int]]]] = []
+    ended, earlier = 0, (0.0, -1, -1)
     for j in range(count):
-        earlier = [(float(best[h, i]), h, i) for i in range(j) if moments[j] - moments[i] > _PAUSE for h in range(i + 1)]
-        start = max(earlier, default=(0.0, -1, -1))
-        best[j, j] = worth[j] + max(0.0, start[0])
-        if start[0] > 0:
-            came_from[j, j] = start[1] * count + start[2]
-        for i in range(j):
+        while moments[j] - moments[ended] > _PAUSE:
+            earlier = max(earlier, *((float(value), i, ended) for i, value in zip(*pairs[ended][:2], strict=True)))
+            ended += 1
+        before, values, came_from = [], [], []
+        for i in range(ended, j):
             gap = moments[j] - moments[i]
             if not SPACING <= gap <= _PAUSE:
                 continue
-            options = best[: i + 1, i].copy()
-            before = moments[i] - moments[:i]
-            uneven = np.log(gap / np.maximum(before, 1e-3))
-            options[:i] -= np.minimum(_EVEN * uneven**2, _MOST_UNEVEN)
-            options[i] -= 0.3 * _MOST_UNEVEN
-            h = int(options.argmax())
-            best[i, j], came_from[i, j] = worth[j] + options[h], h * count + i
-    i, j = np.unravel_index(int(best.argmax()), best.shape)
-    if best[i, j] <= 0:
-        return np.zeros(0, dtype=int)
+            ways, options = pairs[i][0], pairs[i][1].copy()
+            uneven = np.log(gap / np.maximum(moments[i] - moments[ways[:-1]], 1e-3))
+            options[:-1] -= np.minimum(_EVEN * uneven**2, _MOST_UNEVEN)
+            options[-1] -= 0.3 * _MOST_UNEVEN
+            way = int(options.argmax())
+            before.append(i)
+            values.append(worth[j] + options[way])
+            came_from.append((ways[way], i))
+        before.append(j)
+        values.append(worth[j] + max(0.0, earlier[0]))
+        came_from.append(earlier[1:] if earlier[0] > 0 else (-1, -1))
+        pairs.append((before, np.array(values), came_from))
+    best, i, j = max(
+        (float(value), i, j) for j, (ways, values, _) in enumerate(pairs) for i, value in zip(ways, values, strict=True)
+    )
     chain = []
-    while True:
-        chain.append(int(j))
-        back = came_from[i, j]
-        if back < 0:
-            break
-        i, j = divmod(int(back), count)
-    return np.array(chain[::-1])
+    while best > 0 and j >= 0:
+        chain.append(j)
+        ways, _, came_from = pairs[j]
+        i, j = came_from[ways.index(i)]
+    return np.array(chain[::-1], dtype=int)
 
 
 def regularity(moments: np.ndarray) -> np.ndarray:

@@ -136,7 +136,7 @@ class TimbreNode(io.ComfyNode):
     def execute(cls, model, surface, reference=None) -> io.NodeOutput:
         encoder = host.placed(model).timbre_encoder
         if reference is None:
-            return io.NodeOutput(encoder.of_surface(surface).cpu())
+            return io.NodeOutput(encoder.of_name(surface).cpu())
         sound = convert.sound_of(reference, "reference")
         return io.NodeOutput(encoder.of_sound(sound.samples, sound.rate).cpu())
 

@@ -15,6 +15,7 @@ import numpy as np
 from .errors import StereoSyncError
 from .scene_camera import CameraMotion
 from .scene_camera import freeze as freeze
+from .scene_events import Events
 
 #: Distance of the farthest depth value over that of the nearest. Relative depth has no scale of its own; four to one is what
 #: a walker covers between the front and the back of an ordinary room.
@@ -320,11 +321,13 @@ class Envelope:
     :param values: float ``[N]``, not negative.
     :param times: seconds ``[N]``, rising.
     :param owners: where it is known whose sound it is: by track id, the share ``[N]`` in 0..1 that is this track's.
+    :param events: what it was made from, where that is known.
     """
 
     values: np.ndarray
     times: np.ndarray
     owners: Mapping[int, np.ndarray] = field(default_factory=dict)
+    events: Events | None = None
 
     def __post_init__(self):
         values, times = np.asarray(self.values, dtype=np.float64), _times(self.times, "Envelope")

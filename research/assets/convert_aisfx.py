@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from research.assets.convert_assets import save
-from stereosync_core.metrics.embeddings import ASSET, AisfxNet
+from stereosync_core.sound_embedding import ASSET, AisfxNet
 
 
 def folded(weights: dict[str, torch.Tensor], block: int, layer: int) -> tuple[torch.Tensor, torch.Tensor]:

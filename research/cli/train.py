@@ -16,7 +16,7 @@ from ..cache import default_rooms
 
 CONFIGS = Path(__file__).resolve().parents[1] / "training" / "configs"
 #: Modules of the parts' tasks; the class of ``timbre`` is ``TimbreTask``.
-TASKS = ("autoencoder", "diffusion", "adapter", "timbre", "envelope", "levels")
+TASKS = ("components", "directions", "autoencoder", "diffusion", "adapter", "timbre", "envelope", "levels")
 
 
 def add(subparsers: Any) -> None:
@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             show(done, total, **{key: f"{value:.3f}" for key, value in losses.items()})
 
         with explained("Training: stopped; the same command goes on from the last checkpoint.", KeyboardInterrupt):
-            network = train(task, settings, folder, progress=progress)
+            network = task.fit() if hasattr(task, "fit") else train(task, settings, folder, progress=progress)
     task.save(network, arguments.out)
     last = (curves(folder) or [{}])[-1]
     return {"out": str(arguments.out), "seconds": round(time.perf_counter() - started, 1)} | last

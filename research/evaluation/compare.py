@@ -10,11 +10,12 @@ from stereosync_core.metrics import checks
 from stereosync_core.metrics.clip_metrics import ClipMetrics, measure_clip, pooled_metrics
 from stereosync_core.metrics.clips import RATE
 from stereosync_core.metrics.distance import distance_score
-from stereosync_core.metrics.embeddings import AudioEmbedding, SoundFeatures, stacked
+from stereosync_core.metrics.embeddings import SoundFeatures, stacked
 from stereosync_core.metrics.frechet import LEAST_GROUPS, frechet_infinite
 from stereosync_core.metrics.journal import ResumeJournal
 from stereosync_core.metrics.localiser import LevelLocaliser, Localiser
 from stereosync_core.metrics.placement import pooled
+from stereosync_core.sound_embedding import AudioEmbedding
 
 from .embeddings import balance, joint
 from .systems import NO_SPATIAL, OWN_LAWS, REFERENCE, EvaluationClip, System

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from stereosync_core.errors import StereoSyncError
-from stereosync_core.metrics.embeddings import AudioEmbedding, embed_aisfx
 from stereosync_core.model.conditioning.clap import ClapEmbedding, load_pretrained
+from stereosync_core.sound_embedding import AudioEmbedding, embed_aisfx
 
 from .systems import EvaluationClip
 

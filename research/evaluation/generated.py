@@ -2,12 +2,15 @@
 paper's is, unless their name has another; where things are comes from boxes and depth alone."""
 
 import zlib
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from stereosync_core.errors import StereoSyncError
+from stereosync_core.events.envelope import envelope_from_events
 from stereosync_core.media.envelope import envelope_of_sound
 from stereosync_core.metrics.clips import RATE
 from stereosync_core.model.conditioning.features import ENVELOPE_WINDOW, REFERENCE_LEVEL
@@ -21,6 +24,7 @@ from stereosync_core.model.precision import fast_dtype
 from stereosync_core.model.speedups import FAST
 from stereosync_core.scene import Envelope
 
+from ..rooms.rooms import RoomClip
 from .systems import EvaluationClip, Options, System, recording_of
 
 #: The bundled model with the paper's form of conditions.
@@ -75,11 +79,24 @@ def video_envelope(options: Options) -> System:
     return _generator(options.model, options, from_video=True)
 
 
+def true_events(options: Options) -> System:
+    """The model with the envelope that a room's true events ask for: nothing of the recording but its timbre."""
+    return _generator(options.model, options, envelope=_events_envelope)
+
+
+def _events_envelope(clip: EvaluationClip) -> Envelope:
+    if not isinstance(clip, RoomClip):
+        raise StereoSyncError("Systems: true events are known of walking rooms alone; leave 'events' out.")
+    options = {"surface": clip.surface, "window": ENVELOPE_WINDOW}
+    return envelope_from_events(clip.events(only_visible=True), clip.tracks, clip.depth, **options)
+
+
 def _generator(
     folder: Path | None,
     options: Options,
     spatial_scale: float | None = None,
     from_video: bool = False,
+    envelope: Callable[[EvaluationClip], Envelope] | None = None,
     guidance: float = 0.0,
     quickly: bool = False,
 ) -> System:
@@ -93,7 +110,7 @@ def _generator(
         assert model.timbre_encoder is not None
         return pipeline(
             SpatialConditioning(clip.tracks, clip.depth),
-            envelope=_video_envelope(model, clip) if from_video else _envelope(sound),
+            envelope=envelope(clip) if envelope else _video_envelope(model, clip) if from_video else _envelope(sound),
             timbre=model.timbre_encoder.of_sound(sound, RATE),
             spatial_scale=spatial_scale,
             spatial_guidance=guidance,

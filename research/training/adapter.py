@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +13,7 @@ from stereosync_core.errors import StereoSyncError
 from stereosync_core.model.adapter import SpatialAdapter, save_adapter
 from stereosync_core.model.conditioning.clap import ClapTimbre
 from stereosync_core.model.conditioning.clip import ClipConditions
+from stereosync_core.model.conditioning.sound_timbre import SoundTimbre
 from stereosync_core.model.conditioning.timbre import TimbreEncoder
 from stereosync_core.model.denoiser import Conditioning, Denoiser
 from stereosync_core.model.folder import CONFIG, read_model_config, save_part, write_section
@@ -66,7 +66,7 @@ class AdapterTask(DiffusionTask):
             logging.getLogger(__name__).warning("The release gets no text; that needs 'prompt' in the config, and --t5.")
         return torch.zeros((1, 1, self.conditioners.width))
 
-    def parts(self, model: Path) -> tuple[Codec, TimbreEncoder | ClapTimbre]:
+    def parts(self, model: Path) -> tuple[Codec, TimbreEncoder | SoundTimbre | ClapTimbre]:
         from accelerate import PartialState
 
         if clap := self.config.get("clap"):
@@ -84,7 +84,7 @@ class AdapterTask(DiffusionTask):
     def denoiser(self, network: nn.Module, device: torch.device) -> Denoiser:
         return self.base.to(device).denoiser
 
-    def conditioning(self, bank: SceneBank, starts: np.ndarray, generator: torch.Generator | None = None) -> Conditioning:
+    def conditioning(self, bank: SceneBank, starts: Tensor, generator: torch.Generator | None = None) -> Conditioning:
         """The text, where each window begins in its clip, and how long the clip is, as in the pipeline."""
         seconds = {
             "seconds_start": (starts / self.rate).tolist(),
@@ -101,7 +101,7 @@ class AdapterTask(DiffusionTask):
     def made(self, network: nn.Module, conditions: ClipConditions, noise: Tensor) -> Tensor:
         objective = self.base.objective
         times = SCHEDULES[self.base.defaults.schedule](10)
-        branches = guidance_branches(conditions, self.conditioning(self.held_out, np.zeros(len(noise))), 2.0, 2.0)
+        branches = guidance_branches(conditions, self.conditioning(self.held_out, torch.zeros(len(noise))), 2.0, 2.0)
         latents = initial_latents(noise, times[0], objective)
         return dpmpp_2m(guided(self.base.denoiser, branches), latents, times, objective=objective)
 

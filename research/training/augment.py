@@ -9,16 +9,16 @@ from stereosync_core.model.conditioning.features import SceneFeatures, map_tenso
 
 
 class Chance:
-    """Random numbers of a batch of ``count`` from one generator."""
+    """Random numbers of a batch of ``count`` from one generator, on ``device``."""
 
-    def __init__(self, generator: torch.Generator, count: int):
-        self.generator, self.count = generator, count
+    def __init__(self, generator: torch.Generator, count: int, device: torch.device):
+        self.generator, self.count, self.device = generator, count, device
 
     def uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
-        return low + (high - low) * torch.rand((self.count, *shape), generator=self.generator)
+        return low + (high - low) * torch.rand((self.count, *shape), generator=self.generator).to(self.device)
 
     def normal(self, *shape: int) -> Tensor:
-        return torch.randn((self.count, *shape), generator=self.generator)
+        return torch.randn((self.count, *shape), generator=self.generator).to(self.device)
 
     def happens(self, probability: float, *shape: int) -> Tensor:
         """Bool ``[count, *shape]``."""
@@ -29,7 +29,7 @@ def augment(scene: SceneFeatures, generator: torch.Generator) -> SceneFeatures:
     """Batched features as an estimator would give them: boxes seldom, jittered, of a wrong size and missed for a while; tracks
     dropped; maps blurred, shifted, of another scale, mirrored in depth, or missing. A quarter of the clips stay as they are: a
     good tracker shows the gait in the boxes, and it is worth knowing."""
-    chance = Chance(generator, len(scene.boxes))
+    chance = Chance(generator, len(scene.boxes), scene.boxes.device)
     augmented = _augment_depth(_augment_boxes(scene, chance), chance)
     spared = chance.happens(0.25)
 
@@ -55,7 +55,7 @@ def _augment_boxes(scene: SceneFeatures, chance: Chance) -> SceneFeatures:
     wobble = (0.03 * slow + 0.02 * fast.unflatten(1, (count, 4))).transpose(-1, -2) * amount * chance.happens(0.7, 1, 1, 1)
     centre, size = centre + wobble[..., :2] * size, size * torch.exp(wobble[..., 2:])
     boxes = torch.cat([centre - size / 2, centre + size / 2], dim=-1)
-    clock = torch.arange(moments)
+    clock = torch.arange(moments, device=boxes.device)
     start = chance.uniform(count, 1) * moments
     missed = (clock >= start) & (clock < start + chance.uniform(count, 1, low=8, high=60)) & chance.happens(0.25, count, 1)
     seen = seen * ~missed * ~chance.happens(0.06, count, 1)
@@ -65,21 +65,20 @@ def _augment_boxes(scene: SceneFeatures, chance: Chance) -> SceneFeatures:
 def _seldom(boxes: Tensor, seen: Tensor, chance: Chance) -> Tensor:
     """Boxes looked at some ten times a second and drawn straight between; the picture's own rate for a third of the clips."""
     moments = boxes.shape[2]
-    every = torch.tensor([6, 8, 12])[(chance.uniform() * 3).long()]
-    whole = chance.happens(1 / 3)
-    clock = torch.arange(moments)
-    result = []
-    for n in range(len(boxes)):
-        if whole[n]:
-            result.append(boxes[n])
-            continue
-        left = clock // every[n] * every[n]
-        right = (left + every[n]).clamp(max=moments - 1)
-        weight = ((clock - left) / (right - left).clamp(min=1))[:, None]
-        straight = boxes[n][:, left] * (1 - weight) + boxes[n][:, right] * weight
-        both = ((seen[n][:, left] * seen[n][:, right]) > 0)[..., None]
-        result.append(torch.where(both, straight, boxes[n]))
-    return torch.stack(result)
+    every = torch.tensor([6, 8, 12], device=boxes.device)[(chance.uniform(1) * 3).long()]
+    whole = chance.happens(1 / 3, 1)
+    clock = torch.arange(moments, device=boxes.device)
+    left = clock // every * every
+    right = (left + every).clamp(max=moments - 1)
+    weight = ((clock - left) / (right - left).clamp(min=1))[:, None, :, None]
+
+    def at(values: Tensor, places: Tensor) -> Tensor:
+        shape = (-1, values.shape[1], -1, *values.shape[3:])
+        return values.gather(2, places.reshape(len(places), 1, -1, *[1] * (values.dim() - 3)).expand(shape))
+
+    straight = at(boxes, left) * (1 - weight) + at(boxes, right) * weight
+    both = (at(seen, left) * at(seen, right) > 0) & ~whole[:, None]
+    return torch.where(both[..., None], straight, boxes)
 
 
 def _augment_depth(scene: SceneFeatures, chance: Chance) -> SceneFeatures:
@@ -87,9 +86,8 @@ def _augment_depth(scene: SceneFeatures, chance: Chance) -> SceneFeatures:
     depth = depth * torch.exp(0.3 * chance.normal(1, 1, 1)) + 0.1 * chance.normal(1, 1, 1)
     blurred = torch.nn.functional.avg_pool2d(depth, 3, stride=1, padding=1, count_include_pad=False)
     depth = torch.where(chance.happens(0.3, 1, 1, 1), blurred, depth)
-    shift = (chance.uniform() * 3).long() - 1
-    rolled = torch.stack([torch.roll(one, int(by), dims=-1) for one, by in zip(depth, shift, strict=True)])
-    depth = torch.where(chance.happens(0.2, 1, 1, 1), rolled, depth)
+    rolled = torch.where(chance.happens(0.5, 1, 1, 1), depth.roll(1, dims=-1), depth.roll(-1, dims=-1))
+    depth = torch.where(chance.happens(0.13, 1, 1, 1), rolled, depth)
     depth = torch.where(chance.happens(0.05, 1, 1, 1), 1 - depth, depth).clamp(0, 1)
     kept = scene.has_depth * ~chance.happens(0.15, 1)
     return replace(scene, depth=depth * kept[:, :, None, None], has_depth=kept)

@@ -12,11 +12,13 @@ from stereosync_core.errors import StereoSyncError
 from stereosync_core.model.conditioning.clap import ClapTimbre
 from stereosync_core.model.conditioning.clip import ClipConditions
 from stereosync_core.model.conditioning.features import SceneFeatures
+from stereosync_core.model.conditioning.sound_timbre import SoundTimbre
 from stereosync_core.model.conditioning.timbre import TimbreEncoder
 from stereosync_core.model.decoding import decode
 from stereosync_core.model.denoiser import Conditioning, Denoiser, StereoSync
 from stereosync_core.model.folder import save_part
 from stereosync_core.model.guidance import guidance_branches, guided
+from stereosync_core.model.level_autoencoder import LEVELS, LevelAutoencoder
 from stereosync_core.model.loader import load_autoencoder, load_timbre
 from stereosync_core.model.objectives import add_noise
 from stereosync_core.model.samplers import euler, linear_times
@@ -32,8 +34,10 @@ class DiffusionTask:
     """Noise to latents under conditions, each of which is now and then left out.
 
     :param config: ``model`` (see :class:`StereoSync`), ``batch`` windows of ``frames`` latent frames a step, ``train_clips``,
-        ``valid_clips``, ``drop`` (how often ``space``, ``timbre`` and ``envelope`` are left out), ``ownership`` (weight of
-        :func:`assignment_loss`), ``cues`` (``both``, ``boxes`` or ``depth``).
+        ``valid_clips``, ``drop`` (how often ``space``, ``timbre``, ``envelope`` and
+        ``events`` are left out), ``ownership`` (weight of
+        :func:`assignment_loss`), ``level_weight`` (of the level latents' error over the others'),
+        ``cues`` (``both``, ``boxes`` or ``depth``).
     :param model: folder with the autoencoder and the timbre encoder.
     """
 
@@ -52,13 +56,13 @@ class DiffusionTask:
             for split in ("train", "valid")
         )
 
-    def parts(self, model: Path) -> tuple[Codec, TimbreEncoder | ClapTimbre]:
+    def parts(self, model: Path) -> tuple[Codec, TimbreEncoder | SoundTimbre | ClapTimbre]:
         """The autoencoder and the timbre encoder, which are there before."""
         return load_autoencoder(model), load_timbre(model)
 
     def build(self) -> nn.Module:
         network = StereoSync({**self.config["model"], "latent_rate": self.rate})
-        channels = self.bank.latents.astype(np.float32).transpose(1, 0, 2)
+        channels = self.bank.latents.float().cpu().numpy().transpose(1, 0, 2)
         # left and right share their numbers, for they are exchanged in training
         both = channels.reshape(2, len(channels) // 2, -1).transpose(1, 0, 2).reshape(len(channels) // 2, -1)
         network.mean.copy_(torch.from_numpy(np.tile(both.mean(1), 2)))
@@ -67,12 +71,15 @@ class DiffusionTask:
 
     def loss(self, network: nn.Module, generator: torch.Generator, device: torch.device) -> dict[str, Tensor]:
         count, frames = self.config["batch"], self.config["frames"]
-        clips = torch.randint(len(self.bank), (count,), generator=generator).numpy()
-        starts = torch.randint(self.bank.latents.shape[-1] - frames + 1, (count,), generator=generator).numpy()
+        self.bank = self.bank.to(device)
+        clips = torch.randint(len(self.bank), (count,), generator=generator)
+        starts = torch.randint(self.bank.latents.shape[-1] - frames + 1, (count,), generator=generator)
         latents, conditions = self._batch(self.bank, clips, starts, frames)
-        turned = torch.rand(count, generator=generator) < self.mirrored
+        turned = (torch.rand(count, generator=generator) < self.mirrored).to(device)
         latents, scene = mirror(latents, conditions.scene, turned)
-        conditions = self._dropped(replace(conditions, scene=augment(scene, generator)), generator)
+        owner = windows(self.bank.owner, clips, starts, frames)
+        conditions = self._informed(replace(conditions, scene=augment(scene, generator)), owner, clips, starts, generator)
+        conditions = self._dropped(conditions, generator)
         model = self.denoiser(network, device)
         conditioning = self.conditioning(self.bank, starts, generator)
         x0 = model.normalised(latents.to(device))
@@ -83,9 +90,8 @@ class DiffusionTask:
         assert model.spatial_control is not None
         output = model.spatial_control.encode(conditions)
         made = model(x, t, conditions, conditioning, control_output=output)
-        losses = {"velocity": (made - velocity).square().mean()}
+        losses = {"velocity": ((made - velocity).square() * self.weights(device)).mean()}
         if output.track_log_probs is not None:
-            owner = windows(self.bank.owner, clips, starts, frames).to(device)
             losses["ownership"] = self.config["ownership"] * assignment_loss(output.track_log_probs, owner, conditions)
         return losses
 
@@ -94,33 +100,55 @@ class DiffusionTask:
         assert isinstance(network, Denoiser)
         return network
 
-    def conditioning(
-        self, bank: SceneBank, starts: np.ndarray, generator: torch.Generator | None = None
-    ) -> Conditioning | None:
+    def conditioning(self, bank: SceneBank, starts: Tensor, generator: torch.Generator | None = None) -> Conditioning | None:
         """Prompt and seconds of windows of ``bank`` that begin at the latent frames ``starts``; None without. ``generator`` is
         for what is dropped at random in training."""
         return None
 
-    def _batch(self, bank: SceneBank, clips: np.ndarray, starts: np.ndarray, frames: int) -> tuple[Tensor, ClipConditions]:
-        envelope = windows(bank.envelope, clips, starts, frames)
-        timbre = torch.from_numpy(bank.timbre[clips].astype(np.float32))
-        scene = bank.scene(clips, starts, frames).only(self.cues)
-        conditions = ClipConditions(scene, envelope, torch.ones((len(clips), 1)), timbre)
+    def weights(self, device: torch.device) -> Tensor:
+        """Of each latent channel's error ``[C, 1]``, 1 in the mean: where things are stands in the few that hold levels."""
+        channels = torch.ones(self.bank.latents.shape[1], device=device)
+        if isinstance(self.autoencoder, LevelAutoencoder):
+            channels.unflatten(0, (2, -1))[:, :LEVELS] = self.config.get("level_weight", 1.0)
+        return (channels / channels.mean())[:, None]
+
+    def _batch(self, bank: SceneBank, clips: Tensor, starts: Tensor, frames: int) -> tuple[Tensor, ClipConditions]:
+        envelope, events = (windows(array, clips, starts, frames) for array in (bank.envelope, bank.events))
+        there = envelope.new_ones((len(clips), 1))
+        scene, timbre = bank.scene(clips, starts, frames).only(self.cues), bank.timbre[clips.to(bank.timbre.device)].float()
+        conditions = ClipConditions(scene, envelope, there, timbre, events, there)
         return windows(bank.latents, clips, starts, frames), conditions
+
+    def _informed(
+        self, conditions: ClipConditions, owner: Tensor, clips: Tensor, starts: Tensor, generator: torch.Generator
+    ) -> ClipConditions:
+        """As much of a batch's events as a clip's maker may know: an envelope that was made from them instead of the sound's
+        own, and whose each moment is; both now and then."""
+        replaced, known = (torch.rand((2, len(clips), 1, 1), generator=generator) < 0.5).to(owner.device)
+        curve = windows(self.bank.event_envelope, clips, starts, conditions.envelope.shape[-1])
+        replaced = replaced & (curve.amax((1, 2), keepdim=True) > 0)
+        scene = conditions.scene
+        owners = owner[:, 1:].mT * scene.seen * known[..., None] if self.cues != "depth" else scene.owners
+        envelope = torch.where(replaced, curve, conditions.envelope)
+        return replace(conditions, scene=replace(scene, owners=owners), envelope=envelope)
 
     def _dropped(self, conditions: ClipConditions, generator: torch.Generator) -> ClipConditions:
         drop, count = self.config["drop"], len(conditions.envelope)
 
         def kept(name: str) -> Tensor:
-            return (torch.rand(count, generator=generator) >= drop[name]).float()
+            return (torch.rand(count, generator=generator) >= drop.get(name, 0.0)).float().to(conditions.envelope.device)
 
-        space, timbre, envelope = kept("space"), kept("timbre"), kept("envelope")
+        space, timbre, envelope, events = (kept(name) for name in ("space", "timbre", "envelope", "events"))
         scene, whole = conditions.scene, space[:, None, None, None]
+        seen, depth, owners = (value * whole for value in (scene.seen, scene.depth, scene.owners))
+        scene = replace(scene, seen=seen, depth=depth, has_depth=scene.has_depth * space[:, None], owners=owners)
         return ClipConditions(
-            replace(scene, seen=scene.seen * whole, depth=scene.depth * whole, has_depth=scene.has_depth * space[:, None]),
+            scene,
             conditions.envelope * envelope[:, None, None],
             conditions.has_envelope * envelope[:, None],
             conditions.timbre * timbre[:, None],
+            conditions.events * events[:, None, None],
+            conditions.has_events * events[:, None],
         )
 
     @torch.no_grad()
@@ -129,7 +157,7 @@ class DiffusionTask:
         level difference with the azimuth."""
         device = next(network.parameters()).device
         count, frames = min(24, len(self.held_out)), self.config["frames"]
-        clips, starts = np.arange(count), np.zeros(count, dtype=int)
+        clips, starts = torch.arange(count), torch.zeros(count, dtype=torch.long)
         latents, conditions = self._batch(self.held_out, clips, starts, frames)
         conditions = conditions.to(device)
         model, conditioning = self.denoiser(network, device), self.conditioning(self.held_out, starts)
@@ -148,7 +176,7 @@ class DiffusionTask:
         if log_probs is not None:
             owner = windows(self.held_out.owner, clips, starts, frames).to(device)
             metrics["ownership"] = float(assignment_loss(log_probs, owner, conditions))
-        one = np.flatnonzero(self.held_out.seen[:count].any(axis=(2, 3)).sum(1) == 1)[:8]
+        one = torch.nonzero(self.held_out.seen[:count].flatten(2).any(-1).sum(1) == 1)[:8, 0]
         if len(one):
             few = self._batch(self.held_out, one, starts[one], frames)[1]
             made = self.made(network, few.to(device), noise[one])

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -40,7 +39,7 @@ class LevelsTask:
             scene_bank(rooms / split, config[f"{split}_clips"], self.autoencoder, timbre, rooms / "latents").latents
             for split in ("train", "valid")
         )
-        self.spread = torch.from_numpy(self.held_out.astype(np.float32).std((0, 2)))[:, None]
+        self.spread = self.held_out.float().std((0, 2), correction=0)[:, None]
 
     def build(self) -> nn.Module:
         return LatentLevels(self.held_out.shape[1], self.config["width"], self.config["groups"])
@@ -53,7 +52,7 @@ class LevelsTask:
         generator = torch.Generator().manual_seed(1)
         return {"decibels": float(self._error(network, self.held_out, generator, torch.device("cpu")))}
 
-    def _error(self, network: nn.Module, clips: np.ndarray, generator: torch.Generator, device: torch.device) -> Tensor:
+    def _error(self, network: nn.Module, clips: Tensor, generator: torch.Generator, device: torch.device) -> Tensor:
         """Mean absolute error in dB."""
         latents = self._latents(clips, generator).to(device)
         with torch.no_grad():
@@ -61,12 +60,12 @@ class LevelsTask:
         inner = slice(_EDGE * SUBFRAMES, -_EDGE * SUBFRAMES)
         return (network(latents) - true)[..., inner].abs().mean()
 
-    def _latents(self, clips: np.ndarray, generator: torch.Generator) -> Tensor:
+    def _latents(self, clips: Tensor, generator: torch.Generator) -> Tensor:
         count, frames = self.config["batch"], self.config["frames"]
 
         def drawn() -> Tensor:
-            which = torch.randint(len(clips), (count,), generator=generator).numpy()
-            starts = torch.randint(clips.shape[-1] - frames + 1, (count,), generator=generator).numpy()
+            which = torch.randint(len(clips), (count,), generator=generator)
+            starts = torch.randint(clips.shape[-1] - frames + 1, (count,), generator=generator)
             return windows(clips, which, starts, frames)
 
         share, amount, kind = torch.rand((3, count, 1, 1), generator=generator)

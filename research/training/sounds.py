@@ -8,13 +8,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.ndimage import binary_dilation
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.media.output import replacing
+from stereosync_core.media.sound import require_sound, resample
+from stereosync_core.sounds.library import bundled_library
 
 from ..rooms.rooms import RoomClip, RoomSet
+from ..rooms.walkers import RATE
 
 
 def sound_bank(rooms: Path, clips: int | None = None) -> np.ndarray:
@@ -31,6 +35,35 @@ def sound_bank(rooms: Path, clips: int | None = None) -> np.ndarray:
             bank.flush()
             del bank
     return np.load(path, mmap_mode="r")
+
+
+def mono_bank(rooms: Path, clips: int) -> np.ndarray:
+    """Single channels one after the other, int16 ``[N]``, memory-mapped: the channels of a set's first ``clips`` mixes, the
+    bundled library's sounds, and all sound files in the folder ``recordings`` beside the set, such as music and speech. Made on
+    first use beside the shards; stretches of silence are left out."""
+    path = Path(rooms) / f"mono-{clips}.npy"
+    if not path.exists():
+        parts = [part for sound in sound_bank(rooms, clips) for part in sounding_parts(sound / np.float32(32768))]
+        library = bundled_library()
+        parts += [part for sound in library.sounds for part in sounding_parts(library.samples(sound)[None])]
+        for file in sorted((Path(rooms).parent / "recordings").glob("**/*.*")):
+            parts += sounding_parts(resample(require_sound(file, "recordings"), RATE).samples)
+        with replacing(path) as temporary, open(temporary, "wb") as handle:
+            np.save(handle, np.concatenate(parts))
+    return np.load(path, mmap_mode="r")
+
+
+def sounding_parts(sound: np.ndarray) -> list[np.ndarray]:
+    """The channels of a sound ``[C, N]`` at 44.1 kHz, int16, at a peak of 0.9 of them all, without what lies 70 dB below it for
+    half a second or longer."""
+    sound = sound * (0.9 / max(float(np.abs(sound).max()), 1e-9))
+    hop, reach = RATE // 20, 5
+    parts = []
+    for channel in np.pad(sound, ((0, 0), (0, -sound.shape[1] % hop))):
+        loud = np.abs(channel.reshape(-1, hop)).max(1) > 0.9 * 10 ** (-70 / 20)
+        near = binary_dilation(loud, iterations=reach)
+        parts.append(np.rint(channel.reshape(-1, hop)[near].reshape(-1) * 32767).astype(np.int16))
+    return parts
 
 
 def first_clips(rooms: Path, count: int) -> Iterator[RoomClip]:

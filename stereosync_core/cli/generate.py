@@ -68,8 +68,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 def _timbre(model: GenerativeModel, name: str | None) -> Tensor | None:
     if name is None or model.timbre_encoder is None:
         return None
-    if name in SURFACES:
-        return model.timbre_encoder.of_surface(name)
+    if name in getattr(model.timbre_encoder, "names", SURFACES):
+        return model.timbre_encoder.of_name(name)
     sound = require_sound(name, "--timbre")
     return model.timbre_encoder.of_sound(sound.samples, sound.rate)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -73,7 +74,9 @@ def envelope_from_events(
     audible = np.maximum(whole, _AUDIBLE * whole.max() + 1e-12)
     values = np.sqrt(whole)
     shares = {owner: mean / audible for owner, mean in means.items() if owner is not None}
-    return Envelope(values * (level / values.max() if values.max() > 0 else 0.0), times[places], shares)
+    moved = tuple(replace(event, time=event.time + offset) for event in events if 0 <= event.time + offset <= events.duration)
+    values = values * (level / values.max() if values.max() > 0 else 0.0)
+    return Envelope(values, times[places], shares, replace(events, events=moved))
 
 
 def envelope_from_video_events(source: Source, tracks: Tracks, *, window: float, progress: Progress | None = None) -> Envelope:

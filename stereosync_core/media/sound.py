@@ -273,3 +273,20 @@ def write_sound(path: str | os.PathLike[str], sound: Sound, *, codec: str = "aut
     with replacing(path) as temporary, written(temporary) as container:
         SoundTrack(container, kind, sound.samples, sound.rate).finish()
     return path
+
+
+def mono_samples(sound: np.ndarray, name: str = "sound") -> np.ndarray:
+    """float64 ``[N]``: the mean of the channels of ``[C, N]``, or ``[N]`` as it is. Raises StereoSyncError for other shapes, an
+    empty sound, NaN or infinite samples."""
+    sound = np.asarray(sound, dtype=np.float64)
+    if sound.ndim not in (1, 2) or 0 in sound.shape:
+        raise StereoSyncError(f"Metrics: the {name} has shape {sound.shape}, but [channels, samples] is expected.")
+    finite_samples(sound, name)
+    return sound.mean(0) if sound.ndim == 2 else sound
+
+
+def finite_samples(sound: np.ndarray, name: str) -> np.ndarray:
+    """The same samples. Raises StereoSyncError for NaN or infinite ones."""
+    if not np.isfinite(sound).all():
+        raise StereoSyncError(f"Metrics: the {name} contains NaN or infinite samples; make it again.")
+    return sound

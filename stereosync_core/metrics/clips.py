@@ -20,10 +20,11 @@ from ..media.sound import Sound, read_sound, resample, to_stereo
 from ..media.video import frames as decoded
 from ..media.video import probe
 from ..scene import DepthSequence, Tracks
+from ..sound_embedding import embed_aisfx
 from ..tracking.registry import track_video
 from .checks import LENGTH_TOLERANCE
 from .clip_metrics import ClipMetrics, measure_clip, pooled_metrics
-from .embeddings import SoundFeatures, embed_aisfx, stacked
+from .embeddings import SoundFeatures, stacked
 from .frechet import LEAST_GROUPS, frechet_infinite
 from .journal import ResumeJournal
 from .localiser import BandLocaliser, Localiser

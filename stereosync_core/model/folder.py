@@ -14,6 +14,8 @@ from ..files import read_object
 from ..media.output import replacing
 
 CONFIG = "config.json"
+#: Ending of the names of the scales of weights in eight bits; and values from which on a matrix is large.
+_SCALE, _LARGE = ".scale_of_rows", 4096
 
 
 def read_model_config(folder: Path) -> dict[str, Any]:
@@ -35,7 +37,23 @@ def read_weights(folder: Path, part: str) -> dict[str, Tensor]:
         raise StereoSyncError(f"Model: '{path}' is missing; {again}")
     message = f"Model: '{path}' is damaged or no safetensors file ({{error}}); {again}"
     with explained(message, SafetensorError, OSError, ValueError):
-        return {key: value.float() for key, value in load_file(path).items()}
+        weights = load_file(path)
+    scales = {key.removesuffix(_SCALE): weights.pop(key) for key in list(weights) if key.endswith(_SCALE)}
+    return {key: value.float() * scales[key].float() if key in scales else value.float() for key, value in weights.items()}
+
+
+def in_eight_bits(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights as a part's file may hold them: large matrices as whole numbers of eight bits and a scale for each row, the rest
+    in half precision."""
+    stored: dict[str, Tensor] = {}
+    for key, value in weights.items():
+        if not key.endswith(".weight") or value.dim() < 2 or value.numel() < _LARGE:
+            stored[key] = value.half()
+            continue
+        scale = value.float().abs().amax(tuple(range(1, value.dim())), keepdim=True).clamp(min=1e-8) / 127
+        stored[key] = (value.float() / scale).round().to(torch.int8)
+        stored[key + _SCALE] = scale
+    return stored
 
 
 def load_into(

@@ -11,10 +11,12 @@ from .backbone import Backbone
 from .channel_autoencoder import ChannelAutoencoder
 from .conditioning.clap import ClapTimbre
 from .conditioning.features import REFERENCE_LEVEL
+from .conditioning.sound_timbre import SoundTimbre
 from .conditioning.timbre import TimbreEncoder
 from .conditioning.video_envelope import VideoEnvelope
 from .denoiser import Denoiser
 from .latent_levels import LatentLevels
+from .level_autoencoder import LevelAutoencoder
 from .oobleck import OobleckAutoencoder
 from .precision import in_precision
 from .spatial_guidance import SpatialGuidance
@@ -72,13 +74,13 @@ class GenerativeModel(nn.Module):
         name: str,
         defaults: SamplingDefaults,
         denoiser: Denoiser,
-        autoencoder: ChannelAutoencoder | OobleckAutoencoder,
+        autoencoder: ChannelAutoencoder | LevelAutoencoder | OobleckAutoencoder,
         *,
         window: int,
         sample_rate: int = 44100,
         cues: str = "both",
         conditioners: Conditioners | None = None,
-        timbre_encoder: TimbreEncoder | ClapTimbre | None = None,
+        timbre_encoder: TimbreEncoder | SoundTimbre | ClapTimbre | None = None,
         envelope_reader: VideoEnvelope | None = None,
         levels: LatentLevels | None = None,
     ):

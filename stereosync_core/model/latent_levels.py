@@ -9,6 +9,7 @@ from torch.utils.checkpoint import checkpoint
 
 from .conditioning.features import SUBFRAMES
 from .decoding import Decoder
+from .level_autoencoder import LevelAutoencoder
 
 #: dB of what counts as silence.
 SILENCE = -90.0
@@ -39,7 +40,10 @@ class LatentLevels(nn.Module):
 
 
 def level_reader(autoencoder: Decoder, head: LatentLevels | None) -> Levels:
-    """The head where there is one, else the way through the decoder; for use with gradients."""
+    """The head where there is one; else the levels that stand in the latents, or the way through the decoder. For use with
+    gradients."""
+    if head is None and isinstance(autoencoder, LevelAutoencoder):
+        return autoencoder.stereo_levels
     return decoded_levels(autoencoder) if head is None else differentiable(head)
 
 

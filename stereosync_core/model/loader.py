@@ -15,12 +15,14 @@ from .adapter import load_adapter
 from .backbone import Backbone
 from .channel_autoencoder import ChannelAutoencoder, ChannelAutoencoderConfig
 from .conditioning.clap import ClapTimbre
+from .conditioning.sound_timbre import SoundTimbre
 from .conditioning.timbre import TimbreEncoder
 from .conditioning.video_envelope import VideoEnvelope
 from .denoiser import Denoiser, StereoSync
 from .folder import load_into, read_model_config, read_weights
 from .generative_model import STABLE_AUDIO, STABLE_AUDIO_DISTILLED, STABLE_AUDIO_FLOW, STEREOSYNC, GenerativeModel
 from .latent_levels import LatentLevels
+from .level_autoencoder import LevelAutoencoder, LevelAutoencoderConfig
 from .packed import pack
 from .stable_audio import conditioners
 from .stable_audio.config import StableAudioConfig
@@ -77,17 +79,18 @@ def is_release(path: Path) -> bool:
 def load_stereosync(folder: Path) -> GenerativeModel:
     """A StereoSync model's folder, in single precision; see :func:`load_model`."""
     folder = Path(folder)
-    denoiser = load_diffusion(folder)
+    denoiser, autoencoder = load_diffusion(folder), load_autoencoder(folder)
     model = GenerativeModel(
         folder.name,
         STEREOSYNC,
         denoiser,
-        load_autoencoder(folder),
+        autoencoder,
         window=int(denoiser.config["window"]),
         cues=str(denoiser.config.get("cues", "both")),
         timbre_encoder=load_timbre(folder),
         envelope_reader=load_envelope(folder),
-        levels=load_levels(folder),
+        # a base's head is of other latents, and these hold their levels
+        levels=None if isinstance(autoencoder, LevelAutoencoder) else load_levels(folder),
     ).eval()
     latents, timbre = model.autoencoder.latent_channels, model.timbre_encoder
     if denoiser.mean.shape[0] != latents or timbre is None or timbre.size != model.timbre_size:
@@ -146,19 +149,24 @@ def attach_levels(model: GenerativeModel, folder: Path) -> None:
     model.levels = levels
 
 
-def load_autoencoder(folder: Path) -> ChannelAutoencoder:
+def load_autoencoder(folder: Path) -> ChannelAutoencoder | LevelAutoencoder:
     """The folder's autoencoder, on the CPU in single precision. Raises StereoSyncError when config or weights are missing,
     damaged or of another model."""
-    return _load_part(folder, "autoencoder", lambda config: ChannelAutoencoder(ChannelAutoencoderConfig(**config)), "channel")
+    source = part_folder(folder, "autoencoder")
+    if read_model_config(source)["autoencoder"].get("type") == "levels":
+        return _load_part(source, "autoencoder", lambda config: LevelAutoencoder(LevelAutoencoderConfig(**config)), "levels")
+    return _load_part(source, "autoencoder", lambda config: ChannelAutoencoder(ChannelAutoencoderConfig(**config)), "channel")
 
 
-def load_timbre(folder: Path) -> TimbreEncoder | ClapTimbre:
-    """The folder's timbre encoder: ``small``, with weights of its own, or ``clap``, whose ``folder`` the config names, relative
-    to the model's; see :func:`load_autoencoder`."""
+def load_timbre(folder: Path) -> TimbreEncoder | SoundTimbre | ClapTimbre:
+    """The folder's timbre encoder: ``small``, with weights of its own, ``aisfx``, over the bundled embedding, or ``clap``,
+    whose ``folder`` the config names, relative to the model's; see :func:`load_autoencoder`."""
     source = part_folder(folder, "timbre")
     config = read_model_config(source)["timbre"]
     if config.get("type") == "clap":
         return ClapTimbre(source / str(config.get("folder", "clap"))).eval()
+    if config.get("type") == "aisfx":
+        return _load_part(source, "timbre", lambda config: SoundTimbre(**config), "aisfx")
     return _load_part(source, "timbre", lambda config: TimbreEncoder(**config), "small")
 
 

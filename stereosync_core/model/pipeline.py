@@ -249,7 +249,7 @@ class StereoSyncPipeline:
         if isinstance(timbre, str):
             if model.timbre_encoder is None:
                 raise StereoSyncError(f"Timbre: '{model.name}' was loaded without its timbre encoder; give a vector.")
-            timbre = model.timbre_encoder.of_surface(timbre)
+            timbre = model.timbre_encoder.of_name(timbre)
         sizes = {"latent_rate": model.latent_rate, "timbre_size": model.timbre_size}
         whole = clip_conditions(*scene.selected(), envelope, timbre, **sizes)
         whole = replace(whole, scene=whole.scene.only(model.cues)).to(model.execution_device)

@@ -32,8 +32,8 @@ class SpatialControl(nn.Module):
     def build(self, backbone: Backbone, config: Mapping[str, Any], latent_rate: float) -> None:
         """Make the parts; to be called once, in the constructor of a subclass.
 
-        :param config: ``control`` (``blocks``), ``conditions`` (``form`` and the arguments of that form), ``timbre`` (width of
-            the embedding).
+        :param config: ``control`` (``blocks``, and whether it is given ``events``), ``conditions`` (``form`` and the
+            arguments of that form), ``timbre`` (width of the embedding).
         :param latent_rate: latent frames a second.
         :raises StereoSyncError: for a form that is not known, or more blocks than there are.
         """
@@ -50,7 +50,8 @@ class SpatialControl(nn.Module):
         if not 1 <= blocks <= there:
             wrong = f"the control branch is to copy {blocks} blocks of a backbone that has {there}"
             raise StereoSyncError(f"Model: {wrong}; set 'blocks' of 'control' to a fifth of them.")
-        self.control = ControlBranch(backbone, blocks, SUBFRAMES + 1)
+        signal = SUBFRAMES + 1 + (SUBFRAMES + 2 if config["control"].get("events") else 0)
+        self.control = ControlBranch(backbone, blocks, signal)
         self.timbre = nn.Linear(config["timbre"], tokens, bias=False)
 
     def encode(self, conditions: ClipConditions) -> ControlOutput:
@@ -84,8 +85,7 @@ class SpatialControl(nn.Module):
             like = self.control.enter.weight
             context = (None if given is None else given.to(like) for given in (tokens, global_cond, extra_context))
             conditions = conditions.to(like)
-            present = conditions.has_envelope[:, :, None].expand(-1, -1, x.shape[-1])
-            signal = torch.cat([conditions.envelope, present], dim=1)
+            signal = conditions.control_signal(self.control.enter.in_channels)
             branch = self.control(x.to(like), t.to(like), signal, *context)
             residuals += [None] * (len(branch) - len(residuals))
             for n, residual in enumerate(branch):

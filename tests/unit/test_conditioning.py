@@ -136,4 +136,4 @@ def test_a_reference_that_cannot_be_heard_is_refused(sound):
 
 
 def test_an_unknown_surface_is_named():
-    refused("lava", TimbreEncoder(16, 8).of_surface, "lava")
+    refused("lava", TimbreEncoder(16, 8).of_name, "lava")

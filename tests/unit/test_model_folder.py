@@ -101,4 +101,4 @@ def test_clap_takes_the_place_of_the_small_encoder(folder):
     assert timbre is not None
     vector = timbre.of_sound(np.random.default_rng(0).standard_normal((2, 44100)), 44100)
     assert (vector.shape, vector.norm()) == ((16,), pytest.approx(4.0, rel=1e-3))
-    refused("no tokenizer", timbre.of_surface, "gravel")
+    refused("no tokenizer", timbre.of_name, "gravel")

@@ -190,6 +190,7 @@ def two_walkers(number: int) -> SimpleNamespace:
         tracks=Tracks((Track(1, "person", times, box.repeat(20, 0)), Track(2, "person", seen, box.repeat(len(seen), 0))), 2.0),
         steps=(Steps([0.5], [1.0], [0]), Steps([0.6, 1.5], [1.0, 1.0], [0, 1])),
         steps_visible=(np.array([True]), np.array([True, False])),
+        loops=(False, False),
         distance=np.array([[2.0], [8.0]]).repeat(20, 1),
     )
 

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from ...errors import StereoSyncError, explained
 from ...media.sound import Sound, resample
-from .timbre import check_audible, check_surface
+from ...rendering.surfaces import SURFACES
+from .timbre import check_audible
 
-#: CLAP's text for a surface.
-PROMPT = "footsteps on {}"
+#: CLAP's texts for a surface, and for anything else.
+PROMPTS = ("footsteps on {}", "the sound of {}")
 
 
 def load_pretrained(folder: Path, build: Callable[[], Any], what: str) -> Any:
@@ -61,7 +62,7 @@ class ClapEmbedding:
 
 
 class ClapTimbre(nn.Module):
-    """A mono sound, or the name of a surface, to CLAP's vector of length 1 times the root of its ``size``.
+    """A mono sound, or a name, to CLAP's vector of length 1 times the root of its ``size``.
 
     :param folder: with config.json, preprocessor_config.json, tokenizer files and safetensors weights.
     """
@@ -77,10 +78,9 @@ class ClapTimbre(nn.Module):
         check_audible(np.asarray(samples, dtype=np.float64).mean(0))
         return self._scaled(torch.from_numpy(self.clap(np.asarray(samples), rate)[0].mean(0)))
 
-    def of_surface(self, name: str) -> Tensor:
-        """Vector ``[size]`` of a surface's name, from CLAP's text side. Raises StereoSyncError for a name that is not known, or
-        when the folder holds no tokenizer."""
-        check_surface(name)
+    def of_name(self, name: str) -> Tensor:
+        """Vector ``[size]`` of a surface or anything else that has a name, from CLAP's text side. Raises StereoSyncError when
+        the folder holds no tokenizer."""
         # looked for by name: transformers makes an empty tokenizer where there is none
         if not any((self.folder / file).is_file() for file in ("tokenizer.json", "vocab.json")):
             raise StereoSyncError(
@@ -90,7 +90,9 @@ class ClapTimbre(nn.Module):
 
         tokenizer = AutoTokenizer.from_pretrained(str(self.folder), local_files_only=True)
         with torch.inference_mode():
-            found = self.clap.model.get_text_features(**tokenizer([PROMPT.format(name)], return_tensors="pt"))
+            found = self.clap.model.get_text_features(
+                **tokenizer([PROMPTS[name not in SURFACES].format(name)], return_tensors="pt")
+            )
         return self._scaled(_embedding(found))
 
     def _scaled(self, vector: Tensor) -> Tensor:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from ...errors import StereoSyncError
 from ...scene import DepthSequence, Envelope, Tracks
-from .features import SUBFRAMES, SceneFeatures, envelope_features, latent_count, map_tensors, scene_features
+from .features import (
+    SUBFRAMES,
+    SceneFeatures,
+    envelope_features,
+    event_features,
+    latent_count,
+    map_tensors,
+    scene_features,
+)
 
 
 @dataclass(frozen=True)
@@ -20,12 +28,29 @@ class ClipConditions:
     :param envelope: ``[B, SUBFRAMES, T]`` in 0..1; zeros where ``has_envelope`` is 0.
     :param has_envelope: ``[B, 1]``.
     :param timbre: ``[B, E]``; zeros stand for none.
+    :param events: ``[B, SUBFRAMES + 1, T]``, of :func:`.features.event_features`; zeros where ``has_events [B, 1]`` is 0.
     """
 
     scene: SceneFeatures
     envelope: Tensor
     has_envelope: Tensor
     timbre: Tensor
+    events: Tensor = field(default=None)  # type: ignore[assignment]
+    has_events: Tensor = field(default=None)  # type: ignore[assignment]
+
+    def __post_init__(self):
+        if self.events is None:
+            batch, _, frames = self.envelope.shape
+            object.__setattr__(self, "events", self.envelope.new_zeros((batch, SUBFRAMES + 1, frames)))
+            object.__setattr__(self, "has_events", torch.zeros_like(self.has_envelope))
+
+    def control_signal(self, channels: int) -> Tensor:
+        """What a control branch of so many ``channels`` is given, ``[B, channels, T]``: the envelope and whether there is one,
+        and the same of the events where the branch was trained on them."""
+        signal = [self.envelope, self.has_envelope[:, :, None].expand(-1, -1, self.envelope.shape[-1])]
+        if channels > SUBFRAMES + 1:
+            signal += [self.events, self.has_events[:, :, None].expand(-1, -1, self.envelope.shape[-1])]
+        return torch.cat(signal, dim=1)
 
     @property
     def has_space(self) -> bool:
@@ -40,7 +65,8 @@ class ClipConditions:
 
     def window(self, start: int, length: int) -> ClipConditions:
         """The latent frames from ``start`` on."""
-        return replace(self, scene=self.scene.window(start, length), envelope=self.envelope[..., start : start + length])
+        scene, part = self.scene.window(start, length), slice(start, start + length)
+        return replace(self, scene=scene, envelope=self.envelope[..., part], events=self.events[..., part])
 
     def to(self, *arguments) -> ClipConditions:
         """On another device or of another dtype."""
@@ -72,4 +98,8 @@ def clip_conditions(
     if vector.shape != (timbre_size,):
         raise StereoSyncError(f"Timbre: a vector of {tuple(vector.shape)} was given, this model takes [{timbre_size}].")
     scene = SceneFeatures.stack([scene_features(tracks, depth, frames, latent_rate, envelope)])
-    return ClipConditions(scene, curve[None], torch.full((1, 1), float(envelope is not None)), vector[None])
+    conditions = ClipConditions(scene, curve[None], torch.full((1, 1), float(envelope is not None)), vector[None])
+    if envelope is None or envelope.events is None:
+        return conditions
+    events = event_features(envelope.events, frames, latent_rate)
+    return replace(conditions, events=events[None], has_events=torch.ones((1, 1)))

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from ...scene import DepthSequence, Envelope, Tracks
+from ...scene_events import Events
 
 #: Moments of a latent frame at which boxes and envelope are read: 86 a second at the usual 46 ms a latent.
 SUBFRAMES = 4
@@ -149,6 +150,20 @@ def envelope_features(envelope: Envelope, frames: int, latent_rate: float) -> tu
     loudest = float(envelope.values.max())
     relative = torch.from_numpy(values / loudest if loudest > 0 else np.zeros_like(values)).float()
     return compress(relative).unflatten(0, (frames, SUBFRAMES)).T.contiguous(), loudest
+
+
+def event_features(events: Events, frames: int, latent_rate: float) -> Tensor:
+    """The events of all tracks ``[SUBFRAMES + 1, T]``: the strength of the strongest in each part of each latent frame, and the
+    place of the frame's strongest within its part, -1..1; zeros where there is none."""
+    strengths, places = np.zeros(frames * SUBFRAMES), np.zeros(frames * SUBFRAMES)
+    for event in events:
+        moment = event.time * latent_rate * SUBFRAMES
+        part = int(moment)
+        if part < len(strengths) and event.strength >= strengths[part]:
+            strengths[part], places[part] = event.strength, 2 * (moment - part) - 1
+    parts, within = (values.reshape(frames, SUBFRAMES) for values in (strengths, places))
+    strongest = np.take_along_axis(within, parts.argmax(1)[:, None], 1)
+    return torch.from_numpy(np.concatenate([parts, strongest], 1).T).float().contiguous()
 
 
 def compress(relative: Tensor) -> Tensor:

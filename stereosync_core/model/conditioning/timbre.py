@@ -74,6 +74,6 @@ class TimbreEncoder(nn.Module):
         with torch.no_grad():
             return self(torch.from_numpy(mono).float()[None].to(self.surfaces.device))[0]
 
-    def of_surface(self, name: str) -> Tensor:
+    def of_name(self, name: str) -> Tensor:
         """Vector ``[size]`` of a surface. Raises StereoSyncError for a name that is not known."""
         return self.surfaces[check_surface(name)]

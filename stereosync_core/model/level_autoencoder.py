@@ -1,0 +1,240 @@
+"""An autoencoder that is no network: one for a single channel, applied to each, so that no channel leaks into another.
+
+A channel is parted into how loud it is and what it is. Its level, every 512 samples, stands in the latents as it is, in
+decibels, and every 128 samples what it lies above or below that; divided by the level, its logarithmic powers in bands over
+2048 samples are given by their principal components over the training sounds. Noise gets those powers back (Engel et al.,
+"DDSP", 2020), and then the levels, so that it is as loud as the sound was, and as sharp in time. Both channels have one
+noise, so that a sound from one place stays one image, and a second noise parts them as far as the channels were incoherent
+(Breebaart et al., "Parametric Coding of Stereo Audio", 2005), which a few bands' values say. What has one source has one
+spectrum in both channels, and their level difference is exact. Latents of the channels are stacked: left first, then right.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+#: Levels of a channel in a latent frame, and finer ones, which say by how much they differ from those.
+LEVELS, FINE = 4, 16
+#: Decibels of what counts as silence; the level that the latents' levels are 0 at, and that they are 1 above it.
+FLOOR, _MIDDLE, _UNIT = -80.0, -50.0, 15.0
+#: Decibels of a finer level that are 1 in the latents; and of which a sound is corrected by them at most, twice.
+_FINE_UNIT, _MOST = 6.0, 20.0
+#: Bins at which the bands begin whose powers are encoded, and the end of the last; and a power well below a sounding band's.
+EDGES = (
+    0,
+    *range(2, 12),
+    13,
+    14,
+    16,
+    17,
+    19,
+    21,
+    24,
+    27,
+    30,
+    33,
+    37,
+    41,
+    46,
+    51,
+    57,
+    63,
+    70,
+    78,
+    86,
+    96,
+    107,
+    119,
+    132,
+    147,
+    163,
+)
+EDGES += (181, 201, 224, 249, 276, 307, 341, 379, 421, 468, 513)
+_POWER_FLOOR = 1e-3
+#: Bins at which the bands end whose coherence is in the latents, the same in both channels' halves; and a silent one's power.
+BANDS = (12, 46, 186, 513)
+_SILENT = 1e-8
+#: Bounds of the bands' logarithmic powers; a full-scale sine reaches log(65536).
+_LOG_RANGE = (-20.0, 14.0)
+#: Samples after which the noise comes again.
+_NOISE_SAMPLES = 2**19
+
+
+@dataclass(frozen=True)
+class LevelAutoencoderConfig:
+    """Sizes: samples of the transform's window, and ``hop`` between them; ``hops`` in a latent frame; ``shape`` components a
+    channel and latent frame, beside its :data:`LEVELS`, :data:`FINE` ones and those of the :data:`BANDS`."""
+
+    window: int = 1024
+    hop: int = 256
+    hops: int = 8
+    shape: int = 48
+
+    @property
+    def channel(self) -> int:
+        """Values that a channel has by itself in a latent frame."""
+        return LEVELS + self.shape + FINE
+
+    @property
+    def latent(self) -> int:
+        """Values a channel and latent frame."""
+        return self.channel + len(BANDS)
+
+
+class LevelAutoencoder(nn.Module):
+    """Encodes and decodes sound channel by channel; ``latent_channels`` are those of a stereo sound, ``downsampling`` samples a
+    latent frame. ``mean``, ``components`` and ``spread`` are those of the bands' powers."""
+
+    window: Tensor
+    noise: Tensor
+    weights: Tensor
+
+    def __init__(self, config: LevelAutoencoderConfig):
+        super().__init__()
+        self.config = config
+        self.downsampling, self.latent_channels = config.hop * config.hops, 2 * config.latent
+        values = (len(EDGES) - 1) * config.hops
+        self.register_buffer("window", torch.hann_window(config.window), persistent=False)
+        noise = torch.randn(_NOISE_SAMPLES, generator=torch.Generator().manual_seed(0))
+        self.register_buffer("noise", noise / self.window.square().sum().sqrt(), persistent=False)
+        self.register_buffer("weights", _band_weights(config.window // 2 + 1), persistent=False)
+        self.mean = nn.Parameter(torch.zeros(values), requires_grad=False)
+        self.components = nn.Parameter(torch.zeros((config.shape, values)), requires_grad=False)
+        self.spread = nn.Parameter(torch.ones(config.shape), requires_grad=False)
+
+    def encode(self, sound: Tensor) -> Tensor:
+        """Latents ``[B, 2 * latent, T]`` of a stereo sound ``[B, 2, N]``; N is filled up with silence to whole latents."""
+        sound = nn.functional.pad(sound, (0, -sound.shape[-1] % self.downsampling))
+        channels = self._encode_channel(sound.flatten(0, 1)).unflatten(0, sound.shape[:2])
+        coherence = (2 * self._coherence(sound) - 1)[:, None].expand(-1, 2, -1, -1)
+        return torch.cat([channels, coherence], dim=2).flatten(1, 2)
+
+    def decode(self, latents: Tensor, start: int = 0) -> Tensor:
+        """Sound ``[B, 2, T * downsampling]`` of latents ``[B, 2 * latent, T]``.
+
+        :param start: latent frames that come before these in the whole sound, whose noise the piece then has.
+        """
+        both = latents.unflatten(1, (2, self.config.latent))
+        channels = both[:, :, : -len(BANDS)].flatten(0, 1)
+        # half of the angle whose cosine is the coherence: left and right lie as far apart, to either side
+        coherence = ((both[:, :, -len(BANDS) :].mean(1) + 1) / 2).clamp(0, 1)
+        half = self._of_bins(coherence).acos() / 2
+        frames, other = latents.shape[-1], start + _NOISE_SAMPLES // (2 * self.downsampling)
+        common, own = half.cos() * self._noise_of(frames, start), half.sin() * self._noise_of(frames, other)
+        spectra = self._sizes(channels).unflatten(0, (-1, 2)) * torch.stack([common + own, common - own], dim=1)
+        levels = self.levels(channels)
+        sound = self._inverse(spectra.flatten(0, 1)) * self._gain(levels)
+        wanted = _between(levels) + channels[:, -FINE:].mT.flatten(1) * _FINE_UNIT
+        for _ in range(2):
+            lacking = (wanted - decibels_of(sound, self.downsampling // FINE)).clamp(-_MOST, _MOST)
+            sound = sound * 10 ** (_interpolated(lacking, self.downsampling // FINE) / 20)
+        return sound.unflatten(0, (-1, 2))
+
+    def levels(self, latents: Tensor) -> Tensor:
+        """Levels ``[B, T * LEVELS]`` in decibels, that one channel's latents ``[B, channel, T]`` hold."""
+        return latents[:, :LEVELS].mT.flatten(1) * _UNIT + _MIDDLE
+
+    def stereo_levels(self, latents: Tensor) -> Tensor:
+        """Levels ``[B, 2, T * LEVELS]`` in decibels of latents ``[B, 2 * latent, T]``."""
+        return self.levels(latents.unflatten(1, (2, -1)).flatten(0, 1)).unflatten(0, (-1, 2))
+
+    def patches_of(self, sound: Tensor) -> Tensor:
+        """Logarithmic powers of the bands and hops of each latent frame ``[B, T, bands * hops]``, of a sound ``[B, N]`` as if
+        it were equally loud all the time; N a multiple of ``downsampling``."""
+        levels = decibels_of(sound, self.downsampling // LEVELS)
+        power = self._transform(sound / self._gain(levels)).abs().square()
+        bands = [power[:, low:high].mean(1) for low, high in pairwise(EDGES)]
+        logs = (torch.stack(bands, dim=1) + _POWER_FLOOR).log()
+        return logs.unflatten(2, (-1, self.config.hops)).transpose(1, 2).flatten(2)
+
+    def _encode_channel(self, sound: Tensor) -> Tensor:
+        """Latents ``[B, channel, T]`` of ``[B, N]``."""
+        levels, fine = (decibels_of(sound, self.downsampling // count) for count in (LEVELS, FINE))
+        shape = (self.patches_of(sound) - self.mean) @ self.components.T / self.spread
+        scaled = ((levels - _MIDDLE) / _UNIT).unflatten(1, (-1, LEVELS))
+        finer = ((fine - _between(levels)) / _FINE_UNIT).unflatten(1, (-1, FINE))
+        return torch.cat([scaled, shape, finer], dim=2).mT
+
+    def _sizes(self, latents: Tensor) -> Tensor:
+        """Magnitudes ``[B, bins, T * hops]`` that one channel's latents hold, as if it were equally loud all the time."""
+        patches = (latents[:, LEVELS:-FINE].mT * self.spread) @ self.components + self.mean
+        bands = patches.unflatten(2, (-1, self.config.hops)).transpose(1, 2).flatten(2)
+        return ((self.weights @ bands).clamp(*_LOG_RANGE) / 2).exp()
+
+    def _noise_of(self, frames: int, start: int) -> Tensor:
+        """Spectrum ``[1, bins, frames * hops]`` of noise of power 1 from the latent frame ``start`` on."""
+        places = torch.arange(frames * self.downsampling, device=self.noise.device) + start * self.downsampling
+        return self._transform(self.noise[places % _NOISE_SAMPLES][None])
+
+    def _coherence(self, sound: Tensor) -> Tensor:
+        """Of left and right ``[B, 2, N]`` in each band and latent frame, 0..1, ``[B, len(BANDS), T]``; 1 where a channel is
+        silent."""
+        left, right = self._transform(sound.flatten(0, 1)).unflatten(0, sound.shape[:2]).unbind(1)
+
+        def summed(values: Tensor) -> Tensor:
+            bands = [values[:, low:high].sum(1) for low, high in pairwise((0, *BANDS))]
+            return torch.stack(bands, dim=1).unflatten(2, (-1, self.config.hops)).sum(3)
+
+        both, one, other = (summed(value) for value in ((left * right.conj()).real, left.abs() ** 2, right.abs() ** 2))
+        powers = (one * other).sqrt()
+        return torch.where(powers > _SILENT, both / powers.clamp(min=_SILENT), torch.ones_like(both)).clamp(0, 1)
+
+    def _of_bins(self, bands: Tensor) -> Tensor:
+        """A value of each band and latent frame at every bin and hop ``[B, bins, T * hops]``, straight between the middles of
+        neighbouring frames."""
+        smooth = nn.functional.interpolate(bands, scale_factor=self.config.hops, mode="linear")
+        return smooth.repeat_interleave(torch.tensor((0, *BANDS), device=bands.device).diff(), dim=1)
+
+    def _gain(self, levels: Tensor) -> Tensor:
+        """What the equally loud sound is multiplied by, at each sample: the loudest of each level and its neighbours, so that a
+        sound divided by it has no peak where it begins."""
+        loudest = nn.functional.max_pool1d(levels[:, None], 3, stride=1, padding=1)[:, 0]
+        return 10 ** (_interpolated(loudest, self.downsampling // LEVELS) / 20)
+
+    def _transform(self, sound: Tensor) -> Tensor:
+        """Spectrum ``[B, bins, N / hop]``, each frame centred on the middle of its hop."""
+        edge = (self.config.window - self.config.hop) // 2
+        frames = nn.functional.pad(sound, (edge, edge)).unfold(-1, self.config.window, self.config.hop)
+        return torch.fft.rfft(frames * self.window, dim=-1).mT
+
+    def _inverse(self, spectrum: Tensor) -> Tensor:
+        """The inverse of :meth:`_transform`: overlapping windows added and divided by their summed squares."""
+        frames = torch.fft.irfft(spectrum.mT, n=self.config.window, dim=-1) * self.window
+        count, edge = frames.shape[1], (self.config.window - self.config.hop) // 2
+        length = (count - 1) * self.config.hop + self.config.window
+        weights = (self.window**2).expand(1, count, -1)
+        added, weight = (
+            nn.functional.fold(
+                part.mT, output_size=(1, length), kernel_size=(1, self.config.window), stride=(1, self.config.hop)
+            ).flatten(1)[:, edge:-edge]
+            for part in (frames, weights)
+        )
+        return added / weight.clamp(min=1e-6)
+
+
+def decibels_of(sound: Tensor, hop: int) -> Tensor:
+    """Levels ``[..., N / hop]`` in decibels of ``[..., N]``: power under Hann windows of two hops."""
+    window = torch.hann_window(2 * hop, device=sound.device, dtype=sound.dtype)
+    power = nn.functional.pad(sound.square(), (hop // 2, hop - hop // 2)).unfold(-1, 2 * hop, hop)
+    means = (power * (window / window.sum())).sum(-1)[..., : sound.shape[-1] // hop]
+    return 10 * (means + 10 ** (FLOOR / 10)).log10()
+
+
+def _between(levels: Tensor) -> Tensor:
+    """Levels at the moments of the finer ones."""
+    return _interpolated(levels, FINE // LEVELS)
+
+
+def _interpolated(values: Tensor, scale: int) -> Tensor:
+    """``[B, M]`` at ``scale`` times as many moments, straight between neighbours."""
+    return nn.functional.interpolate(values[:, None], scale_factor=scale, mode="linear")[:, 0]
+
+
+def _band_weights(bins: int) -> Tensor:
+    """``[bins, bands]``: a bin's logarithmic power is straight between the middles of the bands."""
+    middles = np.array([(low + high - 1) / 2 for low, high in pairwise(EDGES)])
+    each = [np.interp(np.arange(bins), middles, row) for row in np.eye(len(middles))]
+    return torch.from_numpy(np.stack(each, 1)).float()

@@ -1,0 +1,121 @@
+"""The autoencoder of levels and components, and the timbre of any sound."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.signal import lfilter
+
+from research.training.autoencoder import level_errors, round_trip
+from research.training.components import ComponentsTask, drawn_crops, hop_energy
+from stereosync_core.model.conditioning.features import event_features
+from stereosync_core.model.conditioning.sound_timbre import SoundTimbre
+from stereosync_core.model.folder import in_eight_bits, read_weights, save_part
+from stereosync_core.model.level_autoencoder import LevelAutoencoder, LevelAutoencoderConfig, decibels_of
+from stereosync_core.scene_events import Event, Events
+from tests.errors import refused
+
+
+def test_crops_sound_and_are_drawn_again_by_the_same_seed():
+    bank = torch.zeros(300_000, dtype=torch.int16)
+    bank[200_000:260_000] = (3000 * torch.randn(60_000)).to(torch.int16)
+    one, other = (drawn_crops(bank, hop_energy(bank), 6, 8192, torch.Generator().manual_seed(3), choices=12) for _ in range(2))
+    assert torch.equal(one, other)
+    assert (one.abs().amax(1) > 0.02).all()
+    assert (one.abs().amax(1) < 0.91).all()
+
+
+@pytest.fixture(scope="module")
+def codec() -> LevelAutoencoder:
+    """Components of noises of several colours, each dying away."""
+    task = ComponentsTask.__new__(ComponentsTask)
+    task.model = LevelAutoencoderConfig(shape=12)
+    generator = np.random.default_rng(0)
+    since = np.arange(20_000) / 44100
+    noises = [generator.standard_normal(20_000) * np.exp(-since / fall) for fall in (0.01, 0.03, 0.1)]
+    coloured = [lfilter([1], [1, -pole], noise) for noise in noises for pole in (0.0, 0.5, 0.9, -0.5)]
+    task.bank = torch.from_numpy(np.concatenate([9000 * one / np.abs(one).max() for one in coloured]).astype(np.int16))
+    return task.fit()
+
+
+def test_the_round_trip_keeps_levels_colours_and_attacks(codec):
+    generator = np.random.default_rng(1)
+    burst = generator.standard_normal(9_000) * np.exp(-np.arange(9_000) / 1500)
+    mono = np.zeros(30_000)
+    mono[12_345:21_345] = 0.2 * np.asarray(lfilter([1], [1, -0.9], burst))
+    wanted, made = round_trip(codec, np.stack([mono, 0.3 * mono]).astype(np.float32))
+    level, difference = level_errors(made, wanted, 44100)
+    assert level < 0.3
+    assert difference < 0.05
+    colours = [np.abs(np.fft.rfft(sound[0, 12_345:14_393])) ** 2 for sound in (wanted, made)]
+    octaves = [[power[2**n : 2 ** (n + 1)].sum() for n in range(2, 10)] for power in colours]
+    assert np.abs(10 * np.log10(np.divide(octaves[0], octaves[1]))).mean() < 2.5
+    assert np.abs(made[0, :12_200]).max() < 0.05 * np.abs(made).max(), "nothing before the attack"
+
+
+def test_a_sound_from_one_place_stays_there(codec):
+    sound = torch.randn((1, 1, 16384)) * torch.exp(-torch.arange(16384) / 3000)
+    stereo = torch.cat([0.2 * sound, 0.02 * sound], dim=1)
+    with torch.no_grad():
+        made = codec.decode(codec.encode(stereo))[0]
+    middle = made[:, 2048:10240]
+    assert torch.corrcoef(middle)[0, 1] > 0.999
+    assert 20 * (middle.square().mean(1).sqrt()).log10().diff().abs() == pytest.approx(20.0, abs=0.3)
+
+
+def test_the_latents_say_how_loud_each_channel_is(codec):
+    sound = 0.1 * torch.randn((1, 2, 16384)) * torch.tensor([1.0, 0.1])[:, None]
+    levels = codec.stereo_levels(codec.encode(sound))
+    torch.testing.assert_close(levels, decibels_of(sound, 512), atol=0.05, rtol=0)
+
+
+def test_the_noise_is_that_of_its_place_in_the_whole(codec):
+    latents = torch.randn((1, codec.latent_channels, 12))
+    with torch.no_grad():
+        whole, part = codec.decode(latents, 5), codec.decode(latents[:, :, 4:], 9)
+    torch.testing.assert_close(whole[:, :, 6 * 2048 : 10 * 2048], part[:, :, 2 * 2048 : 6 * 2048], atol=1e-3, rtol=1e-2)
+    with torch.no_grad():
+        assert (codec.decode(latents, 50) - whole).abs().max() > 0.05 * whole.abs().max(), "other noise at another place"
+
+
+def lively_timbre() -> SoundTimbre:
+    encoder = SoundTimbre(["gravel", "dog"], 16)
+    encoder.directions.normal_(generator=torch.Generator().manual_seed(0))
+    return encoder
+
+
+def test_the_timbre_of_a_sound_does_not_depend_on_place_loudness_or_rate():
+    encoder = lively_timbre()
+    sound = np.random.default_rng(0).standard_normal((1, 44100)).cumsum(axis=1) * 1e-3
+    vector = encoder.of_sound(sound, 44100)
+    assert vector.norm() == pytest.approx(4.0, rel=1e-3)
+    placed = np.concatenate([sound * 0.02, sound * 0.3])
+    torch.testing.assert_close(encoder.of_sound(placed, 44100), vector, atol=1e-2, rtol=1e-2)
+
+
+def test_a_silent_reference_and_a_name_that_is_not_known_are_refused():
+    refused("reference", lively_timbre().of_sound, np.zeros((1, 100)), 44100)
+    refused("lava", lively_timbre().of_name, "lava")
+
+
+def test_events_stand_in_their_part_of_a_latent_frame():
+    features = event_features(
+        Events((Event(0.26, "step", 1, strength=0.5), Event(0.9, "step", 2, strength=0.8)), 1.0), 10, 10.0
+    )
+    assert features.shape == (5, 10)
+    assert features[:4].count_nonzero() == 2
+    assert features[2, 2] == 0.5
+    assert features[4, 2] == pytest.approx(2 * 0.4 - 1)
+    assert features[0, 9] == pytest.approx(0.8)
+
+
+def test_weights_in_eight_bits_come_back_nearly_as_they_were(tmp_path):
+    weights = {"one.weight": torch.randn(80, 60), "one.bias": torch.randn(80), "components": torch.randn(80, 60)}
+    save_part(tmp_path, "part", {}, weights)
+    from safetensors.torch import save_file
+
+    save_file(in_eight_bits(weights), tmp_path / "small.safetensors")
+    back = read_weights(tmp_path, "small")
+    assert (tmp_path / "small.safetensors").stat().st_size < 0.8 * (tmp_path / "part.safetensors").stat().st_size
+    assert set(back) == set(weights)
+    assert (back["one.weight"] - weights["one.weight"]).abs().max() < 0.02
+    torch.testing.assert_close(back["components"], weights["components"], atol=2e-3, rtol=2e-3)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from .short_time import sound_of, spectrum_of
+
 #: Magnitudes are raised to this power on their way in: a channel 25 dB down then still has two fifths of the other's size.
 COMPRESSION = 0.3
 #: Bounds of the decoder's logarithmic magnitudes; a full-scale sine reaches log(256).
@@ -92,8 +94,8 @@ class ChannelAutoencoder(nn.Module):
         sizes = self.magnitudes(latents)
         length = latents.shape[-1] * self.downsampling
         places = (start * self.downsampling + torch.arange(length, device=sizes.device)) % _NOISE_SAMPLES
-        noise = self._transform(self.noise[places][None])
-        return self._inverse((sizes * noise).flatten(0, 1)).unflatten(0, (-1, 2))
+        noise = spectrum_of(self.noise[places][None], self.window, self.config.hop)
+        return sound_of((sizes * noise).flatten(0, 1), self.window, self.config.hop).unflatten(0, (-1, 2))
 
     def magnitudes(self, latents: Tensor) -> Tensor:
         """Short-time magnitudes ``[B, 2, bins, T * downsampling / hop]`` of latents ``[B, 2 * latent, T]``."""
@@ -102,33 +104,13 @@ class ChannelAutoencoder(nn.Module):
 
     def magnitudes_of(self, sound: Tensor) -> Tensor:
         """Those of a sound ``[B, 2, N]``, N a multiple of :attr:`downsampling`."""
-        return self._transform(sound.flatten(0, 1)).abs().unflatten(0, (-1, 2))
+        return spectrum_of(sound.flatten(0, 1), self.window, self.config.hop).abs().unflatten(0, (-1, 2))
 
     def encode_channel(self, sound: Tensor) -> Tensor:
         """Latents ``[B, latent, T]`` of ``[B, N]``."""
         sound = nn.functional.pad(sound, (0, -sound.shape[-1] % self.downsampling))
-        sizes = (self._transform(sound).abs() + 1e-8) ** COMPRESSION
+        sizes = (spectrum_of(sound, self.window, self.config.hop).abs() + 1e-8) ** COMPRESSION
         return self.encoder(sizes.mT).mT
-
-    def _transform(self, sound: Tensor) -> Tensor:
-        """Spectrum ``[B, bins, N / hop]``, each frame centred on the middle of its hop."""
-        edge = (self.config.window - self.config.hop) // 2
-        frames = nn.functional.pad(sound, (edge, edge)).unfold(-1, self.config.window, self.config.hop)
-        return torch.fft.rfft(frames * self.window, dim=-1).mT
-
-    def _inverse(self, spectrum: Tensor) -> Tensor:
-        """The inverse of :meth:`_transform`: overlapping windows added and divided by their summed squares."""
-        frames = torch.fft.irfft(spectrum.mT, n=self.config.window, dim=-1) * self.window
-        count, edge = frames.shape[1], (self.config.window - self.config.hop) // 2
-        length = (count - 1) * self.config.hop + self.config.window
-        weights = (self.window**2).expand(1, count, -1)
-        added, weight = (
-            nn.functional.fold(
-                part.mT, output_size=(1, length), kernel_size=(1, self.config.window), stride=(1, self.config.hop)
-            ).flatten(1)[:, edge:-edge]
-            for part in (frames, weights)
-        )
-        return added / weight.clamp(min=1e-6)
 
 
 class Halve(nn.Module):

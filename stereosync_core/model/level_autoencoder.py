@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .short_time import sound_of, spectrum_of
+
 #: Levels of a channel in a latent frame, and finer ones, which say by how much they differ from those.
 LEVELS, FINE = 4, 16
 #: Decibels of what counts as silence; the level that the latents' levels are 0 at, and that they are 1 above it.
@@ -126,7 +128,7 @@ class LevelAutoencoder(nn.Module):
         common, own = half.cos() * self._noise_of(frames, start), half.sin() * self._noise_of(frames, other)
         spectra = self._sizes(channels).unflatten(0, (-1, 2)) * torch.stack([common + own, common - own], dim=1)
         levels = self.levels(channels)
-        sound = self._inverse(spectra.flatten(0, 1)) * self._gain(levels)
+        sound = sound_of(spectra.flatten(0, 1), self.window, self.config.hop) * self._gain(levels)
         wanted = _between(levels) + channels[:, -FINE:].mT.flatten(1) * _FINE_UNIT
         for _ in range(2):
             lacking = (wanted - decibels_of(sound, self.downsampling // FINE)).clamp(-_MOST, _MOST)
@@ -145,7 +147,7 @@ class LevelAutoencoder(nn.Module):
         """Logarithmic powers of the bands and hops of each latent frame ``[B, T, bands * hops]``, of a sound ``[B, N]`` as if
         it were equally loud all the time; N a multiple of ``downsampling``."""
         levels = decibels_of(sound, self.downsampling // LEVELS)
-        power = self._transform(sound / self._gain(levels)).abs().square()
+        power = spectrum_of(sound / self._gain(levels), self.window, self.config.hop).abs().square()
         bands = [power[:, low:high].mean(1) for low, high in pairwise(EDGES)]
         logs = (torch.stack(bands, dim=1) + _POWER_FLOOR).log()
         return logs.unflatten(2, (-1, self.config.hops)).transpose(1, 2).flatten(2)
@@ -167,12 +169,12 @@ class LevelAutoencoder(nn.Module):
     def _noise_of(self, frames: int, start: int) -> Tensor:
         """Spectrum ``[1, bins, frames * hops]`` of noise of power 1 from the latent frame ``start`` on."""
         places = torch.arange(frames * self.downsampling, device=self.noise.device) + start * self.downsampling
-        return self._transform(self.noise[places % _NOISE_SAMPLES][None])
+        return spectrum_of(self.noise[places % _NOISE_SAMPLES][None], self.window, self.config.hop)
 
     def _coherence(self, sound: Tensor) -> Tensor:
         """Of left and right ``[B, 2, N]`` in each band and latent frame, 0..1, ``[B, len(BANDS), T]``; 1 where a channel is
         silent."""
-        left, right = self._transform(sound.flatten(0, 1)).unflatten(0, sound.shape[:2]).unbind(1)
+        left, right = spectrum_of(sound.flatten(0, 1), self.window, self.config.hop).unflatten(0, sound.shape[:2]).unbind(1)
 
         def summed(values: Tensor) -> Tensor:
             bands = [values[:, low:high].sum(1) for low, high in pairwise((0, *BANDS))]
@@ -193,26 +195,6 @@ class LevelAutoencoder(nn.Module):
         sound divided by it has no peak where it begins."""
         loudest = nn.functional.max_pool1d(levels[:, None], 3, stride=1, padding=1)[:, 0]
         return 10 ** (_interpolated(loudest, self.downsampling // LEVELS) / 20)
-
-    def _transform(self, sound: Tensor) -> Tensor:
-        """Spectrum ``[B, bins, N / hop]``, each frame centred on the middle of its hop."""
-        edge = (self.config.window - self.config.hop) // 2
-        frames = nn.functional.pad(sound, (edge, edge)).unfold(-1, self.config.window, self.config.hop)
-        return torch.fft.rfft(frames * self.window, dim=-1).mT
-
-    def _inverse(self, spectrum: Tensor) -> Tensor:
-        """The inverse of :meth:`_transform`: overlapping windows added and divided by their summed squares."""
-        frames = torch.fft.irfft(spectrum.mT, n=self.config.window, dim=-1) * self.window
-        count, edge = frames.shape[1], (self.config.window - self.config.hop) // 2
-        length = (count - 1) * self.config.hop + self.config.window
-        weights = (self.window**2).expand(1, count, -1)
-        added, weight = (
-            nn.functional.fold(
-                part.mT, output_size=(1, length), kernel_size=(1, self.config.window), stride=(1, self.config.hop)
-            ).flatten(1)[:, edge:-edge]
-            for part in (frames, weights)
-        )
-        return added / weight.clamp(min=1e-6)
 
 
 def decibels_of(sound: Tensor, hop: int) -> Tensor:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 from scipy.special import expit
 
-from ..batches import prefetched
+from ..batches import batched, prefetched
 from ..media.video import Source, frame_times, frames, probe
 from ..scene import Track, Tracks
 from ..scene_camera import CameraMotion
@@ -163,11 +163,12 @@ def upside_down(source: Source, tracks: Tracks, found: list[Landmarks], network:
         times = one.times[np.unique(np.linspace(0, len(one.times) - 1, _LOOKS).astype(int))]
         squares, _, _ = crop_squares(people[one.id], times, aspect, tracks.max_gap)
         pictures = frames(source, times=times, max_side=_long_side(squares[:, 2], aspect))
-        crops = [cut_square(frame, square)[0].flip(1, 2) for (_, frame), square in zip(pictures, squares, strict=True)]
         network = network if network is not None else load_network()
-        weight = network.stem.weight
-        presence = network(torch.stack(crops).to(weight.device, weight.dtype, memory_format=torch.channels_last))[2]
-        if float(presence.float().mean()) > max(_TURNED, float(one.presence.mean()) + _CLEARLY):
+        weight, presence = network.stem.weight, []
+        for batch in batched(zip(pictures, squares, strict=True), BATCH):
+            crops = torch.stack([cut_square(frame, square)[0].flip(1, 2) for (_, frame), square in batch])
+            presence.append(network(crops.to(weight.device, weight.dtype, memory_format=torch.channels_last))[2].float().cpu())
+        if float(torch.cat(presence).mean()) > max(_TURNED, float(one.presence.mean()) + _CLEARLY):
             turned.add(one.id)
     return turned
 

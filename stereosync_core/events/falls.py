@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from scipy.ndimage import grey_closing, label
-from torch.nn.functional import interpolate
+from torch.nn.functional import grid_sample, interpolate
 
 from ..media.video import Source, frames
 from ..scene_camera import CameraMotion, moved, scale_at
@@ -238,14 +238,12 @@ def laid(pixels: torch.Tensor, step: np.ndarray) -> torch.Tensor:
     """A picture int16 ``[3, H, W]`` as the camera sees it after a step ``[3, 3]``; -1 where it was not in the picture."""
     if (step == _STILL).all():
         return pixels
-    from kornia.geometry.transform import warp_perspective
-
     height, width = pixels.shape[1:]
-    sides = np.diag([width, height, 1.0])
-    matrix = torch.from_numpy(sides @ step @ np.linalg.inv(sides)).float()[None]
-    fill = torch.full((3,), -1.0)
-    result = warp_perspective(pixels[None].float(), matrix, (height, width), padding_mode="fill", fill_value=fill)
-    return result[0].round().short()
+    x, y = (torch.arange(count, dtype=torch.float32).add(0.5) / count for count in (width, height))
+    across, down, depth = (a * x + (b * y[:, None] + c) for a, b, c in np.linalg.inv(step).tolist())
+    grid = torch.stack([across / depth, down / depth], dim=-1) * 2 - 1
+    result = grid_sample(pixels[None].float(), grid[None], padding_mode="border", align_corners=False)[0]
+    return result.round().short().masked_fill((grid.abs() > 1).any(-1), -1)
 
 
 def _standing(start: float, end: float) -> np.ndarray:

@@ -157,8 +157,8 @@ def onsets_as_steps(found: np.ndarray, truth: Truth, depth: DepthSequence | None
     owner = truth.owner(found)
     return tuple(
         ObjectSteps(track.id, own, np.ones(len(own), bool), truth.tracks.distance(track, own, depth))
-        for track in truth.tracks
-        if len(own := found[owner == track.id])
+        for place, track in enumerate(truth.tracks)
+        if len(own := found[owner == place])
     )
 
 

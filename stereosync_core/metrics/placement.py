@@ -12,7 +12,7 @@ from dataclasses import astuple, dataclass
 import numpy as np
 
 from .localiser import Localisation
-from .truth import Counted, Truth
+from .truth import NOBODY, Counted, Truth
 
 #: Of the bootstrap.
 RESAMPLES = 1000
@@ -51,11 +51,11 @@ class PlacementErrors:
 
 def placement_errors(localisation: Localisation, truth: Truth) -> PlacementErrors:
     """Errors of every object of a clip; an object that no window belongs to has zero windows and no score."""
-    owner = np.where(localisation.sounding, truth.owner(localisation.times), 0)
+    owner = np.where(localisation.sounding, truth.owner(localisation.times), NOBODY)
     true = truth.azimuth(owner, localisation.times)
     objects = {}
-    for track in truth.tracks:
-        own = owner == track.id
+    for place, track in enumerate(truth.tracks):
+        own = owner == place
         objects[track.id] = AzimuthErrors(
             int(own.sum()), float(np.abs(localisation.azimuth[own] - true[own]).sum()), float(np.abs(true[own]).sum())
         )

@@ -10,6 +10,8 @@ from ..scene import Tracks
 
 #: Seconds around a step in which its object counts as sounding: half a window before, the sound's own length after.
 BEFORE, AFTER = 0.06, 0.25
+#: The owner of a window that belongs to no object. Owners are places among the tracks, for ids are any integers.
+NOBODY = -1
 
 
 Sums = TypeVar("Sums", bound="Counted")
@@ -59,31 +61,33 @@ class Truth:
     onsets_known: bool = True
 
     def owner(self, times: np.ndarray) -> np.ndarray:
-        """Id ``[W]`` of the one visible object that a window at each time belongs to, 0 where there is none.
+        """Place ``[W]`` among the tracks of the one visible object that a window at each time belongs to, :data:`NOBODY` where
+        there is none.
 
         With steps: the object that alone sounds about then, and is in the picture; an object that is the only one of the clip
         owns every window while it is seen. With boxes alone: the object that alone is in the picture.
         """
         times = np.asarray(times, dtype=np.float64)
-        seen = {track.id: track.at(times, self.tracks.max_gap)[1] for track in self.tracks}
+        places = {track.id: place for place, track in enumerate(self.tracks)}
+        seen = [track.at(times, self.tracks.max_gap)[1] for track in self.tracks]
         if self.objects is None:
-            sounding = list(seen.items())
+            sounding = [(number, seen[place]) for number, place in places.items()]
         elif len(self.objects) == 1:
             sounding = [(self.objects[0].id, np.ones(len(times), dtype=bool))]
         else:
             sounding = [(one.id, near_steps(times, one.times, after=one.lasts) | (one.lasts == np.inf)) for one in self.objects]
         alone = sum((mask.astype(int) for _, mask in sounding), np.zeros(len(times), dtype=int)) == 1
-        result = np.zeros(len(times), dtype=int)
+        result = np.full(len(times), NOBODY)
         for number, mask in sounding:
-            if number in seen:
-                result[alone & mask & seen[number]] = number
+            if number in places:
+                result[alone & mask & seen[places[number]]] = places[number]
         return result
 
     def azimuth(self, owner: np.ndarray, times: np.ndarray) -> np.ndarray:
         """Azimuth ``[W]`` of each window's owner, NaN where there is none."""
         result = np.full(len(times), np.nan)
-        for track in self.tracks:
-            own = owner == track.id
+        for place, track in enumerate(self.tracks):
+            own = owner == place
             result[own] = track.azimuth(np.asarray(times)[own], self.tracks.max_gap)
         return result
 

@@ -12,7 +12,7 @@ from ..metrics.clip_metrics import measure_clip
 from ..metrics.localiser import BandLocaliser, Localisation
 from ..metrics.sync import attacks, sync_by_chance, sync_score
 from ..metrics.timing import onsets as find_onsets
-from ..metrics.truth import Truth
+from ..metrics.truth import NOBODY, Truth
 from ..rendering.analysis import level_difference
 from ..rendering.panning import pan_gains
 from ..scene import DepthSequence, Envelope, Track, Tracks, check_depth_fits
@@ -229,9 +229,9 @@ def _plot_report(
     place, level = figure.add_subplot(grid[0, :]), figure.add_subplot(grid[1, :])
     far, table = figure.add_subplot(grid[2, 0]), figure.add_subplot(grid[2, 1])
     tracks = truth.tracks
-    owner = np.where(localisation.sounding, truth.owner(localisation.times), 0)
-    for track, look in _draw_azimuth(place, tracks, 2.5):
-        own = owner == track.id
+    owner = np.where(localisation.sounding, truth.owner(localisation.times), NOBODY)
+    for number, (track, look) in enumerate(_draw_azimuth(place, tracks, 2.5)):
+        own = owner == number
         distance = tracks.distance(track, localisation.times[own], depth) if own.any() else np.zeros(0)
         far.semilogx(distance, localisation.level_db[own], ".", **look)
     use = localisation.sounding

@@ -32,6 +32,8 @@ ACCELERATION, JITTER = 1.5, 0.04
 _PART_INSIDE, _PART_WIDTH = 0.75, 0.5
 #: Boxes over which a track's score is taken.
 _RECENT = 20
+#: Numbers that one range of ids may span.
+LARGEST_RANGE = 10000
 #: Seconds that a track outlives its last box.
 MEMORY = 1.0
 #: The region that is the whole frame.
@@ -269,10 +271,13 @@ def parse_ids(text: str) -> list[int]:
     """
     numbers: list[int] = []
     for part in filter(None, (part.strip() for part in text.replace(";", ",").split(","))):
-        match = re.fullmatch(r"(\d+)(?:\s*-\s*(\d+))?", part)
+        match = re.fullmatch(r"(-?\d{1,18})(?:\s*-\s*(-?\d{1,18}))?", part)
         if match is None:
             raise StereoSyncError(f"Ids: '{part}' is no number; write numbers and ranges as the preview shows them: 1, 3, 5-8.")
-        numbers += range(int(match[1]), int(match[2] or match[1]) + 1)
+        low, high = int(match[1]), int(match[2] or match[1])
+        if high - low > LARGEST_RANGE:
+            raise StereoSyncError(f"Ids: '{part}' spans more than {LARGEST_RANGE} numbers; write a shorter range.")
+        numbers += range(low, high + 1)
     return list(dict.fromkeys(numbers))
 
 
@@ -304,7 +309,7 @@ def select_tracks(
     have = [str(track.id) for track in tracks]
     absent = [str(number) for number in numbers if str(number) not in have]
     if absent and have:
-        raise StereoSyncError(f"Ids: there is no track {', '.join(absent)}; the clip has {', '.join(have)}.")
+        raise StereoSyncError(f"Ids: there is no track {', '.join(absent[:9])}; the clip has {', '.join(have)}.")
     if region[2] <= region[0] or region[3] <= region[1]:
         raise StereoSyncError(f"Region: {region} has no extent; right has to lie beyond left, and bottom below top.")
 

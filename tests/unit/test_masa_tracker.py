@@ -209,6 +209,9 @@ def test_tracks_are_selected_by_number_class_and_region():
     assert chosen(region=(0, 0, 0.5, 1), share=0.0) == [1, 4]
     assert len(chosen(max_tracks=2)) == 2
     assert parse_ids("1, 5-7;1") == [1, 5, 6, 7]
+    assert parse_ids("0, -3, -2--1") == [0, -3, -2, -1], "ids are any integers"
+    for text in ("1-999999999999", "1" * 5000):
+        refused("Ids", parse_ids, text)
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from stereosync_core.metrics.clip_metrics import onsets_as_steps
 from stereosync_core.metrics.localiser import BandLocaliser, LevelLocaliser, Localisation
 from stereosync_core.metrics.placement import AzimuthErrors, PlacementErrors, placement_errors, pooled
 from stereosync_core.metrics.spatial_av_align import Boxes, Counts, align, boxes_of, spatial_av_align
-from stereosync_core.metrics.truth import ObjectSteps, Truth
+from stereosync_core.metrics.truth import NOBODY, ObjectSteps, Truth
 from tests.errors import refused
 from tests.unit.metric_scenes import DURATION, RATE, STEPS, defined, placed, track, tracks, walk
 
@@ -99,14 +100,30 @@ def test_windows_of_an_object_that_is_off_screen_do_not_count():
 def test_a_window_in_which_a_long_sound_or_one_that_goes_on_is_under_a_step_belongs_to_neither():
     pictures, windows = tracks(track(1, -0.5, -0.5), track(2, 0.5, 0.5)), np.array([0.4, 1.0, 1.5, 2.2, 3.5])
     steps, once = steps_of(1, np.array([1.0, 2.2])), steps_of(2, np.array([0.9]))
-    assert Truth(pictures, (steps, once)).owner(windows).tolist() == [0, 0, 0, 1, 0]
-    assert Truth(pictures, (steps, replace(once, lasts=1.6))).owner(windows).tolist() == [0, 0, 2, 0, 0]
-    assert Truth(pictures, (steps, replace(steps_of(2, np.zeros(0)), lasts=np.inf))).owner(windows).tolist() == [2, 0, 2, 0, 2]
+    assert Truth(pictures, (steps, once)).owner(windows).tolist() == [NOBODY, NOBODY, NOBODY, 0, NOBODY]
+    assert Truth(pictures, (steps, replace(once, lasts=1.6))).owner(windows).tolist() == [NOBODY, NOBODY, 1, NOBODY, NOBODY]
+    always = replace(steps_of(2, np.zeros(0)), lasts=np.inf)
+    assert Truth(pictures, (steps, always)).owner(windows).tolist() == [1, NOBODY, 1, NOBODY, 1]
+
+
+@pytest.mark.parametrize("number", [0, -1, 2**62, 10**30])
+@pytest.mark.parametrize("objects", [True, False], ids=["steps", "boxes alone"])
+def test_ids_are_any_integers_and_none_of_them_means_nobody(number, objects):
+    truth, azimuth = walk()
+    (one,), (walker,) = truth.objects or (), truth.tracks
+    renamed = Truth(replace(truth.tracks, tracks=(replace(walker, id=number),)), (replace(one, id=number),))
+    first, second = (one if objects else Truth(one.tracks) for one in (truth, renamed))
+    localisation = LevelLocaliser()(placed(azimuth, STEPS), RATE)
+    assert not localisation.sounding.all(), "silent windows are what belonged to the object of id 0"
+    expected, found = placement_errors(localisation, first), placement_errors(localisation, second)
+    assert found.objects == {number: expected.objects[1]}
+    assert defined(found.clip.score) > 0.9
+    assert onsets_as_steps(one.times, second, None)[0].id == number
 
 
 def test_without_known_steps_a_window_belongs_to_whoever_is_alone_in_the_picture():
     truth = Truth(tracks(track(1, -0.5, -0.5), track(2, 0.5, 0.5, begin=2.0)))
-    assert truth.owner(np.array([0.5, 1.5, 2.5, 3.5])).tolist() == [1, 1, 0, 0]
+    assert truth.owner(np.array([0.5, 1.5, 2.5, 3.5])).tolist() == [0, 0, NOBODY, NOBODY]
 
 
 def test_pooled_placement_weighs_windows_and_has_an_interval_around_it():

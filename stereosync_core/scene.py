@@ -346,7 +346,9 @@ class Envelope:
 
 def check_tracks_fit(tracks: Tracks, duration: float) -> None:
     """Raise where tracks belong to a clip of another length."""
-    last = max((track.end for track in tracks), default=0.0)
+    last, first = max((track.end for track in tracks), default=0.0), min((track.start for track in tracks), default=0.0)
+    if first < -0.25:
+        raise StereoSyncError(f"Tracks: they begin at {first:.4g} s; give seconds from the clip's first frame.")
     if last > duration + 0.25 or abs(tracks.duration - duration) > max(0.25, 0.02 * duration):
         raise StereoSyncError(
             f"Tracks: they are for a clip of {max(tracks.duration, last):.2f} s, but this clip lasts {duration:.2f} s; track "

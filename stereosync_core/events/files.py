@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import StereoSyncError
+from ..files import read_text
 from ..media.output import replacing
 from ..scene_events import Event, Events, check_events_fit
 
@@ -35,8 +36,8 @@ def load_events(path: Path, duration: float) -> Events:
     :raises StereoSyncError: where the file is not of the form, or belongs to a clip of another length.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path)
+    except (OSError, ValueError) as error:
         raise StereoSyncError(f"Events file: '{path}' cannot be read ({error}); {_REMEDY}.") from error
     return events_from_text(text, duration, f"Events file '{path}'")
 
@@ -61,6 +62,7 @@ def events_from_text(text: str, duration: float, name: str = "Events") -> Events
 
     :raises StereoSyncError: where the text is of neither form, or belongs to a clip of another length.
     """
+    text = text.lstrip("\ufeff")  # a byte order mark, pasted along
     try:
         if text.lstrip()[:1] in ("{", "["):
             data = json.loads(text)
@@ -72,7 +74,7 @@ def events_from_text(text: str, duration: float, name: str = "Events") -> Events
         events = Events(tuple(_event(row) for row in rows), length)
     except StereoSyncError as error:
         raise StereoSyncError(f"{name}: {error}") from error
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, csv.Error) as error:
         raise StereoSyncError(f"{name}: it cannot be read ({type(error).__name__} {error}); {_REMEDY}.") from error
     check_events_fit(events, duration)
     return replace(events, duration=duration, events=tuple(event for event in events if event.time <= duration))

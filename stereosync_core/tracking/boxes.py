@@ -86,11 +86,15 @@ def detections_of(boxes: Any, width: int, height: int) -> list[Detections]:
     """Boxes of any dialect, in pixels of frames of ``width`` and ``height``, as detections of every frame. Raises
     StereoSyncError for no boxes, or boxes of a picture of another size."""
     sides, result = np.array([width, height, width, height], dtype=np.float64), []
-    for entry in frames_of_boxes(boxes):
+    for number, entry in enumerate(frames_of_boxes(boxes)):
         array = np.array([box for box, _, _ in entry], dtype=np.float64).reshape(-1, 4) / sides
-        if array.size and (not np.isfinite(array).all() or array.max() > 1.5 or array.min() < -0.5):
+        if not (np.isfinite(array).all() and np.isfinite([score for _, score, _ in entry]).all()):
             raise StereoSyncError(
-                f"Boxes: a box reaches to {np.nanmax(np.abs(array)):.3g} times the frame's size ({width} x {height} pixels); "
+                f"Boxes: a box of frame {number} holds NaN or infinite values, or its score does; mend or drop it before."
+            )
+        if array.size and (array.max() > 1.5 or array.min() < -0.5):
+            raise StereoSyncError(
+                f"Boxes: a box reaches to {np.abs(array).max():.3g} times the frame's size ({width} x {height} pixels); "
                 "the boxes belong to pictures of another size. Give the size they were found at."
             )
         scores = np.array([score for _, score, _ in entry], dtype=np.float64)
@@ -149,6 +153,8 @@ def _masks(masks: np.ndarray) -> list[np.ndarray]:
     masks = np.asarray(masks)
     if masks.ndim != 3:
         raise StereoSyncError(f"Masks: expected one for each frame, [T, H, W], got shape {masks.shape}.")
+    if masks.size and np.isnan(masks.min()):
+        raise StereoSyncError("Masks: they contain NaN, which is neither covered nor free; make them again.")
     return [mask > COVERED for mask in masks]
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ..errors import StereoSyncError, explained
+from ..files import read_text
 from ..media.video import Source
 from ..scene import Tracks
 from .masa.loader import RELEASE, load_masa
@@ -80,8 +81,8 @@ def load_detector(folder: str | Path) -> DetectorModel:
         f"Detector: {folder.name} is no model folder of transformers ({{error}}); it has to hold config.json, the weights as "
         "safetensors and the processor's files."
     )
-    with explained(message, OSError, ValueError, KeyError, TypeError):
-        kind = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"]
+    with explained(message, OSError, ValueError, KeyError, TypeError, RecursionError):
+        kind = str(json.loads(read_text(folder / "config.json"))["model_type"])
     if kind not in DETECTORS:
         raise StereoSyncError(
             f"Detector: {folder.name} is a '{kind}' model; supported are {', '.join(DETECTORS)}. Boxes of any other detector "

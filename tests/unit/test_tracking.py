@@ -9,7 +9,7 @@ from PIL import Image
 
 from stereosync_core.assets import WALKING_CLIP, asset_path
 from stereosync_core.media.video import frames
-from stereosync_core.tracking.boxes import tracks_from_boxes, tracks_from_masks
+from stereosync_core.tracking.boxes import detections_of, tracks_from_boxes, tracks_from_masks
 from stereosync_core.tracking.detections import Detections, iou, parse_classes
 from stereosync_core.tracking.nanodet import CLASSES, input_size, track_with_nanodet
 from stereosync_core.tracking.tracklets import Associator, MotionFilter, bridge, refine, smooth
@@ -226,3 +226,12 @@ def test_a_stopped_run_stops():
 @pytest.mark.parametrize(("name", "value"), [("threshold", 1.5), ("rate", 0.0), ("classes", "unicorn")])
 def test_numbers_out_of_range_are_named(name, value):
     refused(rf"(?i){name}: .*{value}", track_with_nanodet, asset_path(WALKING_CLIP), **{name: value})
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_numbers_that_are_none_are_named_and_not_measured(bad):
+    boxes = [[{"x": 4, "y": 4, "width": 8, "height": 8}], [{"x": 4, "y": bad, "width": 8, "height": 8}]]
+    refused("frame 1 holds NaN", detections_of, boxes, 64, 48)
+    refused("frame 0 holds NaN", detections_of, [[(4, 4, 8, 8, bad)]], 64, 48)
+    if np.isnan(bad):
+        refused("NaN", tracks_from_masks, np.full((2, 4, 4), bad), np.arange(2.0), 2.0)

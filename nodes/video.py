@@ -1,6 +1,7 @@
 """Clips in and out: load and trim, replace the sound."""
 
 import os
+from functools import partial
 
 from comfy_api.input_impl import VideoFromFile
 from comfy_api.latest import io, ui
@@ -42,11 +43,13 @@ class LoadVideo(io.ComfyNode):
                     tooltip="The clip's own sound, exactly as long as the picture; nothing if it has none.",
                 ),
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
     def execute(cls, file, start, duration) -> io.NodeOutput:
-        path, sound = cut_clip(host.input_path(file), start, duration, host.temp_path(".mp4"), host.progress())
+        note = partial(host.notice, node_id=cls.hidden.unique_id)
+        path, sound = cut_clip(host.input_path(file), start, duration, host.temp_path(".mp4"), host.progress(), note)
         return io.NodeOutput(VideoFromFile(str(path)), None if sound is None else convert.audio_out(sound.samples, sound.rate))
 
     @classmethod

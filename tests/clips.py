@@ -116,7 +116,7 @@ def make_clip(
     :param sound: float32 ``[C, N]``; ``sound_start`` is the place of its first sample on the container's timeline.
     """
     rate = Fraction(rate)
-    tick = 1 / rate if path.suffix == ".avi" else Fraction(1, 90000)  # AVI knows frame numbers only
+    tick = 1 / rate if path.suffix in (".avi", ".mpg") else Fraction(1, 90000)  # AVI knows frame numbers only
     moments = [Fraction(n) / rate for n in range(count)] if times is None else [Fraction(t) for t in times]
     pts = [round((moment + Fraction(start)) / tick) for moment in moments]
     end = pts[-1] + round((Fraction(last_duration) if last_duration else 1 / rate) / tick)
@@ -174,12 +174,16 @@ def _write(container, packets, lengths: dict[int, int]) -> None:
 
 def encode_sound(container, track, sound: np.ndarray, rate: int, start: float) -> None:
     """Encodes float32 ``[C, N]`` so that its first sample is at ``start`` seconds."""
+    container.mux(sound_packets(track, sound, rate, start))
+
+
+def sound_packets(track, sound: np.ndarray, rate: int, start: float) -> Iterator[av.Packet]:
     for at in range(0, sound.shape[1], 4800):
         # packed, because PyAV cannot make planar frames of eight channels
         block = np.ascontiguousarray(sound[:, at : at + 4800].T.reshape(1, -1))
         frame = av.AudioFrame.from_ndarray(block, format="flt", layout=_LAYOUTS[len(sound)])
         frame.sample_rate, frame.pts, frame.time_base = rate, round(start * rate) + at, Fraction(1, rate)
-        container.mux(track.encode(frame))
+        yield from track.encode(frame)
 
 
 def rotated(path: Path, degrees: int) -> Path:
@@ -331,3 +335,36 @@ def video_packet_digest(source: Source) -> str:
             if packet.size:
                 digest.update(memoryview(packet))
     return digest.hexdigest()
+
+
+def with_sounds(path: Path, *sounds: np.ndarray, unknown: Sequence[int] = (), empty: Sequence[int] = ()) -> Path:
+    """Writes a clip of one second with several sound tracks.
+
+    :param unknown: which of the tracks get a codec that nobody decodes (MP4 and MOV).
+    :param empty: which have packets of a known codec with nothing sensible in them.
+    """
+    with av.open(str(make_clip(path.with_stem("pictures")))) as old, av.open(str(path), "w") as new:
+        video = old.streams.video[0]
+        copy = new.add_stream_from_template(video, opaque=True)
+        tracks = [_add_track(new, path, sound, 48000, None) for sound in sounds]
+        for packet in old.demux(video):
+            if packet.size:
+                packet.stream = copy
+                new.mux(packet)
+        for number, (track, sound) in enumerate(zip(tracks, sounds, strict=True)):
+            for packet in [*sound_packets(track, sound, 48000, 0.0), *track.encode(None)]:
+                if number in empty:
+                    filling = av.Packet(b"\x55" * packet.size)
+                    filling.pts, filling.dts, filling.time_base = packet.pts, packet.dts, packet.time_base
+                    filling.duration, filling.stream = packet.duration, track
+                    packet = filling
+                new.mux(packet)
+    data, at = bytearray(path.read_bytes()), 0
+    for number in range(len(sounds) if unknown else 0):
+        at = data.index(b"mp4a", data.index(b"stsd", at + 1))
+        if number in unknown:
+            data[at : at + 4] = b"apac"
+            setup = data.index(b"esds", at)
+            data[setup : setup + 4] = b"dapa"  # else libav reads on as AAC
+    path.write_bytes(data)
+    return path

@@ -13,6 +13,7 @@ import numpy as np
 from av.container import InputContainer, OutputContainer
 
 from ..errors import StereoSyncError
+from .clock import continuous
 from .encode import CODECS, SoundCodec, SoundTrack, codec_for
 from .loudness import to_loudness
 from .output import AUTO_CODEC, MOV_FAMILY, copy_stream, moved, replacing, reporter, write_header, written_clip
@@ -77,10 +78,11 @@ def mux(
     duration = float(clip.timeline.duration)
     rate = kind.rate_for(sound.rate)
     length = max(1, round(duration * rate))
-    sound, gain, notes = resample(sound, rate), 0.0, []
+    sound, gain = resample(sound, rate), 0.0
+    notes: list[str] = []
     sound = Sound(fit_length(sound.samples, length, rate), rate)
     if keep_original == "mix":
-        sound, gain = _mixed(sound, read_sound(clip), original_gain_db)
+        sound, gain = _mixed(sound, read_sound(clip, note=notes.append), original_gain_db)
     before = after = None
     if loudness is not None:
         levelled = to_loudness(sound, loudness)
@@ -121,7 +123,7 @@ def _write(
         copies = {source.index: copy_stream(new, source, path, old)} | _copied_subtitles(new, old)
         track = SoundTrack(new, kind, sound.samples, sound.rate)
         write_header(new, source, path)
-        for packet in old.demux([old.streams[index] for index in copies]):
+        for packet in continuous(old, source, [old.streams[index] for index in copies]):
             copy = copies.get(packet.stream_index)
             if not packet.size or copy is None or packet.time_base is None:
                 continue

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd
@@ -17,7 +18,9 @@ from ..errors import StereoSyncError
 from ..scene import freeze
 from .encode import CODECS, SoundTrack, codec_for
 from .output import replacing, written
-from .source import Source, find_audio, moving_pictures, name_of, opened, timeline_of
+from .source import Source, as_clip, decoded_sound, moving_pictures, opened
+
+logger = logging.getLogger(__name__)
 
 #: Jumps in a file's sound times below this are rounding (a Matroska tick is a millisecond) and not gaps.
 _GAP = 0.005
@@ -70,28 +73,27 @@ class Sound:
         return self.length / self.rate
 
 
-def read_sound(source: Source, *, align_to_video: bool = True) -> Sound | None:
-    """The main sound of a file or clip with all its channels, or None where there is none. Gaps are filled with silence; what
-    an encoder put before the first sample is left out.
+def read_sound(source: Source, *, align_to_video: bool = True, note: Callable[[str], None] = logger.warning) -> Sound | None:
+    """The main sound of a file or clip with all its channels, or None where there is none that can be decoded. Gaps are filled
+    with silence; what an encoder put before the first sample is left out.
 
     :param align_to_video: sample 0 is at the clip's first video frame (silence is put before a sound that starts later, the
         beginning of one that starts earlier is cut) and the sound is exactly as long as the video. A file without video, or
         with False: sample 0 is the file's first sample.
-    :raises StereoSyncError: the source cannot be read, or the sound in it not decoded.
+    :param note: called with a sentence where a sound track cannot be decoded.
+    :raises StereoSyncError: the source cannot be read.
     """
-    start = duration = None
-    with opened(source) as container:
-        if find_audio(container) is None:
-            return None
+    clip, start, duration = as_clip(source), None, None
+    if clip.main_sound.note:
+        note(clip.main_sound.note)
+    if clip.main_sound.index is None:
+        return None
+    with opened(clip) as container:
         align_to_video = align_to_video and bool(moving_pictures(container))
-        name = name_of(container)
     if align_to_video:
-        timeline = timeline_of(source)
-        start, duration = timeline.start * timeline.tick, timeline.duration
-    found = sound_between(source, start, duration)
-    if found is None:
-        raise StereoSyncError(f"Sound: nothing of the sound in {name} can be decoded, it is damaged; export it again.")
-    return Sound(*found)
+        start, duration = clip.timeline.start * clip.timeline.tick, clip.timeline.duration
+    found = sound_between(clip, start, duration)
+    return None if found is None else Sound(*found)
 
 
 def sound_between(source: Source, start: Fraction | None, duration: Fraction | None) -> tuple[np.ndarray, int] | None:
@@ -119,12 +121,14 @@ def sound_between(source: Source, start: Fraction | None, duration: Fraction | N
 def _blocks(source: Source, start: Fraction | None) -> Iterator[tuple[int, int, np.ndarray]]:
     """The main sound as ``(rate, place, float32 [C, n])``: blocks in order that do not overlap (some may be empty), places in
     samples from 0, what lies before left out."""
+    index = as_clip(source).main_sound.index
+    if index is None:
+        return
     with opened(source) as container:
-        stream = find_audio(container)
-        if stream is None:
-            return
+        stream = container.streams[index]
+        assert isinstance(stream, av.AudioStream)
         convert, cursor, rate = _ToFloat(), None, 0
-        for frame in _decoded(container, stream):
+        for frame in decoded_sound(container, stream):
             rate = rate or frame.sample_rate
             samples = convert(frame)
             place = None
@@ -147,19 +151,6 @@ def _blocks(source: Source, start: Fraction | None) -> Iterator[tuple[int, int, 
                 cursor += cut
             yield rate, max(cursor, 0), samples
             cursor += samples.shape[1]
-
-
-def _decoded(container, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
-    """Decoded frames; what is damaged is left out, and a file that breaks off ends there."""
-    decoder = stream.codec_context
-    try:
-        for packet in container.demux(stream):
-            try:
-                yield from decoder.decode(packet if packet.size else None)
-            except (av.error.InvalidDataError, av.error.EOFError):
-                continue
-    except av.error.FFmpegError:
-        return
 
 
 class _ToFloat:
@@ -256,7 +247,7 @@ def require_sound(path: str | Path, name: str) -> Sound:
     StereoSyncError as :func:`read_sound`, or the file has no sound."""
     sound = read_sound(path, align_to_video=False)
     if sound is None:
-        raise StereoSyncError(f"{name}: {path} has no sound; give a file with an audio track.")
+        raise StereoSyncError(f"{name}: {path} has no sound that can be decoded; give a file with an audio track.")
     return sound
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO, NamedTuple, TypeAlias
 
 import av
 import numpy as np
@@ -17,13 +17,22 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from ..errors import StereoSyncError
+from .clock import continuous
 
 #: A path, or a seekable binary stream such as BytesIO, which is always read from its beginning.
 Medium: TypeAlias = str | os.PathLike[str] | BinaryIO
 
 
+class MainSound(NamedTuple):
+    """The sound track of a file that is used."""
+
+    index: int | None  # of its stream; None where there is no sound that can be decoded
+    note: str = ""  # what the user should know: tracks that cannot be decoded
+
+
 class Clip:
-    """A path or stream that several functions are to read: the times of its frames are read once and kept with it."""
+    """A path or stream that several functions are to read: the times of its frames and its sound track are looked for once and
+    kept with it."""
 
     def __init__(self, source: Medium):
         self.source = source
@@ -32,6 +41,10 @@ class Clip:
     def timeline(self) -> Timeline:
         with opened(self) as container:
             return _read_timeline(container, find_video(container))
+
+    @cached_property
+    def main_sound(self) -> MainSound:
+        return _find_sound(self)
 
 
 Source: TypeAlias = Medium | Clip
@@ -182,15 +195,35 @@ def codec_name(stream: av.VideoStream | av.AudioStream) -> str:
     return stream.codec_context.codec.canonical_name
 
 
-def find_audio(container: InputContainer) -> av.AudioStream | None:
-    """The main sound stream, or None where the clip has none. Raises StereoSyncError where there is no decoder for it."""
-    stream = container.streams.best("audio")
-    if not isinstance(stream, av.AudioStream):
-        return None
-    if stream.codec_context is None:
-        name = name_of(container)
-        raise StereoSyncError(f"Clip: the sound in {name} uses a codec that cannot be decoded here; convert it to AAC or WAV.")
-    return stream
+def _find_sound(source: Source) -> MainSound:
+    """The best sound track that can be decoded, by libav's own order: the first one where that cannot."""
+    with opened(source) as container:
+        tracks, best, name = container.streams.audio, container.streams.best("audio"), name_of(container)
+        order = [stream.index for stream in sorted(tracks, key=lambda stream: stream is not best)]
+    for rank, index in enumerate(order):
+        with opened(source) as container:
+            stream = container.streams[index]
+            assert isinstance(stream, av.AudioStream)
+            if next(decoded_sound(container, stream), None) is not None:
+                note = f"The best sound track of {name} cannot be decoded; the next one that can is used." if rank else ""
+                return MainSound(index, note)
+    note = f"The sound of {name} cannot be decoded here and is left out; convert it to AAC or WAV to use it." if order else ""
+    return MainSound(None, note)
+
+
+def decoded_sound(container: InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
+    """Decoded frames; what cannot be decoded is left out, and a file that breaks off ends there."""
+    decoder = stream.codec_context
+    if decoder is None:
+        return
+    try:
+        for packet in continuous(container, next(iter(moving_pictures(container)), stream), [stream]):
+            try:
+                yield from decoder.decode(packet if packet.size else None)
+            except (av.error.InvalidDataError, av.error.EOFError):
+                continue
+    except av.error.FFmpegError:
+        return
 
 
 @dataclass(frozen=True)
@@ -252,7 +285,7 @@ def _read_timeline(container: InputContainer, stream: av.VideoStream) -> Timelin
     rows: list[tuple[int, bool, bool, bool, int]] = []
     damage = None
     try:
-        for packet in container.demux(stream):
+        for packet in continuous(container, stream, [stream]):
             if packet.size:
                 time = packet.pts if packet.pts is not None else packet.dts
                 # VP8 keeps reference frames that are never shown in packets of their own; marked by a bit in the header.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -14,11 +15,14 @@ from av.container import InputContainer, OutputContainer
 from av.video.reformatter import VideoReformatter
 
 from ..errors import StereoSyncError
+from .clock import continuous
 from .encode import CODECS, LAYOUTS, SoundTrack
 from .output import AUTO_CODEC, MOV_FAMILY, CannotHold, copy_stream, moved, replacing, reporter, write_header, written_clip
 from .sound import Sound, read_sound, sound_between, to_stereo
-from .source import Medium, Source, Timeline, as_clip, codec_name, find_audio, find_video, name_of, opened, timeline_of
+from .source import Medium, Source, Timeline, as_clip, codec_name, find_video, name_of, opened, timeline_of
 from .video import decoded, orientation, probe
+
+logger = logging.getLogger(__name__)
 
 _BT709, _LIMITED = 1, 1
 _AHEAD = 1.0  # seconds of sound that are encoded ahead of the picture
@@ -31,18 +35,26 @@ _X264_FORMATS = {
 
 
 def cut_clip(
-    source: Source, start: float, duration: float, cut_path: Path, progress: Callable[[float, float], None] | None = None
+    source: Source,
+    start: float,
+    duration: float,
+    cut_path: Path,
+    progress: Callable[[float, float], None] | None = None,
+    note: Callable[[str], None] = logger.warning,
 ) -> tuple[Medium, Sound | None]:
     """A clip from ``start`` seconds on for ``duration`` seconds (0 = to its end), and its own sound, exactly as long.
 
     :param cut_path: where to :func:`trim` to; it is written only when something has to be cut off.
+    :param note: called with a sentence where a sound track cannot be decoded.
     :returns: what to open, ``source`` or ``cut_path``, and the sound, None where the clip has none.
     :raises StereoSyncError: as :func:`trim` and :func:`~.video.probe`.
     """
     clip = as_clip(source)
+    if clip.main_sound.note:
+        note(clip.main_sound.note)
     if start > 0 or 0 < duration < probe(clip).duration:
         clip = as_clip(trim(clip, start, duration, cut_path, progress=progress))
-    return clip.source, read_sound(clip)
+    return clip.source, read_sound(clip, note=lambda text: None)
 
 
 def trim(
@@ -138,11 +150,12 @@ def _write(
             packets = _encoded(old, stream, new, timeline, np.arange(begin, stop))
         else:
             copy = copy_stream(new, stream, path, old)
-            own = (packet for packet in old.demux(stream) if packet.size)
+            own = (packet for packet in continuous(old, stream, [stream]) if packet.size)
             chosen = (packet for packet, keep in zip(own, entries.tolist(), strict=False) if keep)
             packets = (moved(packet, first, copy) for packet in chosen)
-        found = sound_between(source, first * timeline.tick, duration)
-        track = None if found is None else _sound_track(*found, old, new, path)
+        found, track = sound_between(source, first * timeline.tick, duration), None
+        if found is not None:
+            track = _sound_track(*found, codec_name(old.streams[as_clip(source).main_sound.index]), new, path)
         write_header(new, stream, path)
         for packet in packets:
             # Encoders and some demuxers give the nominal length; a variable rate needs the true one.
@@ -157,10 +170,9 @@ def _write(
     report(float("inf"))
 
 
-def _sound_track(samples: np.ndarray, rate: int, old: InputContainer, new: OutputContainer, path: Path) -> SoundTrack:
-    """A track for the piece's own sound: AAC, or without loss where it was so before or AAC lacks its rate."""
-    name, stream = AUTO_CODEC[path.suffix.lower()], find_audio(old)
-    is_lossless = stream is not None and codec_name(stream).startswith(("pcm_", "flac", "alac"))
+def _sound_track(samples: np.ndarray, rate: int, codec: str, new: OutputContainer, path: Path) -> SoundTrack:
+    """A track for the piece's own sound: AAC, or without loss where its ``codec`` was so before or AAC lacks its rate."""
+    name, is_lossless = AUTO_CODEC[path.suffix.lower()], codec.startswith(("pcm_", "flac", "alac"))
     if is_lossless or CODECS[name].rate_for(rate) != rate:
         name = "pcm24" if path.suffix.lower() == ".mov" else "flac"
     return SoundTrack(new, CODECS[name], samples if len(samples) in LAYOUTS else to_stereo(samples), rate)

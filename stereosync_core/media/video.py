@@ -14,6 +14,7 @@ from av.container import InputContainer
 from av.video.reformatter import VideoReformatter
 
 from ..errors import StereoSyncError
+from .clock import continuous
 from .source import Source, Timeline, codec_name, find_video, name_of, opened, timeline_of
 
 #: Matrix coefficients by their number in H.273, as swscale numbers them. Clips without a tag count as BT.601, which is
@@ -198,7 +199,7 @@ def _decode(
 def _packets(container: InputContainer, stream: av.VideoStream) -> Iterator[av.Packet]:
     """The stream's packets, up to where the file breaks off."""
     try:
-        yield from (packet for packet in container.demux(stream) if packet.size)
+        yield from (packet for packet in continuous(container, stream, [stream]) if packet.size)
     except av.error.FFmpegError:
         return
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,8 +15,19 @@ from av.container import InputContainer, OutputContainer
 from ..errors import StereoSyncError
 from .clock import continuous
 from .encode import CODECS, SoundCodec, SoundTrack, codec_for
+from .encode_pictures import encoded_pictures
 from .loudness import to_loudness
-from .output import AUTO_CODEC, MOV_FAMILY, copy_stream, moved, replacing, reporter, write_header, written_clip
+from .output import (
+    AUTO_CODEC,
+    MOV_FAMILY,
+    CannotCopy,
+    copy_stream,
+    moved,
+    replacing,
+    reporter,
+    write_header,
+    written_clip,
+)
 from .sound import Sound, fit_length, read_sound, resample, to_stereo
 from .source import Clip, Source, Timeline, as_clip, find_video, name_of, opened
 
@@ -89,7 +100,11 @@ def mux(
         sound, before, after, gain = levelled.sound, levelled.before, levelled.after, gain + levelled.gain_db
         notes += [levelled.reason] if levelled.reason else []
     with replacing(path) as temporary:
-        packets = _write(clip, sound, kind, temporary, metadata, progress)
+        try:
+            packets = _write(clip, sound, kind, temporary, metadata, progress)
+        except CannotCopy as reason:
+            notes.append(f"The pictures were encoded anew (H.264), for {reason}.")
+            packets = _write(clip, sound, kind, temporary, metadata, progress, copied=False)
     return MuxReport(path, duration, sound.length, rate, codec, packets, before, after, gain, tuple(notes))
 
 
@@ -113,54 +128,74 @@ def _write(
     path: Path,
     metadata: dict[str, str] | None,
     progress: Callable[[float, float], None] | None,
+    *,
+    copied: bool = True,
 ) -> int:
     timeline = video.timeline
-    total, count, entry = float(timeline.duration), 0, -1
+    total, count = float(timeline.duration), 0
     report = reporter(progress, total)
     with opened(video) as old, written_clip(path, old, timeline, metadata) as new:
         source = find_video(old)
-        first, end = _packets_to_copy(timeline, path, name_of(old))
-        copies = {source.index: copy_stream(new, source, path, old)} | _copied_subtitles(new, old)
+        if copied:
+            packets = _copied(old, source, new, timeline, path)
+        else:
+            packets = encoded_pictures(old, source, new, timeline, np.arange(len(timeline.order)))
         track = SoundTrack(new, kind, sound.samples, sound.rate)
         write_header(new, source, path)
-        for packet in continuous(old, source, [old.streams[index] for index in copies]):
-            copy = copies.get(packet.stream_index)
-            if not packet.size or copy is None or packet.time_base is None:
-                continue
+        for packet in packets:
             moment = packet.pts if packet.pts is not None else packet.dts
-            is_picture = packet.stream_index == source.index
-            if is_picture:
-                entry += 1
-                if not first <= entry < end:
-                    continue
-                count += 1
-                if not packet.duration and moment == timeline.order[-1]:
-                    packet.duration = timeline.last_duration
-            shift = round(timeline.start * timeline.tick / packet.time_base)
-            seconds = float(((moment or 0) - shift) * packet.time_base)
-            moved(packet, shift, copy)
+            seconds = float((moment or 0) * (packet.time_base or 1))
+            is_picture = isinstance(packet.stream, av.VideoStream)
             new.mux(packet)
             track.write_until(seconds + _AHEAD)
             if is_picture:
+                count += 1
                 report(seconds)
         track.finish()
     report(float("inf"))
     return count
 
 
+def _copied(
+    old: InputContainer, source: av.VideoStream, new: OutputContainer, timeline: Timeline, path: Path
+) -> Iterator[av.Packet]:
+    """Adds the streams to be copied to ``new`` now, and gives their packets later."""
+    first, end = _packets_to_copy(timeline, path, name_of(old))
+    copies = {source.index: copy_stream(new, source, path, old)} | _copied_subtitles(new, old)
+
+    def packets() -> Iterator[av.Packet]:
+        entry = -1
+        for packet in continuous(old, source, [old.streams[index] for index in copies]):
+            copy = copies.get(packet.stream_index)
+            if not packet.size or copy is None or packet.time_base is None:
+                continue
+            if packet.stream_index == source.index:
+                entry += 1
+                if not first <= entry < end:
+                    continue
+                if not packet.duration and timeline.order[-1] in (packet.pts, packet.dts):
+                    packet.duration = timeline.last_duration
+            yield moved(packet, round(timeline.start * timeline.tick / packet.time_base), copy)
+
+    return packets()
+
+
 def _packets_to_copy(timeline: Timeline, path: Path, name: str) -> tuple[int, int]:
     """First entry to copy and the one after the last, without what an edit list hides and nothing shown needs."""
-    open_entries = np.flatnonzero(~timeline.hidden)
-    keys = np.flatnonzero(timeline.keyframes[: open_entries[0] + 1])
-    first, end = int(keys[-1]) if len(keys) else 0, int(open_entries[-1]) + 1
+    group = np.cumsum(timeline.keyframes)  # of each entry, counted from 1
+    first_shown, last = np.flatnonzero(~timeline.hidden)[[0, -1]]
+    first_group = int(group[first_shown])
+    keys = np.flatnonzero(timeline.keyframes)
+    # pictures that come before their keyframe on screen but behind it in the file lean on the group before
+    if first_group > 1 and (timeline.pts < timeline.pts[keys[first_group - 1]])[timeline.shown & (group == first_group)].any():
+        first_group -= 1
+    first, end = int(keys[first_group - 1]) if first_group else 0, int(last) + 1
     hidden = timeline.pts[first:end][timeline.hidden[first:end]]
+    if (hidden >= timeline.start).any():
+        raise CannotCopy(f"an edit list in {name} takes frames out of its middle or end")
     if len(hidden) and path.suffix.lower() not in MOV_FAMILY:
         raise StereoSyncError(
             f"Mux: an edit list in {name} hides frames that others need, and {path.suffix} cannot hide any; write .mp4 or .mov."
-        )
-    if (hidden >= timeline.start).any():
-        raise StereoSyncError(
-            f"Mux: an edit list in {name} takes frames out of its middle or end, which copying cannot; use Trim first."
         )
     return first, end
 

@@ -4,6 +4,7 @@ containers take, and how clips get into them unchanged."""
 from __future__ import annotations
 
 import errno
+import io
 import os
 import secrets
 from collections.abc import Callable, Iterator
@@ -19,6 +20,8 @@ from .source import Timeline, codec_name
 #: The sound codec that fits each container best.
 AUTO_CODEC = {".mp4": "aac", ".m4v": "aac", ".mov": "aac", ".mkv": "flac", ".webm": "opus", ".avi": "pcm16"}
 MOV_FAMILY = (".mp4", ".m4v", ".mov")
+#: libav's names of the formats.
+_FORMATS = {".mp4": "mp4", ".m4v": "ipod", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".avi": "avi"}
 
 #: Tags that describe the old file and not the clip.
 _CONTAINER_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder"}
@@ -87,7 +90,11 @@ def written(path: Path, options: dict[str, str] | None = None) -> Iterator[Outpu
 
 
 class CannotHold(StereoSyncError):
-    """A container has no place for a clip's video packets."""
+    """A container has no place for a clip's video packets; another one has."""
+
+
+class CannotCopy(StereoSyncError):
+    """No container would show what the clip shows if it had its packets."""
 
 
 @contextmanager
@@ -96,7 +103,8 @@ def written_clip(
 ) -> Iterator[OutputContainer]:
     """A container open for writing that keeps the old clip's times and tags, with ``metadata`` added."""
     tags = {key: value for key, value in old.metadata.items() if key.lower() not in _CONTAINER_TAGS} | (metadata or {})
-    options = {}
+    # Dolby Vision and the shapes of spherical and stereoscopic pictures are written by libav only with this
+    options = {"strict": "unofficial"}
     if path.suffix.lower() in MOV_FAMILY:
         scale = timeline.tick.denominator
         while scale < 10000:
@@ -116,15 +124,13 @@ def written_clip(
 def copy_stream(new: OutputContainer, stream: av.VideoStream, path: Path, old: InputContainer) -> av.VideoStream:
     """A stream in the new container that takes the packets of ``stream`` as they are.
 
-    :raises CannotHold: the container cannot hold that codec.
+    :raises CannotHold: the container cannot hold that codec, but another one can.
+    :raises CannotCopy: no container can.
     """
     if path.suffix.lower() == ".avi" and old.format.name != "avi":
         raise CannotHold("Output: AVI knows frame numbers and no times, so it takes only AVI clips; write .mkv or .mp4.")
     if old.format.name == "avi" and path.suffix.lower() != ".avi" and stream.codec_context.has_b_frames:
-        raise CannotHold(
-            "Output: an AVI stores no presentation times, and this one has its pictures in another order; convert the "
-            "clip to .mp4 first, Trim with duration 0 does it."
-        )
+        raise CannotCopy("an AVI stores no presentation times, and this one has its pictures in another order")
     try:
         # the decoder's parameters serve, so that codecs without an encoder here can be copied
         copy = new.add_stream_from_template(stream, opaque=True)
@@ -138,6 +144,8 @@ def copy_stream(new: OutputContainer, stream: av.VideoStream, path: Path, old: I
     rate = stream.average_rate or stream.guessed_rate
     if rate:  # by the packets; the codec's own value is often nonsense, and Matroska would hand that on
         copy.codec_context.framerate = rate
+    if stream.sample_aspect_ratio:  # by the container, where that tells, and else by the codec
+        copy.codec_context.sample_aspect_ratio = stream.sample_aspect_ratio
     if path.suffix.lower() in MOV_FAMILY and "mov" in old.format.name:
         # Apple's players open HEVC only under the tag that its maker gave it
         copy.codec_context.codec_tag = stream.codec_context.codec_tag
@@ -166,9 +174,28 @@ def write_header(new: OutputContainer, stream: av.VideoStream, path: Path) -> No
         raise _cannot_hold(path, stream) from error
 
 
-def _cannot_hold(path: Path, stream: av.VideoStream) -> CannotHold:
-    codec = codec_name(stream)
-    return CannotHold(f"Output: {path.suffix} cannot hold {codec} video without re-encoding it; write .mkv, which can.")
+def _cannot_hold(path: Path, stream: av.VideoStream) -> StereoSyncError:
+    codec, others = codec_name(stream), [suffix for suffix in (".mkv", ".mp4", ".mov", ".webm") if holds(suffix, stream)]
+    if not others:
+        return CannotCopy(f"{path.suffix} cannot hold {codec} video")
+    return CannotHold(
+        f"Output: {path.suffix} cannot hold {codec} video without re-encoding it; write {' or '.join(others)}, which can."
+    )
+
+
+def holds(suffix: str, stream: av.stream.Stream) -> bool:
+    """Whether files with that ending can hold a stream's packets. Some muxers look at the codec only when they write the
+    header, so one is written."""
+    container = av.open(io.BytesIO(), "w", format=_FORMATS[suffix])
+    try:
+        container.add_stream_from_template(stream, opaque=True)
+        container.start_encoding()
+    except (ValueError, AttributeError, av.error.FFmpegError):
+        return False
+    finally:
+        with suppress(Exception):
+            container.close()
+    return True
 
 
 def reporter(progress: Callable[[float, float], None] | None, total: float) -> Callable[[float], None]:

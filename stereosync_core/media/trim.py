@@ -4,34 +4,35 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
-from fractions import Fraction
-from itertools import chain
+from collections.abc import Callable
 from pathlib import Path
 
-import av
 import numpy as np
-from av.container import InputContainer, OutputContainer
-from av.video.reformatter import VideoReformatter
+from av.container import OutputContainer
 
 from ..errors import StereoSyncError
 from .clock import continuous
 from .encode import CODECS, LAYOUTS, SoundTrack
-from .output import AUTO_CODEC, MOV_FAMILY, CannotHold, copy_stream, moved, replacing, reporter, write_header, written_clip
+from .encode_pictures import encoded_pictures
+from .output import (
+    AUTO_CODEC,
+    MOV_FAMILY,
+    CannotCopy,
+    CannotHold,
+    copy_stream,
+    moved,
+    replacing,
+    reporter,
+    write_header,
+    written_clip,
+)
 from .sound import Sound, read_sound, sound_between, to_stereo
-from .source import Medium, Source, Timeline, as_clip, codec_name, find_video, name_of, opened, timeline_of
-from .video import decoded, orientation, probe
+from .source import Medium, Source, Timeline, as_clip, codec_name, find_video, opened, timeline_of
+from .video import probe
 
 logger = logging.getLogger(__name__)
 
-_BT709, _LIMITED = 1, 1
 _AHEAD = 1.0  # seconds of sound that are encoded ahead of the picture
-
-#: Pixel formats that libx264 takes as they are.
-_X264_FORMATS = {
-    *("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p"),
-    *("yuv420p10le", "yuv422p10le", "yuv444p10le", "gray", "gray10le"),
-}
 
 
 def cut_clip(
@@ -104,7 +105,7 @@ def trim(
     with replacing(path) as temporary:
         try:
             _write(source, timeline, begin, stop, entries, temporary, progress)
-        except CannotHold:
+        except (CannotHold, CannotCopy):
             _write(source, timeline, begin, stop, None, temporary, progress)
     return path
 
@@ -147,7 +148,7 @@ def _write(
     with opened(source) as old, written_clip(path, old, timeline) as new:
         stream = find_video(old)
         if entries is None:
-            packets = _encoded(old, stream, new, timeline, np.arange(begin, stop))
+            packets = encoded_pictures(old, stream, new, timeline, np.arange(begin, stop))
         else:
             copy = copy_stream(new, stream, path, old)
             own = (packet for packet in continuous(old, stream, [stream]) if packet.size)
@@ -176,71 +177,3 @@ def _sound_track(samples: np.ndarray, rate: int, codec: str, new: OutputContaine
     if is_lossless or CODECS[name].rate_for(rate) != rate:
         name = "pcm24" if path.suffix.lower() == ".mov" else "flac"
     return SoundTrack(new, CODECS[name], samples if len(samples) in LAYOUTS else to_stereo(samples), rate)
-
-
-def _encoded(
-    old: InputContainer, stream: av.VideoStream, new: OutputContainer, timeline: Timeline, wanted: np.ndarray
-) -> Iterator[av.Packet]:
-    """Adds an H.264 stream now, and encodes these frames into it later."""
-    ticks = set(timeline.order[wanted].tolist())
-    pictures = ((pts, frame) for pts, frame in decoded(old, stream, timeline, wanted) if pts in ticks)
-    start = next(pictures, None)
-    if start is None:
-        raise StereoSyncError(
-            f"Trim: no frame of {name_of(old)} can be decoded there, the file is damaged; choose another part."
-        )
-    upright = _upright(start[1], timeline.tick)
-    model = upright(start[1])
-    rate = (len(wanted) / (timeline.durations[wanted].sum() * timeline.tick)).limit_denominator(1001)
-    track = new.add_stream("libx264", rate=rate, options={"crf": "16", "preset": "veryfast", "bf": "0"})
-    context = track.codec_context
-    context.width, context.height, context.pix_fmt = model.width, model.height, _x264_format(model)
-    context.time_base = timeline.tick
-    for tag in ("color_range", "colorspace", "color_primaries", "color_trc"):
-        setattr(context, tag, getattr(stream.codec_context, tag))
-    is_rgb, scaler = model.format.is_rgb, VideoReformatter()
-    if is_rgb:
-        context.colorspace, context.color_range = _BT709, _LIMITED
-
-    def packets() -> Iterator[av.Packet]:
-        for pts, frame in chain([start], pictures):
-            picture = upright(frame)
-            if is_rgb:
-                picture = scaler.reformat(picture, format=context.pix_fmt, dst_colorspace=_BT709, dst_color_range=_LIMITED)
-            elif picture.format.name != context.pix_fmt:
-                picture = scaler.reformat(picture, format=context.pix_fmt)
-            picture.pts, picture.time_base = pts - timeline.order[wanted[0]], timeline.tick
-            picture.pict_type = 0  # where keyframes go is the encoder's choice, not the old file's
-            yield from track.encode(picture)
-        yield from track.encode(None)
-
-    return packets()
-
-
-def _x264_format(frame: av.VideoFrame) -> str:
-    name = frame.format.name
-    if frame.format.is_rgb or frame.width % 2 or frame.height % 2:
-        return "yuv444p"  # 4:2:0 needs even sides
-    if name in _X264_FORMATS:
-        return name
-    return "yuv420p10le" if any(component.bits > 8 for component in frame.format.components) else "yuv420p"
-
-
-def _upright(first: av.VideoFrame, tick: Fraction) -> Callable[[av.VideoFrame], av.VideoFrame]:
-    rotation, mirrored = orientation(first)
-    turns = {0: [], 90: [("transpose", "clock")], 180: [("hflip", ""), ("vflip", "")], 270: [("transpose", "cclock")]}
-    filters = ([("hflip", "")] if mirrored else []) + turns[rotation]
-    if not filters:
-        return lambda frame: frame
-    graph = av.filter.Graph()
-    nodes = [graph.add_buffer(width=first.width, height=first.height, format=first.format, time_base=tick)]
-    nodes += [graph.add(name, argument) for name, argument in filters]
-    graph.link_nodes(*nodes, graph.add("buffersink")).configure()
-
-    def turn(frame: av.VideoFrame) -> av.VideoFrame:
-        graph.push(frame)
-        turned = graph.pull()
-        assert isinstance(turned, av.VideoFrame)
-        return turned
-
-    return turn

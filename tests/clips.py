@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from stereosync_core import Sound, frames, read_sound
+from stereosync_core.media.matroska import ROOM
 from stereosync_core.media.source import Source, find_video, opened
 
 CELL = 8
@@ -104,6 +105,7 @@ def make_clip(
     sound_start: float = 0.0,
     sound_codec: str | None = None,
     container_options: dict[str, str] | None = None,
+    pixels: Fraction | None = None,
 ) -> Path:
     """Writes a clip and returns its path.
 
@@ -113,6 +115,7 @@ def make_clip(
     :param bframes: B-frames between two reference frames.
     :param colours: ``src_colorspace``-style arguments for the conversion of the painted RGB plus ``tag_matrix`` and
         ``tag_range``, which are written into the stream.
+    :param pixels: width over height of a pixel; Matroska and WebM get room for it, see :mod:`stereosync_core.media.matroska`.
     :param sound: float32 ``[C, N]``; ``sound_start`` is the place of its first sample on the container's timeline.
     """
     rate = Fraction(rate)
@@ -122,10 +125,14 @@ def make_clip(
     end = pts[-1] + round((Fraction(last_duration) if last_duration else 1 / rate) / tick)
     colours = dict(colours or {})
     tag_matrix, tag_range = colours.pop("tag_matrix", None), colours.pop("tag_range", None)
-    with av.open(str(path), "w", container_options=container_options or {}) as container:
+    crc = {"write_crc32": "0"} if pixels and path.suffix in (".mkv", ".webm") else {}
+    with av.open(str(path), "w", container_options=crc | (container_options or {})) as container:
         stream = container.add_stream(codec, rate=rate, options=options or _options(codec, bframes, group))
         stream.width, stream.height, stream.pix_fmt = *size, pixel_format
         stream.codec_context.time_base = tick
+        if pixels is not None:
+            stream.codec_context.sample_aspect_ratio = pixels
+            stream.metadata["title"] = "A track" + ROOM
         if tag_matrix is not None:
             stream.codec_context.colorspace = tag_matrix
         if tag_range is not None:

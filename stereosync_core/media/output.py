@@ -15,7 +15,8 @@ import av
 from av.container import InputContainer, OutputContainer
 
 from ..errors import StereoSyncError
-from .source import Timeline, codec_name
+from . import matroska
+from .source import Timeline, codec_name, find_video
 
 #: The sound codec that fits each container best.
 AUTO_CODEC = {".mp4": "aac", ".m4v": "aac", ".mov": "aac", ".mkv": "flac", ".webm": "opus", ".avi": "pcm16"}
@@ -25,6 +26,9 @@ _FORMATS = {".mp4": "mp4", ".m4v": "ipod", ".mov": "mov", ".mkv": "matroska", ".
 
 #: Tags that describe the old file and not the clip.
 _CONTAINER_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder"}
+
+#: Tags that MP4 takes for what MOV may have under others.
+_MP4_TAGS = {"avc1", "dva1", "hev1", "hvc1", "dvh1"}
 
 _NO_SPACE = {errno.ENOSPC, errno.EFBIG} | ({errno.EDQUOT} if hasattr(errno, "EDQUOT") else set())
 
@@ -116,9 +120,21 @@ def written_clip(
             # edit lists count in this; milliseconds, the default, would cut sound off
             "movie_timescale": "90000",
         }
+    shown = _display_size(old) if path.suffix.lower() in matroska.SUFFIXES else None
+    if shown:
+        options["write_crc32"] = "0"
     with written(path, options) as new:
         new.metadata.update(tags)
         yield new
+    if shown:
+        matroska.put_display_size(path, *shown)
+
+
+def _display_size(old: InputContainer) -> tuple[int, int] | None:
+    """Width and height in pixels at which a clip's stored pictures are shown; None where that is their own size."""
+    stream = find_video(old)
+    shape = stream.sample_aspect_ratio or 1
+    return None if shape == 1 else (round(stream.width * shape), stream.height)
 
 
 def copy_stream(new: OutputContainer, stream: av.VideoStream, path: Path, old: InputContainer) -> av.VideoStream:
@@ -146,10 +162,13 @@ def copy_stream(new: OutputContainer, stream: av.VideoStream, path: Path, old: I
         copy.codec_context.framerate = rate
     if stream.sample_aspect_ratio:  # by the container, where that tells, and else by the codec
         copy.codec_context.sample_aspect_ratio = stream.sample_aspect_ratio
-    if path.suffix.lower() in MOV_FAMILY and "mov" in old.format.name:
-        # Apple's players open HEVC only under the tag that its maker gave it
-        copy.codec_context.codec_tag = stream.codec_context.codec_tag
     copy.metadata.update(stream.metadata)
+    if path.suffix.lower() in matroska.SUFFIXES and _display_size(old):
+        copy.metadata["title"] = copy.metadata.get("title", "") + matroska.ROOM
+    tag = stream.codec_context.codec_tag
+    if "mov" in old.format.name and path.suffix.lower() in MOV_FAMILY and (path.suffix.lower() == ".mov" or tag in _MP4_TAGS):
+        # Apple's players open HEVC only under the tag that its maker gave it
+        copy.codec_context.codec_tag = tag
     return copy
 
 

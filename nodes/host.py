@@ -20,7 +20,7 @@ import torch
 
 from ..stereosync_core.assets import WALKING_CLIP, asset_path
 from ..stereosync_core.errors import StereoSyncError
-from ..stereosync_core.media.output import safe_output_path
+from ..stereosync_core.media.output import best_suffix, safe_output_path
 from ..stereosync_core.media.source import Clip, timeline_of
 from ..stereosync_core.media.video import probe
 from ..stereosync_core.model.precision import chosen_dtype
@@ -209,10 +209,10 @@ def output_path(prefix: str, clip: Clip, container: str) -> tuple[Path, str]:
     """A new numbered name in the host's output folder for a clip with other sound, and its subfolder; refuses names that leave
     the folder.
 
-    :param container: file ending without its dot; ``auto`` keeps Matroska and makes mp4 of everything else.
+    :param container: file ending without its dot; ``auto`` keeps Matroska and makes mp4 of everything else that fits.
     """
     info = probe(clip)
-    suffix = container if container != "auto" else "mkv" if "matroska" in info.container else "mp4"
+    suffix = best_suffix(clip) if container == "auto" else f".{container}"
     root = folder_paths.get_output_directory()
     safe_output_path(root, prefix)
     try:
@@ -222,7 +222,7 @@ def output_path(prefix: str, clip: Clip, container: str) -> tuple[Path, str]:
             f"The output folder for '{prefix}' cannot be used ({error.strerror or error}); make it writable or choose "
             "another name."
         ) from error
-    return Path(folder) / f"{name}_{counter:05}_.{suffix}", subfolder
+    return Path(folder) / f"{name}_{counter:05}_{suffix}", subfolder
 
 
 def provide_sample_clip() -> None:

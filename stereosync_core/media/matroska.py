@@ -42,7 +42,7 @@ def put_display_size(path: Path, width: int, height: int) -> bool:
     return True
 
 
-def _elements(data: bytes, begin: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+def _elements(data: bytes | bytearray, begin: int, end: int) -> Iterator[tuple[int, int, int, int]]:
     """Kind, place, place of the content and its end of the elements between two places."""
     while begin < min(end, len(data)):
         kind_length = 9 - data[begin].bit_length()
@@ -54,14 +54,14 @@ def _elements(data: bytes, begin: int, end: int) -> Iterator[tuple[int, int, int
         begin = body + size
 
 
-def _child(data: bytes, begin: int, end: int, wanted: int) -> tuple[int, int, int]:
+def _child(data: bytes | bytearray, begin: int, end: int, wanted: int) -> tuple[int, int, int]:
     for kind, at, body, stop in _elements(data, begin, end):
         if kind == wanted:
             return at, body, stop
     raise KeyError(wanted)
 
 
-def _inner(data: bytes, *path: int) -> tuple[int, int]:
+def _inner(data: bytes | bytearray, *path: int) -> tuple[int, int]:
     begin, end = 0, len(data)
     for wanted in path:
         _, begin, end = _child(data, begin, end, wanted)

@@ -7,6 +7,8 @@ import errno
 import io
 import os
 import secrets
+import shutil
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -16,7 +18,7 @@ from av.container import InputContainer, OutputContainer
 
 from ..errors import StereoSyncError
 from . import matroska
-from .source import Timeline, codec_name, find_video
+from .source import Source, Timeline, codec_name, find_video, opened, plain_file
 
 #: The sound codec that fits each container best.
 AUTO_CODEC = {".mp4": "aac", ".m4v": "aac", ".mov": "aac", ".mkv": "flac", ".webm": "opus", ".avi": "pcm16"}
@@ -30,6 +32,12 @@ _CONTAINER_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder
 #: Tags that MP4 takes for what MOV may have under others.
 _MP4_TAGS = {"avc1", "dva1", "hev1", "hvc1", "dvh1"}
 
+#: Frames a second beyond which a rate is a clock's and not a clip's.
+_FASTEST = 1000
+
+#: Bytes of a name that leave room for a number and an ending; file systems take 255.
+_LONGEST_NAME = 200
+
 _NO_SPACE = {errno.ENOSPC, errno.EFBIG} | ({errno.EDQUOT} if hasattr(errno, "EDQUOT") else set())
 
 
@@ -41,6 +49,8 @@ def safe_output_path(folder: str | os.PathLike[str], name: str) -> Path:
     leaves = windows.drive or windows.root or PurePosixPath(name).is_absolute() or ".." in parts or ":" in name
     if not name.strip() or "\0" in name or leaves:
         raise StereoSyncError(f"Output: the name {name!r} leads out of the folder or is no name; give a plain file name.")
+    if max(len(part.encode()) for part in parts) > _LONGEST_NAME:
+        raise StereoSyncError(f"Output: the name '{name[:20]}...' is too long; give one of at most {_LONGEST_NAME} letters.")
     base = Path(folder).resolve()
     path = base.joinpath(*parts)
     # a link inside the folder may still lead out of it
@@ -51,16 +61,19 @@ def safe_output_path(folder: str | os.PathLike[str], name: str) -> Path:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path in the folder of ``path`` that takes its place when the block ends well, and goes away when it does not.
-    Raises StereoSyncError where the folder is missing or may not be written, or the disk is full."""
-    if path.is_dir():
-        raise StereoSyncError(f"Output: '{path}' is a folder; give a file name inside it.")
-    if not path.parent.is_dir():
-        raise StereoSyncError(f"Output: the folder '{path.parent}' does not exist; create it or choose another one.")
-    temporary = path.with_name(f".{path.stem[:40]}.{secrets.token_hex(4)}.part{path.suffix}")
+    """A temporary path beside ``path`` that takes its place when the block ends well, and goes away when it does not.
+
+    A link is followed, and a file that is replaced hands its permissions on. Raises StereoSyncError where the folder is missing
+    or may not be written, the path is no plain file, or the disk is full.
+    """
+    target, temporary = path, None
     try:
+        target = _target(path)
+        temporary = target.with_name(f".{target.stem[:40]}.{secrets.token_hex(4)}.part{path.suffix}")
         yield temporary
-        os.replace(temporary, path)
+        if target.exists():
+            shutil.copymode(target, temporary)
+        os.replace(temporary, target)
     except OSError as error:
         raise StereoSyncError(_why_not_written(path, error)) from error
     except av.error.FFmpegError as error:
@@ -68,11 +81,29 @@ def replacing(path: Path) -> Iterator[Path]:
             f"Output: '{path}' cannot be written ({error.strerror}); choose another container, .mkv takes nearly everything."
         ) from error
     finally:
-        with suppress(OSError):
-            temporary.unlink()
+        if temporary is not None:
+            with suppress(OSError):
+                temporary.unlink()
+
+
+def _target(path: Path) -> Path:
+    """Where a path leads to. Raises StereoSyncError where no file can be written there, OSError where it is no path at all."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        if stat.S_ISDIR(path.stat().st_mode):
+            raise StereoSyncError(f"Output: '{path}' is a folder; give a file name inside it.")
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise StereoSyncError(f"Output: '{path}' is no plain file but a device or a pipe; give a file name.")
+    target = path.resolve()
+    if not target.parent.is_dir():
+        raise StereoSyncError(f"Output: the folder '{target.parent}' does not exist; create it or choose another one.")
+    return target
 
 
 def _why_not_written(path: Path, error: OSError) -> str:
+    if error.errno == errno.ENAMETOOLONG:
+        return f"Output: the name '{path.name[:20]}...' is too long; give one of at most {_LONGEST_NAME} letters."
+    if error.errno == errno.ELOOP:
+        return f"Output: '{path}' is a link that leads to itself; give another name."
     if error.errno in _NO_SPACE:
         return f"Output: there is no room for '{path}' on the disk; make some or choose another folder. Nothing was written."
     if isinstance(error, (PermissionError, NotADirectoryError, FileNotFoundError)) or error.errno == errno.EROFS:
@@ -83,7 +114,7 @@ def _why_not_written(path: Path, error: OSError) -> str:
 @contextmanager
 def written(path: Path, options: dict[str, str] | None = None) -> Iterator[OutputContainer]:
     """A container open for writing, finished at the end of the block; an error in the block is never hidden by closing."""
-    container = av.open(str(path), "w", container_options=options or {})
+    container = av.open(plain_file(path), "w", container_options=options or {})
     try:
         yield container
     except BaseException:
@@ -157,7 +188,8 @@ def copy_stream(new: OutputContainer, stream: av.VideoStream, path: Path, old: I
     except RuntimeError as error:  # older PyAV forbids it, and only AVI looks at it
         if path.suffix.lower() == ".avi":
             raise StereoSyncError("Output: this version of PyAV cannot write AVI; update it, or write .mkv.") from error
-    rate = stream.average_rate or stream.guessed_rate
+    rates = (stream.average_rate, stream.guessed_rate)
+    rate = next((rate for rate in rates if rate and rate <= _FASTEST), None)
     if rate:  # by the packets; the codec's own value is often nonsense, and Matroska would hand that on
         copy.codec_context.framerate = rate
     if stream.sample_aspect_ratio:  # by the container, where that tells, and else by the codec
@@ -215,6 +247,15 @@ def holds(suffix: str, stream: av.stream.Stream) -> bool:
         with suppress(Exception):
             container.close()
     return True
+
+
+def best_suffix(clip: Source) -> str:
+    """The ending of the container that a clip is best copied into: Matroska stays so, everything else becomes MP4, or MOV where
+    that does not hold it."""
+    with opened(clip) as old:
+        stream = find_video(old)
+        order = (".mkv", ".mp4") if "matroska" in old.format.name else (".mp4", ".mov", ".mkv")
+        return next((suffix for suffix in order if holds(suffix, stream)), ".mp4")
 
 
 def reporter(progress: Callable[[float, float], None] | None, total: float) -> Callable[[float], None]:

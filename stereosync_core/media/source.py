@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeAlias
 
 import av
@@ -63,9 +63,14 @@ def timeline_of(source: Source) -> Timeline:
     return as_clip(source).timeline
 
 
+def plain_file(path: str | os.PathLike[str]) -> str:
+    """A path as libav takes it: never as an address of another kind, whatever colons are in it."""
+    return f"file:{os.fspath(path)}"
+
+
 def name_of(container: InputContainer) -> str:
     """Name of an open clip in messages: its path, or 'the clip' for a stream."""
-    return "the clip" if container.file else f"'{container.name}'"
+    return "the clip" if container.file else f"'{container.name.removeprefix('file:')}'"
 
 
 @contextmanager
@@ -82,17 +87,18 @@ def opened(source: Source) -> Iterator[InputContainer]:
 def _open(source: Medium) -> InputContainer:
     name = f"'{os.fspath(source)}'" if isinstance(source, (str, os.PathLike)) else "the clip"
     if isinstance(source, (str, os.PathLike)):
-        path = Path(source)
-        if path.is_dir():
+        try:
+            is_folder = stat.S_ISDIR(os.stat(source).st_mode)
+        except (OSError, ValueError) as error:  # also a name that no system can have
+            raise StereoSyncError(f"Clip: there is no file {name}; check the path.") from error
+        if is_folder:
             raise StereoSyncError(f"Clip: {name} is a folder; give a file inside it.")
-        if not path.exists():
-            raise StereoSyncError(f"Clip: there is no file {name}; check the path.")
     try:
         with _binary(source) as file:
             if file.seek(0, os.SEEK_END) == 0:
                 raise StereoSyncError(f"Clip: {name} is empty (0 bytes); export, copy or load it again.")
         # Broken text in a tag must not keep anyone from the pictures.
-        target = os.fspath(source) if isinstance(source, (str, os.PathLike)) else _View(source)
+        target = plain_file(source) if isinstance(source, (str, os.PathLike)) else _View(source)
         container = av.open(target, "r", metadata_errors="ignore")
     except PermissionError as error:
         raise StereoSyncError(f"Clip: {name} may not be read; change the file's permissions.") from error
@@ -281,13 +287,14 @@ class Timeline:
 
 def _read_timeline(container: InputContainer, stream: av.VideoStream) -> Timeline:
     """The timeline of a freshly opened container; a damaged or missing end leaves out what is not there."""
-    name, is_vp8 = name_of(container), codec_name(stream) == "vp8"
+    name, is_vp8, is_avi = name_of(container), codec_name(stream) == "vp8", container.format.name == "avi"
     rows: list[tuple[int, bool, bool, bool, int]] = []
     damage = None
     try:
         for packet in continuous(container, stream, [stream]):
             if packet.size:
-                time = packet.pts if packet.pts is not None else packet.dts
+                # AVI has a place for every picture and no presentation times; those that libav makes up begin late
+                time = packet.dts if is_avi or packet.pts is None else packet.pts
                 # VP8 keeps reference frames that are never shown in packets of their own; marked by a bit in the header.
                 visible = not is_vp8 or bool(memoryview(packet)[0] & 0x10)
                 shown = time is not None and visible and not packet.is_discard

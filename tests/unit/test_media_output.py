@@ -1,6 +1,8 @@
 """Writing files: one clear message when it fails, no trace on the disk, and names that stay in their folder."""
 
 import errno
+import os
+import sys
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -11,6 +13,8 @@ from av.container import OutputContainer
 
 from stereosync_core import Sound, mux
 from stereosync_core.media.output import safe_output_path
+from stereosync_core.media.sound import write_sound
+from stereosync_core.media.video import probe
 from tests import clips
 from tests.errors import refused, stopped
 
@@ -131,3 +135,65 @@ class TestSafeOutputPath:
         except OSError:
             pytest.skip("this system makes no links")
         refused("leads out", safe_output_path, folder, "link/a.mp4")
+
+
+class TestNames:
+    NAMES = (
+        *("10:30 walk.mp4", "concat:x.mp4", "data:text.mp4", "http:x.mp4", "file:x.mp4", "subfile,,start,1,end,2,,:x.mp4"),
+        *("clip%03d.mp4", "-dash.mp4", "pipe|bar.mp4", "a#b?c&d.mp4", "new\nline.mp4", "[brackets].mp4", "trailing .mp4 "),
+    )
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_a_file_is_a_file(self, tmp_path, monkeypatch, name):
+        """libav takes a relative name with a colon for an address."""
+        monkeypatch.chdir(tmp_path)
+        source = clips.make_clip(Path("in.mp4")).rename(name)
+        assert probe(source).frame_count == probe(name).frame_count == 30
+        out = mux(source, clips.click_sound(), Path(name.strip())).path
+        assert clips.video_packet_digest(out) == clips.video_packet_digest(source)
+        assert clips.sound_in(out).length == 48000
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+    def test_a_name_need_not_be_unicode(self, tmp_path):
+        source = clips.make_clip(tmp_path / "in.mp4").rename(tmp_path / os.fsdecode(b"caf\xe9.mp4"))
+        assert mux(source, clips.click_sound(), tmp_path / os.fsdecode(b"\xe9.mp4")).video_packets == 30
+
+    @pytest.mark.parametrize("name", ["a" * 300 + ".mp4", "a" * 5000 + ".mp4", "a\0b.mp4"], ids=["300", "5000", "nul"])
+    def test_one_that_no_file_can_have_is_an_error(self, tmp_path, name):
+        refused("there is no file", probe, tmp_path / name)
+        refused("leads out|too long", safe_output_path, tmp_path, name)
+        if "\0" not in name:
+            refused("too long", mux, clips.make_clip(tmp_path / "in.mp4"), clips.click_sound(), tmp_path / name)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+class TestWhatIsThere:
+    @pytest.mark.parametrize("exists", [True, False])
+    def test_a_link_is_followed(self, tmp_path, exists):
+        source = clips.make_clip(tmp_path / "in.mp4")
+        (tmp_path / "far").mkdir()
+        target, link = tmp_path / "far" / "real.mp4", tmp_path / "link.mp4"
+        if exists:
+            target.write_bytes(b"old")
+        link.symlink_to(target)
+        mux(source, clips.click_sound(), link)
+        assert link.is_symlink()
+        assert probe(target).frame_count == 30
+        assert sorted(path.name for path in tmp_path.rglob("*")) == ["far", "in.mp4", "link.mp4", "real.mp4"]
+
+    def test_a_link_to_itself_a_pipe_and_a_device_are_errors(self, tmp_path):
+        sound = Sound(clips.noise(0.1), 48000)
+        (tmp_path / "one.wav").symlink_to("two.wav")
+        (tmp_path / "two.wav").symlink_to("one.wav")
+        refused("leads to itself", write_sound, tmp_path / "one.wav", sound)
+        refused("no file", probe, tmp_path / "one.wav")
+        os.mkfifo(tmp_path / "pipe.wav")
+        refused("device or a pipe", write_sound, tmp_path / "pipe.wav", sound)
+        (tmp_path / "null.wav").symlink_to("/dev/null")
+        refused("device or a pipe", write_sound, tmp_path / "null.wav", sound)
+
+    def test_permissions_are_handed_on(self, tmp_path):
+        path = write_sound(tmp_path / "a.wav", Sound(clips.noise(0.1), 48000))
+        path.chmod(0o640)
+        write_sound(path, Sound(clips.noise(0.2), 48000))
+        assert path.stat().st_mode & 0o777 == 0o640

@@ -1,12 +1,15 @@
 """Clips as people have them: what containers hold beside pictures and sound, and names, codecs and sizes that are unusual."""
 
+import re
+
 import numpy as np
 import pytest
 
 from stereosync_core import mux, read_sound
+from stereosync_core.media.output import CannotHold, best_suffix
 from stereosync_core.media.sound import require_sound
 from stereosync_core.media.trim import cut_clip
-from stereosync_core.media.video import probe
+from stereosync_core.media.video import frames, probe
 from tests import clips
 from tests.errors import refused
 
@@ -46,3 +49,51 @@ class TestSoundThatCannotBeDecoded:
     def test_it_is_refused_where_the_sound_is_wanted(self, tmp_path):
         path = clips.with_sounds(tmp_path / "a.mov", CLICKS, unknown=[0])
         refused("--timbre: .* no sound that can be decoded", require_sound, path, "--timbre")
+
+
+#: Clips of :func:`clips.make_clip` by name.
+KINDS = {
+    "a.gif": {"codec": "gif", "pixel_format": "rgb8", "rate": 10},
+    "a.wmv": {"codec": "wmv2"},
+    "a.3gp": {"codec": "h263", "size": (176, 144)},
+    "a.flv": {"codec": "flv1"},
+    "a.dv": {"codec": "dvvideo", "size": (720, 576), "pixel_format": "yuv420p", "rate": 25},
+    "a.mov": {"codec": "prores_ks", "pixel_format": "yuv422p10le"},
+    "a.webm": {"codec": "libvpx"},
+}
+REORDERED = {"libx264": {"bframes": 2}, "mpeg4": {"options": {"bf": "2", "g": "12"}}}
+
+
+class TestCodecsThatFewContainersHold:
+    """A clip's video goes into a container, or the error names one that it goes into."""
+
+    @pytest.mark.parametrize("ending", ["mp4", "mov", "mkv"])
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_go_somewhere(self, tmp_path, kind, ending):
+        options = KINDS[kind]
+        source, size = clips.make_clip(tmp_path / kind, count=10, **options), options.get("size", (96, 64))
+        try:
+            out = mux(source, clips.click_sound(), tmp_path / f"out.{ending}")
+        except CannotHold as error:
+            named = re.search(r"write (\.\w+)", str(error))
+            out = mux(source, clips.click_sound(), (tmp_path / "out").with_suffix(named[1] if named else ""))
+        shown = [clips.frame_number(image, *size) for _, image in frames(out.path)]
+        assert shown == [clips.frame_number(image, *size) for _, image in frames(source)] == list(range(10))
+        copied = clips.video_packet_digest(out.path) == clips.video_packet_digest(source)
+        assert copied != any("encoded anew" in note for note in out.notes)
+
+    @pytest.mark.parametrize(("kind", "suffix"), [("a.gif", ".mov"), ("a.wmv", ".mp4"), ("a.webm", ".mkv"), ("a.mov", ".mov")])
+    def test_have_a_container_that_fits_best(self, tmp_path, kind, suffix):
+        assert best_suffix(clips.make_clip(tmp_path / kind, count=3, **KINDS[kind])) == suffix
+
+
+class TestAviWhosePicturesAreReordered:
+    @pytest.mark.parametrize("codec", REORDERED)
+    def test_are_in_step_with_their_sound(self, tmp_path, codec):
+        source = clips.make_clip(tmp_path / "a.avi", codec=codec, sound=CLICKS, **REORDERED[codec])
+        assert clips.numbers(frames(source)) == list(range(30))
+        assert np.allclose(clips.sound_in(source).samples, CLICKS, atol=1e-3)
+        out = mux(source, clips.click_sound(), tmp_path / "out.mkv")
+        assert clips.numbers(frames(out.path)) == list(range(30))
+        assert np.allclose(clips.sound_in(out.path).samples, CLICKS, atol=1e-6)
+        assert "another order" in out.notes[0]

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..checkpoints import MISFITS, within_folder
 from ..errors import StereoSyncError, explained
 from ..media.source import Source
 from ..scene import DepthSequence
@@ -48,7 +49,7 @@ def load_frame_estimator(folder: str | Path, dtype: torch.dtype = torch.float32)
         f"Depth estimator '{folder.name}' cannot be loaded ({{line}}); give the folder of a depth model that this version of "
         f"transformers knows, with safetensors, for example {LINK}"
     )
-    with explained(message, OSError, ValueError, KeyError, RuntimeError, ImportError):
+    with explained(message, ImportError, OSError, *MISFITS), within_folder(folder, f"Depth estimator '{folder.name}'"):
         network = AutoModelForDepthEstimation.from_pretrained(str(folder), local_files_only=True, use_safetensors=True)
         processor = AutoImageProcessor.from_pretrained(str(folder), local_files_only=True)
     # Of these the depth is a distance in metres, larger = farther; the others give inverse depth, larger = nearer.

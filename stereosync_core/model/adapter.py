@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..errors import StereoSyncError
+from ..checkpoints import MISFITS, check_numbers, no_larger_than
+from ..errors import StereoSyncError, explained
 from .conditioning.paper import PaperConditions
 from .control import zero_module
 from .folder import load_into, read_model_config, read_weights, save_part
@@ -72,13 +73,13 @@ def load_adapter(folder: Path, base: Base, dtype: torch.dtype = torch.float32) -
             f"Adapter: the config.json of '{folder}' has no adapter; give a folder that `train adapter` wrote."
         )
     _check_base(folder, config.get("base"), base)
-    try:
+    weights = read_weights(folder, PART)
+    # no layer of its own is wider than a tensor of the file
+    check_numbers(config, f"Adapter '{folder}'", max((4096, *(size for value in weights.values() for size in value.shape))))
+    message = f"Adapter: the config.json of '{folder}' cannot be understood ({{error}}); copy the adapter's folder again."
+    with explained(message, *MISFITS), no_larger_than((value.shape for value in weights.values()), f"Adapter '{folder}'"):
         adapter = SpatialAdapter(base, config)
-    except (TypeError, KeyError, ValueError, AttributeError) as error:
-        raise StereoSyncError(
-            f"Adapter: the config.json of '{folder}' cannot be understood ({error!r}); copy the adapter's folder again."
-        ) from error
-    load_into(adapter, read_weights(folder, PART), folder, PART, dict(adapter.named_parameters()))
+    load_into(adapter, weights, folder, PART, dict(adapter.named_parameters()))
     in_precision(adapter.control, dtype)
     return adapter.requires_grad_(False).eval().to(base.execution_device)
 

@@ -69,6 +69,9 @@ class Backbone(nn.Module):
         self.objective = self.config.get("diffusion_objective", "v")
         if self.objective not in OBJECTIVES:
             raise StereoSyncError(f"Model: the objective '{self.objective}' is not known; it must be one of {OBJECTIVES}.")
+        heads = self.config.get("num_heads", 1)
+        if self.config.get("embed_dim", heads) % heads:
+            raise ValueError(f"{heads} attention heads do not part a width of {self.config['embed_dim']}")
         with explained("Model: the backbone's config has an entry that is not understood ({error}).", TypeError):
             self.dit = transformer_class()(**self.config)
 

@@ -34,6 +34,10 @@ class ChannelAutoencoderConfig:
     blocks: tuple[int, ...] = (1, 1, 1, 2)
     latent: int = 16
 
+    def __post_init__(self):
+        if not 1 <= self.hop <= self.window:
+            raise ValueError(f"windows of {self.window} samples every {self.hop}")
+
     @property
     def downsampling(self) -> int:
         """Samples a latent frame."""

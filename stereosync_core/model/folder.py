@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..checkpoints import check_numbers
 from ..errors import StereoSyncError, explained
 from ..files import read_object
 from ..media.output import replacing
@@ -23,7 +24,9 @@ def read_model_config(folder: Path) -> dict[str, Any]:
     path = Path(folder) / CONFIG
     if not path.is_file():
         raise StereoSyncError(f"Model: '{folder}' has no {CONFIG}; give a folder that holds a StereoSync model.")
-    return read_object(path, "Model", "copy the model's folder again")
+    config = read_object(path, "Model", "copy the model's folder again")
+    check_numbers(config, f"Model '{folder}'")
+    return config
 
 
 def read_weights(folder: Path, part: str) -> dict[str, Tensor]:
@@ -39,6 +42,10 @@ def read_weights(folder: Path, part: str) -> dict[str, Tensor]:
     with explained(message, SafetensorError, OSError, ValueError):
         weights = load_file(path)
     scales = {key.removesuffix(_SCALE): weights.pop(key) for key in list(weights) if key.endswith(_SCALE)}
+    for key, scale in scales.items():
+        matrix = weights.get(key)
+        if matrix is None or matrix.dim() < 2 or scale.shape != (len(matrix), *[1] * (matrix.dim() - 1)):
+            raise StereoSyncError(f"Model: '{path}' holds '{key}' without a scale for each of its rows; {again}")
     return {key: value.float() * scales[key].float() if key in scales else value.float() for key, value in weights.items()}
 
 
@@ -62,17 +69,23 @@ def load_into(
     """Fill a network with a part's weights, every one of them.
 
     :param own: those of the network's tensors that the file holds; all of them when left out.
-    :raises StereoSyncError: names the first few that are missing, too many, or of another shape.
+    :raises StereoSyncError: as :func:`check_fit`, or for weights that are not finite.
     """
-    own, path = network.state_dict() if own is None else own, f"{Path(folder) / part}.safetensors"
+    check_fit(network.state_dict() if own is None else own, weights, folder, part)
+    if not all(torch.isfinite(value).all() for value in weights.values() if value.is_floating_point()):
+        raise StereoSyncError(f"Model: '{Path(folder) / part}.safetensors' holds NaN or infinite weights; copy it again.")
+    network.load_state_dict(dict(weights), strict=False)  # looked at above, key by key
+
+
+def check_fit(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], folder: Path, part: str) -> None:
+    """Raise StereoSyncError where a part's weights are not those of a network whose tensors are ``own``; it names the first few
+    that are missing, too many, or of another shape."""
+    path = f"{Path(folder) / part}.safetensors"
     shapes = [key for key in own.keys() & weights.keys() if own[key].shape != weights[key].shape]
     if wrong := mismatch(own.keys() - weights.keys(), weights.keys() - own.keys(), shapes):
         raise StereoSyncError(
             f"Model: '{path}' does not fit its config.json ({wrong}); it is of another model, or one of the two was changed."
         )
-    if not all(torch.isfinite(value).all() for value in weights.values() if value.is_floating_point()):
-        raise StereoSyncError(f"Model: '{path}' holds NaN or infinite weights; copy it again.")
-    network.load_state_dict(dict(weights), strict=False)  # looked at above, key by key
 
 
 def mismatch(missing: Collection[str], extra: Collection[str], shapes: Collection[str]) -> str:

@@ -75,6 +75,10 @@ class LevelAutoencoderConfig:
     hops: int = 8
     shape: int = 48
 
+    def __post_init__(self):
+        if not 1 <= self.hop <= self.window or self.hops < 1:
+            raise ValueError(f"windows of {self.window} samples every {self.hop}")
+
     @property
     def channel(self) -> int:
         """Values that a channel has by itself in a latent frame."""

@@ -1,5 +1,6 @@
 """Loading a model: a StereoSync model's folder, whole or in parts, or a release of Stable Audio Open."""
 
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from ..assets import asset_path
+from ..checkpoints import MISFITS, no_larger_than
 from ..errors import StereoSyncError, explained
 from . import oobleck
 from .adapter import load_adapter
@@ -19,7 +21,7 @@ from .conditioning.sound_timbre import SoundTimbre
 from .conditioning.timbre import TimbreEncoder
 from .conditioning.video_envelope import VideoEnvelope
 from .denoiser import Denoiser, StereoSync
-from .folder import load_into, read_model_config, read_weights
+from .folder import check_fit, load_into, read_model_config, read_weights
 from .generative_model import STABLE_AUDIO, STABLE_AUDIO_DISTILLED, STABLE_AUDIO_FLOW, STEREOSYNC, GenerativeModel
 from .latent_levels import LatentLevels
 from .level_autoencoder import LevelAutoencoder, LevelAutoencoderConfig
@@ -80,20 +82,25 @@ def load_stereosync(folder: Path) -> GenerativeModel:
     """A StereoSync model's folder, in single precision; see :func:`load_model`."""
     folder = Path(folder)
     denoiser, autoencoder = load_diffusion(folder), load_autoencoder(folder)
+    window, cues = denoiser.config.get("window"), denoiser.config.get("cues", "both")
+    if not (isinstance(window, int) and window >= 1 and cues in ("both", "boxes", "depth")):
+        wrong = f"a window of {window} latent frames and the cues {cues}"
+        raise StereoSyncError(f"Model: the config.json of '{folder}' has {wrong}; copy the model's folder again.")
     model = GenerativeModel(
         folder.name,
         STEREOSYNC,
         denoiser,
         autoencoder,
-        window=int(denoiser.config["window"]),
-        cues=str(denoiser.config.get("cues", "both")),
+        window=window,
+        cues=cues,
         timbre_encoder=load_timbre(folder),
         envelope_reader=load_envelope(folder),
         # a base's head is of other latents, and these hold their levels
         levels=None if isinstance(autoencoder, LevelAutoencoder) else load_levels(folder),
     ).eval()
     latents, timbre = model.autoencoder.latent_channels, model.timbre_encoder
-    if denoiser.mean.shape[0] != latents or timbre is None or timbre.size != model.timbre_size:
+    misfit = denoiser.mean.shape[0] != latents or timbre is None or timbre.size != model.timbre_size
+    if misfit or not math.isclose(denoiser.config["latent_rate"], model.latent_rate, rel_tol=1e-3):
         raise StereoSyncError(f"Model: the parts of '{folder}' are of different models; copy the model's folder again.")
     return model
 
@@ -109,7 +116,9 @@ def load_stable_audio(
     :raises StereoSyncError: names the file, what is wrong with it, and what to do.
     """
     release = open_release(path, config)
-    with torch.device("meta"):
+    shapes = (entry.shape for entry in release.entries.values())
+    message = f"Stable Audio: the config of '{path}' cannot be understood ({{error}}); download it again."
+    with explained(message, *MISFITS), no_larger_than(shapes, f"Stable Audio '{path}'"), torch.device("meta"):
         model = build_stable_audio(release.config, release.name)
     check_nothing_else(release)
     rename = partial(oobleck.renamed, blocks=len(release.config.autoencoder["downsampling_ratios"]))
@@ -212,7 +221,12 @@ def _load_part(folder: Path, part: str, build: Callable[[dict[str, Any]], Networ
     if kind is not None and config.pop("type", None) != kind:
         raise StereoSyncError(f"Model: the part '{part}' of '{folder}' is of a type that is not known.")
     message = f"Model: the config.json of '{folder}' cannot be understood ({{error}})."
-    with explained(message, TypeError, KeyError, ValueError):
+    weights = read_weights(folder, part)
+    with explained(message, *MISFITS):
+        # without memory first: the config may be of anything
+        with no_larger_than((value.shape for value in weights.values()), f"Model '{folder}'"), torch.device("meta"):
+            described = build(dict(config)).state_dict()
+        check_fit(described, weights, folder, part)
         network = build(config)
-    load_into(network, read_weights(folder, part), folder, part)
+    load_into(network, weights, folder, part)
     return network.eval()

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from ..checkpoints import MISFITS, within_folder
 from ..errors import StereoSyncError, explained
 from ..files import read_text
 from ..media.video import Source
@@ -94,7 +95,7 @@ def load_detector(folder: str | Path) -> DetectorModel:
         f"Detector: {folder.name} cannot be loaded ({{line}}); put the whole model folder there (config.json, "
         "model.safetensors, preprocessor_config.json, for text the tokenizer), or update transformers."
     )
-    with explained(message, OSError, ValueError, KeyError, ImportError, RuntimeError):
+    with explained(message, ImportError, OSError, *MISFITS), within_folder(folder, f"Detector '{folder.name}'"):
         import transformers
 
         processor = getattr(transformers, model.processor_class).from_pretrained(str(folder), **options)

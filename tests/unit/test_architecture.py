@@ -82,7 +82,7 @@ FLOORS = [
     {"scene"},
     {"media"},
     {"files", "timing", "sound_embedding"},
-    {"sounds"},
+    {"sounds", "checkpoints"},
     {"depth", "tracking", "rendering"},
     {"model", "metrics"},
     {"events", "preview"},

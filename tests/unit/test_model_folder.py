@@ -1,12 +1,16 @@
 """A model's folder: what is missing, damaged or of another model gives one clear error."""
 
 import json
+import time
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from stereosync_core.checkpoints import no_larger_than
+from stereosync_core.errors import StereoSyncError
+from stereosync_core.model.conditioning.clap import ClapEmbedding
 from stereosync_core.model.folder import inherit_parts
 from stereosync_core.model.loader import bundled_folder, load_model, part_folder
 from tests.errors import refused
@@ -102,3 +106,78 @@ def test_clap_takes_the_place_of_the_small_encoder(folder):
     vector = timbre.of_sound(np.random.default_rng(0).standard_normal((2, 44100)), 44100)
     assert (vector.shape, vector.norm()) == ((16,), pytest.approx(4.0, rel=1e-3))
     refused("no tokenizer", timbre.of_name, "gravel")
+
+
+def changed(config, path, value):
+    """A copy of a config with another value at ``part.key.key``."""
+    copy = json.loads(json.dumps(config))
+    *keys, last = path.split(".")
+    place = copy
+    for key in keys:
+        place = place.setdefault(key, {})
+    place[last] = value
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("diffusion.backbone.embed_dim", 10**9),
+        ("diffusion.backbone.embed_dim", 10**6),
+        ("diffusion.backbone.depth", 10**9),
+        ("diffusion.backbone.depth", 10**6),
+        ("diffusion.backbone.depth", -1),
+        ("diffusion.backbone.num_heads", 0),
+        ("diffusion.backbone.num_heads", 3),
+        ("diffusion.backbone.ff_kwargs.mult", 1e18),
+        ("diffusion.backbone.cond_token_dim", 10**400),
+        ("diffusion.conditions.every", 0),
+        ("diffusion.conditions.inner", 10**6),
+        ("diffusion.latent_rate", float("inf")),
+        ("diffusion.latent_rate", 1e-9),
+        ("diffusion.window", 0),
+        ("diffusion.window", "long"),
+        ("diffusion.cues", ["smell"]),
+        ("autoencoder.hop", 0),
+        ("autoencoder.hop", 10**6),
+        ("autoencoder.window", 10**6),
+        ("autoencoder.width", 10**6),
+        ("autoencoder.expansion", -3),
+        ("autoencoder.blocks", [10**6]),
+        ("autoencoder.blocks", []),
+        ("timbre.width", 10**6),
+        ("timbre.size", -1),
+        ("envelope.width", 10**6),
+        ("envelope.width", None),
+    ],
+)
+def test_a_config_that_claims_the_impossible_is_one_error_at_once(folder, path, value):
+    """Nothing is built that is larger than the weights: the time limit stands for the memory."""
+    config = folder / "config.json"
+    config.write_text(json.dumps(changed(json.loads(config.read_text()), path, value)))
+    begin = time.process_time()
+    refused("Model|Channel", load_model, folder)
+    assert time.process_time() - begin < 5
+
+
+def test_scales_of_eight_bits_are_one_for_each_row(folder):
+    """Others would spread over a matrix that the file does not hold."""
+    path = folder / "timbre.safetensors"
+    save_file(load_file(path) | {"project.weight.scale_of_rows": torch.ones(1, 10**5)}, path)
+    refused("without a scale for each of its rows", load_model, folder)
+
+
+def test_a_network_stops_growing_at_its_weights():
+    with pytest.raises(StereoSyncError, match="larger network"), no_larger_than([(4, 4)], "Model"), torch.device("meta"):
+        torch.nn.Sequential(*(torch.nn.Linear(4, 4) for _ in range(10**6)))
+    with pytest.raises(StereoSyncError, match="larger network"), no_larger_than([(4, 4)], "Model"), torch.device("meta"):
+        torch.nn.Linear(10**9, 10**9)
+    assert len(torch.nn.Sequential(*(torch.nn.Linear(4, 4) for _ in range(1000)))) == 1000, "afterwards anything goes"
+
+
+@pytest.mark.parametrize(("key", "value"), [("num_hidden_layers", 10**9), ("hidden_size", 10**9), ("hidden_size", 10**6)])
+def test_folders_of_transformers_are_held_to_their_weights(tmp_path, key, value):
+    folder = write_clap(tmp_path / "clap")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(changed(config, f"audio_config.{key}", value)))
+    refused("Embedding", ClapEmbedding, folder)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ...checkpoints import MISFITS, check_numbers, no_larger_than, stored_shapes, within_folder
 from ...errors import StereoSyncError, explained
 from ...files import read_object
 from ...media.output import replacing
@@ -70,8 +71,10 @@ def empty_prompt(folder: Path) -> torch.Tensor:
         return text
     from transformers import CLIPTextConfig, CLIPTextModel
 
-    with torch.device("cpu"):
-        encoder = CLIPTextModel(CLIPTextConfig(**_read(folder / "text_encoder" / "config.json"))).eval()
+    encoding = folder / "text_encoder"
+    message = f"RollingDepth: {encoding / 'config.json'} describes no text encoder ({{error}})."
+    with explained(message, *MISFITS), within_folder(encoding, f"RollingDepth '{encoding}'"), torch.device("cpu"):
+        encoder = CLIPTextModel(CLIPTextConfig(**_read(encoding / "config.json"))).eval()
     # transformers 5 took away the inner name that older checkpoints begin with.
     inner, expected = "text_model.", encoder.state_dict()
     tensors = _tensors(_weights(folder / "text_encoder", "model", torch.float32), torch.float32)
@@ -124,7 +127,9 @@ def _weights(folder: Path, stem: str, dtype: torch.dtype) -> Path:
 def _network(kind: Any, config: dict[str, Any], folder: Path, dtype: torch.dtype) -> Any:
     """A diffusers network with its weights, each converted as it is read, whatever precision the file has."""
     message = f"RollingDepth: {folder / 'config.json'} describes no network ({{error}})."
-    with explained(message, TypeError, ValueError, KeyError, IndexError), torch.device("meta"):
+    check_numbers(config, f"RollingDepth '{folder}'")
+    shapes = stored_shapes(folder, f"RollingDepth '{folder}'")
+    with explained(message, *MISFITS), no_larger_than(shapes, f"RollingDepth '{folder}'"), torch.device("meta"):
         network: nn.Module = kind.from_config(config)
     tensors = {}
     for name, tensor in _tensors(_weights(folder, "diffusion_pytorch_model", dtype), dtype).items():

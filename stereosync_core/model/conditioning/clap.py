@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ...checkpoints import MISFITS, within_folder
 from ...errors import StereoSyncError, explained
 from ...media.sound import Sound, resample
 from ...rendering.surfaces import SURFACES
@@ -26,7 +27,7 @@ def load_pretrained(folder: Path, build: Callable[[], Any], what: str) -> Any:
     if not (Path(folder) / "config.json").is_file():
         raise StereoSyncError(f"Embedding: '{folder}' holds no config.json; give the folder of {what} in transformers' form.")
     message = f"Embedding: {what} in '{folder}' cannot be loaded ({{line}})."
-    with explained(message, OSError, ValueError, KeyError, RuntimeError, ImportError):
+    with explained(message, ImportError, OSError, *MISFITS), within_folder(folder, f"Embedding '{folder}'"):
         return build()
 
 

@@ -25,6 +25,10 @@ class NumberToken(nn.Module):
         return self.project(torch.cat([numbers[..., None], turns.sin(), turns.cos()], dim=-1))
 
 
+#: Maps, and boxes of a track, a second: more than any clip has.
+MOST_PER_SECOND = 240
+
+
 class PaperConditions(nn.Module):
     """Scene features to a flat list of tokens, of so many maps and boxes a second; ``inner`` channels in the image encoder."""
 
@@ -32,6 +36,8 @@ class PaperConditions(nn.Module):
 
     def __init__(self, token_width: int, latent_rate: float, depth_rate: float = 4.0, box_rate: float = 30.0, inner: int = 32):
         super().__init__()
+        if not (0 < depth_rate <= MOST_PER_SECOND and 0 < box_rate <= MOST_PER_SECOND):
+            raise ValueError(f"{depth_rate} maps and {box_rate} boxes a second")
         self.latent_rate, self.depth_rate, self.box_rate = latent_rate, depth_rate, box_rate
         layers: list[nn.Module] = []
         for entering, leaving, stride in ((1, inner, 1), (inner, 2 * inner, 2), (2 * inner, 4 * inner, 2)):

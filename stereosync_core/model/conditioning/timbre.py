@@ -43,7 +43,8 @@ class TimbreEncoder(nn.Module):
 
         super().__init__()
         self.size, self.config = size, {"type": "small", "size": size, "width": width}
-        filters = melscale_fbanks(_WINDOW // 2 + 1, _LOWEST, _HIGHEST, _MELS, RATE).T.contiguous()
+        with torch.device("cpu"):
+            filters = melscale_fbanks(_WINDOW // 2 + 1, _LOWEST, _HIGHEST, _MELS, RATE).T.contiguous()
         self.register_buffer("filters", filters, persistent=False)
         self.register_buffer("surfaces", torch.zeros(len(SURFACES), size))
         layers: list[nn.Module] = []

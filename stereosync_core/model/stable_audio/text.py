@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...errors import StereoSyncError
+from ...checkpoints import MISFITS, within_folder
+from ...errors import StereoSyncError, explained
 
 _LOG = logging.getLogger(__name__)
 _NEEDED = {
@@ -25,7 +26,6 @@ class TextEncoder(nn.Module):
     """
 
     def __init__(self, folder: Path, dtype: torch.dtype = torch.float32):
-        from safetensors import SafetensorError
         from transformers import AutoConfig, AutoTokenizer, T5EncoderModel
 
         super().__init__()
@@ -37,15 +37,13 @@ class TextEncoder(nn.Module):
                 f"Text encoder: '{folder}' holds no {', no '.join(missing)}; give the folder of T5 base in transformers' form "
                 "(config.json, model.safetensors, tokenizer.json)."
             )
-        try:
+        message = f"Text encoder: '{where}' cannot be loaded ({{line}}); download T5 base again."
+        with explained(message, ImportError, OSError, *MISFITS), within_folder(folder, f"Text encoder '{where}'"):
             kind = AutoConfig.from_pretrained(where, local_files_only=True).model_type
             if kind != "t5":
                 raise StereoSyncError(f"Text encoder: '{where}' is a {kind} model; give T5 base.")
             self.tokenizer: Any = AutoTokenizer.from_pretrained(where, local_files_only=True)
             network: Any = T5EncoderModel.from_pretrained(where, local_files_only=True, use_safetensors=True, dtype=dtype)
-        except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise StereoSyncError(f"Text encoder: '{where}' cannot be loaded ({reason}); download T5 base again.") from error
         self.network: Any = network.requires_grad_(False).eval()
 
     @property

@@ -1,5 +1,5 @@
-"""What a model's folder may claim: numbers of its config within reason, and a network no larger than its weights. Checked before
-memory is taken and before anything is repeated as often as a file says."""
+"""What a model's folder may claim: numbers of its config within reason, and a network no larger than its weights. Checked
+before memory is taken, and before anything is repeated as often as a file tells."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,9 +29,8 @@ def check_numbers(config: Any, name: str, largest: int = LARGEST_NUMBER, key: st
     elif isinstance(config, list):
         for value in config:
             check_numbers(value, name, largest, key)
-    elif isinstance(config, (int, float)):
-        if not (math.isfinite(config) if isinstance(config, float) else abs(config) <= largest):
-            raise StereoSyncError(f"{name}: '{key}' in its config is {config:.4g}, which no model has; copy the model again.")
+    elif (isinstance(config, float) and not math.isfinite(config)) or (isinstance(config, int) and abs(config) > largest):
+        raise StereoSyncError(f"{name}: '{key}' in its config is {str(config)[:20]}, which no model has; copy the model again.")
 
 
 @contextmanager

@@ -10,10 +10,11 @@ from ..stereosync_core.model.adapter import load_adapter
 from ..stereosync_core.model.conditioning.clip import clip_conditions
 from ..stereosync_core.model.conditioning.features import latent_count
 from ..stereosync_core.model.conditioning.spatial_target import SpatialGuidanceTarget, spatial_guidance_target
+from ..stereosync_core.model.folder import read_model_config
 from ..stereosync_core.model.host_backbone import LATENT_RATE
 from ..stereosync_core.model.spatial_guidance import SpatialGuidance
 from . import host, native
-from .inputs import number_input, panning_law_input, scale_input, whole_input
+from .inputs import checked, number_input, panning_law_input, scale_input, whole_input
 from .sampling import CATEGORY
 from .sockets import Envelope, Space
 from .stable_audio import (
@@ -88,8 +89,8 @@ class ApplyStereoSync(io.ComfyNode):
         return io.NodeOutput(model, conditional, unconditional, latent)
 
     @classmethod
-    def validate_inputs(cls, adapter):
-        return True  # a folder that is absent is explained when it is loaded
+    def validate_inputs(cls, adapter=None):
+        return adapter is None or checked(lambda: read_model_config(adapter_folder(adapter)))
 
 
 class SpatialGuider(io.ComfyNode):

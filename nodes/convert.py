@@ -1,5 +1,6 @@
 """Native AUDIO, IMAGE and CONDITIONING as the core takes them, and back; clear errors for what does not fit."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -50,6 +51,19 @@ def tokens_of(conditioning: Any, name: str) -> torch.Tensor:
             "several in one text."
         )
     return conditioning[0][0].detach().float().cpu()
+
+
+def on_cpu(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A mapping with arrays in place of its tensors."""
+    return {key: value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value for key, value in values.items()}
+
+
+def metres_of(geometry: Mapping[str, Any]) -> torch.Tensor:
+    """Distances ``[T, H, W]`` of Depth Anything 3's geometry; the sky is as far as the farthest of the rest."""
+    depth, sky = geometry["depth"].float(), geometry.get("sky")
+    if sky is None or not (sky < 0.5).any():
+        return depth
+    return torch.where(sky < 0.5, depth, depth[sky < 0.5].max())
 
 
 def audio_out(samples: Any, rate: int) -> dict[str, Any]:

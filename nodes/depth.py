@@ -1,13 +1,15 @@
 """Depth of a clip frame by frame, from the bundled network, from transformers, or from another pack's pictures."""
 
+from collections.abc import Mapping
+
 from comfy_api.latest import io
 
 from ..stereosync_core.depth.fastdepth import estimate_with_fastdepth, load_fastdepth
-from ..stereosync_core.depth.maps import depth_from_images, stabilize_depth
+from ..stereosync_core.depth.maps import POLARITIES, depth_from_images, stabilize_depth
 from ..stereosync_core.depth.transformers_depth import estimate_with_transformers, load_frame_estimator
 from ..stereosync_core.media.video import frame_times, probe
 from ..stereosync_core.timing import entry_times
-from . import host
+from . import convert, host
 from .convert import depth_images
 from .inputs import (
     choice_input,
@@ -16,9 +18,10 @@ from .inputs import (
     model_folder,
     model_folder_input,
     precision_input,
+    there,
     whole_input,
 )
-from .sockets import Depth
+from .sockets import Da3Geometry, Depth
 
 CATEGORY = "StereoSync/depth"
 FrameDepthModel = io.Custom("STEREOSYNC_FRAME_DEPTH")
@@ -63,9 +66,17 @@ class DepthFromImages(io.ComfyNode):
             category=CATEGORY,
             description="Takes depth pictures of any other pack (Depth Anything, Video Depth, Marigold ...) for the same clip.",
             inputs=[
-                io.Image.Input("images", tooltip="Depth pictures of the clip, in order."),
+                io.MultiType.Input(
+                    "images",
+                    types=[io.Image, Da3Geometry],
+                    tooltip="Depth pictures of the clip, in order; or what Run Depth Anything 3 gives, as metres.",
+                ),
                 io.Video.Input("video", tooltip="The clip that they were made from; its times are used."),
-                choice_input("near_is", ["bright", "dark"], "Whether near things are bright or dark."),
+                choice_input(
+                    "near_is",
+                    POLARITIES,
+                    "Whether near things are bright or dark, or values are distances in metres, whose relations are kept.",
+                ),
                 entry_rate_input("images"),
             ],
             outputs=[Depth.Output(display_name="depth")],
@@ -74,6 +85,8 @@ class DepthFromImages(io.ComfyNode):
     @classmethod
     def execute(cls, images, video, near_is, images_per_second) -> io.NodeOutput:
         source = host.source_of(video)
+        if isinstance(images, Mapping):
+            images, near_is = convert.metres_of(images), "metres"
         times = entry_times(len(images), frame_times(source), probe(source).duration, images_per_second, "Depth images")
         return io.NodeOutput(depth_from_images(images.cpu().numpy(), times, polarity=near_is))
 
@@ -98,8 +111,9 @@ class DepthAnythingLoader(io.ComfyNode):
         return io.NodeOutput(host.patched(estimator))
 
     @classmethod
-    def validate_inputs(cls, model):
-        return True
+    def validate_inputs(cls, model=None):
+        folder = model_folder(KINDS, PART, model or "")
+        return model is None or there(folder, lambda: load_frame_estimator(folder))
 
 
 class DepthAnything(io.ComfyNode):

@@ -6,11 +6,11 @@ from comfy_api.latest import io
 
 from ..stereosync_core.events.detect import CONFIDENCE, METHODS, detect_events
 from ..stereosync_core.events.envelope import LEVEL, envelope_from_events
-from ..stereosync_core.events.files import events_from_text, events_to_text
+from ..stereosync_core.events.files import check_events_text, events_from_text, events_to_text
 from ..stereosync_core.model.conditioning.features import ENVELOPE_WINDOW
 from ..stereosync_core.rendering.surfaces import SURFACES
 from . import convert, host
-from .inputs import offset_input, unit_input
+from .inputs import checked, offset_input, unit_input
 from .sockets import Camera, Depth, Envelope, Events, Tracks
 
 CATEGORY = "StereoSync/events"
@@ -79,6 +79,10 @@ class EventsFromText(io.ComfyNode):
     @classmethod
     def execute(cls, text, tracks) -> io.NodeOutput:
         return io.NodeOutput(events_from_text(text, tracks.duration))
+
+    @classmethod
+    def validate_inputs(cls, text=None):
+        return text is None or checked(lambda: check_events_text(text))
 
 
 class EnvelopeFromEvents(io.ComfyNode):

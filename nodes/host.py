@@ -21,13 +21,21 @@ import torch
 from ..stereosync_core.assets import WALKING_CLIP, asset_path
 from ..stereosync_core.errors import StereoSyncError
 from ..stereosync_core.media.output import best_suffix, safe_output_path
-from ..stereosync_core.media.source import Clip, timeline_of
+from ..stereosync_core.media.source import Clip, opened, timeline_of
 from ..stereosync_core.media.video import probe
 from ..stereosync_core.model.precision import chosen_dtype
 
 logger = logging.getLogger("StereoSync")
 _patchers: dict[str, comfy.model_patcher.ModelPatcher] = {}
 _copies: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
+
+
+def one_device_alone() -> StereoSyncError:
+    """The error where a newer host is to spread a MODEL with one of the pack's networks over several devices."""
+    return StereoSyncError(
+        "The MODEL is spread over several GPUs, and what StereoSync adds to it runs on one; take the multi-GPU node out of its "
+        "way."
+    )
 
 
 class Whole(comfy.model_patcher.ModelPatcher):
@@ -39,6 +47,9 @@ class Whole(comfy.model_patcher.ModelPatcher):
 
     def load(self, device_to=None, lowvram_model_memory=0, force_patch_weights=False, full_load=False):
         super().load(device_to, lowvram_model_memory, force_patch_weights, full_load=True)
+
+    def deepclone_multigpu(self, *_: Any, **__: Any) -> Any:
+        raise one_device_alone()
 
     def partially_unload(self, device_to, memory_to_free=0, force_patch_weights=False):
         return 0  # the host then unloads the whole
@@ -161,13 +172,26 @@ def source_of(video: Any) -> Clip:
         # ComfyUI 0.3.75 writes a VIDEO made of images only to a name with an ending, not into memory.
         logger.debug("The video cannot be streamed and is copied: %s", error)
     else:
-        # Newer hosts trim without a file: the source is then longer than the VIDEO.
-        if float(timeline_of(clip).duration) - float(video.get_duration()) <= 0.1:
+        if not _edited(video, clip):
             return clip
     path = str(temp_path(".mp4"))
     video.save_to(path)
     _copies[video] = path
     return Clip(path)
+
+
+def _edited(video: Any, clip: Clip) -> bool:
+    """Whether a VIDEO shows something else than its stream source: newer hosts trim, crop and resize without writing a file."""
+    length = float(timeline_of(clip).duration)
+    if not hasattr(video, "get_active_trim_window"):
+        return length - float(video.get_duration()) > 0.1  # by the container, whose sound may be a little shorter
+    start, duration = video.get_active_trim_window()
+    if start > 0 or 0 < duration < length - 1e-6 or getattr(video, "has_pending_frame_edits", bool)():
+        return True
+    # the first hosts that cropped have no other way to tell
+    with opened(clip) as container:
+        stream = container.streams.video[0]
+        return set(video.get_dimensions()) != {stream.width, stream.height}
 
 
 def input_videos() -> list[str]:
@@ -223,6 +247,11 @@ def output_path(prefix: str, clip: Clip, container: str) -> tuple[Path, str]:
             "another name."
         ) from error
     return Path(folder) / f"{name}_{counter:05}_{suffix}", subfolder
+
+
+def check_output(prefix: str) -> None:
+    """Raise StereoSyncError for a name that cannot be one in the host's output folder."""
+    safe_output_path(folder_paths.get_output_directory(), prefix)
 
 
 def provide_sample_clip() -> None:

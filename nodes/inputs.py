@@ -1,13 +1,29 @@
 """Inputs that several nodes have."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from comfy_api.latest import io
 
+from ..stereosync_core.errors import StereoSyncError
 from ..stereosync_core.rendering.panning_laws import panning_laws
 from . import host
+
+
+def checked(check: Callable[[], Any]) -> bool | str:
+    """What ``validate_inputs`` returns: True, or why the inputs are refused before anything runs. Inputs that are connected are
+    not known then, and come as None."""
+    try:
+        check()
+    except StereoSyncError as error:
+        return str(error)
+    return True
+
+
+def there(path: Path, load: Callable[[], Any]) -> bool | str:
+    """What ``validate_inputs`` of a loader returns: where nothing is at ``path``, its own error, which takes it no time."""
+    return True if path.exists() else checked(load)
 
 
 def number_input(name: str, default: float, low: float, high: float, step: float, tooltip: str, **more: Any) -> io.Input:

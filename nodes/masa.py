@@ -1,5 +1,7 @@
 """MASA: identities by appearance for the boxes of any detector."""
 
+from pathlib import Path
+
 from comfy_api.latest import io
 
 from ..stereosync_core.errors import StereoSyncError
@@ -19,6 +21,7 @@ from .inputs import (
     entry_rate_input,
     model_input,
     number_input,
+    there,
     track_rate_input,
     unit_input,
     whole_input,
@@ -55,12 +58,16 @@ class MasaLoader(io.ComfyNode):
 
     @classmethod
     def execute(cls, model) -> io.NodeOutput:
-        files = host.model_files(KIND, SUFFIXES)
-        return io.NodeOutput(host.patched(load_masa(files.get(model, host.model_target(KIND, model)))))
+        return io.NodeOutput(host.patched(load_masa(model_file(model))))
 
     @classmethod
-    def validate_inputs(cls, model):
-        return True  # a file that is absent is explained by the loader
+    def validate_inputs(cls, model=None):
+        return model is None or there(model_file(model), lambda: load_masa(model_file(model)))
+
+
+def model_file(name: str) -> Path:
+    """The file of that name, or where it belongs."""
+    return host.model_files(KIND, SUFFIXES).get(name, host.model_target(KIND, name))
 
 
 class MasaTracker(io.ComfyNode):

@@ -80,6 +80,7 @@ def with_adapter(model: Any, adapter: Any, conditions: Callable[[int], ClipCondi
     :param scale: of the envelope.
     :raises StereoSyncError: when the MODEL has an adapter already.
     """
+    _check_one_device(model)
     if model.get_additional_models_with_key(KEY):
         raise StereoSyncError(
             "The input 'model' has an adapter already; connect the MODEL of before the first Apply StereoSync."
@@ -93,6 +94,11 @@ def with_adapter(model: Any, adapter: Any, conditions: Callable[[int], ClipCondi
     for n in range(len(patched.model.diffusion_model.transformer.layers)):
         patched.set_model_patch_replace(_block_patch(n, before.get(("double_block", n))), "dit", "double_block", n)
     return patched
+
+
+def _check_one_device(model: Any) -> None:
+    if model.get_additional_models_with_key("multigpu"):
+        raise host.one_device_alone()
 
 
 class _AdapterWrapper:
@@ -186,6 +192,7 @@ def with_spatial_guidance(
     :param target: of the scene, for a number of latent frames.
     :raises StereoSyncError: when one of the two is not Stable Audio's.
     """
+    _check_one_device(model)
     base_of(model)
     decoder = _Decoder(vae)
     patched = model.clone()

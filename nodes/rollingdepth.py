@@ -9,7 +9,16 @@ from ..stereosync_core.depth.rollingdepth.pipeline import estimate_with_rollingd
 from ..stereosync_core.depth.rollingdepth.snippets import PRESETS, customized
 from . import host
 from .convert import depth_images
-from .inputs import choice_input, depth_rate_input, model_folder, model_folder_input, precision_input, whole_input
+from .inputs import (
+    checked,
+    choice_input,
+    depth_rate_input,
+    model_folder,
+    model_folder_input,
+    precision_input,
+    there,
+    whole_input,
+)
 from .sockets import Depth
 
 CATEGORY = "StereoSync/depth"
@@ -44,8 +53,9 @@ class RollingDepthLoader(io.ComfyNode):
         return io.NodeOutput(host.patched(load_rollingdepth(model_folder(KINDS, PART, model), host.precision(precision))))
 
     @classmethod
-    def validate_inputs(cls, model):
-        return True  # a folder that is absent is explained by the loader
+    def validate_inputs(cls, model=None):
+        folder = model_folder(KINDS, PART, model or "")
+        return model is None or there(folder, lambda: load_rollingdepth(folder))
 
 
 class RollingDepth(io.ComfyNode):
@@ -111,6 +121,10 @@ class RollingDepth(io.ComfyNode):
             progress=host.progress(),
         )
         return io.NodeOutput(depth, depth_images(depth))
+
+    @classmethod
+    def validate_inputs(cls, dilations=None):
+        return checked(lambda: customized(PRESETS["fast"], dilations=dilations or ""))
 
 
 NODES = [RollingDepthLoader, RollingDepth]

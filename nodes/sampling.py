@@ -6,7 +6,16 @@ from ..stereosync_core.model.generative_model import STEREOSYNC
 from ..stereosync_core.model.loader import load_model
 from ..stereosync_core.model.pipeline import StereoSyncPipeline
 from . import convert, host
-from .inputs import choice_input, model_folder, panning_law_input, scale_input, seed_input, spatial_guidance_input, whole_input
+from .inputs import (
+    choice_input,
+    model_folder,
+    panning_law_input,
+    scale_input,
+    seed_input,
+    spatial_guidance_input,
+    there,
+    whole_input,
+)
 from .sockets import Envelope, Model, Space, Timbre
 
 CATEGORY = "StereoSync/model"
@@ -40,8 +49,9 @@ class ModelLoader(io.ComfyNode):
         return io.NodeOutput(host.patched(load_model(folder)))
 
     @classmethod
-    def validate_inputs(cls, model):
-        return True  # a folder that is absent is explained by the loader
+    def validate_inputs(cls, model=None):
+        folder = model_folder([KIND], "config.json", model or "")
+        return model in (None, BUNDLED) or there(folder, lambda: load_model(folder))
 
 
 class DitSampler(io.ComfyNode):

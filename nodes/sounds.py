@@ -7,9 +7,9 @@ from comfy_api.latest import io, ui
 from ..stereosync_core.rendering.one_shots import CONTINUOUS, OneShotSettings, sound_voices
 from ..stereosync_core.rendering.surfaces import SURFACES
 from ..stereosync_core.sounds.library import attribution
-from ..stereosync_core.sounds.selection import SoundSelection, chosen_library
+from ..stereosync_core.sounds.selection import SoundSelection, check_classes, chosen_library
 from . import convert, host
-from .inputs import choice_input, number_input, offset_input, seed_input, unit_input
+from .inputs import checked, choice_input, number_input, offset_input, seed_input, unit_input
 from .sockets import Events, Sounds, Tracks
 
 CATEGORY = "StereoSync/sound"
@@ -50,6 +50,10 @@ class SoundLibraryNode(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, folder):
         return host.folder_state(host.folder_path(folder))
+
+    @classmethod
+    def validate_inputs(cls, folder=None):
+        return folder is None or checked(lambda: chosen_library(host.folder_path(folder)))
 
 
 class SoundsAtEvents(io.ComfyNode):
@@ -113,6 +117,10 @@ class SoundsAtEvents(io.ComfyNode):
         voices, played = sound_voices(events, tracks, selection, settings)
         lines = [f"{place} {moment:.3f} {name}" for place, own_sounds in enumerate(played, 1) for moment, name in own_sounds]
         return io.NodeOutput(convert.audio_out(voices, settings.rate), "\n".join(lines))
+
+    @classmethod
+    def validate_inputs(cls, classes=None):
+        return classes is None or checked(lambda: check_classes(classes))
 
 
 NODES = [SoundsAtEvents, SoundLibraryNode]

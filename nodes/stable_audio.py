@@ -6,6 +6,7 @@ from comfy_api.latest import io
 
 from ..stereosync_core.errors import StereoSyncError
 from ..stereosync_core.model.conditioning.spatial import SpatialConditioning
+from ..stereosync_core.model.folder import read_model_config
 from ..stereosync_core.model.generative_model import STABLE_AUDIO
 from ..stereosync_core.model.loader import load_model
 from ..stereosync_core.model.pipeline import StereoSyncPipeline
@@ -14,6 +15,7 @@ from ..stereosync_core.model.stable_audio.release import CONFIG
 from ..stereosync_core.scene import Tracks
 from . import convert, host
 from .inputs import (
+    checked,
     choice_input,
     model_folder,
     panning_law_input,
@@ -22,6 +24,7 @@ from .inputs import (
     seconds_input,
     seed_input,
     spatial_guidance_input,
+    there,
     whole_input,
 )
 from .sampling import CATEGORY, KIND
@@ -112,8 +115,11 @@ class StableAudioLoader(io.ComfyNode):
         return io.NodeOutput(host.patched(load_model(path, host.precision(precision), adapter=folder)))
 
     @classmethod
-    def validate_inputs(cls, model, adapter):
-        return True  # what is absent is explained by the loader
+    def validate_inputs(cls, model=None, adapter=None):
+        if adapter not in (None, NONE) and (wrong := checked(lambda: read_model_config(adapter_folder(adapter)))) is not True:
+            return wrong
+        path = models().get(model or "", host.model_target("checkpoints", model or ""))
+        return model is None or there(path, lambda: load_model(path))
 
 
 class StableAudioSampler(io.ComfyNode):

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from comfy_api.latest import io
 
 from ..stereosync_core.media.video import probe
 from ..stereosync_core.timing import times_in_clip
-from ..stereosync_core.tracking.boxes import frames_of_boxes, tracks_from_boxes, tracks_from_masks
+from ..stereosync_core.tracking.boxes import frames_of_boxes, tracks_from_boxes, tracks_from_masks, tracks_from_sam3
 from ..stereosync_core.tracking.nanodet import load_nanodet, track_with_nanodet
-from ..stereosync_core.tracking.registry import load_detector
-from ..stereosync_core.tracking.tracklets import select_tracks
-from . import host
+from ..stereosync_core.tracking.registry import check_tracking, load_detector
+from ..stereosync_core.tracking.tracklets import parse_ids, select_tracks
+from . import convert, host
 from .inputs import (
+    checked,
     cleaning_inputs,
     detector_size_input,
     entry_rate_input,
     model_folder,
     model_folder_input,
+    there,
     track_rate_input,
     unit_input,
+    whole_input,
 )
-from .sockets import BoundingBox, DetectorModel, KjBox, Segments, Tracks
+from .sockets import BoundingBox, DetectorModel, KjBox, Sam3TrackData, Segments, Tracks
 
 CATEGORY = "StereoSync/tracking"
 #: Folders in models/ and the file that they hold, and what is named to those who have nothing there.
@@ -73,6 +78,10 @@ class SmallTracker(io.ComfyNode):
             host.notice(f"Object Tracker: no '{classes}' was found; try a lower threshold.", cls.hidden.unique_id)
         return io.NodeOutput(tracks)
 
+    @classmethod
+    def validate_inputs(cls, classes=None):
+        return classes is None or checked(lambda: check_tracking(classes=classes))
+
 
 class DetectorLoader(io.ComfyNode):
     @classmethod
@@ -98,8 +107,9 @@ class DetectorLoader(io.ComfyNode):
         return io.NodeOutput(host.patched(load_detector(model_folder(*DETECTOR_FOLDERS, model))))
 
     @classmethod
-    def validate_inputs(cls, model):
-        return True  # a folder that is absent is explained by the loader
+    def validate_inputs(cls, model=None):
+        folder = model_folder(*DETECTOR_FOLDERS, model or "")
+        return model is None or there(folder, lambda: load_detector(folder))
 
 
 class TracksFromBoxes(io.ComfyNode):
@@ -152,22 +162,39 @@ class TracksFromMasks(io.ComfyNode):
             node_id="StereoSyncTracksFromMasks",
             display_name="Tracks from Masks",
             category=CATEGORY,
-            description="Takes the masks of one object (Segment Anything and others), one a frame, and follows their outline.",
+            description="Takes the masks of objects (Segment Anything and others), one a frame, and follows their outlines.",
             inputs=[
-                io.Mask.Input("masks", tooltip="Masks of one object, in order; an empty mask means that it is off screen."),
+                io.MultiType.Input(
+                    "masks",
+                    types=[io.Mask, Sam3TrackData],
+                    tooltip="Masks in order, an empty one where the object is off screen; or what SAM3 Video Track gives.",
+                ),
                 io.Video.Input("video", tooltip="The clip that they were made from; its times are used."),
                 entry_rate_input("masks"),
                 *cleaning_inputs(max_tracks=0)[1:],
+                whole_input(
+                    "objects",
+                    1,
+                    0,
+                    64,
+                    "How many objects the masks are of: all of the first, then all of the second ... 0: every connected piece "
+                    "is an object and is followed. SAM 3's tracks know it themselves.",
+                    optional=True,
+                ),
             ],
             outputs=[Tracks.Output(display_name="tracks")],
         )
 
     @classmethod
-    def execute(cls, masks, video, masks_per_second, **clean) -> io.NodeOutput:
-        source = host.source_of(video)
+    def execute(cls, masks, video, masks_per_second, objects=1, **clean) -> io.NodeOutput:
+        source, duration = host.source_of(video), probe(host.source_of(video)).duration
+        if isinstance(masks, Mapping):
+            data = convert.on_cpu(masks)
+            times = times_in_clip(source, int(data["n_frames"]), masks_per_second, "SAM 3 tracks")
+            return io.NodeOutput(tracks_from_sam3(data, times, duration, **clean))
         array = masks.cpu().numpy().reshape(-1, *masks.shape[-2:])
-        times = times_in_clip(source, len(array), masks_per_second, "Masks")
-        return io.NodeOutput(tracks_from_masks(array, times, probe(source).duration, **clean))
+        times = times_in_clip(source, len(array) // max(objects, 1), masks_per_second, "Masks")
+        return io.NodeOutput(tracks_from_masks(array, times, duration, objects=objects, **clean))
 
 
 class SelectTracks(io.ComfyNode):
@@ -218,6 +245,10 @@ class SelectTracks(io.ComfyNode):
         if len(chosen) == 0:
             host.notice(f"Select Tracks: none of the {len(tracks)} tracks fits.", cls.hidden.unique_id)
         return io.NodeOutput(chosen)
+
+    @classmethod
+    def validate_inputs(cls, ids=None):
+        return checked(lambda: parse_ids(ids or ""))
 
 
 NODES = [SmallTracker, DetectorLoader, TracksFromBoxes, TracksFromMasks, SelectTracks]

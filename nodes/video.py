@@ -7,9 +7,11 @@ from comfy_api.input_impl import VideoFromFile
 from comfy_api.latest import io, ui
 
 from ..stereosync_core.media.mux import mux
+from ..stereosync_core.media.output import AUTO_CODEC
+from ..stereosync_core.media.sound import check_sound_file
 from ..stereosync_core.media.trim import cut_clip
 from . import convert, host
-from .inputs import choice_input, number_input
+from .inputs import checked, choice_input, number_input
 
 CATEGORY = "StereoSync/video"
 CONTAINERS = ["mp4", "mkv", "mov", "webm"]
@@ -59,8 +61,8 @@ class LoadVideo(io.ComfyNode):
         return f"{path} {state.st_mtime_ns} {state.st_size}"
 
     @classmethod
-    def validate_inputs(cls, file):
-        if not host.input_exists(file):
+    def validate_inputs(cls, file=None):
+        if file is not None and not host.input_exists(file):
             return f"The video '{file}' is not in the input folder; upload it or choose another."
         return True
 
@@ -117,6 +119,14 @@ class ReplaceVideoAudio(io.ComfyNode):
         )
         saved = ui.SavedResult(path.name, subfolder, io.FolderType.output)
         return io.NodeOutput(VideoFromFile(str(path)), ui=ui.PreviewVideo([saved]))
+
+    @classmethod
+    def validate_inputs(cls, filename_prefix=None, container=None, codec=None):
+        if container not in (None, "auto", *CONTAINERS):
+            return f"There is no container '{container}'; choose auto, {', '.join(CONTAINERS)}."
+        sound = host.temp_path(f".{container if container not in (None, 'auto') else 'mkv'}")
+        held = checked(lambda: check_sound_file(sound, codec=codec or "auto", endings=AUTO_CODEC))
+        return held if filename_prefix is None or held is not True else checked(lambda: host.check_output(filename_prefix))
 
 
 NODES = [LoadVideo, ReplaceVideoAudio]

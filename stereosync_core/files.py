@@ -2,7 +2,8 @@
 
 Tracks: ``{"duration": s, "tracks": [{"id", "label", "times": [s], "boxes": [[x0, y0, x1, y1] in 0..1], "scores"}]}``;
 ``duration``, ``cuts`` (seconds at which shots begin), ``camera`` (``times``, ``steps`` and ``confidence`` of CameraMotion) and
-``scores`` may be absent. Depth: arrays ``maps`` ``[T, H, W]`` with 1 = near, and ``times`` in seconds.
+``scores`` may be absent. Depth: arrays ``maps`` ``[T, H, W]`` with 1 = near, and ``times`` in seconds; ``range`` of
+:class:`DepthSequence` may be absent.
 """
 
 import json
@@ -18,7 +19,7 @@ import numpy as np
 
 from .errors import StereoSyncError
 from .media.output import replacing
-from .scene import DepthSequence, Track, Tracks, check_depth_fits, check_tracks_fit
+from .scene import DEPTH_RANGE, DepthSequence, Track, Tracks, check_depth_fits, check_tracks_fit
 from .scene_camera import CameraMotion, check_camera_fits
 
 #: Bytes of a JSON or CSV file: two hours of 24 tracks have a third of it.
@@ -107,7 +108,7 @@ def load_tracks(path: Path, duration: float, aspect: float = 16 / 9) -> Tracks:
 def save_depth(path: Path, depth: DepthSequence) -> Path:
     """Write depth as a compressed NPZ with ``maps`` and ``times``."""
     with replacing(Path(path)) as temporary, open(temporary, "wb") as handle:
-        np.savez_compressed(handle, maps=depth.maps, times=depth.times)
+        np.savez_compressed(handle, maps=depth.maps, times=depth.times, range=np.float64(depth.range))
     return Path(path)
 
 
@@ -120,7 +121,9 @@ def load_depth(path: Path, duration: float) -> DepthSequence:
     form = "an NPZ with arrays maps [T, H, W] and times [T]"
     room = min(max(_DEPTH_OF_ANY, int(duration * _DEPTH_A_SECOND)), _LARGEST_DEPTH)
     with _reading("Depth file", path, form), zipfile.ZipFile(path) as archive:
-        depth = DepthSequence(*(_read_array(archive, name, room) for name in ("maps", "times")))
+        maps, times = (_read_array(archive, name, room) for name in ("maps", "times"))
+        known = "range.npy" in archive.namelist()
+        depth = DepthSequence(maps, times, float(_read_array(archive, "range", 4)) if known else DEPTH_RANGE)
     check_depth_fits(depth, duration)
     return depth
 

@@ -56,14 +56,18 @@ def interpolation(known: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np
 class DepthSequence:
     """Relative depth of a clip.
 
-    :param maps: float32 ``[T, H, W]`` in 0..1, 1 = near.
+    :param maps: float32 ``[T, H, W]`` in 0..1, 1 = near; inverse distance, linear from the farthest to the nearest.
     :param times: seconds ``[T]``, rising.
+    :param range: distance at 0 over that at 1, where the depth is known in metres; a guess where it is relative.
     """
 
     maps: np.ndarray
     times: np.ndarray
+    range: float = DEPTH_RANGE
 
     def __post_init__(self):
+        if not (np.isfinite(self.range) and self.range >= 1):
+            raise StereoSyncError(f"Depth: the farthest is {self.range} times as far as the nearest; give 1 or more.")
         maps = np.asarray(self.maps, dtype=np.float32)
         times = _times(self.times, "Depth")
         if maps.ndim != 3 or 0 in maps.shape:
@@ -309,9 +313,9 @@ def _distance_by_height(times: np.ndarray, boxes: np.ndarray, depth: DepthSequen
 
 
 def _distance_by_depth(times: np.ndarray, boxes: np.ndarray, depth: DepthSequence | None) -> np.ndarray:
-    """Nearness taken as relative inverse distance between 1 and 1 / DEPTH_RANGE."""
+    """Nearness taken as relative inverse distance between 1 and 1 / range."""
     assert depth is not None
-    return 1.0 / (1.0 / DEPTH_RANGE + (1.0 - 1.0 / DEPTH_RANGE) * depth.nearness(times, boxes))
+    return 1.0 / (1.0 / depth.range + (1.0 - 1.0 / depth.range) * depth.nearness(times, boxes))
 
 
 @dataclass(frozen=True)

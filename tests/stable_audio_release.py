@@ -11,11 +11,11 @@ from safetensors.torch import load_file, save_file
 
 from research.equality.release_weights import release_weights
 from research.equality.stable_audio_equality import reduced
+from research.small_model import FORMS, lively
 from stereosync_core.model.adapter import SpatialAdapter, save_adapter
 from stereosync_core.model.folder import read_model_config
 from stereosync_core.model.loader import bundled_folder, load_stable_audio
 from stereosync_core.model.stable_audio.config import release_config
-from tests.small_model import FORMS, lively
 
 #: A pack that makes a test host's own Stable Audio narrow, and the sizes of that.
 NARROW = Path(__file__).parent / "host" / "narrow_stable_audio"

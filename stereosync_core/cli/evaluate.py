@@ -10,10 +10,12 @@ from typing import Any
 from tqdm import tqdm
 
 from ..errors import StereoSyncError
+from ..media.output import check_writable
 from ..metrics import clips
 from ..metrics.journal import write_csv
 from ..metrics.localiser import BandLocaliser, LevelLocaliser, Localiser
 from ..rendering.panning_laws import panning_laws
+from ..tracking.registry import check_tracking
 
 
 def add(subparsers: Any) -> None:
@@ -85,6 +87,13 @@ def journal_of(arguments: argparse.Namespace) -> Path | None:
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     started = time.perf_counter()
+    if arguments.workers < 1 or not 1 <= arguments.bands <= 256:
+        raise StereoSyncError(
+            f"Evaluate: {arguments.workers} workers and {arguments.bands} bands; give 1 or more, 16 is usual."
+        )
+    check_tracking(classes=arguments.classes, max_tracks=arguments.max_tracks)
+    for path in filter(None, (arguments.csv, journal_of(arguments))):
+        check_writable(path)
     options = ("reference", "classes", "max_tracks", "keep_tracks")
     job = clips.Job(localiser_of(arguments), **{name: getattr(arguments, name) for name in options})
     with progress_bar("evaluate", arguments.quiet) as progress:

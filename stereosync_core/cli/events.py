@@ -7,7 +7,7 @@ from typing import Any
 from ..errors import StereoSyncError
 from ..media.source import Clip
 from ..media.video import probe
-from .scene_options import add_event_options, add_track_options, events_of, tracks_of
+from .scene_options import add_event_options, add_track_options, events_of, given_scene, tracks_of
 
 
 def add(subparsers: Any) -> None:
@@ -23,11 +23,11 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     started = time.perf_counter()
     if arguments.save_events is None and not arguments.json and arguments.quiet:
         raise StereoSyncError("Events: nothing would be shown; give --save-events FILE, --json, or leave --quiet out.")
-    info = probe(arguments.video)
-    tracks = tracks_of(arguments.video, info, arguments)
-    events = events_of(arguments.video, info, tracks, arguments)
+    given = given_scene(probe(arguments.video), arguments)
+    tracks = tracks_of(arguments.video, given, arguments)
+    events = events_of(arguments.video, tracks, given, arguments)
     rows = [vars(event) for event in events]
     if not arguments.json and not arguments.quiet:
         for event in events:
             print(f"{event.time:8.3f} s  {event.kind:8} {event.foot or '':5}  confidence {event.confidence:.2f}")
-    return {"duration": info.duration, "events": rows, "seconds": round(time.perf_counter() - started, 3)}
+    return {"duration": events.duration, "events": rows, "seconds": round(time.perf_counter() - started, 3)}

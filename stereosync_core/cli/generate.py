@@ -9,9 +9,9 @@ from torch import Tensor
 
 from ..events.envelope import ENVELOPE_METHODS, envelope_from_events
 from ..media.envelope import envelope_of_sound
-from ..media.sound import require_sound
+from ..media.sound import Sound, require_sound
 from ..media.source import Clip
-from ..media.video import VideoInfo, probe
+from ..media.video import probe
 from ..model.conditioning.features import ENVELOPE_WINDOW
 from ..model.conditioning.spatial import SpatialConditioning
 from ..model.conditioning.video_envelope import envelope_of_clip
@@ -20,7 +20,7 @@ from ..rendering.surfaces import SURFACES
 from ..scene import DepthSequence, Envelope, Tracks
 from .model_options import add_model_options, load_pipeline
 from .output_options import add_output_options, check_output, write_output
-from .scene_options import add_scene_options, events_of, progress_bar, scene_of
+from .scene_options import GivenScene, add_scene_options, events_of, given_scene, progress_bar, scene_of
 
 
 def add(subparsers: Any) -> None:
@@ -42,13 +42,15 @@ def add(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     started = time.perf_counter()
-    check_output(arguments)
     info = probe(arguments.video)
+    check_output(arguments)
+    sound = require_sound(arguments.envelope, "--envelope") if arguments.envelope else None
+    given = given_scene(info, arguments)
     pipeline, options = load_pipeline(arguments)
     model = pipeline.model
     timbre = _timbre(model, arguments.timbre)
-    tracks, depth = scene_of(arguments.video, info, arguments)
-    envelope = _envelope(model, info, tracks, depth, arguments)
+    tracks, depth = scene_of(arguments.video, info, given, arguments)
+    envelope = _envelope(model, sound, tracks, depth, given, arguments)
     if envelope is not None and not envelope.values.any():
         logging.getLogger(__name__).warning("The envelope is silent from beginning to end, and so is the sound.")
     sampling = time.perf_counter()
@@ -75,15 +77,19 @@ def _timbre(model: GenerativeModel, name: str | None) -> Tensor | None:
 
 
 def _envelope(
-    model: GenerativeModel, info: VideoInfo, tracks: Tracks, depth: DepthSequence | None, arguments: argparse.Namespace
+    model: GenerativeModel,
+    sound: Sound | None,
+    tracks: Tracks,
+    depth: DepthSequence | None,
+    given: GivenScene,
+    arguments: argparse.Namespace,
 ) -> Envelope | None:
     if model.envelope_reader is None:
         return None
-    if arguments.envelope:
-        sound = require_sound(arguments.envelope, "--envelope")
+    if sound is not None:
         return envelope_of_sound(sound.samples, sound.rate, window=ENVELOPE_WINDOW)
     if arguments.envelope_method == "events":
-        events = events_of(arguments.video, info, tracks, arguments)
+        events = events_of(arguments.video, tracks, given, arguments)
         surface = arguments.timbre if arguments.timbre in SURFACES else "concrete"
         options = {"surface": surface, "window": ENVELOPE_WINDOW, "offset": arguments.offset / 1000}
         return envelope_from_events(events, tracks, depth, **options)

@@ -4,10 +4,12 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..errors import StereoSyncError
+import torch
+
+from ..errors import StereoSyncError, explained
 from ..model.generative_model import STEREOSYNC
 from ..model.loader import is_release
-from ..model.pipeline import StereoSyncPipeline
+from ..model.pipeline import StereoSyncPipeline, check_numbers
 from ..model.precision import PRECISIONS, chosen_dtype, fast_dtype
 from ..model.samplers import SAMPLER_NAMES
 from ..model.spatial_guidance import SpatialGuidance
@@ -67,6 +69,16 @@ def load_pipeline(arguments: argparse.Namespace) -> tuple[StereoSyncPipeline, di
     """The pipeline of the options, and what it is to be called with, checked. Raises StereoSyncError for options that do not go
     together."""
     source, device = arguments.model or "bundled", arguments.device or "cpu"
+    for name in ("model", "adapter", "t5", "levels"):
+        path = getattr(arguments, name)
+        if path is not None and not path.exists():
+            raise StereoSyncError(f"--{name}: '{path}' does not exist; give a folder that is there.")
+    spatial_scale = 0.0 if arguments.no_spatial else arguments.space_scale
+    scales = {"guidance_scale": arguments.cfg, "spatial_scale": spatial_scale, "control_scale": arguments.envelope_scale}
+    check_numbers(arguments.steps, **scales)
+    SpatialGuidance(arguments.spatial_guidance)
+    with explained(f"--device: '{device}' is not here ({{line}}); choose cpu, or leave the option out.", RuntimeError):
+        torch.zeros(1, device=device)
     if source == "bundled" or not is_release(source):
         _refuse(arguments, _STABLE_AUDIO, "is for Stable Audio Open; give its folder or file with --model")
         pipeline = StereoSyncPipeline.from_pretrained(source)
@@ -89,9 +101,7 @@ def load_pipeline(arguments: argparse.Namespace) -> tuple[StereoSyncPipeline, di
     numbers = {
         "num_inference_steps": arguments.steps,
         "sampler": arguments.sampler,
-        "guidance_scale": arguments.cfg,
-        "spatial_scale": 0.0 if arguments.no_spatial else arguments.space_scale,
-        "control_scale": arguments.envelope_scale,
+        **scales,
         "spatial_guidance": SpatialGuidance(arguments.spatial_guidance, law),
         "speedups": FAST if arguments.fast else None,
     }

@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import StereoSyncError
-from ..media.mux import mux
-from ..media.sound import Sound, write_sound
+from ..media.mux import check_mux, mux
+from ..media.sound import SOUND_FILES, Sound, check_sound_file, write_sound
 from ..media.video import VideoInfo
 from ..rendering.analysis import single_track_correlation
 from ..scene import Tracks
 from .scene_options import progress_bar
-
-SOUND_FILES = {".wav", ".flac", ".ogg", ".opus", ".m4a", ".mp3"}
 
 
 def add_output_options(parser: argparse.ArgumentParser):
@@ -24,16 +22,26 @@ def add_output_options(parser: argparse.ArgumentParser):
     out.add_argument("--codec", default="auto", choices=["auto", "aac", "flac", "opus", "pcm16", "pcm24"])
     out.add_argument("--original", default="replace", choices=["replace", "mix"], help="the clip's own sound")
     out.add_argument("--loudness", type=float, metavar="LUFS", help="bring the sound to this loudness (EBU R128)")
-    out.add_argument("--seed", type=int, default=0)
+    out.add_argument("--seed", type=_seed, default=0)
     return out
 
 
+def _seed(text: str) -> int:
+    if not 0 <= int(text) < 2**63:
+        raise argparse.ArgumentTypeError("a seed is a whole number from 0 to 2**63 - 1")
+    return int(text)
+
+
 def check_output(arguments: argparse.Namespace) -> None:
-    """Before any work; raises StereoSyncError for options that do not go together."""
+    """Before any work; raises StereoSyncError for options that do not go together, a place that cannot be written, and a
+    container that cannot hold the clip."""
     arguments.quiet = arguments.quiet or arguments.json
-    is_sound = arguments.output.suffix.lower() in SOUND_FILES
-    if is_sound and (arguments.original == "mix" or arguments.loudness is not None):
+    if arguments.output.suffix.lower() not in SOUND_FILES:
+        check_mux(arguments.video, arguments.output, codec=arguments.codec, loudness=arguments.loudness)
+        return
+    if arguments.original == "mix" or arguments.loudness is not None:
         raise StereoSyncError("--original mix and --loudness are for a video; give -o a video file, or leave them out.")
+    check_sound_file(arguments.output, codec=arguments.codec)
 
 
 def write_output(
@@ -57,7 +65,7 @@ def write_output(
         **details,
     }
     if arguments.output.suffix.lower() in SOUND_FILES:
-        write_sound(arguments.output, sound)
+        write_sound(arguments.output, sound, codec=arguments.codec)
         report["samples"] = sound.length
     else:
         options = {"codec": arguments.codec, "keep_original": arguments.original, "loudness": arguments.loudness}

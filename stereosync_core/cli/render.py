@@ -2,26 +2,35 @@
 
 import argparse
 import time
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from ..errors import StereoSyncError
 from ..media.sound import Sound, require_sound
 from ..media.source import Clip
-from ..media.video import VideoInfo, probe
+from ..media.video import probe
 from ..rendering.footsteps import SHOES
+from ..rendering.gait import steps_from_cadence
 from ..rendering.one_shots import CONTINUOUS, OneShotSettings, sound_voices
 from ..rendering.spatialize import MODES, OFFSCREEN, SpatializeSettings, spatialize
 from ..rendering.surfaces import SURFACES
 from ..rendering.voices import TIMINGS, footstep_voices
-from ..scene import DISTANCE_CUES, Tracks
+from ..scene import DISTANCE_CUES, Track, Tracks
+from ..scene_events import Events
 from ..sounds.selection import SoundSelection, chosen_library
 from .output_options import add_output_options, check_output, write_output
-from .scene_options import add_scene_options, events_of, progress_bar, scene_of
+from .scene_options import add_scene_options, events_of, given_scene, progress_bar, scene_of
 
 #: What ``--sounds`` is without a folder.
 LIBRARY = "library"
+#: Voices ``[B, C, N]``, their rate, and the moments of each.
+Voices: TypeAlias = tuple[np.ndarray, int, list[list[float]]]
+VoiceMaker: TypeAlias = Callable[[Tracks, Events | None], Voices]
+#: A scene on which every option is tried before the clip is looked at: whatever would be refused is refused at once.
+REHEARSAL = Tracks((Track(0, "person", np.zeros(1), np.array([[0.4, 0.2, 0.6, 0.8]])),), duration=0.05)
 
 
 def add(subparsers: Any) -> None:
@@ -76,34 +85,43 @@ def add_sound_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     started = time.perf_counter()
-    check_output(arguments)
     info = probe(arguments.video)
-    tracks, depth = scene_of(arguments.video, info, arguments)
+    check_output(arguments)
     names = ("mode", "width", "distance_from", "distance", "room", "offscreen")
     settings = SpatializeSettings(**{name: getattr(arguments, name) for name in names})
-    voices, rate, steps = _voices(info, tracks, arguments)
+    make = _recorded(arguments) if arguments.sounds is not None else _own(arguments) if arguments.sound else _steps(arguments)
+    voices, rate, _ = make(REHEARSAL, Events((), REHEARSAL.duration))
+    spatialize(voices, rate, REHEARSAL, replace(settings, room=0.0), duration=REHEARSAL.duration)
+    given = given_scene(info, arguments)
+    tracks, depth = scene_of(arguments.video, info, given, arguments)
+    timed = arguments.timing == "events" and (arguments.sounds is not None or not arguments.sound)
+    events = events_of(arguments.video, tracks, given, arguments) if timed else None
+    voices, rate, steps = make(tracks, events)
     scene = {"duration": info.duration, "depth": depth, "seed": arguments.seed}
     with progress_bar("sound", arguments.quiet) as progress:
         stereo = spatialize(voices, rate, tracks, settings, **scene, progress=progress)
     return write_output(Sound(stereo, rate), tracks, info, arguments, started, steps=steps)
 
 
-def _voices(info: VideoInfo, tracks: Tracks, arguments: argparse.Namespace) -> tuple[np.ndarray, int, list[list[float]]]:
-    if arguments.sounds is not None:
-        return _recorded(info, tracks, arguments)
-    if arguments.sound:
-        sound = require_sound(arguments.sound, "--sound")
-        return sound.samples[None], sound.rate, []
+def _own(arguments: argparse.Namespace) -> VoiceMaker:
+    sound = require_sound(arguments.sound, "--sound")
+    return lambda tracks, events: (sound.samples[None], sound.rate, [])
+
+
+def _steps(arguments: argparse.Namespace) -> VoiceMaker:
     names = ("surface", "rate", "timing", "cadence", "shoe", "weight", "variation", "seed", "fallback")
-    options = {name: getattr(arguments, name) for name in names}
+    options = {name: getattr(arguments, name) for name in names} | {"offset": arguments.offset / 1000}
     guide = require_sound(arguments.timing_sound, "--timing-sound") if arguments.timing_sound else None
-    events = events_of(arguments.video, info, tracks, arguments) if arguments.timing == "events" else None
-    offset = arguments.offset / 1000
-    voices, steps = footstep_voices(tracks, events=events, offset=offset, timing_sound=guide, **options)
-    return voices, arguments.rate, [[round(float(moment), 4) for moment in own.times] for own in steps]
+    steps_from_cadence(arguments.cadence, REHEARSAL.duration)  # is used where nothing is tracked, whatever the timing
+
+    def make(tracks: Tracks, events: Events | None) -> Voices:
+        voices, steps = footstep_voices(tracks, events=events, timing_sound=guide, **options)
+        return voices, arguments.rate, [[round(float(moment), 4) for moment in own.times] for own in steps]
+
+    return make
 
 
-def _recorded(info: VideoInfo, tracks: Tracks, arguments: argparse.Namespace) -> tuple[np.ndarray, int, list[list[float]]]:
+def _recorded(arguments: argparse.Namespace) -> VoiceMaker:
     if arguments.timing != "events":
         raise StereoSyncError(f"--sounds goes by events; leave --timing {arguments.timing} out.")
     library = chosen_library("" if arguments.sounds == LIBRARY else arguments.sounds)
@@ -112,5 +130,10 @@ def _recorded(info: VideoInfo, tracks: Tracks, arguments: argparse.Namespace) ->
     names = ("surface", "pitch", "gain", "toe", "continuous", "doppler", "seed", "rate")
     options = {name: getattr(arguments, name) for name in names} | {"offset": arguments.offset / 1000}
     settings = OneShotSettings(**options)
-    voices, played = sound_voices(events_of(arguments.video, info, tracks, arguments), tracks, selection, settings)
-    return voices, arguments.rate, [[round(moment, 4) for moment, _ in own] for own in played]
+
+    def make(tracks: Tracks, events: Events | None) -> Voices:
+        assert events is not None
+        voices, played = sound_voices(events, tracks, selection, settings)
+        return voices, arguments.rate, [[round(moment, 4) for moment, _ in own] for own in played]
+
+    return make

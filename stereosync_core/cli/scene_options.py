@@ -5,21 +5,28 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+from torch.nn import Module
 from tqdm import tqdm
 
-from ..depth.estimators import ESTIMATORS, estimate_depth
+from ..depth.estimators import ESTIMATORS, load_estimator
+from ..depth.frame_by_frame import map_times
 from ..errors import StereoSyncError
-from ..events.detect import CONFIDENCE, METHODS, detect_events
+from ..events.detect import CONFIDENCE, METHODS, check_detection, detect_events
 from ..events.files import load_events, save_events
 from ..files import load_depth, load_tracks, save_depth, save_tracks
-from ..media.sound import require_sound
+from ..media.output import check_writable
+from ..media.sound import Sound, require_sound
 from ..media.source import Clip
 from ..media.video import VideoInfo
 from ..scene import DepthSequence, Tracks
 from ..scene_events import Events
-from ..tracking.registry import TRACKERS, track_video
+from ..tracking.registry import TRACKERS, check_tracking, load_tracker
+
+#: Milliseconds by which events can be moved.
+LARGEST_OFFSET = 3_600_000
 
 
 def add_scene_options(parser: argparse.ArgumentParser) -> None:
@@ -75,45 +82,86 @@ def progress_bar(name: str, quiet: bool) -> Iterator:
         yield report
 
 
-def scene_of(clip: Clip, info: VideoInfo, arguments: argparse.Namespace) -> tuple[Tracks, DepthSequence | None]:
-    """Tracks and depth of a clip by the options, saved to files where these are given."""
-    if arguments.no_depth and (arguments.depth or arguments.save_depth):
+@dataclass(frozen=True)
+class GivenScene:
+    """What the options give of a scene, read and checked before the first frame is decoded.
+
+    :ivar tracks, depth, events: of files, where these are given; else ``tracker`` and ``estimator`` are the networks that find
+        the first two, ``estimator`` None where no depth is wanted.
+    :ivar guide: the sound whose onsets are events.
+    """
+
+    tracks: Tracks | None = None
+    depth: DepthSequence | None = None
+    events: Events | None = None
+    guide: Sound | None = None
+    tracker: Module | None = None
+    estimator: Module | None = None
+
+
+def given_scene(info: VideoInfo, arguments: argparse.Namespace) -> GivenScene:
+    """Raises StereoSyncError for whatever of the options of tracks, depth and events would be refused later."""
+    options = vars(arguments)
+    names = ("save_tracks", "save_depth", "save_events")
+    for path in filter(None, map(options.get, names)):
+        check_writable(path)
+    without_depth = options.get("no_depth", True)
+    if without_depth and (options.get("depth") or options.get("save_depth")):
         raise StereoSyncError("--no-depth cannot go with --depth or --save-depth; leave one of them out.")
-    depth = None
-    if arguments.depth:
-        depth = load_depth(arguments.depth, info.duration)
-    elif not arguments.no_depth:
-        name, folder, rate = arguments.depth_estimator, arguments.depth_model, arguments.depth_rate
+    if not abs(arguments.offset) <= LARGEST_OFFSET:
+        raise StereoSyncError(f"--offset is {arguments.offset} ms; give at most an hour either way.")
+    guide = require_sound(arguments.event_sound, "--event-sound") if arguments.event_sound else None
+    check_detection(arguments.event_method, guide, arguments.confidence)
+    tracking = {"threshold": arguments.threshold, "rate": arguments.track_rate, "max_tracks": arguments.max_tracks}
+    check_tracking(classes=arguments.classes, **tracking)
+    events = load_events(arguments.events, info.duration) if arguments.events else None
+    depth = tracks = estimator = tracker = None
+    if arguments.tracks:
+        tracks = load_tracks(arguments.tracks, info.duration, info.width / info.height)
+    else:
+        tracker = load_tracker(arguments.tracker, arguments.tracker_weights)
+    if not without_depth:
+        map_times(info.duration, arguments.depth_rate)
+        if arguments.depth:
+            depth = load_depth(arguments.depth, info.duration)
+        else:
+            estimator = load_estimator(arguments.depth_estimator, arguments.depth_model)
+    return GivenScene(tracks, depth, events, guide, tracker, estimator)
+
+
+def scene_of(
+    clip: Clip, info: VideoInfo, given: GivenScene, arguments: argparse.Namespace
+) -> tuple[Tracks, DepthSequence | None]:
+    """Tracks and depth of a clip by the options, saved to files where these are given."""
+    depth = given.depth
+    if given.estimator is not None:
+        estimate = ESTIMATORS[arguments.depth_estimator].estimate
         with progress_bar("depth", arguments.quiet) as progress:
-            depth = estimate_depth(clip, name, folder, rate=rate, progress=progress)
-    tracks = tracks_of(clip, info, arguments)
+            depth = estimate(clip, given.estimator, rate=arguments.depth_rate, progress=progress)
+    tracks = tracks_of(clip, given, arguments)
     if arguments.save_depth and depth is not None:
         save_depth(arguments.save_depth, depth)
     return tracks, depth
 
 
-def tracks_of(clip: Clip, info: VideoInfo, arguments: argparse.Namespace) -> Tracks:
+def tracks_of(clip: Clip, given: GivenScene, arguments: argparse.Namespace) -> Tracks:
     """Tracks of a clip by the options, saved to a file where one is given."""
-    if arguments.tracks:
-        tracks = load_tracks(arguments.tracks, info.duration, info.width / info.height)
-    else:
+    tracks = given.tracks
+    if tracks is None:
+        track = TRACKERS[arguments.tracker].track
         options = {name: getattr(arguments, name) for name in ("classes", "threshold", "max_tracks")}
         with progress_bar("tracks", arguments.quiet) as progress:
-            tracks = track_video(
-                clip, arguments.tracker, arguments.tracker_weights, rate=arguments.track_rate, **options, progress=progress
-            )
+            tracks = track(clip, given.tracker, rate=arguments.track_rate, **options, progress=progress)
     if arguments.save_tracks:
         save_tracks(arguments.save_tracks, tracks)
     return tracks
 
 
-def events_of(clip: Clip, info: VideoInfo, tracks: Tracks, arguments: argparse.Namespace) -> Events:
+def events_of(clip: Clip, tracks: Tracks, given: GivenScene, arguments: argparse.Namespace) -> Events:
     """Events of a clip by the options, saved to a file where one is given."""
-    if arguments.events:
-        events = load_events(arguments.events, info.duration)
-    else:
-        sound = require_sound(arguments.event_sound, "--event-sound") if arguments.event_sound else None
-        options = {"method": arguments.event_method, "sound": sound, "confidence": arguments.confidence}
+    events = given.events
+    if events is None:
+        options = {"method": arguments.event_method, "sound": given.guide, "confidence": arguments.confidence}
         with progress_bar("events", arguments.quiet) as progress:
             events = detect_events(clip, tracks, progress=progress, **options)
     if arguments.save_events:

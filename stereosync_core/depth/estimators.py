@@ -52,10 +52,17 @@ def estimate_depth(
     :param folder: its weights; not for those that are bundled.
     :param rate: maps a second; the paper takes 4.
     """
+    network = load_estimator(estimator, folder)
+    return ESTIMATORS[estimator].estimate(source, network.to(device), rate=rate, progress=progress)
+
+
+def load_estimator(estimator: str, folder: str | Path | None = None) -> torch.nn.Module:
+    """The network of an estimator, on the CPU; see :func:`estimate_depth`."""
     if estimator not in ESTIMATORS:
         raise StereoSyncError(f"Depth estimator '{estimator}' does not exist; choose from {', '.join(ESTIMATORS)}.")
-    load, estimate, link = ESTIMATORS[estimator]
+    load, _, link = ESTIMATORS[estimator]
     if link and folder is None:
         raise StereoSyncError(f"Depth estimator '{estimator}' needs a folder with its weights; download {link}")
-    network = load(folder) if link else load()
-    return estimate(source, network.to(device), rate=rate, progress=progress)
+    if folder is not None and not link:
+        raise StereoSyncError(f"Depth estimator '{estimator}' has weights of its own; leave the folder '{folder}' out.")
+    return load(folder) if link else load()

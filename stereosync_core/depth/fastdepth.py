@@ -16,7 +16,8 @@ from torch import nn
 from ..assets import load_weights
 from ..media.source import Source
 from ..scene import DepthSequence
-from .frame_by_frame import NEAREST, estimate_frame_by_frame
+from .frame_by_frame import estimate_frame_by_frame
+from .maps import NEAREST
 
 #: The size FastDepth was trained at.
 INPUT = 224

@@ -13,9 +13,6 @@ from ..media.video import frames, probe
 from ..scene import DepthSequence
 from .maps import stretch
 
-#: Metres below which a distance is not trusted; keeps the inverse finite.
-NEAREST = 0.1
-
 
 def map_times(duration: float, rate: float, remedy: str = "4 is what the paper takes") -> np.ndarray:
     """Seconds of ``rate`` maps a second over a clip; ``remedy`` ends the error of a rate that makes no sense."""

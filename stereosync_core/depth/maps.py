@@ -13,6 +13,10 @@ from ..scene import DepthSequence
 from .rollingdepth.alignment import AlignmentOptions, alignment_points, co_align
 from .rollingdepth.snippets import Snippets
 
+#: What near pixels of depth pictures are.
+POLARITIES = ("bright", "dark", "metres")
+#: Metres below which a distance is not trusted; keeps the inverse finite.
+NEAREST = 0.1
 #: Of :func:`stabilize_depth`. Unlike snippets, which begin near each other, single maps may need a true shift; and where far is
 #: exactly 0, as in maps that were stretched, inverses are only worth comparing well above it.
 OPTIONS = AlignmentOptions(factor=4, shift_weight=1.0, floor=0.1, plateau=0.002)
@@ -23,8 +27,11 @@ def depth_from_images(images: np.ndarray, times: np.ndarray, *, polarity: str = 
 
     :param images: float ``[T, H, W]`` or ``[T, H, W, C]``; colour is averaged; any range, stretched to 0..1 over the clip.
     :param times: seconds of each picture; the first one alone where there is a single picture.
-    :param polarity: ``bright`` where near is bright, as with most estimators; ``dark`` for those that draw distance.
+    :param polarity: ``bright`` where near is bright, as with most estimators; ``dark`` for those that draw distance;
+        ``metres`` where values are distances themselves, whose relations are kept.
     """
+    if polarity not in POLARITIES:
+        raise StereoSyncError(f"Depth images: near is '{polarity}'; choose {', '.join(POLARITIES)}.")
     images = np.asarray(images, dtype=np.float32)
     if images.ndim == 4:
         images = images[..., :3].mean(axis=-1)
@@ -34,9 +41,22 @@ def depth_from_images(images: np.ndarray, times: np.ndarray, *, polarity: str = 
             f"Depth images: {len(images)} pictures but the clip has {len(times)} frames; estimate depth on the same clip, or "
             "set the rate that the pictures were made at."
         )
+    if polarity == "metres":
+        return depth_from_metres(images, times)
     low, high = float(images.min()), float(images.max())
     maps = (images - low) / max(high - low, 1e-6)
     return DepthSequence(1.0 - maps if polarity == "dark" else maps, times)
+
+
+def depth_from_metres(metres: np.ndarray, times: np.ndarray) -> DepthSequence:
+    """Depth from distances ``[T, H, W]`` in metres, or any unit; those under :data:`NEAREST` count as that near."""
+    if not (np.isfinite(metres.min()) and np.isfinite(metres.max())):
+        raise StereoSyncError("Depth images: distances contain NaN or infinite values; repair the depth before giving it here.")
+    if not metres.max() > 0:
+        raise StereoSyncError("Depth images: no distance is above 0; these are no metres, choose bright or dark.")
+    inverse = 1.0 / np.maximum(metres, NEAREST)
+    low, high = float(inverse.min()), float(inverse.max())
+    return DepthSequence((inverse - low) / max(high - low, 1e-9), times, high / low)
 
 
 def stretch(maps: np.ndarray) -> None:

@@ -11,7 +11,8 @@ from ..checkpoints import MISFITS, within_folder
 from ..errors import StereoSyncError, explained
 from ..media.source import Source
 from ..scene import DepthSequence
-from .frame_by_frame import NEAREST, estimate_frame_by_frame
+from .frame_by_frame import estimate_frame_by_frame
+from .maps import NEAREST
 
 LINK = "https://huggingface.co/depth-anything/Depth-Anything-V2-Small-hf"
 

@@ -76,12 +76,7 @@ def detect_events(
     :param progress: called with seconds done and in all; raising inside it stops the work.
     :raises StereoSyncError: an unknown method, or ``sound`` without a guide sound.
     """
-    if method not in METHODS:
-        raise StereoSyncError(f"Events: the method '{method}' is not known; choose {', '.join(METHODS)}.")
-    if not 0 <= confidence <= 1:
-        raise StereoSyncError(f"Events: the least confidence is {confidence}; it must be in 0..1.")
-    if method == "sound" and sound is None:
-        raise StereoSyncError("Events: the method 'sound' needs a guide sound; connect one, or choose auto.")
+    check_detection(method, sound, confidence)
     duration = probe(source).duration
     if method == "sound" or (method == "auto" and sound is not None and len(tracks) == 0):
         assert sound is not None
@@ -108,6 +103,16 @@ def detect_events(
     if not found and len(tracks):
         logger.warning("Events: nothing in the tracks touches anything that can be seen; feet must be in the picture.")
     return _finished(found, duration, confidence)
+
+
+def check_detection(method: str, sound: Sound | None, confidence: float) -> None:
+    """Raise StereoSyncError for options of :func:`detect_events` that make no sense."""
+    if method not in METHODS:
+        raise StereoSyncError(f"Events: the method '{method}' is not known; choose {', '.join(METHODS)}.")
+    if not 0 <= confidence <= 1:
+        raise StereoSyncError(f"Events: the least confidence is {confidence}; it must be in 0..1.")
+    if method == "sound" and sound is None:
+        raise StereoSyncError("Events: the method 'sound' needs a guide sound; connect one, or choose auto.")
 
 
 class _Watch:

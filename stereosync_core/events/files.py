@@ -18,6 +18,8 @@ from ..files import read_text
 from ..media.output import replacing
 from ..scene_events import Event, Events, check_events_fit
 
+#: Seconds that no clip lasts.
+LONGEST = 1e9
 FIELDS = ("time", "kind", "track", "foot", "strength", "confidence")
 _REMEDY = "give a file that --save-events wrote, or a CSV with a line of names (time, kind, track, foot, strength, confidence)"
 
@@ -62,6 +64,13 @@ def events_from_text(text: str, duration: float, name: str = "Events") -> Events
 
     :raises StereoSyncError: where the text is of neither form, or belongs to a clip of another length.
     """
+    events = _events_of(text, duration, name)
+    check_events_fit(events, duration)
+    return replace(events, duration=duration, events=tuple(event for event in events if event.time <= duration))
+
+
+def _events_of(text: str, duration: float, name: str) -> Events:
+    """Events of a clip of ``duration`` seconds, or of the one that the text tells."""
     text = text.lstrip("\ufeff")  # a byte order mark, pasted along
     try:
         if text.lstrip()[:1] in ("{", "["):
@@ -71,13 +80,16 @@ def events_from_text(text: str, duration: float, name: str = "Events") -> Events
                 raise StereoSyncError(f"it has no list of events; {_REMEDY}.")
         else:
             rows, length = _read_csv(text), duration
-        events = Events(tuple(_event(row) for row in rows), length)
+        return Events(tuple(_event(row) for row in rows), length)
     except StereoSyncError as error:
         raise StereoSyncError(f"{name}: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, csv.Error) as error:
         raise StereoSyncError(f"{name}: it cannot be read ({type(error).__name__} {error}); {_REMEDY}.") from error
-    check_events_fit(events, duration)
-    return replace(events, duration=duration, events=tuple(event for event in events if event.time <= duration))
+
+
+def check_events_text(text: str, name: str = "Events") -> None:
+    """Raise what :func:`events_from_text` would, whatever the clip."""
+    _events_of(text, LONGEST, name)
 
 
 def _read_csv(text: str) -> list[dict[str, Any]]:

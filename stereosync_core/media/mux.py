@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,6 +22,7 @@ from .output import (
     AUTO_CODEC,
     MOV_FAMILY,
     CannotCopy,
+    Rehearsed,
     copy_stream,
     moved,
     replacing,
@@ -108,6 +110,17 @@ def mux(
     return MuxReport(path, duration, sound.length, rate, codec, packets, before, after, gain, tuple(notes))
 
 
+def check_mux(video: Source, out_path: str | os.PathLike[str], *, codec: str = "auto", loudness: float | None = None) -> None:
+    """Raise what :func:`mux` would for these arguments, before there is a sound: the header alone is written, and removed."""
+    path = Path(out_path)
+    kind = CODECS[codec_for(codec, path, AUTO_CODEC)]
+    silence = Sound(np.zeros((2, 1)), kind.rate_for(48000))
+    if loudness is not None:
+        to_loudness(silence, loudness)
+    with suppress(Rehearsed, CannotCopy), replacing(path) as temporary:  # what cannot be copied is encoded
+        _write(as_clip(video), silence, kind, temporary, None, None, header_alone=True)
+
+
 def _mixed(sound: Sound, original: Sound | None, gain_db: float) -> tuple[Sound, float]:
     """The sum of both, made quieter as a whole where it would pass full scale; and the decibels of that."""
     if original is None:
@@ -130,6 +143,7 @@ def _write(
     progress: Callable[[float, float], None] | None,
     *,
     copied: bool = True,
+    header_alone: bool = False,
 ) -> int:
     timeline = video.timeline
     total, count = float(timeline.duration), 0
@@ -142,6 +156,8 @@ def _write(
             packets = encoded_pictures(old, source, new, timeline, np.arange(len(timeline.order)))
         track = SoundTrack(new, kind, sound.samples, sound.rate)
         write_header(new, source, path)
+        if header_alone:
+            raise Rehearsed
         for packet in packets:
             moment = packet.pts if packet.pts is not None else packet.dts
             seconds = float((moment or 0) * (packet.time_base or 1))

@@ -99,6 +99,17 @@ def _target(path: Path) -> Path:
     return target
 
 
+class Rehearsed(Exception):
+    """Ends the block of :func:`replacing` so that nothing is written."""
+
+
+def check_writable(path: Path) -> None:
+    """Raise what :func:`replacing` would for a place that cannot be written."""
+    with suppress(Rehearsed), replacing(path) as temporary:
+        temporary.touch()
+        raise Rehearsed
+
+
 def _why_not_written(path: Path, error: OSError) -> str:
     if error.errno == errno.ENAMETOOLONG:
         return f"Output: the name '{path.name[:20]}...' is too long; give one of at most {_LONGEST_NAME} letters."

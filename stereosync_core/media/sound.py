@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd
@@ -17,7 +18,7 @@ from scipy.signal import resample_poly
 from ..errors import StereoSyncError
 from ..scene import freeze
 from .encode import CODECS, SoundTrack, codec_for
-from .output import replacing, written
+from .output import Rehearsed, replacing, written
 from .source import Source, as_clip, decoded_sound, moving_pictures, opened
 
 logger = logging.getLogger(__name__)
@@ -239,7 +240,15 @@ def to_stereo(samples: np.ndarray) -> np.ndarray:
 
 
 #: What a file name's ending means for a sound file.
-_FILES = {".wav": "float32", ".flac": "flac", ".mp3": "mp3", ".ogg": "opus", ".opus": "opus", ".m4a": "aac", ".mka": "flac"}
+SOUND_FILES = {
+    ".wav": "float32",
+    ".flac": "flac",
+    ".mp3": "mp3",
+    ".ogg": "opus",
+    ".opus": "opus",
+    ".m4a": "aac",
+    ".mka": "flac",
+}
 
 
 def require_sound(path: str | Path, name: str) -> Sound:
@@ -259,11 +268,22 @@ def write_sound(path: str | os.PathLike[str], sound: Sound, *, codec: str = "aut
     :raises StereoSyncError: the ending or the codec is unknown, the folder cannot be written, or the disk is full.
     """
     path = Path(path)
-    kind = CODECS[codec_for(codec, path, _FILES)]
+    kind = CODECS[codec_for(codec, path, SOUND_FILES)]
     sound = resample(sound, kind.rate_for(sound.rate))
     with replacing(path) as temporary, written(temporary) as container:
         SoundTrack(container, kind, sound.samples, sound.rate).finish()
     return path
+
+
+def check_sound_file(path: str | os.PathLike[str], *, codec: str = "auto", endings: dict[str, str] = SOUND_FILES) -> None:
+    """Raise what :func:`write_sound` would, before there is a sound: silence is written, and removed. ``endings`` that are
+    allowed, each with its usual codec."""
+    path = Path(path)
+    kind = CODECS[codec_for(codec, path, endings)]
+    with suppress(Rehearsed), replacing(path) as temporary:
+        with written(temporary) as container:
+            SoundTrack(container, kind, np.zeros((2, 4800), np.float32), kind.rate_for(48000)).finish()
+        raise Rehearsed
 
 
 def mono_samples(sound: np.ndarray, name: str = "sound") -> np.ndarray:

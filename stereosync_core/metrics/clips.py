@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import StereoSyncError, explained
 from ..files import load_depth, load_tracks, save_tracks
+from ..media.output import check_writable
 from ..media.sound import Sound, read_sound, resample, to_stereo
 from ..media.video import frames as decoded
 from ..media.video import probe
@@ -174,6 +175,8 @@ def evaluate_clips(
     done = ResumeJournal(journal, settings)
     keys = [_key(path) for path in clips]
     missing = {key: path for path, key in zip(clips, keys, strict=True) if key not in done}
+    for path in missing.values():
+        _check_files(path, job)
     count = len(clips) - len(missing)
     if progress is not None:
         progress(count, len(clips))
@@ -251,14 +254,32 @@ def _measure_file(path: Path, job: Job) -> dict[str, Any]:
     return record
 
 
+def _check_files(path: Path, job: Job) -> None:
+    """Raise what measuring a clip would raise for its files, but for what only decoding shows."""
+    with explained(f"{path.name}: {{error}}", StereoSyncError):
+        info, boxes = probe(path), path.with_suffix(".tracks.json")
+        if boxes.is_file():
+            load_tracks(boxes, info.duration, info.width / info.height)
+        elif job.keep_tracks:
+            check_writable(boxes)
+        if job.reference is not None and not _reference_files(job.reference, path):
+            raise _without_reference(job.reference, path)
+
+
+def _reference_files(folder: Path, clip: Path) -> list[Path]:
+    return [path for ending in (*SOUND_ENDINGS, *CLIP_ENDINGS) if (path := folder / f"{clip.stem}{ending}").is_file()]
+
+
 def _reference(folder: Path, clip: Path) -> np.ndarray:
-    for ending in (*SOUND_ENDINGS, *CLIP_ENDINGS):
-        path = folder / f"{clip.stem}{ending}"
-        if path.is_file():
-            sound = read_sound(path, align_to_video=ending in CLIP_ENDINGS)
-            if sound is not None:
-                return stereo_44100(sound, probe(clip).duration)
-    raise StereoSyncError(f"Evaluate: the folder '{folder}' has no sound called {clip.stem}; give one for every clip.")
+    for path in _reference_files(folder, clip):
+        sound = read_sound(path, align_to_video=path.suffix in CLIP_ENDINGS)
+        if sound is not None:
+            return stereo_44100(sound, probe(clip).duration)
+    raise _without_reference(folder, clip)
+
+
+def _without_reference(folder: Path, clip: Path) -> StereoSyncError:
+    return StereoSyncError(f"Evaluate: the folder '{folder}' has no sound called {clip.stem}; give one for every clip.")
 
 
 def _report(records: list[dict[str, Any]]) -> dict[str, Any]:

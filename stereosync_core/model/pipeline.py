@@ -56,6 +56,15 @@ class PipelineSettings:
     speedups: SamplerSpeedups
 
 
+def check_numbers(num_inference_steps: int | None, **scales: float | None) -> None:
+    """Raise StereoSyncError for numbers that no model takes; None is a model's own."""
+    if num_inference_steps is not None and not 1 <= num_inference_steps <= 1000:
+        raise StereoSyncError(f"Sampler: {num_inference_steps} steps; give 1 to 1000.")
+    for name, value in scales.items():
+        if value is not None and not -20 <= value <= 20:
+            raise StereoSyncError(f"Sampler: {name} is {value}; give a number near 1, at most 20.")
+
+
 class StereoSyncPipeline:
     """Sound for a clip with a StereoSync model, or with Stable Audio Open with or without an adapter.
 
@@ -220,16 +229,12 @@ class StereoSyncPipeline:
         if sampler not in samplers:
             raise StereoSyncError(f"Sampler: '{sampler}' is not for this model; choose one of {', '.join(samplers)}.")
         steps = defaults.num_inference_steps if num_inference_steps is None else num_inference_steps
-        if not 1 <= steps <= 1000:
-            raise StereoSyncError(f"Sampler: {steps} steps; give 1 to 1000.")
         guidance_scale = defaults.guidance_scale if guidance_scale is None else guidance_scale
         if spatial_scale is None:
             spatial_scale = guidance_scale if defaults.spatial_scale is None else defaults.spatial_scale
         control_scale = 1.0 if control_scale is None else control_scale
         scales = {"guidance_scale": guidance_scale, "spatial_scale": spatial_scale, "control_scale": control_scale}
-        for name, value in scales.items():
-            if not -20 <= value <= 20:
-                raise StereoSyncError(f"Sampler: {name} is {value}; give a number near 1, at most 20.")
+        check_numbers(steps, **scales)
         if not isinstance(spatial_guidance, SpatialGuidance):
             # a strength alone: what each correction costs depends on how the levels are read
             own = defaults.decoder_guidance if self.model.levels is None else defaults.spatial_guidance

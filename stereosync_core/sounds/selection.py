@@ -46,10 +46,7 @@ class SoundSelection:
     def __init__(self, library: SoundLibrary, classes: str = "", own: Sound | None = None, own_for: str = ""):
         self.library = library
         self._choices: dict[str, _Choice] = {}
-        for part in _parts(classes):
-            word, equals, value = (piece.strip() for piece in part.partition("="))
-            if not (word and equals and value):
-                raise StereoSyncError(f"Classes of sounds: '{part}' is not of the form 'impact = door'; parts end in a comma.")
+        for word, value in check_classes(classes):
             category, _, recording = (piece.strip() for piece in value.partition("/"))
             found = {sound.recording for sound in require_category(library, category, loop=word.endswith(" loop"))}
             if recording and recording not in found:
@@ -91,6 +88,17 @@ class SoundSelection:
         elif kind == "onset" and label != "person":
             category = own_class or category
         return _Choice(self.library, category)
+
+
+def check_classes(text: str) -> list[tuple[str, str]]:
+    """What happens, and the class of each part; see :class:`SoundSelection`. Raises StereoSyncError for another form."""
+    pairs = []
+    for part in _parts(text):
+        word, equals, value = (piece.strip() for piece in part.partition("="))
+        if not (word and equals and value):
+            raise StereoSyncError(f"Classes of sounds: '{part}' is not of the form 'impact = door'; parts end in a comma.")
+        pairs.append((word, value))
+    return pairs
 
 
 def _parts(text: str) -> list[str]:

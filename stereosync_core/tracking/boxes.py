@@ -165,20 +165,75 @@ def _outlines(pieces: np.ndarray) -> list[np.ndarray]:
     return [np.array([x.start / width, y.start / height, x.stop / width, y.stop / height]) for y, x in places]
 
 
-def tracks_from_masks(masks: np.ndarray, times: np.ndarray, duration: float, **clean: Any) -> Tracks:
-    """One object out of a mask for each frame: the box around what the mask covers.
+def tracks_from_masks(masks: np.ndarray, times: np.ndarray, duration: float, *, objects: int = 1, **clean: Any) -> Tracks:
+    """Objects out of a mask for each frame: the box around what the mask covers.
 
     :param masks: float ``[T, H, W]`` in 0..1; a single mask holds for the whole clip; empty ones mean off screen.
+    :param objects: how many there are: all masks of the first one, then all of the second, and so on. 0: each connected piece
+        of a mask is an object, and is followed.
     """
-    outlines = [_outlines(mask.astype(np.uint8)) for mask in _masks(masks)]
-    tracklet = Tracklet(1, "object")
-    for time, boxes in zip(times, _for_each(outlines, len(times), "Masks"), strict=True):
-        for box in boxes:
-            tracklet.add(float(time), box, 1.0)
-    if not tracklet.times:
+    if objects < 0 or len(masks) % max(objects, 1):
+        raise StereoSyncError(f"Masks: {len(masks)} cannot be shared among {objects} objects; give as many for each.")
+    covered = _masks(masks)
+    options = {"spacing": _spacing(times, duration), "aspect": np.shape(masks)[2] / np.shape(masks)[1], **clean}
+    if objects == 0:
+        associator = Associator(threshold=0.0)
+        pieces = _for_each([_pieces(mask, "object") for mask in covered], len(times), "Masks")
+        for time, found in zip(times, pieces, strict=True):
+            associator.add(float(time), found)
+        return refine(associator.tracklets, duration, **options)
+    outlines, each = [_outlines(mask.astype(np.uint8)) for mask in covered], len(masks) // objects
+    parts = [_for_each(outlines[n * each : (n + 1) * each], len(times), "Masks") for n in range(objects)]
+    boxes = [[found[0] if found else None for found in part] for part in parts]
+    return _outlined(boxes, times, np.ones(objects), duration, first=1, **options)
+
+
+def tracks_from_sam3(data: Mapping[str, Any], times: np.ndarray, duration: float, **clean: Any) -> Tracks:
+    """Objects out of SAM 3's track data, as ComfyUI has it: an object's id is its place there, its score is kept.
+
+    :param data: ``packed_masks`` uint8 ``[T, N, H, W / 8]``, the leftmost pixel in the lowest bit, or None where nothing was
+        found; ``scores [N]``.
+    """
+    packed = data.get("packed_masks")
+    if packed is None:
         return Tracks((), duration)
-    aspect = np.shape(masks)[2] / np.shape(masks)[1]
-    return refine([tracklet], duration, spacing=_spacing(times, duration), min_seconds=0.0, aspect=aspect, **clean)
+    packed, scores = np.asarray(packed), data.get("scores")
+    scores = np.asarray(np.ones(packed.shape[1]) if scores is None or not len(scores) else scores, dtype=np.float64)
+    if packed.ndim != 4 or packed.dtype != np.uint8 or scores.shape != packed.shape[1:2]:
+        raise StereoSyncError(
+            f"SAM 3 tracks: masks {list(packed.shape)} of {packed.dtype} and {scores.size} scores; expected uint8 [frames, "
+            "objects, height, width / 8] and a score for each object."
+        )
+    height, width = packed.shape[2], 8 * packed.shape[3]
+    rows = packed.any(axis=3)
+    columns = np.unpackbits(np.bitwise_or.reduce(packed, axis=2), axis=-1, bitorder="little").astype(bool)
+
+    def box(down: np.ndarray, across: np.ndarray) -> np.ndarray | None:
+        if not across.any():
+            return None
+        (y, x) = (np.flatnonzero(seen) for seen in (down, across))
+        return np.array([x[0] / width, y[0] / height, (x[-1] + 1) / width, (y[-1] + 1) / height])
+
+    boxes = [[box(rows[t, n], columns[t, n]) for t in range(len(packed))] for n in range(packed.shape[1])]
+    boxes = [_for_each(own, len(times), "SAM 3 tracks") for own in boxes]
+    options = {"spacing": _spacing(times, duration), "aspect": width / height, **clean}
+    return _outlined(boxes, times, np.clip(scores, 0.0, 1.0), duration, first=0, **options)
+
+
+def _outlined(
+    boxes: list[list[np.ndarray | None]], times: np.ndarray, scores: np.ndarray, duration: float, *, first: int, **options: Any
+) -> Tracks:
+    """Tracks of objects whose box at each of ``times`` is known, None where one is not seen; ids count from ``first``."""
+    tracklets = []
+    for number, own in enumerate(boxes):
+        tracklet = Tracklet(first + number, "object")
+        for time, box in zip(times, own, strict=True):
+            if box is not None:
+                tracklet.add(float(time), box, float(scores[number]))
+        tracklets += [tracklet] if tracklet.times else []
+    if not tracklets:
+        return Tracks((), duration)
+    return refine(tracklets, duration, min_seconds=0.0, **options)
 
 
 class GivenBoxes:

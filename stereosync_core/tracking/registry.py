@@ -13,9 +13,11 @@ from ..errors import StereoSyncError, explained
 from ..files import read_text
 from ..media.video import Source
 from ..scene import Tracks
+from .detections import parse_classes
 from .masa.loader import RELEASE, load_masa
 from .masa.pipeline import track_with_masa
-from .nanodet import load_nanodet, track_with_nanodet
+from .nanodet import CLASSES, load_nanodet, track_with_nanodet
+from .tracklets import check_rate
 from .transformers_detectors import ClassDetectorModel, DetectorModel, TextDetectorModel
 
 
@@ -62,13 +64,33 @@ def track_video(
     :param options: of :attr:`Tracker.track`.
     :raises StereoSyncError: unreadable clip, no such tracker, numbers out of range.
     """
+    check_tracking(**options)
+    network = load_tracker(tracker, weights)
+    return TRACKERS[tracker].track(source, network.to(device), **options)
+
+
+def load_tracker(tracker: str, weights: str | Path | None = None) -> torch.nn.Module:
+    """The network of a tracker, on the CPU; see :func:`track_video`."""
     if tracker not in TRACKERS:
         raise StereoSyncError(f"Tracker '{tracker}' does not exist; choose from {', '.join(TRACKERS)}.")
-    load, track, link = TRACKERS[tracker]
+    load, _, link = TRACKERS[tracker]
     if link and weights is None:
         raise StereoSyncError(f"Tracker '{tracker}' needs a file with its weights; download {link}.")
-    network = load(weights) if link else load()
-    return track(source, network.to(device), **options)
+    if weights is not None and not link:
+        raise StereoSyncError(f"Tracker '{tracker}' has weights of its own; leave '{weights}' out, or choose another tracker.")
+    return load(weights) if link else load()
+
+
+def check_tracking(
+    *, classes: str = "person", threshold: float = 0.35, rate: float = 10.0, max_tracks: int = 0, **_: Any
+) -> None:
+    """Raise StereoSyncError for options of :func:`track_video` that no tracker takes, before any frame is decoded."""
+    parse_classes(classes, CLASSES)
+    if not 0 < threshold < 1:
+        raise StereoSyncError(f"Score threshold: {threshold} is outside 0..1; 0.35 is a good start.")
+    check_rate(rate)
+    if max_tracks < 0:
+        raise StereoSyncError(f"Tracks kept: {max_tracks} is below 0; give 0 for all, or how many at a time.")
 
 
 def load_detector(folder: str | Path) -> DetectorModel:

@@ -126,3 +126,27 @@ def test_masks_of_another_number_than_frames(host, graph, clip):
     masks = graph.add("TestMakeBoxes", frames=17).MASK
     graph.placed_tone(clip.video, graph.add("StereoSyncTracksFromMasks", masks=masks, video=clip.video))
     one_error(host, graph, "masks", "17", "30 frames")
+
+
+#: Node, what is wrong in its widgets, and what the refusal has to hold.
+WRONG = [
+    ("StereoSyncSmallTracker", {"classes": "unicorn"}, "does not know unicorn"),
+    ("StereoSyncSelectTracks", {"ids": "first"}, "'first' is no number"),
+    ("StereoSyncRollingDepth", {"dilations": "one"}, "not whole numbers"),
+    ("StereoSyncEventsFromText", {"text": "when,what\n1,step"}, "no column 'time'"),
+    ("StereoSyncSoundsAtEvents", {"classes": "door"}, "impact = door"),
+    ("StereoSyncSoundLibrary", {"folder": "nowhere"}, "nowhere"),
+    ("StereoSyncSoundOntoVideo", {"filename_prefix": "../out"}, "leads out of the folder"),
+    ("StereoSyncSoundOntoVideo", {"filename_prefix": "x", "container": "webm", "codec": "aac"}, "webm"),
+    ("StereoSyncModelLoader", {"model": "absent"}, r"no config\.json"),
+    ("StereoSyncStableAudioLoader", {"model": "absent.safetensors"}, "absent"),
+    ("StereoSyncDepthAnythingLoader", {"model": "absent"}, "absent"),
+]
+
+
+@pytest.mark.parametrize(("kind", "widgets", "words"), WRONG, ids=[f"{row[0]} {[*row[1]][-1]}" for row in WRONG])
+def test_what_a_widget_gets_wrong_is_told_before_anything_runs(host, graph, kind, widgets, words):
+    """The graph ends in the node itself: sockets may stay open, for the widgets are looked at first."""
+    graph.add("PreviewAny", source=graph.add(kind, **widgets))
+    with pytest.raises(HostError, match=words):
+        host.queue(graph.prompt)

@@ -10,6 +10,7 @@ from tests.clips import make_clip
 from tests.host.conftest import files_in, produced, run
 from tests.host.events import queue_and_stop_in
 from tests.host.test_unusual_input import balance
+from tools.host import HostError
 
 QUICK = {"embedding_size": 256, "rate": 4.0}
 
@@ -119,4 +120,5 @@ def test_errors_name_the_input_and_the_remedy(host, graph, track):
 )
 def test_models_that_are_not_there(host, graph, track, kind, model, words):
     socket = "model" if kind == "StereoSyncMasaLoader" else "detector"
-    assert words in str(plotted(host, graph, track(**{socket: graph.add(kind, model=model)})).error)
+    with pytest.raises(HostError, match=words):
+        plotted(host, graph, track(**{socket: graph.add(kind, model=model)}))

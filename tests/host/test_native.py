@@ -12,6 +12,7 @@ from tests.host.conftest import failed, finished
 from tests.host.graph import Graph
 from tests.host.test_stable_audio import saved, texts
 from tests.stable_audio_release import CHECKPOINT, RELEASE
+from tools.host import HostError
 
 
 def clip_of(graph, seconds=1.0):
@@ -205,7 +206,8 @@ def test_errors_name_the_input_and_the_remedy(host, object_info):
     assert "The MODEL is not Stable Audio Open 1.0" in error(lambda fresh, _: fresh.add("TestOtherModel"))
     assert "'envelope' needs a StereoSync adapter" in error(adapter="none")
     assert "'model' has an adapter already" in error(twice, adapter="aligned")
-    assert "absent' has no config.json" in error(adapter="absent")
+    with pytest.raises(HostError, match=r"absent' has no config\.json"):
+        error(adapter="absent")
     folder = host.base / "models" / "stereosync" / "foreign"
     shutil.copytree(folder.with_name("aligned"), folder)
     config = json.loads((folder / "config.json").read_text())

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from research.small_model import diffusion_config, lively
 from stereosync_core.model.backbone import Backbone
-from tests.small_model import diffusion_config, lively
 
 KINDS = {
     "prepended": {},

@@ -10,12 +10,12 @@ from safetensors.torch import load_file
 
 from research.__main__ import main
 from research.rooms.shards import generate
+from research.small_model import write_clap
 from research.training.adapter import AdapterTask
 from research.training.loop import CHECKPOINT, LoopSettings, curves, train
 from stereosync_core.model.adapter import load_adapter
 from stereosync_core.model.loader import bundled_folder, load_levels, load_stable_audio, load_timbre
 from tests.errors import stopped
-from tests.small_model import write_clap
 from tests.stable_audio_release import write_release
 from tests.unit.test_rooms import pretend_engine
 from tests.unit.test_stable_audio_sampling import write_t5

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from research.bench.rollingdepth_folder import TINY, write_folder
+from stereosync_core import DepthSequence, Track, Tracks, load_depth, save_depth
 from stereosync_core.assets import WALKING_CLIP, asset_path
 from stereosync_core.depth.estimators import ESTIMATORS, estimate_depth
 from stereosync_core.depth.fastdepth import estimate_with_fastdepth, load_fastdepth
@@ -151,3 +152,24 @@ def test_every_estimator_keeps_to_the_interface(tmp_path, name):
 def test_an_estimator_that_is_not_there_or_lacks_its_weights_is_named():
     refused("choose from fastdepth", estimate_depth, "clip.mp4", "midas")
     refused("huggingface", estimate_depth, "clip.mp4", "rollingdepth")
+
+
+def test_metres_keep_their_relations_and_pictures_of_them_do_not():
+    """A walker who comes from 8 m to 2 m is four times as near, whatever else is in the picture."""
+    metres = np.full((3, 8, 8), 20.0, dtype=np.float32)
+    metres[:, 2:6, 2:6] = np.array([8.0, 4.0, 2.0])[:, None, None]
+    walker = Track(1, "person", np.arange(3.0), np.array([[0.25, 0.25, 0.75, 0.75]] * 3))
+    tracks = Tracks((walker,), 3.0)
+    known = depth_from_images(metres, np.arange(3.0), polarity="metres")
+    np.testing.assert_allclose(tracks.distance(walker, np.arange(3.0), known, "depth"), [2.0, 1.0, 0.5], rtol=1e-3)
+    drawn = depth_from_images(metres, np.arange(3.0), polarity="dark")
+    assert drawn.range == 4.0
+    refused("no distance is above 0", depth_from_images, np.zeros((1, 2, 2)), np.zeros(1), polarity="metres")
+    refused("near is 'far'", depth_from_images, metres, np.arange(3.0), polarity="far")
+
+
+def test_the_range_of_metres_is_kept_on_disk(tmp_path):
+    depth = depth_from_images(np.linspace(1, 9, 12).reshape(1, 3, 4), np.zeros(1), polarity="metres")
+    assert load_depth(save_depth(tmp_path / "depth.npz", depth), 4.0).range == pytest.approx(depth.range)
+    assert depth.range > 5
+    refused("1 or more", DepthSequence, depth.maps, depth.times, 0.5)

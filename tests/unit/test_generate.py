@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from research.small_model import FORMS, write_model
 from stereosync_core import DepthSequence, Envelope, SpatialConditioning, StereoSyncPipeline, probe
 from stereosync_core.__main__ import main
 from stereosync_core.model.decoding import decode
 from stereosync_core.model.loader import load_model
 from tests.clips import make_clip, sound_in
 from tests.errors import refused, stopped
-from tests.small_model import FORMS, write_model
 from tests.unit.test_conditioning import crossing
 
 

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from research.small_model import lively, write_model
 from stereosync_core.__main__ import main
 from stereosync_core.media.video import probe
 from stereosync_core.model import precision
@@ -14,7 +15,6 @@ from stereosync_core.model.folder import save_part
 from stereosync_core.model.latent_levels import LatentLevels
 from stereosync_core.model.loader import load_stable_audio
 from tests.clips import make_clip, sound_in
-from tests.small_model import lively, write_model
 from tests.unit.test_generate import write_tracks
 from tests.unit.test_stable_audio_adapter import trained
 from tests.unit.test_stable_audio_sampling import write_t5

@@ -5,8 +5,8 @@ import pytest
 
 from research.evaluation.generated import aligned, fast, no_spatial, spatial_guidance
 from research.evaluation.systems import Options
+from research.small_model import write_model
 from stereosync_core.metrics.clips import RATE, FolderClip
-from tests.small_model import write_model
 from tests.unit.test_conditioning import crossing
 
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from research.small_model import FORMS, diffusion, diffusion_config
 from stereosync_core.model.conditioning.clip import ClipConditions
 from stereosync_core.model.conditioning.features import SceneFeatures
 from stereosync_core.model.denoiser import StereoSync
 from stereosync_core.model.guidance import guidance_branches, guided
 from stereosync_core.model.windows import blend_windows, window_starts
 from tests.errors import refused
-from tests.small_model import FORMS, diffusion, diffusion_config
 
 FRAMES = 24
 

@@ -7,13 +7,13 @@ import pytest
 import scipy.linalg
 
 from research.evaluation.embeddings import PictureEmbedding, audio_embedding, balance, joint
+from research.small_model import write_clap
 from stereosync_core.metrics.distance import StepLevels, distance_score, step_levels
 from stereosync_core.metrics.frechet import frechet_distance, frechet_infinite
 from stereosync_core.metrics.timing import OnsetCounts, envelope_l1, onset_counts, onsets, rms_curve
 from stereosync_core.model.conditioning.clap import ClapEmbedding
 from stereosync_core.sound_embedding import embed_aisfx, mel_filters
 from tests.errors import refused
-from tests.small_model import write_clap
 from tests.unit.metric_scenes import RATE, STEPS, defined, placed, walk
 
 FLAT = lambda _: 0.2  # noqa: E731

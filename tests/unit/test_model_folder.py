@@ -8,13 +8,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from research.small_model import write_clap, write_model
 from stereosync_core.checkpoints import no_larger_than
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.model.conditioning.clap import ClapEmbedding
 from stereosync_core.model.folder import inherit_parts
 from stereosync_core.model.loader import bundled_folder, load_model, part_folder
 from tests.errors import refused
-from tests.small_model import write_clap, write_model
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from research.small_model import diffusion
 from stereosync_core.model.guidance import guidance_branches, guided
 from stereosync_core.model.speedups import ResidualCache, SamplerSpeedups
 from tests.errors import refused
-from tests.small_model import diffusion
 from tests.unit.test_generative_model import conditions
 
 

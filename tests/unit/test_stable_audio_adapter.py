@@ -7,11 +7,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from research.small_model import lively
 from stereosync_core.model.adapter import SpatialAdapter, identity, load_adapter, save_adapter
 from stereosync_core.model.conditioning.clip import ClipConditions
 from stereosync_core.model.loader import load_stable_audio
 from tests.errors import refused
-from tests.small_model import lively
 from tests.stable_audio_release import write_release
 from tests.unit.test_generative_model import conditions as some_conditions
 from tests.unit.test_generative_model import without_envelope

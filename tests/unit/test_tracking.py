@@ -9,7 +9,7 @@ from PIL import Image
 
 from stereosync_core.assets import WALKING_CLIP, asset_path
 from stereosync_core.media.video import frames
-from stereosync_core.tracking.boxes import detections_of, tracks_from_boxes, tracks_from_masks
+from stereosync_core.tracking.boxes import detections_of, tracks_from_boxes, tracks_from_masks, tracks_from_sam3
 from stereosync_core.tracking.detections import Detections, iou, parse_classes
 from stereosync_core.tracking.nanodet import CLASSES, input_size, track_with_nanodet
 from stereosync_core.tracking.tracklets import Associator, MotionFilter, bridge, refine, smooth
@@ -235,3 +235,39 @@ def test_numbers_that_are_none_are_named_and_not_measured(bad):
     refused("frame 0 holds NaN", detections_of, [[(4, 4, 8, 8, bad)]], 64, 48)
     if np.isnan(bad):
         refused("NaN", tracks_from_masks, np.full((2, 4, 4), bad), np.arange(2.0), 2.0)
+
+
+def squares(*places, frames=6, size=(24, 32)):
+    """Masks bool ``[frames, 24, 32]`` for each object: a square of 8 pixels that begins at a column and goes two to the right a
+    frame, or is not there."""
+    masks = np.zeros((len(places), frames, *size), dtype=bool)
+    for mask, place in zip(masks, places, strict=True):
+        for n in range(frames):
+            if place is not None and (n > 2 or place >= 0):
+                x = abs(place) + n
+                mask[n, 4:12, x : x + 8] = True
+    return masks
+
+
+def test_masks_of_several_objects_are_followed_each_for_itself():
+    both, times = squares(0, 18), np.arange(6) / 10
+    tracks = tracks_from_masks(both.reshape(-1, 24, 32).astype(np.float32), times, 0.6, objects=2, smoothing=0.0)
+    assert [(track.id, track.start, track.end) for track in tracks] == [(1, 0.0, 0.5), (2, 0.0, 0.5)]
+    np.testing.assert_allclose(tracks.tracks[1].boxes[3], [21 / 32, 4 / 24, 29 / 32, 12 / 24])
+    pieces = tracks_from_masks(both.any(0).astype(np.float32), times, 0.6, objects=0, smoothing=0.0)
+    assert len(pieces) == 2
+    assert sorted(track.boxes[0, 0] for track in pieces) == [0.0, 18 / 32]
+    refused("cannot be shared", tracks_from_masks, np.zeros((7, 4, 4)), times, 0.6, objects=2)
+
+
+def test_tracks_of_sam3_keep_their_ids_and_scores():
+    """ComfyUI packs eight pixels in a byte, the leftmost in the lowest bit."""
+    masks, times = squares(2, None, -14), np.arange(6) / 10
+    packed = np.packbits(masks.swapaxes(0, 1), axis=-1, bitorder="little")
+    data = {"packed_masks": packed, "orig_size": (24, 32), "n_frames": 6, "scores": [0.9, 0.8, 0.4]}
+    tracks = tracks_from_sam3(data, times, 0.6, smoothing=0.0)
+    assert [(track.id, track.start, track.scores[0]) for track in tracks] == [(0, 0.0, 0.9), (2, 0.3, 0.4)]
+    np.testing.assert_allclose(tracks.tracks[0].boxes[1], [3 / 32, 4 / 24, 11 / 32, 12 / 24])
+    assert len(tracks_from_sam3({**data, "packed_masks": None, "scores": []}, times, 0.6)) == 0
+    refused("a score for each", tracks_from_sam3, {**data, "scores": [1.0]}, times, 0.6)
+    refused("5 frames", tracks_from_sam3, {**data, "packed_masks": packed[:5]}, times, 0.6)

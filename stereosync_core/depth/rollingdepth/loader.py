@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ...checkpoints import MISFITS, check_numbers, no_larger_than, stored_shapes, within_folder
+from ...checkpoints import MISFITS, check_numbers, no_larger_than
 from ...errors import StereoSyncError, explained
 from ...files import read_object
 from ...media.output import replacing
@@ -71,16 +71,21 @@ def empty_prompt(folder: Path) -> torch.Tensor:
         return text
     from transformers import CLIPTextConfig, CLIPTextModel
 
-    encoding = folder / "text_encoder"
-    message = f"RollingDepth: {encoding / 'config.json'} describes no text encoder ({{error}})."
-    with explained(message, *MISFITS), within_folder(encoding, f"RollingDepth '{encoding}'"), torch.device("cpu"):
-        encoder = CLIPTextModel(CLIPTextConfig(**_read(encoding / "config.json"))).eval()
+    part, name = folder / "text_encoder", f"RollingDepth '{folder / 'text_encoder'}'"
+    config = _read(part / "config.json")
+    check_numbers(config, name)
+    tensors, message = (
+        _tensors(_weights(part, "model", torch.float32), torch.float32),
+        f"{name} is no text encoder ({{error}}).",
+    )
+    shapes = (tensor.shape for tensor in tensors.values())
+    with explained(message, *MISFITS), no_larger_than(shapes, name), torch.device("cpu"):
+        encoder = CLIPTextModel(CLIPTextConfig(**config)).eval()
     # transformers 5 took away the inner name that older checkpoints begin with.
     inner, expected = "text_model.", encoder.state_dict()
-    tensors = _tensors(_weights(folder / "text_encoder", "model", torch.float32), torch.float32)
     if not any(name.startswith(inner) for name in expected):
         tensors = {name.removeprefix(inner): tensor for name, tensor in tensors.items()}
-    _fill(encoder, {name: tensor for name, tensor in tensors.items() if name in expected}, folder / "text_encoder")
+    _fill(encoder, {name: tensor for name, tensor in tensors.items() if name in expected}, part)
     with torch.inference_mode():
         return encoder(_empty_tokens(folder / "tokenizer")).last_hidden_state.clone()
 
@@ -127,15 +132,15 @@ def _weights(folder: Path, stem: str, dtype: torch.dtype) -> Path:
 def _network(kind: Any, config: dict[str, Any], folder: Path, dtype: torch.dtype) -> Any:
     """A diffusers network with its weights, each converted as it is read, whatever precision the file has."""
     message = f"RollingDepth: {folder / 'config.json'} describes no network ({{error}})."
-    check_numbers(config, f"RollingDepth '{folder}'")
-    shapes = stored_shapes(folder, f"RollingDepth '{folder}'")
-    with explained(message, *MISFITS), no_larger_than(shapes, f"RollingDepth '{folder}'"), torch.device("meta"):
-        network: nn.Module = kind.from_config(config)
     tensors = {}
     for name, tensor in _tensors(_weights(folder, "diffusion_pytorch_model", dtype), dtype).items():
         for old, new in _OLD_NAMES.items():
             name = name.replace(old, new)
         tensors[name] = tensor
+    where, shapes = f"RollingDepth '{folder}'", (tensor.shape for tensor in tensors.values())
+    check_numbers(config, where)
+    with explained(message, *MISFITS), no_larger_than(shapes, where), torch.device("meta"):
+        network: nn.Module = kind.from_config(config)
     _fill(network, tensors, folder)
     return network
 

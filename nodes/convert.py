@@ -34,13 +34,24 @@ def waveform_of(audio: Any, name: str = "audio") -> tuple[torch.Tensor, int]:
             f"The input '{name}' is empty or malformed: its waveform has shape {list(waveform.shape)}, expected "
             "[batch, channels, samples]. Check the node that made it."
         )
-    waveform = waveform.detach().float().cpu()
+    waveform = _in_full_scale(waveform.detach().cpu(), name)
     if not torch.isfinite(waveform).all():
         raise StereoSyncError(
             f"The input '{name}' contains NaN or infinite samples, so the model that made it broke down. Make the sound "
             "again, in a higher precision or with another seed."
         )
     return waveform, rate
+
+
+def _in_full_scale(waveform: torch.Tensor, name: str) -> torch.Tensor:
+    """Float32 with full scale at 1 of a waveform of any type: whole numbers have it at the type's largest."""
+    if waveform.dtype == torch.bool or waveform.is_complex():
+        raise StereoSyncError(f"The input '{name}' holds {waveform.dtype} and no samples; give float32 in -1..1.")
+    if waveform.is_floating_point():
+        return waveform.float()
+    info = torch.iinfo(waveform.dtype)
+    middle = (info.max + 1) / 2 if info.min == 0 else 0.0
+    return ((waveform.double() - middle) / (info.max + 1 - middle)).float()
 
 
 def tokens_of(conditioning: Any, name: str) -> torch.Tensor:

@@ -6,7 +6,7 @@ import os
 import shutil
 import uuid
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -153,13 +153,18 @@ def progress() -> Callable[[float, float], None]:
 def notice(text: str, node_id: str | None = None) -> None:
     """A message that is no error: in the log, and on the node."""
     logger.warning(text)
-    if node_id is None:
+    show([text], node_id)
+
+
+def show(lines: Sequence[str], node_id: str | None) -> None:
+    """Text on a node, where there is any."""
+    if node_id is None or not lines:
         return
     from server import PromptServer
 
     server = getattr(PromptServer, "instance", None)
     if server is not None:
-        server.send_progress_text(text, node_id)
+        server.send_progress_text("\n".join(lines), node_id)
 
 
 def source_of(video: Any) -> Clip:

@@ -76,6 +76,11 @@ def unit_input(name: str, default: float, tooltip: str, display_name: str | None
     return io.Float.Input(name, display_name=display_name, default=default, min=0.0, max=1.0, step=step, tooltip=tooltip)
 
 
+def limiter_input() -> io.Input:
+    tooltip = "Turn single peaks down where they keep the sound from its loudness; without it the whole stays quieter."
+    return io.Boolean.Input("limiter", default=False, optional=True, tooltip=tooltip)
+
+
 def offset_input() -> io.Input:
     """Milliseconds by which what happens at events is moved."""
     tooltip = "Milliseconds by which every event sounds later, or earlier below 0."

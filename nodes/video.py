@@ -6,12 +6,13 @@ from functools import partial
 from comfy_api.input_impl import VideoFromFile
 from comfy_api.latest import io, ui
 
+from ..stereosync_core.media.loudness import level_text
 from ..stereosync_core.media.mux import mux
 from ..stereosync_core.media.output import AUTO_CODEC
 from ..stereosync_core.media.sound import check_sound_file
 from ..stereosync_core.media.trim import cut_clip
 from . import convert, host
-from .inputs import checked, choice_input, number_input
+from .inputs import checked, choice_input, limiter_input, number_input
 
 CATEGORY = "StereoSync/video"
 CONTAINERS = ["mp4", "mkv", "mov", "webm"]
@@ -95,18 +96,29 @@ class ReplaceVideoAudio(io.ComfyNode):
                     "normalize", default=False, tooltip="Bring the whole sound to the loudness below, measured as in EBU R128."
                 ),
                 number_input("loudness_lufs", -23.0, -40.0, -8.0, 0.5, LOUDNESS),
+                limiter_input(),
             ],
             outputs=[io.Video.Output(display_name="video")],
-            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo, io.Hidden.unique_id],
         )
 
     @classmethod
     def execute(
-        cls, video, audio, filename_prefix, container, codec, original_sound, original_gain_db, normalize, loudness_lufs
+        cls,
+        video,
+        audio,
+        filename_prefix,
+        container,
+        codec,
+        original_sound,
+        original_gain_db,
+        normalize,
+        loudness_lufs,
+        limiter=False,
     ) -> io.NodeOutput:
         clip = host.source_of(video)
         path, subfolder = host.output_path(filename_prefix, clip, container)
-        mux(
+        report = mux(
             clip,
             convert.sound_of(audio),
             path,
@@ -114,9 +126,12 @@ class ReplaceVideoAudio(io.ComfyNode):
             keep_original=original_sound,
             original_gain_db=original_gain_db,
             loudness=loudness_lufs if normalize else None,
+            limiter=limiter,
             metadata=host.workflow_metadata(cls.hidden),
             progress=host.progress(),
         )
+        reached = [level_text(report.loudness_after, report.true_peak)] if report.true_peak is not None else []
+        host.show([*reached, *report.notes], cls.hidden.unique_id)
         saved = ui.SavedResult(path.name, subfolder, io.FolderType.output)
         return io.NodeOutput(VideoFromFile(str(path)), ui=ui.PreviewVideo([saved]))
 

@@ -1,13 +1,16 @@
 """Where a command's sound goes: a sound file, or the clip with the sound put on it."""
 
 import argparse
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from ..errors import StereoSyncError
+from ..media.loudness import check_loudness, level_text
 from ..media.mux import check_mux, mux
-from ..media.sound import SOUND_FILES, Sound, check_sound_file, write_sound
+from ..media.save import save_sound
+from ..media.sound import SOUND_FILES, Sound, check_sound_file
 from ..media.video import VideoInfo
 from ..rendering.analysis import single_track_correlation
 from ..scene import Tracks
@@ -22,6 +25,7 @@ def add_output_options(parser: argparse.ArgumentParser):
     out.add_argument("--codec", default="auto", choices=["auto", "aac", "flac", "opus", "pcm16", "pcm24"])
     out.add_argument("--original", default="replace", choices=["replace", "mix"], help="the clip's own sound")
     out.add_argument("--loudness", type=float, metavar="LUFS", help="bring the sound to this loudness (EBU R128)")
+    out.add_argument("--limiter", action="store_true", help="reach the loudness where peaks do not allow it, by a limiter")
     out.add_argument("--seed", type=_seed, default=0)
     return out
 
@@ -36,11 +40,15 @@ def check_output(arguments: argparse.Namespace) -> None:
     """Before any work; raises StereoSyncError for options that do not go together, a place that cannot be written, and a
     container that cannot hold the clip."""
     arguments.quiet = arguments.quiet or arguments.json
+    if arguments.loudness is not None:
+        check_loudness(arguments.loudness)
+    elif arguments.limiter:
+        raise StereoSyncError("--limiter is for a loudness; give --loudness as well.")
     if arguments.output.suffix.lower() not in SOUND_FILES:
-        check_mux(arguments.video, arguments.output, codec=arguments.codec, loudness=arguments.loudness)
+        check_mux(arguments.video, arguments.output, codec=arguments.codec)
         return
-    if arguments.original == "mix" or arguments.loudness is not None:
-        raise StereoSyncError("--original mix and --loudness are for a video; give -o a video file, or leave them out.")
+    if arguments.original == "mix":
+        raise StereoSyncError("--original mix is for a video; give -o a video file, or leave it out.")
     check_sound_file(arguments.output, codec=arguments.codec)
 
 
@@ -64,14 +72,19 @@ def write_output(
         "level_difference_correlation": single_track_correlation(sound.samples, sound.rate, tracks),
         **details,
     }
+    options = {"codec": arguments.codec, "loudness": arguments.loudness, "limiter": arguments.limiter}
     if arguments.output.suffix.lower() in SOUND_FILES:
-        write_sound(arguments.output, sound, codec=arguments.codec)
-        report["samples"] = sound.length
+        done = save_sound(arguments.output, sound, **options)
     else:
-        options = {"codec": arguments.codec, "keep_original": arguments.original, "loudness": arguments.loudness}
         with progress_bar("mux", arguments.quiet) as progress:
-            done = mux(arguments.video, sound, arguments.output, **options, progress=progress)
-        report |= {"samples": done.samples, "codec": done.codec, "video_packets": done.video_packets}
+            done = mux(arguments.video, sound, arguments.output, keep_original=arguments.original, **options, progress=progress)
+        report["video_packets"] = done.video_packets
+    report |= {"samples": done.samples, "codec": done.codec, "gain_db": done.gain_db, "notes": list(done.notes)}
+    if arguments.loudness is not None:
+        report |= {"loudness": done.loudness_after, "true_peak": done.true_peak}
+        print(f"sound: {level_text(done.loudness_after, done.true_peak)}", file=sys.stderr)
+    for note in done.notes:
+        print(f"note: {note}", file=sys.stderr)
     report["seconds"] = round(time.perf_counter() - started, 3)
     if not arguments.quiet:
         print(arguments.output)

@@ -26,6 +26,11 @@ class SoundCodec:
     channels: int = 8  # most that it takes
     bit_rate: int = 0  # bits a second and channel, 0 where that means nothing
 
+    @property
+    def clips(self) -> bool:
+        """Whether samples beyond full scale are lost."""
+        return self.encoder != "pcm_f32le"
+
     def rate_for(self, rate: int) -> int:
         """The sample rate to encode sound of ``rate`` at: the same, else the next higher one, else the highest."""
         if not self.rates or rate in self.rates:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyloudnorm
-from scipy.signal import resample_poly
+from scipy.ndimage import maximum_filter1d
+from scipy.signal import oaconvolve, resample_poly
 
 from ..errors import StereoSyncError
 from .sound import Sound, to_stereo
@@ -18,16 +19,26 @@ _BLOCK = 0.4
 #: BS.1770's absolute gate in LUFS: what is quieter counts as silence.
 _GATE = -70.0
 
+#: Decibels that are as good as none, and rounds in which a limited sound is brought to its loudness.
+_CLOSE, _ROUNDS = 0.01, 8
+#: Decibels by which a sound may be amplified into the limiter.
+_DEEPEST = 24.0
+#: The limiter's seconds of turning down, decibels a second of letting go, and seconds that a part looks back and ahead.
+_ATTACK, _LET_GO, _MEMORY = 0.005, 100.0, 0.5
+#: Samples of a part that is worked on at a time, and around it that resampling needs.
+_STEP, _EDGE = 1 << 18, 64
+
 
 @dataclass(frozen=True)
 class Levelled:
-    """What :func:`to_loudness` made."""
+    """A sound whose level was changed."""
 
-    sound: Sound  # changed by ``gain_db``
+    sound: Sound
     before: float | None  # LUFS, None where it cannot be measured
     after: float | None  # LUFS, likewise
-    gain_db: float
-    reason: str = ""  # why the target was not reached; empty when it was
+    gain_db: float  # of the whole; a limiter's share is not in it
+    peak_dbtp: float | None = None  # true peak, None where it was not measured
+    reason: str = ""  # why the target was not reached, or why the level was changed without one; empty when all is as wanted
 
 
 def integrated_loudness(sound: Sound) -> float | None:
@@ -50,32 +61,105 @@ def integrated_loudness(sound: Sound) -> float | None:
 
 def true_peak(sound: Sound) -> float:
     """Highest absolute value between and at the samples, by 4-fold oversampling (ITU-R BS.1770-4, annex 2); 1 = full scale."""
-    peak, step, edge = 0.0, 1 << 18, 64
-    for at in range(0, sound.length, step):
-        part = sound.samples[:, max(0, at - edge) : at + step + edge]
+    peak = 0.0
+    for at in range(0, sound.length, _STEP):
+        part = sound.samples[:, max(0, at - _EDGE) : at + _STEP + _EDGE]
         peak = max(peak, float(np.abs(part).max()), float(np.abs(resample_poly(part, 4, 1, axis=1)).max()))
     return peak
 
 
-def to_loudness(sound: Sound, target_lufs: float, peak_dbtp: float = -1.0) -> Levelled:
-    """The sound at a loudness, by one gain for all of it; nothing is clipped or compressed.
+def in_decibels(peak: float) -> float:
+    """Decibels of a peak, 0 at full scale."""
+    return float(20 * np.log10(max(peak, 1e-9)))
+
+
+def level_text(loudness: float | None, peak_dbtp: float | None) -> str:
+    """A loudness in LUFS and a true peak, for people."""
+    measured = "too short or silent for a loudness" if loudness is None else f"{loudness:.1f} LUFS"
+    return measured if peak_dbtp is None else f"{measured}, true peak {peak_dbtp:.1f} dBTP"
+
+
+def to_loudness(sound: Sound, target_lufs: float, peak_dbtp: float = -1.0, *, limiter: bool = False) -> Levelled:
+    """The sound at a loudness, by one gain for all of it; nothing is clipped.
 
     Where the gain would drive the true peak above ``peak_dbtp``, it is less, and the reason is given. Silent sound and sound
     shorter than 0.4 s come back unchanged, with the reason.
 
     :param target_lufs: integrated loudness in LUFS, for example -23 (EBU R 128) or -14 (streaming).
+    :param limiter: turn moments above ``peak_dbtp`` down instead of the whole, by :func:`limited`.
     :raises StereoSyncError: a number that makes no sense.
     """
-    if not (np.isfinite(target_lufs) and _GATE <= target_lufs <= 0):
-        raise StereoSyncError(f"Loudness: the target is {target_lufs} LUFS; give a number from -70 to 0, for example -23.")
+    check_loudness(target_lufs)
     if not (np.isfinite(peak_dbtp) and peak_dbtp <= 0):
         raise StereoSyncError(f"Loudness: the peak bound is {peak_dbtp} dBTP; give a number up to 0, for example -1.")
-    before = integrated_loudness(sound)
+    before, peak = integrated_loudness(sound), in_decibels(true_peak(sound))
     if before is None:
         reason = f"it is shorter than {_BLOCK} s" if sound.duration < _BLOCK else f"it is silent (below {_GATE:.0f} LUFS)"
-        return Levelled(sound, None, None, 0.0, f"The sound was left as it is: {reason}.")
-    wanted = target_lufs - before
-    room = peak_dbtp - 20 * np.log10(max(true_peak(sound), 1e-9))
-    gain = float(min(wanted, room))
-    reason = "" if gain > wanted - 0.01 else f"Its peaks allow {before + gain:.1f} LUFS only (true peak {peak_dbtp:g} dBTP)."
-    return Levelled(Sound(sound.samples * np.float32(10 ** (gain / 20)), sound.rate), before, before + gain, gain, reason)
+        return Levelled(sound, None, None, 0.0, peak, f"The sound was left as it is: {reason}.")
+    gain, room = target_lufs - before, peak_dbtp - peak
+    if gain <= room + _CLOSE or not limiter:
+        gain = min(gain, room)
+        result = amplified(sound, gain)
+        after = integrated_loudness(result)
+    else:
+        for _ in range(_ROUNDS):  # what the limiter takes is missing in the loudness
+            gain = min(gain, room + _DEEPEST)
+            result = limited(amplified(sound, gain), peak_dbtp)
+            after = integrated_loudness(result)
+            missing = target_lufs - (after or target_lufs)
+            if missing < _CLOSE or gain == room + _DEEPEST:
+                break
+            gain += missing
+    reason, help = "", " with a limiter" if limiter else "; a limiter would turn these down alone"
+    if after is not None and after < target_lufs - 0.2:
+        reason = f"Its peaks allow {after:.1f} LUFS only, not {target_lufs:g} (true peak {peak_dbtp:g} dBTP){help}."
+    return Levelled(result, before, after, gain, in_decibels(true_peak(result)), reason)
+
+
+def check_loudness(target_lufs: float) -> None:
+    """Raises StereoSyncError where this is no loudness to bring a sound to."""
+    if not (np.isfinite(target_lufs) and _GATE <= target_lufs <= 0):
+        raise StereoSyncError(f"Loudness: the target is {target_lufs} LUFS; give a number from -70 to 0, for example -23.")
+
+
+def below_full_scale(sound: Sound) -> Levelled:
+    """The sound, turned down as a whole where its samples pass full scale, which most codecs would clip, with the reason."""
+    peak = in_decibels(float(max(sound.samples.max(), -sound.samples.min())))
+    gain = min(0.0, -peak)
+    reason = f"The sound passes full scale by {peak:.1f} dB, so it was turned down by as much." if peak > _CLOSE else ""
+    result = amplified(sound, gain) if gain else sound
+    return Levelled(result, None, None, gain, None, reason)
+
+
+def levelled(sound: Sound, target_lufs: float | None = None, *, limiter: bool = False, clips: bool = True) -> Levelled:
+    """A sound as it is to be written: :func:`to_loudness` where there is a target; else :func:`below_full_scale` where what it
+    is written as ``clips``."""
+    if target_lufs is not None:
+        return to_loudness(sound, target_lufs, limiter=limiter)
+    if clips:
+        return below_full_scale(sound)
+    return Levelled(sound, None, None, 0.0)
+
+
+def amplified(sound: Sound, gain_db: float) -> Sound:
+    return Sound(sound.samples * np.float32(10 ** (gain_db / 20)), sound.rate)
+
+
+def limited(sound: Sound, peak_dbtp: float = -1.0) -> Sound:
+    """The sound with a true peak of at most ``peak_dbtp``: all channels are turned down together where they are higher, from
+    5 ms before, and let go at 100 dB a second."""
+    ceiling, fade = 10 ** (peak_dbtp / 20), max(1, round(_ATTACK * sound.rate / 2))
+    kernel = np.hanning(2 * fade + 3)[1:-1] / (fade + 1)
+    result, edge = np.empty_like(sound.samples), round(_MEMORY * sound.rate)
+    for at in range(0, sound.length, _STEP):
+        first, end = max(0, at - edge), min(sound.length, at + _STEP)
+        part = sound.samples[:, first : min(sound.length, end + edge)]
+        between = np.abs(resample_poly(part, 4, 1, axis=1)).max(axis=0).reshape(-1, 4).max(axis=1)
+        above = 20 * np.log10(np.maximum(np.maximum(between, np.abs(part).max(axis=0)) / ceiling, 1.0))
+        falling = _LET_GO / sound.rate * np.arange(len(above))
+        above = np.maximum.accumulate(above + falling) - falling
+        # of the most that the kernel covers, the mean is nowhere less than what is needed
+        most = maximum_filter1d(np.pad(above, 2 * fade, mode="edge"), 2 * fade + 1)
+        gain = 10 ** (-oaconvolve(most, kernel, "same")[2 * fade : -2 * fade] / 20)
+        result[:, at:end] = (part * gain)[:, at - first : end - first]
+    return amplified(Sound(result, sound.rate), min(0.0, peak_dbtp - in_decibels(true_peak(Sound(result, sound.rate)))))

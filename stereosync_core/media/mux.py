@@ -17,7 +17,7 @@ from ..errors import StereoSyncError
 from .clock import continuous
 from .encode import CODECS, SoundCodec, SoundTrack, codec_for
 from .encode_pictures import encoded_pictures
-from .loudness import to_loudness
+from .loudness import check_loudness, levelled
 from .output import (
     AUTO_CODEC,
     MOV_FAMILY,
@@ -48,8 +48,9 @@ class MuxReport:
     codec: str  # of the sound, as in :data:`~stereosync_core.media.encode.CODECS`
     video_packets: int  # copied
     loudness_before: float | None  # LUFS as given or mixed; None unless a loudness was given and can be measured
-    loudness_after: float | None  # LUFS as written, likewise
+    loudness_after: float | None  # LUFS as encoded, likewise
     gain_db: float  # applied to the sound in all
+    true_peak: float | None  # dBTP as encoded; None unless a loudness was given
     notes: tuple[str, ...] = ()  # what the user should know, for example why a loudness was not reached
 
 
@@ -62,6 +63,7 @@ def mux(
     keep_original: Literal["replace", "mix"] = "replace",
     original_gain_db: float = 0.0,
     loudness: float | None = None,
+    limiter: bool = False,
     metadata: dict[str, str] | None = None,
     progress: Callable[[float, float], None] | None = None,
 ) -> MuxReport:
@@ -75,7 +77,9 @@ def mux(
     :param codec: ``auto`` (AAC in mp4 and mov, FLAC in mkv, Opus in webm, PCM in avi), ``aac``, ``flac``, ``opus``, ``mp3``,
         ``pcm16``, ``pcm24`` or ``float32``. FLAC and PCM give the samples back; AAC's end is padded to its frame of 1024.
     :param keep_original: ``mix`` adds the clip's own sound to the new one, at ``original_gain_db`` decibels.
-    :param loudness: LUFS to bring the result to (true peak at most -1 dBTP); None leaves it as it is.
+    :param loudness: LUFS to bring the result to (true peak at most -1 dBTP); None leaves it as it is, or turns down what passes
+        full scale.
+    :param limiter: reach a loudness that the peaks do not allow by a limiter.
     :param metadata: tags to write into the file.
     :raises StereoSyncError: the clip or an argument cannot be used, the container cannot hold the video or the sound, or the
         file cannot be written.
@@ -87,51 +91,50 @@ def mux(
         raise StereoSyncError(f"Mux: the clip's own sound can be 'replace' or 'mix', not {keep_original!r}.")
     if not np.isfinite(original_gain_db):
         raise StereoSyncError(f"Mux: the gain of the clip's own sound is {original_gain_db} dB; give a number such as 0 or -6.")
+    if loudness is not None:
+        check_loudness(loudness)
     clip = as_clip(video)
     duration = float(clip.timeline.duration)
     rate = kind.rate_for(sound.rate)
     length = max(1, round(duration * rate))
-    sound, gain = resample(sound, rate), 0.0
+    sound = resample(sound, rate)
     notes: list[str] = []
     sound = Sound(fit_length(sound.samples, length, rate), rate)
     if keep_original == "mix":
-        sound, gain = _mixed(sound, read_sound(clip, note=notes.append), original_gain_db)
-    before = after = None
-    if loudness is not None:
-        levelled = to_loudness(sound, loudness)
-        sound, before, after, gain = levelled.sound, levelled.before, levelled.after, gain + levelled.gain_db
-        notes += [levelled.reason] if levelled.reason else []
+        sound = _mixed(sound, read_sound(clip, note=notes.append), original_gain_db)
+    level = levelled(sound, loudness, limiter=limiter, clips=kind.clips or keep_original == "mix")
+    sound = level.sound
+    notes += [level.reason] if level.reason else []
     with replacing(path) as temporary:
         try:
             packets = _write(clip, sound, kind, temporary, metadata, progress)
         except CannotCopy as reason:
             notes.append(f"The pictures were encoded anew (H.264), for {reason}.")
             packets = _write(clip, sound, kind, temporary, metadata, progress, copied=False)
-    return MuxReport(path, duration, sound.length, rate, codec, packets, before, after, gain, tuple(notes))
+    levels = (level.before, level.after, level.gain_db, level.peak_dbtp)
+    return MuxReport(path, duration, sound.length, rate, codec, packets, *levels, tuple(notes))
 
 
-def check_mux(video: Source, out_path: str | os.PathLike[str], *, codec: str = "auto", loudness: float | None = None) -> None:
+def check_mux(video: Source, out_path: str | os.PathLike[str], *, codec: str = "auto") -> None:
     """Raise what :func:`mux` would for these arguments, before there is a sound: the header alone is written, and removed."""
     path = Path(out_path)
     kind = CODECS[codec_for(codec, path, AUTO_CODEC)]
     silence = Sound(np.zeros((2, 1)), kind.rate_for(48000))
-    if loudness is not None:
-        to_loudness(silence, loudness)
-    with suppress(Rehearsed, CannotCopy), replacing(path) as temporary:  # what cannot be copied is encoded
-        _write(as_clip(video), silence, kind, temporary, None, None, header_alone=True)
+    with suppress(Rehearsed), replacing(path) as temporary:
+        try:
+            _write(as_clip(video), silence, kind, temporary, None, None, header_alone=True)
+        except CannotCopy:
+            _write(as_clip(video), silence, kind, temporary, None, None, copied=False, header_alone=True)
 
 
-def _mixed(sound: Sound, original: Sound | None, gain_db: float) -> tuple[Sound, float]:
-    """The sum of both, made quieter as a whole where it would pass full scale; and the decibels of that."""
+def _mixed(sound: Sound, original: Sound | None, gain_db: float) -> Sound:
     if original is None:
-        return sound, 0.0
+        return sound
     other = fit_length(resample(original, sound.rate).samples, sound.length, sound.rate)
     mine = sound.samples
     if len(mine) != len(other):
         mine, other = to_stereo(mine), to_stereo(other)
-    mixed = mine + other * np.float32(10 ** (gain_db / 20))
-    scale = 1.0 / max(1.0, float(np.abs(mixed).max()))
-    return Sound(mixed * np.float32(scale), sound.rate), 20 * float(np.log10(scale))
+    return Sound(mine + other * np.float32(10 ** (gain_db / 20)), sound.rate)
 
 
 def _write(

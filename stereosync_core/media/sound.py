@@ -260,17 +260,21 @@ def require_sound(path: str | Path, name: str) -> Sound:
     return sound
 
 
-def write_sound(path: str | os.PathLike[str], sound: Sound, *, codec: str = "auto") -> Path:
+def write_sound(
+    path: str | os.PathLike[str], sound: Sound, *, codec: str = "auto", metadata: dict[str, str] | None = None
+) -> Path:
     """Writes a sound file of the kind of the path's ending, and returns the path; wav and flac are exact to the sample.
 
     :param codec: ``auto``, or one of ``float32``, ``pcm16``, ``pcm24`` (wav), ``flac``, ``mp3``, ``opus``, ``aac``. ``auto``
         takes float32 for wav. FLAC holds 24 bits. Codecs that do not take the sound's rate get it resampled.
+    :param metadata: tags to write into the file.
     :raises StereoSyncError: the ending or the codec is unknown, the folder cannot be written, or the disk is full.
     """
     path = Path(path)
     kind = CODECS[codec_for(codec, path, SOUND_FILES)]
     sound = resample(sound, kind.rate_for(sound.rate))
     with replacing(path) as temporary, written(temporary) as container:
+        container.metadata.update(metadata or {})
         SoundTrack(container, kind, sound.samples, sound.rate).finish()
     return path
 

@@ -153,6 +153,27 @@ class TestSound:
         assert report.gain_db == pytest.approx(-23 - (report.loudness_before or 0))
         assert report.notes == ()
 
+    def test_that_cannot_reach_its_loudness_says_so_or_is_limited(self, muxed):
+        sound = Sound(clips.noise(1.0, level=0.05) + clips.clicks(clips.CLICKS, 1.0), 48000)
+        _, report = muxed("o.mkv", sound, loudness=-14)
+        assert report.loudness_after == pytest.approx(integrated_loudness(clips.sound_in(report.path)), abs=0.05)
+        assert report.loudness_after is not None
+        assert report.loudness_after < -15
+        assert report.true_peak == pytest.approx(-1, abs=0.05)
+        assert f"{report.loudness_after:.1f} LUFS only" in report.notes[0]
+        _, report = muxed("o.mkv", sound, loudness=-14, limiter=True)
+        assert integrated_loudness(clips.sound_in(report.path)) == pytest.approx(-14, abs=0.2)
+        assert report.notes == ()
+
+    @pytest.mark.parametrize("name", ["o.mkv", "o.mp4"])
+    def test_beyond_full_scale_is_turned_down_with_a_note(self, muxed, name):
+        loud = clips.noise(1.0, level=5.0)
+        _, report = muxed(name, Sound(loud, 48000))
+        found = clips.sound_in(report.path).samples
+        assert np.abs(found).max() == pytest.approx(1, abs=0.1)
+        assert np.corrcoef(found[0], loud[0])[0, 1] > 0.99
+        assert "passes full scale" in report.notes[0]
+
     def test_that_is_silent_stays_so_with_a_note(self, muxed):
         _, report = muxed("o.mkv", SILENCE, loudness=-23)
         assert (report.loudness_before, report.loudness_after, report.gain_db) == (None, None, 0)

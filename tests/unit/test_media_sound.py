@@ -11,7 +11,8 @@ import pytest
 
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.media.encode import LAYOUTS
-from stereosync_core.media.loudness import integrated_loudness, to_loudness, true_peak
+from stereosync_core.media.loudness import integrated_loudness, limited, to_loudness, true_peak
+from stereosync_core.media.save import save_sound
 from stereosync_core.media.sound import Sound, fit_length, read_sound, resample, to_stereo, write_sound
 from tests import clips
 from tests.errors import refused
@@ -298,3 +299,64 @@ class TestLoudness:
     @pytest.mark.parametrize(("target", "peak"), [(float("nan"), -1), (5, -1), (-90, -1), (-23, 3), (-23, float("nan"))])
     def test_refuses_numbers_that_make_no_sense(self, target, peak):
         refused("Loudness", to_loudness, Sound(clips.noise(1.0), 48000), target, peak)
+
+
+class TestLimiter:
+    #: Steps over a quiet bed: peaks 20 dB above the rest.
+    PEAKY = Sound(clips.noise(4.0, level=0.05) + clips.clicks([0.2, 0.9, 1.5, 3.1], 4.0), 48000)
+
+    @pytest.mark.parametrize("target", [-20, -14, -10])
+    def test_reaches_what_peaks_do_not_allow(self, target):
+        plain, found = to_loudness(self.PEAKY, target), to_loudness(self.PEAKY, target, limiter=True)
+        assert plain.after is not None
+        assert plain.after < target - 0.5
+        assert f"{plain.after:.1f} LUFS only" in plain.reason
+        assert "limiter" in plain.reason
+        assert (integrated_loudness(found.sound), found.reason) == (pytest.approx(target, abs=0.2), "")
+        assert 20 * np.log10(true_peak(found.sound)) <= -1 + 0.01
+        assert found.after == pytest.approx(integrated_loudness(found.sound))
+        assert found.peak_dbtp == pytest.approx(20 * np.log10(true_peak(found.sound)))
+
+    def test_turns_only_what_is_too_loud_down_and_both_channels_alike(self):
+        sound = Sound(clips.noise(4.0, level=0.05) + clips.clicks([2.0], 4.0) * np.array([[2.0], [0.5]], np.float32), 48000)
+        gain = limited(sound, -1.0).samples / sound.samples
+        assert np.allclose(gain[:, :95000], 1, atol=1e-3)
+        assert np.allclose(gain[:, 130000:], 1, atol=1e-3)
+        assert np.allclose(gain[0], gain[1], atol=1e-3)
+        assert gain.min() == pytest.approx(10 ** (-1 / 20) / np.abs(sound.samples).max(), rel=0.1)
+
+    def test_is_the_same_in_parts(self, monkeypatch):
+        whole = limited(self.PEAKY, -20.0)
+        monkeypatch.setattr("stereosync_core.media.loudness._STEP", 48000)
+        assert np.allclose(limited(self.PEAKY, -20.0).samples, whole.samples, atol=2e-3)
+
+    def test_gives_up_where_nothing_can_be_reached(self):
+        found = to_loudness(Sound(clips.clicks([0.1, 0.7], 2.0), 48000), -5, limiter=True)
+        assert found.after is not None
+        assert found.after < -15
+        assert "with a limiter" in found.reason
+        assert found.gain_db <= 24.5
+
+
+class TestSaveSound:
+    LOUD = Sound(clips.noise(1.0, level=5.0), 48000)
+
+    @pytest.mark.parametrize(("name", "codec"), [("a.wav", "pcm16"), ("a.wav", "pcm24"), ("a.flac", "auto"), ("a.m4a", "auto")])
+    def test_what_passes_full_scale_is_turned_down_with_a_note(self, tmp_path, name, codec):
+        report, peak = save_sound(tmp_path / name, self.LOUD, codec=codec), np.abs(self.LOUD.samples).max()
+        assert report.gain_db == pytest.approx(-20 * np.log10(peak), abs=0.01)
+        assert f"full scale by {20 * np.log10(peak):.1f} dB" in report.notes[0]
+        found = clips.sound_in(report.path).samples[:, :48000]
+        assert np.corrcoef(found[0], self.LOUD.samples[0])[0, 1] > 0.99
+
+    def test_floating_point_is_kept(self, tmp_path):
+        report = save_sound(tmp_path / "a.wav", self.LOUD)
+        assert np.array_equal(clips.sound_in(report.path).samples, self.LOUD.samples)
+        assert (report.gain_db, report.notes) == (0, ())
+        assert report.true_peak == pytest.approx(20 * np.log10(true_peak(self.LOUD)))
+
+    def test_tells_what_was_reached(self, tmp_path):
+        report = save_sound(tmp_path / "a.wav", Sound(clips.noise(2.0), 48000), loudness=-20, codec="pcm24")
+        assert report.loudness_after == pytest.approx(-20, abs=0.05)
+        assert integrated_loudness(clips.sound_in(report.path)) == pytest.approx(-20, abs=0.05)
+        assert (report.samples, report.rate, report.codec, report.notes) == (96000, 48000, "pcm24", ())

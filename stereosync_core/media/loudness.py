@@ -19,8 +19,8 @@ _BLOCK = 0.4
 #: BS.1770's absolute gate in LUFS: what is quieter counts as silence.
 _GATE = -70.0
 
-#: Decibels that are as good as none, and rounds in which a limited sound is brought to its loudness.
-_CLOSE, _ROUNDS = 0.01, 8
+#: Decibels that are as good as none; rounds in which a limited sound is brought to its loudness, and how near it has to come.
+_CLOSE, _ROUNDS, _NEAR = 0.01, 8, 0.05
 #: Decibels by which a sound may be amplified into the limiter.
 _DEEPEST = 24.0
 #: The limiter's seconds of turning down, decibels a second of letting go, and seconds that a part looks back and ahead.
@@ -107,7 +107,7 @@ def to_loudness(sound: Sound, target_lufs: float, peak_dbtp: float = -1.0, *, li
             result = limited(amplified(sound, gain), peak_dbtp)
             after = integrated_loudness(result)
             missing = target_lufs - (after or target_lufs)
-            if missing < _CLOSE or gain == room + _DEEPEST:
+            if abs(missing) < _NEAR or (missing > 0 and gain == room + _DEEPEST):
                 break
             gain += missing
     reason, help = "", " with a limiter" if limiter else "; a limiter would turn these down alone"

@@ -104,7 +104,7 @@ def _open(source: Medium) -> InputContainer:
         raise StereoSyncError(f"Clip: {name} may not be read; change the file's permissions.") from error
     except (av.error.FFmpegError, OSError) as error:
         raise StereoSyncError(_why_not_media(source, name)) from error
-    missing = _missing_bytes(source) if "mp4" in container.format.name.split(",") else 0
+    missing = _missing_bytes(source, container) if "mp4" in container.format.name.split(",") else 0
     if missing:
         container.close()
         raise StereoSyncError(
@@ -118,9 +118,9 @@ def _binary(source: Medium):
     return open(source, "rb") if isinstance(source, (str, os.PathLike)) else nullcontext(_View(source))
 
 
-def _missing_bytes(source: Medium) -> int:
-    """How many bytes an MP4/MOV file lacks at its end, by the sizes in its outermost boxes: libav plays such a file up to where
-    it breaks off, without an error. A file in fragments is made to be readable at any length and lacks nothing."""
+def _missing_bytes(source: Medium, container: InputContainer) -> int:
+    """How many bytes of pictures or sound an MP4/MOV file lacks at its end: libav plays such a file up to where it breaks off,
+    without an error. A file in fragments is made to be readable at any length and lacks nothing."""
     with _binary(source) as file:
         end, place = file.seek(0, os.SEEK_END), 0
         while place + 8 <= end:
@@ -132,7 +132,12 @@ def _missing_bytes(source: Medium) -> int:
             if kind == b"moof" or size < 8:  # 0: to the end of the file
                 return 0
             place += size
-    return max(0, place - end)
+    if place <= end:
+        return 0
+    # a box may have more room, by its size, than its packets need
+    indices = [getattr(stream, "index_entries", None) for stream in container.streams]
+    packets = [entry for index in indices for entry in index or ()]
+    return max(0, (max(entry.pos + entry.size for entry in packets) if packets else place) - end)
 
 
 def _why_not_media(source: Medium, name: str) -> str:

@@ -97,3 +97,25 @@ class TestAviWhosePicturesAreReordered:
         assert clips.numbers(frames(out.path)) == list(range(30))
         assert np.allclose(clips.sound_in(out.path).samples, CLICKS, atol=1e-6)
         assert "another order" in out.notes[0]
+
+
+class TestSizesOfBoxes:
+    """MP4 boxes whose size is more than the file has."""
+
+    @pytest.mark.parametrize("extra", [1, 8, 100000])
+    def test_a_last_box_that_is_too_long_is_played(self, tmp_path, extra):
+        path = clips.make_clip(tmp_path / "a.mp4", sound=CLICKS, container_options={"movflags": "faststart"})
+        data = bytearray(path.read_bytes())
+        ((at, size),) = clips.inner_box(data, b"mdat")
+        assert at + size == len(data)
+        data[at : at + 4] = (size + extra).to_bytes(4, "big")
+        path.write_bytes(data)
+        assert clips.numbers(frames(path)) == list(range(30))
+        out = mux(path, clips.click_sound(), tmp_path / "out.mp4", keep_original="mix")
+        assert out.video_packets == 30
+
+    @pytest.mark.parametrize("lost", [8, 1000])
+    def test_one_that_was_cut_off_is_not(self, tmp_path, lost):
+        path = clips.make_clip(tmp_path / "a.mp4", sound=CLICKS, container_options={"movflags": "faststart"})
+        path.write_bytes(path.read_bytes()[:-lost])
+        refused(f"cut short: {lost} bytes", probe, path)

@@ -17,6 +17,7 @@ from ..errors import StereoSyncError
 from .clock import continuous
 from .encode import CODECS, SoundCodec, SoundTrack, codec_for
 from .encode_pictures import encoded_pictures
+from .extras import copied_chapters, copied_extras
 from .loudness import check_loudness, levelled
 from .output import (
     AUTO_CODEC,
@@ -70,8 +71,10 @@ def mux(
     """Writes the clip with this sound. Pictures are not re-encoded: packets, their spacing and order, rotation and colour stay.
 
     The sound's first sample is at the first video frame, and it is made exactly as long as the video: silence is appended, or
-    it is cut with a short fade. In the file the first frame shown is at time 0. Subtitles are kept where the container takes
-    them. Nothing is left behind when it fails or is stopped; ``out_path`` may be the clip itself.
+    it is cut with a short fade. In the file the first frame shown is at time 0. Chapters, subtitles, timecode, covers, fonts
+    and data tracks are kept where the container takes them. Pictures that no copy would show right (edit lists that cut in the
+    middle, codecs that no container holds) are encoded anew, with a note. Nothing is left behind when it fails or is stopped;
+    ``out_path`` may be the clip itself.
 
     :param out_path: its ending decides the container: mp4, m4v, mov, mkv, webm or avi.
     :param codec: ``auto`` (AAC in mp4 and mov, FLAC in mkv, Opus in webm, PCM in avi), ``aac``, ``flac``, ``opus``, ``mp3``,
@@ -107,10 +110,10 @@ def mux(
     notes += [level.reason] if level.reason else []
     with replacing(path) as temporary:
         try:
-            packets = _write(clip, sound, kind, temporary, metadata, progress)
+            packets = _write(clip, sound, kind, temporary, metadata, progress, notes)
         except CannotCopy as reason:
             notes.append(f"The pictures were encoded anew (H.264), for {reason}.")
-            packets = _write(clip, sound, kind, temporary, metadata, progress, copied=False)
+            packets = _write(clip, sound, kind, temporary, metadata, progress, notes, copied=False)
     levels = (level.before, level.after, level.gain_db, level.peak_dbtp)
     return MuxReport(path, duration, sound.length, rate, codec, packets, *levels, tuple(notes))
 
@@ -122,9 +125,9 @@ def check_mux(video: Source, out_path: str | os.PathLike[str], *, codec: str = "
     silence = Sound(np.zeros((2, 1)), kind.rate_for(48000))
     with suppress(Rehearsed), replacing(path) as temporary:
         try:
-            _write(as_clip(video), silence, kind, temporary, None, None, header_alone=True)
+            _write(as_clip(video), silence, kind, temporary, None, None, [], header_alone=True)
         except CannotCopy:
-            _write(as_clip(video), silence, kind, temporary, None, None, copied=False, header_alone=True)
+            _write(as_clip(video), silence, kind, temporary, None, None, [], copied=False, header_alone=True)
 
 
 def _mixed(sound: Sound, original: Sound | None, gain_db: float) -> Sound:
@@ -144,6 +147,7 @@ def _write(
     path: Path,
     metadata: dict[str, str] | None,
     progress: Callable[[float, float], None] | None,
+    notes: list[str],
     *,
     copied: bool = True,
     header_alone: bool = False,
@@ -153,8 +157,9 @@ def _write(
     report = reporter(progress, total)
     with opened(video) as old, written_clip(path, old, timeline, metadata) as new:
         source = find_video(old)
+        copied_chapters(new, old, timeline.start * timeline.tick, timeline.duration)
         if copied:
-            packets = _copied(old, source, new, timeline, path)
+            packets = _copied(old, source, new, timeline, path, notes)
         else:
             packets = encoded_pictures(old, source, new, timeline, np.arange(len(timeline.order)))
         track = SoundTrack(new, kind, sound.samples, sound.rate)
@@ -164,7 +169,7 @@ def _write(
         for packet in packets:
             moment = packet.pts if packet.pts is not None else packet.dts
             seconds = float((moment or 0) * (packet.time_base or 1))
-            is_picture = isinstance(packet.stream, av.VideoStream)
+            is_picture = packet.stream_index == 0
             new.mux(packet)
             track.write_until(seconds + _AHEAD)
             if is_picture:
@@ -176,11 +181,14 @@ def _write(
 
 
 def _copied(
-    old: InputContainer, source: av.VideoStream, new: OutputContainer, timeline: Timeline, path: Path
+    old: InputContainer, source: av.VideoStream, new: OutputContainer, timeline: Timeline, path: Path, notes: list[str]
 ) -> Iterator[av.Packet]:
     """Adds the streams to be copied to ``new`` now, and gives their packets later."""
     first, end = _packets_to_copy(timeline, path, name_of(old))
-    copies = {source.index: copy_stream(new, source, path, old)} | _copied_subtitles(new, old)
+    copies = {source.index: copy_stream(new, source, path, old)}
+    extras, missing = copied_extras(new, old, source, path)
+    copies |= extras
+    notes += missing
 
     def packets() -> Iterator[av.Packet]:
         entry = -1
@@ -217,15 +225,3 @@ def _packets_to_copy(timeline: Timeline, path: Path, name: str) -> tuple[int, in
             f"Mux: an edit list in {name} hides frames that others need, and {path.suffix} cannot hide any; write .mp4 or .mov."
         )
     return first, end
-
-
-def _copied_subtitles(new: OutputContainer, old: InputContainer) -> dict[int, av.stream.Stream]:
-    copies = {}
-    for stream in old.streams.subtitles:
-        try:
-            copy = new.add_stream_from_template(stream, opaque=True)
-        except (ValueError, AttributeError):  # another kind of subtitles, or one that libav has no decoder for
-            continue
-        copy.metadata.update(stream.metadata)
-        copies[stream.index] = copy
-    return copies

@@ -155,7 +155,7 @@ def written_clip(
         scale = timeline.tick.denominator
         while scale < 10000:
             scale *= 2
-        options = {
+        options |= {
             # the index in front, so that players on the web start at once
             "movflags": "+faststart" + ("+use_metadata_tags" if tags else ""),
             "video_track_timescale": str(scale),

@@ -14,6 +14,7 @@ from ..errors import StereoSyncError
 from .clock import continuous
 from .encode import CODECS, LAYOUTS, SoundTrack
 from .encode_pictures import encoded_pictures
+from .extras import copied_chapters
 from .output import (
     AUTO_CODEC,
     MOV_FAMILY,
@@ -147,6 +148,7 @@ def _write(
     report = reporter(progress, float(duration))
     with opened(source) as old, written_clip(path, old, timeline) as new:
         stream = find_video(old)
+        copied_chapters(new, old, first * timeline.tick, duration)
         if entries is None:
             packets = encoded_pictures(old, stream, new, timeline, np.arange(begin, stop))
         else:

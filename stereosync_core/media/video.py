@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import repeat
@@ -11,6 +11,7 @@ from itertools import repeat
 import av
 import numpy as np
 from av.container import InputContainer
+from av.sidedata.sidedata import SideData, SideDataContainer
 from av.video.reformatter import VideoReformatter
 
 from ..errors import StereoSyncError
@@ -224,12 +225,31 @@ def _plan(timeline: Timeline, wanted: np.ndarray) -> tuple[list[bool], list[bool
     return is_wanted.tolist(), needed_groups[group].tolist()
 
 
+def _side_data(frame: av.VideoFrame) -> tuple[list[SideData], bool]:
+    """A frame's side data, and whether that is all of it: PyAV stops at the first kind that it has no name for, such as the
+    view of spatial video and a camera's EXIF."""
+    try:
+        return list(frame.side_data), True
+    except ValueError:
+        known = SideDataContainer.__new__(SideDataContainer)
+        with suppress(ValueError):
+            SideDataContainer.__init__(known, frame)
+        return [known[n] for n in range(len(known))], False
+
+
+def _display_matrix(data: SideData) -> np.ndarray | None:
+    with suppress(ValueError):
+        if data.type.name == "DISPLAYMATRIX":
+            return np.frombuffer(bytes(data), dtype=np.int32)
+    return None
+
+
 def orientation(frame: av.VideoFrame) -> tuple[int, bool]:
     """Degrees clockwise by which a decoded frame must be turned to stand upright, and whether it is mirrored before that."""
-    try:
-        matrix = np.frombuffer(bytes(frame.side_data["DISPLAYMATRIX"]), dtype=np.int32)
-    except KeyError:
-        return 0, False
+    side_data, is_whole = _side_data(frame)
+    matrix = next((one for one in map(_display_matrix, side_data) if one is not None), None)
+    if matrix is None:
+        return (0 if is_whole else round(-frame.rotation / 90) * 90 % 360), False
     # (a, b) is where the picture's x axis points once it is upright, (c, d) where its y axis does
     a, b, c, d = (float(matrix[n]) for n in (0, 1, 3, 4))
     mirrored = a * d - b * c < 0

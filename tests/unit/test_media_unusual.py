@@ -1,15 +1,18 @@
 """Clips as people have them: what containers hold beside pictures and sound, and names, codecs and sizes that are unusual."""
 
 import re
+import struct
+from unittest.mock import PropertyMock, patch
 
+import av
 import numpy as np
 import pytest
 
 from stereosync_core import mux, read_sound
 from stereosync_core.media.output import CannotHold, best_suffix
 from stereosync_core.media.sound import require_sound
-from stereosync_core.media.trim import cut_clip
-from stereosync_core.media.video import frames, probe
+from stereosync_core.media.trim import cut_clip, trim
+from stereosync_core.media.video import frames, orientation, probe
 from tests import clips
 from tests.errors import refused
 
@@ -119,3 +122,43 @@ class TestSizesOfBoxes:
         path = clips.make_clip(tmp_path / "a.mp4", sound=CLICKS, container_options={"movflags": "faststart"})
         path.write_bytes(path.read_bytes()[:-lost])
         refused(f"cut short: {lost} bytes", probe, path)
+
+
+class TestSideDataWithoutAName:
+    """libav knows more kinds of side data than PyAV: a camera's EXIF, the views of spatial video."""
+
+    @staticmethod
+    def with_exif(path, orientation):
+        tiff = b"II*\0" + struct.pack("<IHHHIII", 8, 1, 0x112, 3, 1, orientation, 0)
+        exif = b"\xff\xe1" + struct.pack(">H", len(tiff) + 8) + b"Exif\0\0" + tiff
+        source = clips.make_clip(path.with_stem("plain"), codec="mjpeg", pixel_format="yuvj420p", count=3)
+        with av.open(str(source)) as old, av.open(str(path), "w") as new:
+            copy = new.add_stream_from_template(old.streams.video[0], opaque=True)
+            for packet in old.demux(video=0):
+                if packet.size:
+                    jpeg = av.Packet(bytes(packet)[:2] + exif + bytes(packet)[2:])
+                    jpeg.pts, jpeg.dts, jpeg.time_base = packet.pts, packet.dts, packet.time_base
+                    jpeg.duration, jpeg.is_keyframe, jpeg.stream = packet.duration, True, copy
+                    new.mux(jpeg)
+        return path
+
+    @pytest.mark.parametrize(("number", "turned", "mirrored"), [(1, 0, False), (2, 0, True), (6, 90, False), (8, 270, False)])
+    def test_does_not_hide_the_orientation(self, tmp_path, number, turned, mirrored):
+        path = self.with_exif(tmp_path / "a.mov", number)
+        plain = np.stack([image for _, image in frames(tmp_path / "plain.mov")])
+        with av.open(str(path)) as container:
+            frame = next(container.decode(video=0))
+        if frame.rotation == 0 and turned:
+            pytest.skip("this libav does not read EXIF")
+        expected = np.rot90(plain[:, :, ::-1] if mirrored else plain, -turned // 90, axes=(1, 2))
+        assert np.abs(np.stack([image for _, image in frames(path)]).astype(int) - expected).max() <= 2
+        assert probe(path).rotation == turned
+        piece = trim(path, 0.03, 0, tmp_path / "cut.mp4")
+        assert np.abs(np.stack([image for _, image in frames(piece)]).astype(int) - expected[1:]).mean() < 3
+
+    def test_after_the_unknown_the_angle_is_still_known(self):
+        """PyAV gives a frame's angle by itself."""
+        unknown = PropertyMock(side_effect=ValueError("29 is not a valid Type"))
+        frame = type("Frame", (), {"side_data": unknown, "rotation": -90})()
+        with patch("stereosync_core.media.video.SideDataContainer", type("Nothing", (list,), {"__init__": lambda *_: None})):
+            assert orientation(frame) == (90, False)

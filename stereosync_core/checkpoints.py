@@ -35,10 +35,10 @@ def check_numbers(config: Any, name: str, largest: int = LARGEST_NUMBER, key: st
 
 @contextmanager
 def no_larger_than(shapes: Iterable[Sequence[int]], name: str) -> Iterator[None]:
-    """Networks that are built meanwhile may have about as many tensors and values as weights of these shapes; raises
+    """Networks that are built meanwhile may have some times as many tensors and values as weights of these shapes; raises
     StereoSyncError at the first that is too many. On the device ``meta``, no memory is taken until then."""
     sizes = [math.prod(shape) for shape in shapes]
-    tensors, values = 4 * len(sizes) + _MORE_TENSORS, 2 * sum(sizes) + _MORE_VALUES
+    tensors, values = 4 * len(sizes) + _MORE_TENSORS, 8 * sum(sizes) + _MORE_VALUES
     found = [0, 0]
 
     def count(_module: nn.Module, _name: str, tensor: Tensor | None) -> None:

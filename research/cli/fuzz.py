@@ -2,6 +2,7 @@
 with one clear error, in bounded time and memory."""
 
 import argparse
+import json
 from typing import Any
 
 from tqdm import tqdm
@@ -36,5 +37,7 @@ def run_fuzz(arguments: argparse.Namespace) -> dict[str, Any]:
         for bad in report["bad"]:
             print(f"{bad['kind']} {bad['number']}: {bad['end']}: {bad['words']}")
     if report["bad"]:
+        if arguments.json:
+            print(json.dumps(report, indent=1))
         raise StereoSyncError(f"Fuzz: {len(report['bad'])} of {report['inputs']} inputs were neither used nor refused.")
     return report

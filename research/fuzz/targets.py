@@ -1,6 +1,5 @@
 """What is damaged, and what is then done with it: a small clip, tracks, depth and a model's config, each as users do."""
 
-import io
 import random
 import shutil
 from collections.abc import Callable
@@ -27,7 +26,8 @@ from ..small_model import write_model
 from .mutations import mutate_archive, mutate_bytes, mutate_json
 
 SECONDS = 1.0
-CONTAINERS = {"mp4": ("libx264", "aac"), "mkv": ("libx264", "flac"), "avi": ("mpeg4", "pcm_s16le"), "ts": ("mpeg2video", "mp2")}
+#: Endings of clips, with the codec of their pictures.
+CONTAINERS = {"mp4": "libx264", "mkv": "libx264", "avi": "mpeg4", "ts": "mpeg2video"}
 
 
 class Target(NamedTuple):
@@ -40,31 +40,25 @@ class Target(NamedTuple):
 
 
 def _write_clips(folder: Path) -> None:
-    for name, (video, audio) in CONTAINERS.items():
-        (folder / f"whole.{name}").write_bytes(_clip(name, video, audio))
+    tone = Sound(0.2 * np.sin(np.arange(48000) / 10)[None].repeat(2, 0), 48000)
+    for ending, codec in CONTAINERS.items():
+        path = folder / f"whole.{ending}"
+        _write_pictures(path, codec)
+        if ending != "ts":
+            mux(path, tone, path)
 
 
-def _clip(name: str, video: str, audio: str) -> bytes:
-    """A second of a square that moves, with a tone."""
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format={"mkv": "matroska", "ts": "mpegts"}.get(name, name)) as container:
-        pictures, sound = container.add_stream(video, rate=12), container.add_stream(audio, rate=48000)
-        pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"
-        sound.layout = "stereo"
-        for n in range(12):
+def _write_pictures(path: Path, codec: str) -> None:
+    """A second of a square that moves."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt, stream.gop_size, stream.max_b_frames = 64, 48, "yuv420p", 12, 0
+        for n in range(25):
             image = np.full((48, 64, 3), 40, np.uint8)
-            image[16:32, 4 * n : 4 * n + 16] = 220
-            container.mux(pictures.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        wave = (8000 * np.sin(np.arange(48000) / 10)).astype(np.int16)
-        frame = av.AudioFrame.from_ndarray(np.repeat(wave, 2)[None], format="s16", layout="stereo")
-        frame.sample_rate, frame.pts = 48000, 0
-        fifo = av.AudioFifo()
-        fifo.write(av.AudioResampler(format=sound.codec_context.format, layout="stereo", rate=48000).resample(frame)[0])
-        size = sound.codec_context.frame_size or 1024
-        while (piece := fifo.read(size, partial=True)) is not None:
-            container.mux(sound.encode(piece))
-        container.mux(pictures.encode(None)), container.mux(sound.encode(None))
-    return buffer.getvalue()
+            image[16:32, 2 * n : 2 * n + 16] = 220
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
 
 
 def _damage_clip(folder: Path, chance: random.Random) -> Path:

@@ -19,7 +19,7 @@ from stereosync_core.errors import StereoSyncError
 
 #: Seconds of waiting, and of computing, after which an input hangs.
 WAIT, COMPUTE = 60.0, 10.0
-#: Bytes that an input may take beside what the process takes without one.
+#: Bytes of memory that an input may take, beside what the process has without one.
 MEMORY = 10**9
 
 
@@ -29,7 +29,7 @@ class Outcome:
 
     :ivar end: ``used``, ``refused``, ``traceback``, ``hang``, ``crash`` or ``memory``, with ``words`` on it.
     :ivar seconds: of the processor.
-    :ivar bytes: of memory at the peak, the process's own included.
+    :ivar bytes: of memory at the peak, beside what the process has without an input.
     """
 
     kind: str
@@ -87,16 +87,17 @@ def _work(connection: Connection) -> None:
         for kind, target in TARGETS.items():
             (Path(root) / kind).mkdir()
             target.write(Path(root) / kind)
+        own = _peak()
         connection.send("ready")
         while True:
             kind, number = connection.recv()
-            connection.send(_outcome(kind, number, TARGETS[kind], Path(root) / kind))
+            connection.send(_outcome(kind, number, TARGETS[kind], Path(root) / kind, own))
 
 
-def _outcome(kind: str, number: int, target: Any, folder: Path) -> Outcome:
+def _outcome(kind: str, number: int, target: Any, folder: Path, own: int) -> Outcome:
     path = target.damage(folder, random.Random(f"{kind} {number}"))
     _forget_peak()
-    before, began = _peak(), time.process_time()
+    began = time.process_time()
     try:
         target.use(path)
         end, words = "used", ""
@@ -104,11 +105,11 @@ def _outcome(kind: str, number: int, target: Any, folder: Path) -> Outcome:
         end, words = "refused", str(error)
     except Exception:
         end, words = "traceback", traceback.format_exc()
-    seconds, peak = time.process_time() - began, _peak()
+    seconds, peak = time.process_time() - began, max(_peak() - own, 0)
     if end in GOOD and seconds > COMPUTE:
         end, words = "hang", f"{seconds:.1f} s of computing"
-    if end in GOOD and peak - before > MEMORY:
-        end, words = "memory", f"{(peak - before) / 1e6:.0f} MB"
+    if end in GOOD and peak > MEMORY:
+        end, words = "memory", f"{peak / 1e6:.0f} MB"
     return Outcome(kind, number, end, words, round(seconds, 3), peak)
 
 

@@ -40,7 +40,7 @@ class Target(NamedTuple):
 
 
 def _write_clips(folder: Path) -> None:
-    tone = Sound(0.2 * np.sin(np.arange(48000) / 10)[None].repeat(2, 0), 48000)
+    tone = Sound(0.2 * np.sin(np.arange(8000) / 2)[None], 8000)
     for ending, codec in CONTAINERS.items():
         path = folder / f"whole.{ending}"
         _write_pictures(path, codec)

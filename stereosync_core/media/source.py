@@ -49,6 +49,8 @@ class Clip:
 
 Source: TypeAlias = Medium | Clip
 
+#: Seconds from which on a clip has to have so many bytes a second: sound is made as long as the picture, in memory.
+_LONG, _LEAST = 300, 50
 #: Frame threads each hold a decoded picture; four keep a 4K clip below half a gigabyte.
 _THREADS = min(4, os.cpu_count() or 1)
 
@@ -325,4 +327,10 @@ def _read_timeline(container: InputContainer, stream: av.VideoStream) -> Timelin
         whole = Fraction((container.start_time or 0) + container.duration, 1_000_000)
         left = int(whole / tick) - int(order[-1])
         duration = left if 0 < left < duration else duration
-    return Timeline(times, shown.astype(bool), hidden.astype(bool), keyframes.astype(bool), tick, duration)
+    timeline = Timeline(times, shown.astype(bool), hidden.astype(bool), keyframes.astype(bool), tick, duration)
+    seconds = float(timeline.duration)
+    if seconds > _LONG and 0 < container.size < _LEAST * seconds:
+        raise StereoSyncError(
+            f"Clip: {name} has {seconds:.0f} s in {container.size / 1000:.0f} kB, so its times are damaged; convert it again."
+        )
+    return timeline

@@ -15,6 +15,9 @@ from ..errors import StereoSyncError, explained
 from .cross_attention import CachedTokens, KeyValueCache, block_forward
 from .objectives import OBJECTIVES
 
+#: Channels of a head that rotary embedding turns at least.
+ROTATED = 32
+
 
 def transformer_class() -> type[nn.Module]:
     """stable-audio-tools' ``DiffusionTransformer``, imported when first needed. Raises StereoSyncError when the package is not
@@ -69,9 +72,9 @@ class Backbone(nn.Module):
         self.objective = self.config.get("diffusion_objective", "v")
         if self.objective not in OBJECTIVES:
             raise StereoSyncError(f"Model: the objective '{self.objective}' is not known; it must be one of {OBJECTIVES}.")
-        heads = self.config.get("num_heads", 1)
-        if self.config.get("embed_dim", heads) % heads:
-            raise ValueError(f"{heads} attention heads do not part a width of {self.config['embed_dim']}")
+        width, heads = self.config.get("embed_dim", 768), self.config.get("num_heads", 8)
+        if heads < 1 or width % heads or width // heads < ROTATED:
+            raise ValueError(f"{heads} attention heads for a width of {width}; each takes {ROTATED} or more")
         with explained("Model: the backbone's config has an entry that is not understood ({error}).", TypeError):
             self.dit = transformer_class()(**self.config)
 

@@ -83,8 +83,10 @@ def load_stereosync(folder: Path) -> GenerativeModel:
     folder = Path(folder)
     denoiser, autoencoder = load_diffusion(folder), load_autoencoder(folder)
     window, cues = denoiser.config.get("window"), denoiser.config.get("cues", "both")
-    if not (isinstance(window, int) and window >= 1 and cues in ("both", "boxes", "depth")):
-        wrong = f"a window of {window} latent frames and the cues {cues}"
+    rate = denoiser.config["latent_rate"]
+    known = isinstance(window, int) and isinstance(rate, (int, float)) and cues in ("both", "boxes", "depth")
+    if not known or window < 1:
+        wrong = f"a window of {window} latent frames, {rate} a second, and the cues {cues}"
         raise StereoSyncError(f"Model: the config.json of '{folder}' has {wrong}; copy the model's folder again.")
     model = GenerativeModel(
         folder.name,
@@ -100,7 +102,7 @@ def load_stereosync(folder: Path) -> GenerativeModel:
     ).eval()
     latents, timbre = model.autoencoder.latent_channels, model.timbre_encoder
     misfit = denoiser.mean.shape[0] != latents or timbre is None or timbre.size != model.timbre_size
-    if misfit or not math.isclose(denoiser.config["latent_rate"], model.latent_rate, rel_tol=1e-3):
+    if misfit or not math.isclose(rate, model.latent_rate, rel_tol=1e-3):
         raise StereoSyncError(f"Model: the parts of '{folder}' are of different models; copy the model's folder again.")
     return model
 

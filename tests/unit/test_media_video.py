@@ -314,3 +314,10 @@ class TestPictures:
         clip = clips.make_clip(tmp_path / "a.mov", codec="png", pixel_format="rgb24", count=5)
         for n, (_, image) in enumerate(frames(clip)):
             assert np.array_equal(image, clips.picture(n))
+
+
+def test_a_time_that_only_damage_explains_is_no_length(tmp_path):
+    """Sound is made as long as the picture: hours in a few kilobytes would be gigabytes of it."""
+    path = clips.make_clip(tmp_path / "hours.mkv", times=[0.0, 0.04, 90000.0])
+    refused("so its times are damaged", probe, path)
+    assert probe(clips.make_clip(tmp_path / "lapse.mkv", times=[0.0, 60.0, 120.0])).duration > 120, "a time lapse is none"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
 from ..stereosync_core.errors import StereoSyncError
@@ -15,6 +16,12 @@ def sound_of(audio: Any, name: str = "audio", row: int = 0) -> Sound:
     """One entry of a native AUDIO mapping as a Sound; clear errors for what is not one."""
     waveform, rate = waveform_of(audio, name)
     return Sound(waveform[row].numpy(), rate)
+
+
+def sounds_of(audio: Any, name: str = "audio") -> list[Sound]:
+    """Every entry of a native AUDIO mapping."""
+    waveform, rate = waveform_of(audio, name)
+    return [Sound(row.numpy(), rate) for row in waveform]
 
 
 def waveform_of(audio: Any, name: str = "audio") -> tuple[torch.Tensor, int]:
@@ -78,8 +85,8 @@ def metres_of(geometry: Mapping[str, Any]) -> torch.Tensor:
 
 
 def audio_out(samples: Any, rate: int) -> dict[str, Any]:
-    """Native AUDIO from samples ``[C, T]`` or ``[B, C, T]``."""
-    waveform = torch.as_tensor(samples, dtype=torch.float32)
+    """Native AUDIO from samples ``[C, T]`` or ``[B, C, T]``, or a list of ``[C, T]``."""
+    waveform = torch.as_tensor(np.array(samples), dtype=torch.float32)
     return {"waveform": waveform if waveform.dim() == 3 else waveform[None], "sample_rate": int(rate)}
 
 

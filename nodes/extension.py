@@ -4,6 +4,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from . import (
     apply,
+    audio,
     camera,
     conditioning,
     depth,
@@ -21,7 +22,7 @@ from . import (
     video,
 )
 
-MAKING = (conditioning, sampling, stable_audio, apply, rendering, sounds)
+MAKING = (conditioning, sampling, stable_audio, apply, rendering, sounds, audio)
 ROOMS = (video, depth, rollingdepth, tracking, masa, camera, events, *MAKING, evaluation, preview)
 
 

@@ -242,16 +242,22 @@ def output_path(prefix: str, clip: Clip, container: str) -> tuple[Path, str]:
     """
     info = probe(clip)
     suffix = best_suffix(clip) if container == "auto" else f".{container}"
+    (path,), subfolder = output_paths(prefix, suffix, 1, info.width, info.height)
+    return path, subfolder
+
+
+def output_paths(prefix: str, suffix: str, count: int, width: int = 0, height: int = 0) -> tuple[list[Path], str]:
+    """New numbered names in the host's output folder, and their subfolder."""
     root = folder_paths.get_output_directory()
     safe_output_path(root, prefix)
     try:
-        folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, root, info.width, info.height)
+        folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, root, width, height)
     except OSError as error:
         raise StereoSyncError(
             f"The output folder for '{prefix}' cannot be used ({error.strerror or error}); make it writable or choose "
             "another name."
         ) from error
-    return Path(folder) / f"{name}_{counter:05}_{suffix}", subfolder
+    return [Path(folder) / f"{name}_{counter + n:05}_{suffix}" for n in range(count)], subfolder
 
 
 def check_output(prefix: str) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .encode import CODECS, codec_for
 from .loudness import in_decibels, integrated_loudness, levelled, true_peak
@@ -16,13 +18,22 @@ class SoundReport:
     """What :func:`save_sound` wrote."""
 
     path: Path
-    samples: int  # a channel
-    rate: int
+    sound: Sound  # as encoded
     codec: str  # as in :data:`~stereosync_core.media.encode.CODECS`
     loudness_after: float | None  # LUFS as encoded; None where it cannot be measured
     gain_db: float  # applied to the sound
     true_peak: float  # dBTP as encoded
     notes: tuple[str, ...] = ()  # what the user should know, for example why a loudness was not reached
+
+    @property
+    def samples(self) -> int:
+        """A channel."""
+        return self.sound.length
+
+    @property
+    def rate(self) -> int:
+        """Samples a second."""
+        return self.sound.rate
 
 
 def save_sound(
@@ -51,4 +62,24 @@ def save_sound(
     after = level.after if loudness is not None else integrated_loudness(found)
     peak = in_decibels(true_peak(found)) if level.peak_dbtp is None else level.peak_dbtp
     notes = (level.reason,) if level.reason else ()
-    return SoundReport(path, found.length, found.rate, codec, after, level.gain_db, peak, notes)
+    return SoundReport(path, found, codec, after, level.gain_db, peak, notes)
+
+
+def save_sounds(
+    paths: Sequence[Path], sounds: Sequence[Sound], *, progress: Callable[[float, float], None] | None = None, **options: Any
+) -> list[SoundReport]:
+    """:func:`save_sound` for several sounds with the same ``options``: all of them or, where one fails, none.
+
+    :param progress: called with sounds done and in all; raising inside it stops the work.
+    """
+    reports = []
+    try:
+        for path, sound in zip(paths, sounds, strict=True):
+            if progress is not None:
+                progress(len(reports), len(sounds))
+            reports.append(save_sound(path, sound, **options))
+    except BaseException:
+        for report in reports:
+            report.path.unlink(missing_ok=True)
+        raise
+    return reports

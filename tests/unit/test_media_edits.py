@@ -7,6 +7,7 @@ from stereosync_core import mux
 from stereosync_core.media.trim import trim
 from stereosync_core.media.video import frames, probe
 from tests import clips
+from tests.boxes import with_edits
 from tests.errors import refused
 
 GROUPS = {
@@ -26,7 +27,7 @@ def whole(tmp_path_factory):
 @pytest.mark.parametrize("kind", GROUPS)
 def test_all_pictures_behind_a_start_are_kept(tmp_path, whole, kind, first):
     """Also those that lean on a group before theirs."""
-    source = clips.with_edits(whole[kind], tmp_path / "in.mp4", [((30 - first) / 30, first / 30)])
+    source = with_edits(whole[kind], tmp_path / "in.mp4", [((30 - first) / 30, first / 30)])
     out = mux(source, clips.click_sound(), tmp_path / "out.mp4")
     assert clips.numbers(frames(out.path)) == clips.numbers(frames(source)) == list(range(first, 30))
     assert probe(out.path).duration == pytest.approx(1 - first / 30)
@@ -36,7 +37,7 @@ def test_all_pictures_behind_a_start_are_kept(tmp_path, whole, kind, first):
 def test_no_start_is_cut_off_where_nothing_can_be_hidden(tmp_path, whole):
     """In Matroska the pictures that others need would be seen."""
     for first in (5, 6, 7):
-        source = clips.with_edits(whole["open"], tmp_path / "in.mp4", [((30 - first) / 30, first / 30)])
+        source = with_edits(whole["open"], tmp_path / "in.mp4", [((30 - first) / 30, first / 30)])
         refused(r"\.mkv cannot hide any; write \.mp4", mux, source, clips.click_sound(), tmp_path / "out.mkv")
 
 
@@ -53,7 +54,7 @@ def test_no_start_is_cut_off_where_nothing_can_be_hidden(tmp_path, whole):
     ids=["middle", "end", "repeated", "pause", "slow"],
 )
 def test_what_copying_cannot_cut_is_encoded_anew(tmp_path, whole, name, edits, rate, shown):
-    source = clips.with_edits(whole["closed"], tmp_path / "in.mp4", edits, rate)
+    source = with_edits(whole["closed"], tmp_path / "in.mp4", edits, rate)
     with av.open(str(source)) as container:
         native = clips.numbers((0, frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0))
     out = mux(source, clips.click_sound(), tmp_path / name)
@@ -65,6 +66,6 @@ def test_what_copying_cannot_cut_is_encoded_anew(tmp_path, whole, name, edits, r
 
 
 def test_what_no_codec_of_the_container_can_encode_is_refused(tmp_path, whole):
-    source = clips.with_edits(whole["closed"], tmp_path / "in.mp4", [(0.3, 0), (0.4, 0.6)])
+    source = with_edits(whole["closed"], tmp_path / "in.mp4", [(0.3, 0), (0.4, 0.6)])
     refused(r"write \.mp4, \.mov or \.mkv", mux, source, clips.click_sound(), tmp_path / "out.webm")
     assert list(tmp_path.iterdir()) == [source]

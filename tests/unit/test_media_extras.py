@@ -10,6 +10,7 @@ import pytest
 from stereosync_core import mux
 from stereosync_core.media.trim import trim
 from tests import clips
+from tests.boxes import inner_box, put_box
 
 CHAPTERS = [("One", 0, 400), ("Two", 400, 700), ("Three", 700, 1000)]
 
@@ -124,11 +125,11 @@ def test_dolby_vision_is_kept_or_noted(tmp_path, name, kept):
     options = {"x265-params": "log-level=none", "preset": "ultrafast"}
     source = clips.make_clip(tmp_path / "in.mp4", codec="libx265", pixel_format="yuv420p10le", count=5, options=options)
     data = bytearray(source.read_bytes())
-    outer = clips.inner_box(data, b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
+    outer = inner_box(data, b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
     entry = outer[-1][0] + 16
     size = struct.unpack_from(">I", data, entry)[0]
     record = struct.pack(">I4s", 32, b"dvvC") + bytes([1, 0, 8 << 1, 1 << 3 | 0b101, 4 << 4]) + bytes(19)
-    clips.put_box(data, [*outer, (entry, size)], entry + size, record)
+    put_box(data, [*outer, (entry, size)], entry + size, record)
     source.write_bytes(data)
     report = muxed(source, name)
     assert (b"dvvC" in report.path.read_bytes()) == kept

@@ -14,6 +14,7 @@ from stereosync_core.media.sound import require_sound
 from stereosync_core.media.trim import cut_clip, trim
 from stereosync_core.media.video import frames, orientation, probe
 from tests import clips
+from tests.boxes import inner_box
 from tests.errors import refused
 
 CLICKS, NOISE = clips.clicks(clips.CLICKS, 1.0), clips.noise(1.0, channels=6)
@@ -109,7 +110,7 @@ class TestSizesOfBoxes:
     def test_a_last_box_that_is_too_long_is_played(self, tmp_path, extra):
         path = clips.make_clip(tmp_path / "a.mp4", sound=CLICKS, container_options={"movflags": "faststart"})
         data = bytearray(path.read_bytes())
-        ((at, size),) = clips.inner_box(data, b"mdat")
+        ((at, size),) = inner_box(data, b"mdat")
         assert at + size == len(data)
         data[at : at + 4] = (size + extra).to_bytes(4, "big")
         path.write_bytes(data)

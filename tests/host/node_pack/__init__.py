@@ -40,7 +40,7 @@ class LazyAudio(Mapping):
 
 
 class MakeAudio(Node):
-    KINDS = ("tone", "stereo", "lazy", "nan", "eight channels", "empty", "none")
+    KINDS = ("tone", "stereo", "lazy", "nan", "eight channels", "empty", "none", "int16", "uint8", "loud", "batch")
     RETURN_TYPES = ("AUDIO",)
     REQUIRED: ClassVar = {"kind": (KINDS,), "seconds": ("FLOAT", {"default": 1.0})}
 
@@ -52,6 +52,13 @@ class MakeAudio(Node):
         waveform = (0.3 * torch.sin(torch.arange(count) * 2 * np.pi * 440 / 48000)).expand(1, channels, count).clone()
         if kind == "nan":
             waveform[..., count // 2] = torch.nan
+        if kind == "batch":
+            waveform = torch.cat([waveform, 0.5 * waveform, 0.25 * waveform])
+        waveform = {
+            "int16": (waveform * 32768).round().to(torch.int16),
+            "uint8": (waveform * 128 + 128).round().to(torch.uint8),
+            "loud": waveform * 50 / 0.3,
+        }.get(kind, waveform)
         return (LazyAudio(waveform) if kind == "lazy" else {"waveform": waveform, "sample_rate": 48000},)
 
 

@@ -26,7 +26,10 @@ def continuous(container: InputContainer, leader: Stream, streams: Sequence[Stre
     as much, so that what belongs together stays together.
     """
     if not container.format.flags & _CLOCK_MAY_JUMP:
-        yield from container.demux(streams)
+        for packet in container.demux(streams):
+            if container.format.name == "avi":
+                packet.pts = packet.dts  # a place and no presentation time, for which libav makes some up that begin late
+            yield packet
         return
     clock, wanted = _Clock(leader.index), {stream.index for stream in streams}
     for packet in container.demux([leader, *(stream for stream in streams if stream.index != leader.index)]):

@@ -59,9 +59,12 @@ def copied_chapters(new: OutputContainer, old: InputContainer, start: Fraction, 
 
 
 def _is_written_anyway(stream: Stream, old: InputContainer, suffix: str) -> bool:
-    """Whether a data track is MOV's form of what libav reads as a tag or as chapters, and writes from there."""
+    """Whether a data track is MOV's form of what libav reads as a tag or as chapters and writes from there, or means nothing
+    outside of its disc."""
     if stream.type != "data":
         return False
+    if getattr(stream, "name", None) == "dvd_nav_packet":  # buttons of a disc's menu
+        return True
     is_timecode = "timecode" in stream.metadata
     is_chapters = getattr(stream, "name", None) == "bin_data" and "mov" in old.format.name and hasattr(old, "chapters")
     return (is_timecode and suffix in (*MOV_FAMILY, ".mkv")) or (is_chapters and bool(old.chapters()))

@@ -200,6 +200,8 @@ def _copied(
                 entry += 1
                 if not first <= entry < end:
                     continue
+                if packet.pts is None and packet.dts is None:
+                    raise CannotCopy(f"pictures in {name_of(old)} have no times, and others need them")
                 if not packet.duration and timeline.order[-1] in (packet.pts, packet.dts):
                     packet.duration = timeline.last_duration
             yield moved(packet, round(timeline.start * timeline.tick / packet.time_base), copy)

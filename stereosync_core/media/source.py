@@ -294,14 +294,13 @@ class Timeline:
 
 def _read_timeline(container: InputContainer, stream: av.VideoStream) -> Timeline:
     """The timeline of a freshly opened container; a damaged or missing end leaves out what is not there."""
-    name, is_vp8, is_avi = name_of(container), codec_name(stream) == "vp8", container.format.name == "avi"
+    name, is_vp8 = name_of(container), codec_name(stream) == "vp8"
     rows: list[tuple[int, bool, bool, bool, int]] = []
     damage = None
     try:
         for packet in continuous(container, stream, [stream]):
             if packet.size:
-                # AVI has a place for every picture and no presentation times; those that libav makes up begin late
-                time = packet.dts if is_avi or packet.pts is None else packet.pts
+                time = packet.pts if packet.pts is not None else packet.dts
                 # VP8 keeps reference frames that are never shown in packets of their own; marked by a bit in the header.
                 visible = not is_vp8 or bool(memoryview(packet)[0] & 0x10)
                 shown = time is not None and visible and not packet.is_discard

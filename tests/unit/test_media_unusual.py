@@ -102,6 +102,15 @@ class TestAviWhosePicturesAreReordered:
         assert np.allclose(clips.sound_in(out.path).samples, CLICKS, atol=1e-6)
         assert "another order" in out.notes[0]
 
+    def test_h264_in_order_stays_in_step_when_copied(self, tmp_path):
+        source = clips.make_clip(tmp_path / "a.avi", sound=CLICKS)
+        assert np.allclose(clips.sound_in(source).samples, CLICKS, atol=1e-3)
+        for ending in ("mp4", "mkv"):
+            out = mux(source, clips.click_sound(), tmp_path / f"out.{ending}", codec="flac")
+            assert (probe(out.path).start, out.notes) == (0, ())
+            assert clips.numbers(frames(out.path)) == list(range(30))
+            assert np.allclose(clips.sound_in(out.path).samples, CLICKS, atol=1e-6)
+
 
 class TestSizesOfBoxes:
     """MP4 boxes whose size is more than the file has."""

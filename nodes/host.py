@@ -189,7 +189,9 @@ def _edited(video: Any, clip: Clip) -> bool:
     """Whether a VIDEO shows something else than its stream source: newer hosts trim, crop and resize without writing a file."""
     length = float(timeline_of(clip).duration)
     if not hasattr(video, "get_active_trim_window"):
-        return length - float(video.get_duration()) > 0.1  # by the container, whose sound may be a little shorter
+        with opened(clip) as container:  # whose length is wrong where its clock jumps, and whose sound may be a little shorter
+            length = min(length, (container.duration or float("inf")) / 1e6)
+        return length - float(video.get_duration()) > 0.1
     start, duration = video.get_active_trim_window()
     if start > 0 or 0 < duration < length - 1e-6 or getattr(video, "has_pending_frame_edits", bool)():
         return True

@@ -9,13 +9,15 @@ import pytest
 from tests.browser.canvas import Canvas, opened
 from tests.hosts import prepared_environment
 from tests.stable_audio_release import NARROW, provide_stable_audio
-from tools.environment import find_chromium
+from tools.environment import ROOT, find_chromium
 from tools.host import Host
 
 
 @pytest.fixture(scope="session")
 def host() -> Iterator[Host]:
-    with Host(prepared_environment(), packs=[NARROW], arguments=["--disable-api-nodes"]) as running:
+    with Host(
+        prepared_environment(), packs=[NARROW, ROOT / "tests" / "host" / "node_pack"], arguments=["--disable-api-nodes"]
+    ) as running:
         provide_stable_audio(running.base / "models")
         yield running
 

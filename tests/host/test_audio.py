@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tests.demo_check import sound_of
+from tests.clips import make_clip, noise
+from tests.demo_check import sound_of, video_seconds
 from tests.host.conftest import finished, produced
 
 #: Of the test nodes, up to the rounding of their phase.
@@ -49,3 +50,12 @@ def test_the_loudness_reached_is_shown(host, graph):
     saving = graph.add("StereoSyncSaveAudio", audio=sound, **options)
     (line,) = finished(host, graph).outputs[saving.number]["text"]
     assert "-20.0 LUFS, true peak" in line
+
+
+def test_a_recording_whose_clock_restarts_is_taken_as_a_whole(host, graph, tmp_path):
+    """The host takes it for two seconds; as a native VIDEO it goes through all the same."""
+    part = make_clip(tmp_path / "part.ts", start=5, sound=noise(1.0), sound_start=5).read_bytes()
+    (tmp_path / "joined.ts").write_bytes(part * 3)
+    video = graph.add("LoadVideo", file=host.upload(tmp_path / "joined.ts")).VIDEO
+    saving = graph.add("StereoSyncSoundOntoVideo", video=video, audio=graph.add("TestMakeAudio", kind="tone", seconds=3.0))
+    assert video_seconds(produced(host, graph, saving)) == pytest.approx(3.0, abs=0.05)

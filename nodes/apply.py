@@ -90,7 +90,7 @@ class ApplyStereoSync(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, adapter=None):
-        return adapter is None or checked(lambda: read_model_config(adapter_folder(adapter)))
+        return adapter in (None, NONE) or checked(lambda: read_model_config(adapter_folder(adapter)))
 
 
 class SpatialGuider(io.ComfyNode):

@@ -43,7 +43,7 @@ class Outcome:
 GOOD = ("used", "refused")
 
 
-def run(inputs: Iterable[tuple[str, int]], progress: Callable[[int], None] | None = None) -> Iterator[Outcome]:
+def run(inputs: Iterable[tuple[str, int]], progress: Callable[[int], Any] | None = None) -> Iterator[Outcome]:
     """Outcomes of inputs ``(kind, number)``, one by one."""
     context = multiprocessing.get_context("spawn")
     process = connection = None

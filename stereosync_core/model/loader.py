@@ -84,8 +84,8 @@ def load_stereosync(folder: Path) -> GenerativeModel:
     denoiser, autoencoder = load_diffusion(folder), load_autoencoder(folder)
     window, cues = denoiser.config.get("window"), denoiser.config.get("cues", "both")
     rate = denoiser.config["latent_rate"]
-    known = isinstance(window, int) and isinstance(rate, (int, float)) and cues in ("both", "boxes", "depth")
-    if not known or window < 1:
+    known = isinstance(rate, (int, float)) and cues in ("both", "boxes", "depth")
+    if not (known and isinstance(window, int) and window >= 1):
         wrong = f"a window of {window} latent frames, {rate} a second, and the cues {cues}"
         raise StereoSyncError(f"Model: the config.json of '{folder}' has {wrong}; copy the model's folder again.")
     model = GenerativeModel(

@@ -205,7 +205,7 @@ def tracks_from_sam3(data: Mapping[str, Any], times: np.ndarray, duration: float
             "objects, height, width / 8] and a score for each object."
         )
     height, width = packed.shape[2], 8 * packed.shape[3]
-    rows = packed.any(axis=3)
+    rows = np.asarray(packed.any(axis=3))
     columns = np.unpackbits(np.bitwise_or.reduce(packed, axis=2), axis=-1, bitorder="little").astype(bool)
 
     def box(down: np.ndarray, across: np.ndarray) -> np.ndarray | None:

@@ -206,6 +206,17 @@ def test_errors_name_the_input_and_the_remedy(host, object_info):
     assert "The MODEL is not Stable Audio Open 1.0" in error(lambda fresh, _: fresh.add("TestOtherModel"))
     assert "'envelope' needs a StereoSync adapter" in error(adapter="none")
     assert "'model' has an adapter already" in error(twice, adapter="aligned")
+
+    def spread(fresh, given):
+        return fresh.add("TestSpread", model=checkpoint_of(fresh).MODEL)
+
+    def spread_later(fresh, given):
+        return fresh.add(
+            "TestSpread", model=applied(fresh, checkpoint_of(fresh).MODEL, given, adapter="aligned").model, copied=True
+        )
+
+    for later in (spread, spread_later):
+        assert "spread over several GPUs" in error(later, adapter="aligned")
     with pytest.raises(HostError, match=r"absent' has no config\.json"):
         error(adapter="absent")
     folder = host.base / "models" / "stereosync" / "foreign"

@@ -1,5 +1,6 @@
 """Input that is unusual but good works: one frame, nothing tracked, lazy sound, other nodes' clips, other packs' boxes."""
 
+import av
 import numpy as np
 import pytest
 
@@ -79,6 +80,37 @@ def test_every_node_takes_any_video(host, graph, small_clip, make, seconds):
     path = produced(host, graph, graph.placed_tone(video, tracks, f"any_{make.__name__}", depth=depth.depth))
     assert video_seconds(path) == pytest.approx(seconds, abs=0.002)
     assert sound_of(path)[0].shape[1] == pytest.approx(48000 * seconds, abs=48)
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "frames"),
+    [
+        ("start", (96, 64), 28),
+        ("end", (96, 64), 29),
+        ("cropped", (48, 64), 30),
+        ("edited", (48, 64), 30),
+        ("whole", (96, 64), 30),
+    ],
+)
+def test_what_a_newer_host_edits_lazily_is_what_it_shows(host, graph, small_clip, kind, size, frames):
+    video = graph.add("TestEditLazily", video=graph.add("LoadVideo", file=small_clip).VIDEO, kind=kind).VIDEO
+    tone = graph.add("TestMakeAudio", kind="tone")
+    saving = graph.add("StereoSyncSoundOntoVideo", video=video, audio=tone, filename_prefix=f"lazy_{kind}")
+    with av.open(str(produced(host, graph, saving))) as container:
+        stream = container.streams.video[0]
+        assert (stream.width, stream.height) == size
+        assert sum(1 for packet in container.demux(stream) if packet.size) == frames
+
+
+def test_tracks_and_metres_of_newer_hosts(host, graph, small_clip):
+    """The object of SAM 3's tracks goes to the right, and so does its sound; the same square as a mask, and in metres."""
+    video, made = graph.add("LoadVideo", file=small_clip).VIDEO, graph.add("TestMakeTracked")
+    depth = graph.add("StereoSyncDepthFromImages", images=made.DA3_GEOMETRY, video=video)
+    for socket, options in (("SAM3_TRACK_DATA", {}), ("MASK", {"objects": 0})):
+        tracks = graph.add("StereoSyncTracksFromMasks", masks=getattr(made, socket), video=video, **options)
+        path = produced(host, graph, graph.placed_tone(video, tracks, f"new_{socket}", depth=depth.depth))
+        assert balance(path, "begin") < -6
+        assert balance(path, "end") > balance(path, "begin") + 6
 
 
 def test_our_cut_clip_behaves_like_any_native_video(host, graph, small_clip):

@@ -68,7 +68,8 @@ def _dies(connection):
 def _answers(connection):
     connection.send("ready")
     while True:
-        connection.send(runner.Outcome(*connection.recv(), "used"))
+        kind, number = connection.recv()
+        connection.send(runner.Outcome(kind, number, "used"))
 
 
 def test_a_number_gives_the_same_damage_again(tmp_path):

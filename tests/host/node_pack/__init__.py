@@ -118,12 +118,91 @@ class TrimmedVideo(VideoFromFile):
                     new.mux(packet)
 
 
+class EditedVideo(VideoFromFile):
+    """A VIDEO as ComfyUI 0.28 and later edit it: what is shown differs from the stream source, and methods tell so."""
+
+    def __init__(self, path: str, kind: str):
+        super().__init__(path)
+        self._whole, self._kind = path, kind
+
+    def get_active_trim_window(self) -> tuple[float, float]:
+        return {"start": (0.04, 0.0), "end": (0.0, 0.96)}.get(self._kind, (0.0, 0.0))
+
+    def has_pending_frame_edits(self) -> bool:
+        return self._kind == "edited"
+
+    def get_dimensions(self) -> tuple[int, int]:
+        width, height = super().get_dimensions()
+        return (width // 2, height) if self._kind in ("cropped", "edited") else (width, height)
+
+    def save_to(self, path, *_: Any, **__: Any) -> None:
+        """The shown part as a clip of its own, encoded anew."""
+        import av
+
+        begin, length = self.get_active_trim_window()
+        with av.open(self._whole) as old, av.open(str(path), "w", format="mp4") as new:
+            frames = [frame for frame in old.decode(video=0) if begin - 1e-6 <= frame.time < begin + (length or 1e9) - 1e-6]
+            stream = new.add_stream("mpeg4", rate=30)
+            stream.width, stream.height = self.get_dimensions()
+            for number, frame in enumerate(frames):
+                image = av.VideoFrame.from_ndarray(frame.to_ndarray(format="rgb24")[:, : stream.width].copy(), format="rgb24")
+                image.pts = number
+                new.mux(stream.encode(image))
+            new.mux(stream.encode(None))
+
+
+class EditLazily(Node):
+    RETURN_TYPES = ("VIDEO",)
+    REQUIRED: ClassVar = {"video": ("VIDEO",), "kind": ("STRING", {"default": "cropped"})}
+
+    def make(self, video: Any, kind: str) -> tuple[Any]:
+        return (EditedVideo(video.get_stream_source(), kind),)
+
+
 class TrimLazily(Node):
     RETURN_TYPES = ("VIDEO",)
     REQUIRED: ClassVar = {"video": ("VIDEO",), "seconds": ("FLOAT", {"default": 0.5})}
 
     def make(self, video: Any, seconds: float) -> tuple[Any]:
         return (TrimmedVideo(video.get_stream_source(), seconds),)
+
+
+class MakeTracked(Node):
+    """What SAM 3 and Depth Anything 3 of newer hosts give: a square of eight pixels goes to the right, in front of a wall."""
+
+    RETURN_TYPES = ("SAM3_TRACK_DATA", "DA3_GEOMETRY", "MASK")
+    RETURN_NAMES = RETURN_TYPES
+    REQUIRED: ClassVar = {"frames": ("INT", {"default": 30})}
+
+    def make(self, frames: int) -> tuple[Any, ...]:
+        masks = torch.zeros((frames, 1, 32, 64), dtype=torch.bool)
+        for n in range(frames):
+            masks[n, 0, 8:24, n : n + 8] = True
+        packed = (masks.reshape(frames, 1, 32, 8, 8) * (1 << torch.arange(8))).sum(-1).byte()
+        track = {"packed_masks": packed, "orig_size": (64, 96), "n_frames": frames, "scores": [0.75]}
+        metres = torch.where(masks[:, 0], 2.0, 8.0)
+        sky = torch.zeros_like(metres)
+        sky[:, :4] = 1.0
+        return (
+            track,
+            {"depth": metres, "image": metres[..., None].expand(-1, -1, -1, 3), "mode": "mono", "sky": sky},
+            masks[:, 0].float(),
+        )
+
+
+class Spread(Node):
+    """A MODEL under a newer host's nodes for several GPUs: with its copies, or being copied with all that belongs to it."""
+
+    RETURN_TYPES = ("MODEL",)
+    REQUIRED: ClassVar = {"model": ("MODEL",), "copied": ("BOOLEAN", {"default": False})}
+
+    def make(self, model: Any, copied: bool) -> tuple[Any]:
+        if copied:
+            for own in model.get_additional_models():
+                own.deepclone_multigpu(new_load_device="cpu")
+        spread = model.clone()
+        spread.set_additional_models("multigpu", [model])
+        return (spread,)
 
 
 class ListModules(Node):
@@ -135,4 +214,5 @@ class ListModules(Node):
         return {"ui": {"modules": sorted(sys.modules)}}
 
 
-NODE_CLASS_MAPPINGS = {f"Test{node.__name__}": node for node in (MakeAudio, MakeBoxes, MakeCrowd, TrimLazily, ListModules)}
+NODES = (MakeAudio, MakeBoxes, MakeCrowd, MakeTracked, TrimLazily, EditLazily, Spread, ListModules)
+NODE_CLASS_MAPPINGS = {f"Test{node.__name__}": node for node in NODES}

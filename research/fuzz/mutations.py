@@ -68,10 +68,9 @@ def mutate_json(text: str, chance: random.Random) -> str:
     tree = json.loads(text)
     marks: dict[str, str] = {}
     for number in range(chance.choice([1, 1, 1, 2, 4])):
-        where = list(_places(tree))
-        if not where:
+        if not tree:
             break
-        parent, key = chance.choice(where)
+        parent, key = _place_in(tree, chance)
         action = chance.random()
         if action < 0.35 and isinstance(parent[key], (int, float)):
             parent[key] = round(parent[key] * chance.uniform(-0.2, 2) + chance.uniform(-0.05, 0.05), 3)
@@ -92,12 +91,13 @@ def mutate_json(text: str, chance: random.Random) -> str:
     return text
 
 
-def _places(tree: Any):
-    """``(parent, key)`` of every value, those of long lists seldom."""
-    pairs = list(tree.items()) if isinstance(tree, dict) else list(enumerate(tree)) if isinstance(tree, list) else []
-    for key, value in pairs[:40]:
-        yield tree, key
-        yield from _places(value)
+def _place_in(tree: Any, chance: random.Random) -> tuple[Any, Any]:
+    """``(parent, key)`` of a value; those near the top are as likely as the many at the bottom."""
+    while True:
+        key = chance.choice(list(tree) if isinstance(tree, dict) else range(len(tree)))
+        if not (isinstance(tree[key], (dict, list)) and tree[key]) or chance.random() < 0.2:
+            return tree, key
+        tree = tree[key]
 
 
 def mutate_archive(data: bytes, chance: random.Random) -> bytes:

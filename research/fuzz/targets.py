@@ -21,6 +21,7 @@ from stereosync_core.model.pipeline import StereoSyncPipeline
 from stereosync_core.rendering.spatialize import spatialize
 from stereosync_core.rendering.voices import footstep_voices
 from stereosync_core.scene import DepthSequence, Track, Tracks
+from stereosync_core.scene_camera import CameraMotion
 
 from ..small_model import write_model
 from .mutations import mutate_archive, mutate_bytes, mutate_json
@@ -81,7 +82,9 @@ def _use_clip(path: Path) -> None:
 def _tracks() -> Tracks:
     times = np.arange(0, SECONDS, 0.1)
     boxes = np.stack([0.1 + 0.4 * times, 0 * times + 0.2, 0.3 + 0.4 * times, 0 * times + 0.9], axis=1)
-    return Tracks(tuple(Track(n, "person", times, boxes - 0.05 * n) for n in range(2)), SECONDS)
+    still = CameraMotion(times, np.tile(np.eye(3), (len(times), 1, 1)), np.ones(len(times)), (0.95,))
+    tracks = tuple(Track(n, "person", times[:9], boxes[:9] - 0.05 * n) for n in range(2))
+    return Tracks(tracks, SECONDS, cuts=still.cuts, camera=still)
 
 
 def _write_tracks(folder: Path) -> None:
@@ -100,6 +103,10 @@ def _damage_tracks(folder: Path, chance: random.Random) -> Path:
 def _use_tracks(path: Path) -> None:
     tracks = load_tracks(path, SECONDS)
     tracks.most_prominent(1)
+    if tracks.camera is not None:
+        tracks.camera.summary()
+        for track in tracks:
+            tracks.camera.boxes_without(track.times, track.boxes)
     voices, _ = footstep_voices(tracks, timing="gait", rate=8000)
     spatialize(voices, 8000, tracks, duration=SECONDS)
     save_tracks(path.with_name("again.json"), tracks)

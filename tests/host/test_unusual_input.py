@@ -4,7 +4,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.clips import make_clip
+from tests.clips import make_clip, noise
 from tests.demo_check import same_video, sound_of, video_seconds
 from tests.host.conftest import produced
 
@@ -111,6 +111,14 @@ def test_tracks_and_metres_of_newer_hosts(host, graph, small_clip):
         path = produced(host, graph, graph.placed_tone(video, tracks, f"new_{socket}", depth=depth.depth))
         assert balance(path, "begin") < -6
         assert balance(path, "end") > balance(path, "begin") + 6
+
+
+def test_a_clip_s_own_sound_can_be_written_into(host, graph, tmp_path):
+    """Other packs work in place; torch warns, once, of arrays that forbid it."""
+    clip = graph.add("StereoSyncLoadVideo", file=host.upload(make_clip(tmp_path / "sounding.mp4", sound=noise(1.0))))
+    saving = graph.add("StereoSyncSoundOntoVideo", video=clip.video, audio=clip.audio, filename_prefix="own_sound")
+    produced(host, graph, saving)
+    assert "not writable" not in host.log.read_text(encoding="utf-8", errors="replace")
 
 
 def test_our_cut_clip_behaves_like_any_native_video(host, graph, small_clip):

@@ -53,7 +53,7 @@ class CameraMotion:
     @cached_property
     def still(self) -> bool:
         """Whether the camera stands, in every shot, as far as anything is known."""
-        return bool((self.steps == np.eye(3)).all())
+        return bool((self.steps[1:] == np.eye(3)).all())  # there is no frame before the first
 
     @cached_property
     def accumulated(self) -> np.ndarray:

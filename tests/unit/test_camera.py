@@ -285,3 +285,12 @@ def test_a_rate_and_another_clips_camera_are_refused(tmp_path):
     refused("Camera motion: 0 frames a second", camera_motion, clip, rate=0)
     other = CameraMotion([0.0, 9.0], [STILL] * 2, [1, 1])
     refused("Camera motion: it ends at 9.00 s", detect_events, clip, Tracks((), 1.0), camera=other)
+
+
+def test_the_first_step_is_of_no_frame_and_moves_nothing():
+    """As a file may have it."""
+    steps = np.tile(np.eye(3), (3, 1, 1))
+    steps[0, 0, 2] = 0.5
+    motion = CameraMotion(np.arange(3.0), steps, np.ones(3))
+    assert motion.still
+    assert motion.summary() == "The camera stands."

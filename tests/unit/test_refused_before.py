@@ -1,4 +1,4 @@
-"""Whatever an option gets wrong is told before the first frame is decoded."""
+"""Whatever an option gets wrong is refused before the first frame is decoded."""
 
 import re
 
@@ -17,7 +17,7 @@ COMMON = {
     "-o out.webm --codec aac": "hold",
     "-o out.webm": "hold",
     "-o out.flac --codec aac": "cannot|hold",
-    "-o out.wav --loudness -20": "for a video",
+    "-o out.wav --loudness 3": "Loudness",
     "-o out.wav --original mix": "for a video",
     "-o out.mp4 --loudness 3": "Loudness",
     "-o out.mp4 --loudness nan": "Loudness",
@@ -98,7 +98,7 @@ EVALUATE = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("told")
+    folder = tmp_path_factory.mktemp("refused")
     make_clip(folder / "clip.mp4", count=8)
     (folder / "silent.mp4").write_bytes((folder / "clip.mp4").read_bytes())
     write_sound(folder / "surround.wav", Sound(np.zeros((6, 4800)), 48000))
@@ -128,7 +128,7 @@ def untouched(folder, monkeypatch):
         *((("evaluate", "silent.mp4"), *row) for row in EVALUATE.items()),
     ],
 )
-def test_an_option_that_makes_no_sense_is_told_before_a_frame_is_decoded(untouched, capsys, command, options, words):
+def test_an_option_that_makes_no_sense_is_refused_before_a_frame_is_decoded(untouched, capsys, command, options, words):
     output = [] if command[0] == "evaluate" or options.startswith("-o") else ["-o", "out.mp4"]
     assert main([*command, *output, "--quiet", *options.split()]) == 1
     lines = capsys.readouterr().err.strip().splitlines()

@@ -266,7 +266,7 @@ def test_tracks_of_sam3_keep_their_ids_and_scores():
     packed = np.packbits(masks.swapaxes(0, 1), axis=-1, bitorder="little")
     data = {"packed_masks": packed, "orig_size": (24, 32), "n_frames": 6, "scores": [0.9, 0.8, 0.4]}
     tracks = tracks_from_sam3(data, times, 0.6, smoothing=0.0)
-    assert [(track.id, track.start, track.scores[0]) for track in tracks] == [(0, 0.0, 0.9), (2, 0.3, 0.4)]
+    assert [(track.id, track.start, float(np.asarray(track.scores)[0])) for track in tracks] == [(0, 0.0, 0.9), (2, 0.3, 0.4)]
     np.testing.assert_allclose(tracks.tracks[0].boxes[1], [3 / 32, 4 / 24, 11 / 32, 12 / 24])
     assert len(tracks_from_sam3({**data, "packed_masks": None, "scores": []}, times, 0.6)) == 0
     refused("a score for each", tracks_from_sam3, {**data, "scores": [1.0]}, times, 0.6)

@@ -9,7 +9,7 @@ from ..stereosync_core.model.conditioning.features import ENVELOPE_WINDOW
 from ..stereosync_core.model.conditioning.spatial import CUES
 from ..stereosync_core.model.conditioning.spatial import SpatialConditioning as SpaceValue
 from ..stereosync_core.model.conditioning.video_envelope import envelope_of_clip
-from ..stereosync_core.rendering.surfaces import SURFACES
+from ..stereosync_core.model.loader import bundled_timbres
 from ..stereosync_core.scene import check_depth_fits
 from . import convert, host
 from .inputs import choice_input, number_input, seconds_input
@@ -123,10 +123,10 @@ class TimbreNode(io.ComfyNode):
             node_id="StereoSyncTimbre",
             display_name="Timbre",
             category=CATEGORY,
-            description="What it is to sound like: a surface, or a sound of your own.",
+            description="What it is to sound like: a surface, a class of sounds, or a sound of your own.",
             inputs=[
                 Model.Input("model", tooltip="From StereoSync Model Loader."),
-                choice_input("surface", SURFACES, "What is walked on.", "concrete"),
+                choice_input("surface", bundled_timbres(), "What is walked on, or another class of sound.", "concrete"),
                 io.Audio.Input("reference", optional=True, tooltip="A sound to be like; takes the place of the surface."),
             ],
             outputs=[Timbre.Output(display_name="timbre")],

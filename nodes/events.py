@@ -5,9 +5,9 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..stereosync_core.events.detect import CONFIDENCE, METHODS, detect_events
-from ..stereosync_core.events.envelope import LEVEL, envelope_from_events
 from ..stereosync_core.events.files import check_events_text, events_from_text, events_to_text
 from ..stereosync_core.model.conditioning.features import ENVELOPE_WINDOW
+from ..stereosync_core.rendering.event_envelope import LEVEL, envelope_from_events
 from ..stereosync_core.rendering.surfaces import SURFACES
 from . import convert, host
 from .inputs import checked, offset_input, unit_input

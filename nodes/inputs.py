@@ -60,8 +60,8 @@ def seconds_input(default: float, tooltip: str) -> io.Input:
     return number_input("seconds", default, 0.1, 3600.0, 0.1, tooltip)
 
 
-def spatial_guidance_input(tooltip: str) -> io.Input:
-    return number_input("spatial_guidance", 0.0, 0.0, 1.0, 0.05, f"{tooltip} 0: off.", optional=True)
+def spatial_guidance_input(default: float, tooltip: str) -> io.Input:
+    return number_input("spatial_guidance", default, 0.0, 1.0, 0.05, f"{tooltip} 0: off.", optional=True)
 
 
 def panning_law_input(default: str, optional: bool = False) -> io.Input:

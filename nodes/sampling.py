@@ -80,8 +80,9 @@ class DitSampler(io.ComfyNode):
                 scale_input("envelope_scale", 1.0, "Scale of the envelope's control branch. 0: off."),
                 choice_input("sampler", ["euler", "heun", "dpmpp_2m"], SAMPLERS, STEREOSYNC.sampler),
                 spatial_guidance_input(
-                    "Training-free spatial guidance: moves each step's predicted sound this far towards where the boxes are. "
-                    "The bundled model has learned places and does not need it. 1: for models that have not."
+                    STEREOSYNC.spatial_guidance.strength,
+                    "Training-free spatial guidance: moves each step's predicted sound this far towards where the boxes are "
+                    "and how loud the envelope has it. Without it the bundled model's sound leans to its side and no more.",
                 ),
                 panning_law_input(STEREOSYNC.spatial_guidance.panning_law, optional=True),
             ],
@@ -103,7 +104,7 @@ class DitSampler(io.ComfyNode):
         space_scale,
         envelope_scale,
         sampler,
-        spatial_guidance=0.0,
+        spatial_guidance=None,
         law=STEREOSYNC.spatial_guidance.panning_law,
         envelope=None,
         timbre=None,

@@ -165,8 +165,9 @@ class StableAudioSampler(io.ComfyNode):
                 envelope_scale_input(),
                 choice_input("sampler", [AUTO, *SAMPLER_NAMES], SAMPLERS),
                 spatial_guidance_input(
+                    STABLE_AUDIO.spatial_guidance.strength,
                     "Training-free spatial guidance: moves the predicted sound this far towards where the boxes are, without "
-                    "an adapter: every fifth step, through the decoder, which takes time."
+                    "an adapter: every fifth step, through the decoder, which takes time.",
                 ),
                 panning_law_input(STABLE_AUDIO.spatial_guidance.panning_law, optional=True),
                 choice_input("zero_means", [MODEL_DEFAULT, OFF], ZEROS, display_name="0 means", optional=True),

@@ -75,8 +75,8 @@ class ReplaceVideoAudio(io.ComfyNode):
             node_id="StereoSyncSoundOntoVideo",
             display_name="Replace Video Audio",
             category=CATEGORY,
-            description="Gives a clip another sound and saves it. The video packets are copied, never encoded again; the sound "
-            "gets exactly the clip's length.",
+            description="Gives a clip another sound and saves it. The video packets are copied wherever a copy shows them right; "
+            "the sound gets exactly the clip's length.",
             is_output_node=True,
             inputs=[
                 io.Video.Input("video", tooltip="The clip that gets the sound."),

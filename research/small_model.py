@@ -5,18 +5,21 @@ from pathlib import Path
 
 import torch
 
-from stereosync_core.model.channel_autoencoder import ChannelAutoencoder, ChannelAutoencoderConfig
-from stereosync_core.model.conditioning.timbre import TimbreEncoder
+from stereosync_core.model.conditioning.sound_timbre import SoundTimbre
 from stereosync_core.model.conditioning.video_envelope import VideoEnvelope
 from stereosync_core.model.denoiser import StereoSync
 from stereosync_core.model.folder import save_part
+from stereosync_core.model.level_autoencoder import LevelAutoencoder, LevelAutoencoderConfig
+from stereosync_core.rendering.surfaces import SURFACES
 
 LATENT_RATE = 44100 / 2048
+AUTOENCODER = LevelAutoencoderConfig(shape=2)
+LATENTS = 2 * AUTOENCODER.latent
 FORMS = {"aligned": {"form": "aligned", "inner": 16}, "paper": {"form": "paper", "box_rate": 5.0, "inner": 4}}
 
 
 def diffusion_config(form: str = "aligned", **backbone) -> dict:
-    small = {"io_channels": 8, "embed_dim": 64, "depth": 3, "num_heads": 2, "ff_kwargs": {"mult": 2}}
+    small = {"io_channels": LATENTS, "embed_dim": 64, "depth": 3, "num_heads": 2, "ff_kwargs": {"mult": 2}}
     small |= {"cond_token_dim": 32, "project_cond_tokens": False, "diffusion_objective": "rectified_flow"}
     config = {"conditions": FORMS[form], "control": {"blocks": 1}, "timbre": 16, "window": 40, "latent_rate": LATENT_RATE}
     return {"backbone": {**small, **backbone}, **config}
@@ -24,9 +27,10 @@ def diffusion_config(form: str = "aligned", **backbone) -> dict:
 
 def lively(network: torch.nn.Module) -> torch.nn.Module:
     """What begins at zero gets random weights, so that every part counts."""
-    for parameter in network.parameters():
-        if parameter.abs().max() == 0:
-            torch.nn.init.normal_(parameter, std=0.1)
+    tensors = [*network.parameters(), *network.buffers()] if isinstance(network, SoundTimbre) else network.parameters()
+    for tensor in tensors:
+        if tensor.abs().max() == 0:
+            torch.nn.init.normal_(tensor, std=0.1)
     return network.eval()
 
 
@@ -39,12 +43,12 @@ def diffusion(form: str = "aligned", **backbone) -> StereoSync:
 
 def write_model(folder: Path, form: str = "aligned") -> Path:
     torch.manual_seed(0)
-    autoencoder = ChannelAutoencoder(ChannelAutoencoderConfig(width=16, expansion=2, latent=4))
+    autoencoder, timbre = LevelAutoencoder(AUTOENCODER), SoundTimbre(list(SURFACES), 16)
     network = StereoSync(diffusion_config(form))
     for part, module, config in (
-        ("autoencoder", autoencoder, {"type": "channel", **asdict(autoencoder.config)}),
+        ("autoencoder", autoencoder, {"type": "levels", **asdict(autoencoder.config)}),
         ("diffusion", network, network.config),
-        ("timbre", TimbreEncoder(16, 8), TimbreEncoder(16, 8).config),
+        ("timbre", timbre, timbre.config),
         ("envelope", VideoEnvelope(8), VideoEnvelope(8).config),
     ):
         save_part(folder, part, config, lively(module).state_dict())

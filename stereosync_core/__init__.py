@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from .depth.estimators import estimate_depth as estimate_depth
     from .errors import StereoSyncError as StereoSyncError
     from .events.detect import detect_events as detect_events
-    from .events.envelope import envelope_from_events as envelope_from_events
     from .events.files import load_events as load_events
     from .events.files import save_events as save_events
     from .files import load_depth as load_depth
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from .model.conditioning.video_envelope import envelope_of_clip as envelope_of_clip
     from .model.pipeline import StereoSyncPipeline as StereoSyncPipeline
     from .preview.plot import alignment_report as alignment_report
+    from .rendering.event_envelope import envelope_from_events as envelope_from_events
     from .rendering.one_shots import OneShotSettings as OneShotSettings
     from .rendering.one_shots import sound_voices as sound_voices
     from .rendering.spatialize import SpatializeSettings as SpatializeSettings
@@ -59,7 +59,7 @@ _MODULES = {
     "depth.estimators": "estimate_depth",
     "errors": "StereoSyncError",
     "events.detect": "detect_events",
-    "events.envelope": "envelope_from_events",
+    "rendering.event_envelope": "envelope_from_events",
     "events.files": "load_events save_events",
     "files": "load_depth load_tracks save_depth save_tracks",
     "media.camera": "camera_motion",

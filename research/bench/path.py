@@ -22,10 +22,10 @@ import numpy as np
 from stereosync_core import SpatialConditioning, StereoSyncPipeline, estimate_depth, footstep_voices, spatialize, track_video
 from stereosync_core.assets import WALKING_CLIP, asset_path
 from stereosync_core.events.detect import detect_events
-from stereosync_core.events.envelope import envelope_from_events
 from stereosync_core.media.mux import mux
 from stereosync_core.media.sound import Sound, write_sound
 from stereosync_core.media.video import frames, probe
+from stereosync_core.rendering.event_envelope import envelope_from_events
 
 from .process import peak_mib, run_child, seconds_of
 

@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         results = run_systems(clips, systems, journal=ResumeJournal(journal_of(arguments), settings), **shared)
     rows = summary(results)
     if arguments.csv is not None:
-        flat = [{"system": name, **one.row()} for name, by_clip in results.items() for one, _ in by_clip.values()]
+        flat = [{"system": name, **one.row()} for name, by_clip in results.items() for one, *_ in by_clip.values()]
         write_csv(arguments.csv, flat)
     report = {name: settings[name] for name in ("set", "clips", "localiser", "embedding")}
     report |= {"systems": rows, "seconds": round(time.perf_counter() - started, 2)}

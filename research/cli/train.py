@@ -15,8 +15,8 @@ from stereosync_core.model.loader import is_release
 from ..cache import default_rooms
 
 CONFIGS = Path(__file__).resolve().parents[1] / "training" / "configs"
-#: Modules of the parts' tasks; the class of ``timbre`` is ``TimbreTask``.
-TASKS = ("components", "directions", "autoencoder", "diffusion", "adapter", "timbre", "envelope", "levels")
+#: Modules of the parts' tasks; the class of ``envelope`` is ``EnvelopeTask``.
+TASKS = ("components", "directions", "diffusion", "adapter", "envelope", "levels")
 
 
 def add(subparsers: Any) -> None:

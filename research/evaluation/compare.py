@@ -1,7 +1,7 @@
 """Systems compared on the same clips."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,12 +15,21 @@ from stereosync_core.metrics.frechet import LEAST_GROUPS, frechet_infinite
 from stereosync_core.metrics.journal import ResumeJournal
 from stereosync_core.metrics.localiser import LevelLocaliser, Localiser
 from stereosync_core.metrics.placement import pooled
-from stereosync_core.sound_embedding import AudioEmbedding
+from stereosync_core.rendering.surfaces import SURFACES
+from stereosync_core.sound_embedding import AudioEmbedding, embed_aisfx
 
+from ..rooms.rooms import RoomClip
+from .attacks import attack_scores, attacks, nearest_name, timbre_of
 from .embeddings import balance, joint
 from .systems import NO_SPATIAL, OWN_LAWS, REFERENCE, EvaluationClip, System
 
-Measured = tuple[ClipMetrics, SoundFeatures | None]
+
+class Measured(NamedTuple):
+    """Of one sound in one clip; ``attacks`` of :func:`.attacks.attacks` and the true and the nearest timbre, of rooms alone."""
+
+    metrics: ClipMetrics
+    features: SoundFeatures | None
+    attacks: dict[str, Any] | None
 
 
 def checked_sound(sound: np.ndarray, clip: EvaluationClip, system: str) -> np.ndarray:
@@ -63,11 +72,17 @@ def run_systems(
                 record = {"measures": measure_clip(sound, RATE, clip.truth(), clip.duration, own=own, **given).record()}
                 if embedding is not None:
                     record["embedded"] = _embedded(sound, clip, embedding, pictures).record()
+                if isinstance(clip, RoomClip):
+                    record["attacks"] = attacks(sound, clip)
+                    name = timbre_of(clip)
+                    if name is not None and embedding is embed_aisfx:
+                        near = nearest_name(embed_aisfx(sound, RATE)[0], name in SURFACES)
+                        record["attacks"]["names"] = [name, near]
                 journal[key] = record
             known = journal[key]
             metrics = ClipMetrics.of_record(known["measures"])
             features = SoundFeatures.of_record(known["embedded"]) if "embedded" in known else None
-            results[system][metrics.clip] = (metrics, features)
+            results[system][metrics.clip] = Measured(metrics, features, known.get("attacks"))
             if progress is not None:
                 progress(number * len(systems) + place + 1, len(clips) * len(systems))
     return results
@@ -85,7 +100,7 @@ def summary(results: Mapping[str, Mapping[str, Measured]]) -> list[dict[str, Any
     """A row of metrics for each system; what is not defined is None."""
     rows = []
     for name, clips in results.items():
-        metrics = [one for one, _ in clips.values()]
+        metrics = [one.metrics for one in clips.values()]
         row: dict[str, Any] = {"system": name, "clips": len(metrics), "silent_clips": sum(one.silent for one in metrics)}
         row |= pooled_metrics(metrics)
         far = distance_score([step for one in metrics for step in one.steps])
@@ -98,6 +113,8 @@ def summary(results: Mapping[str, Mapping[str, Measured]]) -> list[dict[str, Any
             "direct_db_a_doubling": far.direct_slope,
             "steps": far.steps,
         }
+        if shapes := [one.attacks for one in clips.values() if one.attacks is not None]:
+            row |= attack_scores(shapes)
         rows.append(row)
     _add_gaps(rows)
     _add_frechet(rows, results)
@@ -120,7 +137,7 @@ def _add_frechet(rows: list[dict[str, Any]], results: Mapping[str, Mapping[str, 
     """Distance of every system on every other clip from the recordings of the clips between: the same clips for all, and the
     recordings' own row is what two halves of one set differ by."""
     reference = results.get(REFERENCE)
-    if reference is None or any(features is None for _, features in reference.values()):
+    if reference is None or any(one.features is None for one in reference.values()):
         return
     names = list(reference)
     halves = names[0::2], names[1::2]
@@ -139,7 +156,7 @@ def _add_frechet(rows: list[dict[str, Any]], results: Mapping[str, Mapping[str, 
 
 
 def _features(clips: Mapping[str, Measured], names: Sequence[str]) -> list[SoundFeatures]:
-    return [features for name in names if (features := clips[name][1]) is not None]
+    return [features for name in names if (features := clips[name].features) is not None]
 
 
 def _distances(prefix: str, made: np.ndarray, held: np.ndarray, groups: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:

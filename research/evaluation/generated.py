@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from stereosync_core.errors import StereoSyncError
-from stereosync_core.events.envelope import envelope_from_events
 from stereosync_core.media.envelope import envelope_of_sound
 from stereosync_core.metrics.clips import RATE
 from stereosync_core.model.conditioning.features import ENVELOPE_WINDOW, REFERENCE_LEVEL
@@ -22,6 +21,7 @@ from stereosync_core.model.loader import load_model
 from stereosync_core.model.pipeline import StereoSyncPipeline
 from stereosync_core.model.precision import fast_dtype
 from stereosync_core.model.speedups import FAST
+from stereosync_core.rendering.event_envelope import envelope_from_events
 from stereosync_core.scene import Envelope
 
 from ..rooms.rooms import RoomClip
@@ -97,7 +97,7 @@ def _generator(
     spatial_scale: float | None = None,
     from_video: bool = False,
     envelope: Callable[[EvaluationClip], Envelope] | None = None,
-    guidance: float = 0.0,
+    guidance: float | None = None,
     quickly: bool = False,
 ) -> System:
     model = load_model(folder).to(options.device) if quickly else _model(folder, options.device)

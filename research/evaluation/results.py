@@ -31,6 +31,11 @@ SCORES = (
     ("distance", "distance_correlation", 2),
     ("dB a doubling", "level_db_a_doubling", 1),
     ("onset F1", "onset_f1", 2),
+    ("offset ms", "offset_ms", 0),
+    ("rise ms", "rise_ms", 0),
+    ("width ms", "width_ms", 0),
+    ("surface", "surface_right", 2),
+    ("class", "class_right", 2),
     ("E-L1", "e_l1", 4),
 )
 
@@ -82,7 +87,7 @@ def draw_comparison(rows: Sequence[Mapping[str, Any]], results: Mapping[str, Map
     left.grid(alpha=0.3, axis="y")
     colours = ("black", "#009E73", "#E69F00", "#D55E00", "#56B4E9", "#CC79A7", "#0072B2", "#999999", "#F0E442")
     for row, colour in zip(rows, colours, strict=False):
-        pairs = [(one.align.score, one.placement.clip.score) for one, _ in results[row["system"]].values()]
+        pairs = [(one.align.score, one.placement.clip.score) for one, *_ in results[row["system"]].values()]
         points = np.array([pair for pair in pairs if None not in pair], dtype=np.float64).reshape(-1, 2)
         right.scatter(points[:, 0], np.maximum(points[:, 1], -1.5), s=9, alpha=0.5, color=colour, label=row["system"])
     right.axhline(0, color="black", linewidth=0.8)

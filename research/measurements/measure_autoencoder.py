@@ -13,9 +13,10 @@ from scipy.signal import stft
 
 from research.cache import default_rooms
 from research.rooms.rooms import RoomSet
-from research.training.autoencoder import level_errors, round_trip
 from stereosync_core.media.sound import require_sound, resample
+from stereosync_core.model.level_autoencoder import LevelAutoencoder
 from stereosync_core.model.loader import bundled_folder, load_autoencoder
+from stereosync_core.rendering.analysis import level_difference
 
 RATE = 44100
 RECORDINGS = ("metal_footstep", "snow_footstep", "sand_footstep", "gravel_d[iu]g", "dig_choppy")
@@ -31,6 +32,27 @@ def recorded_steps(folder: Path) -> list[np.ndarray]:
             mono = np.pad(mono, (0, max(0, RATE // 2 - len(mono))))
             steps.append(np.stack([mono, mono * 10**-0.5]))
     return steps
+
+
+def round_trip(network: LevelAutoencoder, sound: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``(wanted, made)``, float32 ``[2, N]``, of a sound ``[2, N]``, encoded at a peak of 0.9."""
+    wanted = sound.astype(np.float32)
+    wanted *= 0.9 / max(float(np.abs(wanted).max()), 1e-9)
+    made = network.decode(network.encode(torch.from_numpy(wanted)[None]))[0, :, : wanted.shape[1]]
+    return wanted, made.numpy()
+
+
+def level_errors(made: np.ndarray, wanted: np.ndarray, rate: int) -> tuple[float, float]:
+    """Mean errors in dB of the level and of the level difference, ``[2, N]`` each, over the wanted sound's windows of 0.1 s
+    within 35 dB of its loudest; differences clipped at 25 dB. NaN where nothing sounds."""
+    _, difference, level, sounding = level_difference(wanted, rate)
+    _, made_difference, made_level, _ = level_difference(made, rate)
+    if not sounding.any():
+        return float("nan"), float("nan")
+    return (
+        float(np.abs(made_level - level)[sounding].mean()),
+        float(np.abs(made_difference - difference)[sounding].mean()),
+    )
 
 
 def stft_distance(made: np.ndarray, wanted: np.ndarray) -> float:

@@ -14,7 +14,6 @@ from stereosync_core.model.adapter import SpatialAdapter, save_adapter
 from stereosync_core.model.conditioning.clap import ClapTimbre
 from stereosync_core.model.conditioning.clip import ClipConditions
 from stereosync_core.model.conditioning.sound_timbre import SoundTimbre
-from stereosync_core.model.conditioning.timbre import TimbreEncoder
 from stereosync_core.model.denoiser import Conditioning, Denoiser
 from stereosync_core.model.folder import CONFIG, read_model_config, save_part, write_section
 from stereosync_core.model.guidance import guidance_branches, guided
@@ -66,7 +65,7 @@ class AdapterTask(DiffusionTask):
             logging.getLogger(__name__).warning("The release gets no text; that needs 'prompt' in the config, and --t5.")
         return torch.zeros((1, 1, self.conditioners.width))
 
-    def parts(self, model: Path) -> tuple[Codec, TimbreEncoder | SoundTimbre | ClapTimbre]:
+    def parts(self, model: Path) -> tuple[Codec, SoundTimbre | ClapTimbre]:
         from accelerate import PartialState
 
         if clap := self.config.get("clap"):

@@ -13,7 +13,6 @@ from stereosync_core.model.conditioning.clap import ClapTimbre
 from stereosync_core.model.conditioning.clip import ClipConditions
 from stereosync_core.model.conditioning.features import SceneFeatures
 from stereosync_core.model.conditioning.sound_timbre import SoundTimbre
-from stereosync_core.model.conditioning.timbre import TimbreEncoder
 from stereosync_core.model.decoding import decode
 from stereosync_core.model.denoiser import Conditioning, Denoiser, StereoSync
 from stereosync_core.model.folder import save_part
@@ -36,7 +35,8 @@ class DiffusionTask:
     :param config: ``model`` (see :class:`StereoSync`), ``batch`` windows of ``frames`` latent frames a step, ``train_clips``,
         ``valid_clips``, ``drop`` (how often ``space``, ``timbre``, ``envelope`` and
         ``events`` are left out), ``ownership`` (weight of
-        :func:`assignment_loss`), ``level_weight`` (of the level latents' error over the others'),
+        :func:`assignment_loss`), ``level_weight`` (of the level latents' error over the others') and ``side_weight`` (of the
+        other ones of the sides, under ``mid_side``),
         ``cues`` (``both``, ``boxes`` or ``depth``).
     :param model: folder with the autoencoder and the timbre encoder.
     """
@@ -56,17 +56,19 @@ class DiffusionTask:
             for split in ("train", "valid")
         )
 
-    def parts(self, model: Path) -> tuple[Codec, TimbreEncoder | SoundTimbre | ClapTimbre]:
+    def parts(self, model: Path) -> tuple[Codec, SoundTimbre | ClapTimbre]:
         """The autoencoder and the timbre encoder, which are there before."""
         return load_autoencoder(model), load_timbre(model)
 
     def build(self) -> nn.Module:
         network = StereoSync({**self.config["model"], "latent_rate": self.rate})
-        channels = self.bank.latents.float().cpu().numpy().transpose(1, 0, 2)
+        latents = self.bank.latents.float().cpu()
         # left and right share their numbers, for they are exchanged in training
-        both = channels.reshape(2, len(channels) // 2, -1).transpose(1, 0, 2).reshape(len(channels) // 2, -1)
-        network.mean.copy_(torch.from_numpy(np.tile(both.mean(1), 2)))
-        network.spread.copy_(torch.from_numpy(np.tile(both.std(1), 2)).clamp(min=1e-3))
+        channels = (
+            network.turned(torch.cat([latents, torch.cat(latents.chunk(2, dim=1)[::-1], dim=1)])).movedim(1, 0).flatten(1)
+        )
+        network.mean.copy_(channels.mean(1))
+        network.spread.copy_(channels.std(1).clamp(min=1e-3))
         return network
 
     def loss(self, network: nn.Module, generator: torch.Generator, device: torch.device) -> dict[str, Tensor]:
@@ -109,7 +111,9 @@ class DiffusionTask:
         """Of each latent channel's error ``[C, 1]``, 1 in the mean: where things are stands in the few that hold levels."""
         channels = torch.ones(self.bank.latents.shape[1], device=device)
         if isinstance(self.autoencoder, LevelAutoencoder):
-            channels.unflatten(0, (2, -1))[:, :LEVELS] = self.config.get("level_weight", 1.0)
+            halves = channels.unflatten(0, (2, -1))
+            halves[1] = self.config.get("side_weight", 1.0)
+            halves[:, :LEVELS] = self.config.get("level_weight", 1.0)
         return (channels / channels.mean())[:, None]
 
     def _batch(self, bank: SceneBank, clips: Tensor, starts: Tensor, frames: int) -> tuple[Tensor, ClipConditions]:

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stereosync_core.events.envelope import envelope_from_events
 from stereosync_core.media.envelope import envelope_of_sound
 from stereosync_core.model.conditioning.clap import ClapTimbre
 from stereosync_core.model.conditioning.features import (
@@ -29,8 +28,8 @@ from stereosync_core.model.conditioning.features import (
     subframe_times,
 )
 from stereosync_core.model.conditioning.sound_timbre import SoundTimbre
-from stereosync_core.model.conditioning.timbre import TimbreEncoder
 from stereosync_core.model.decoding import Decoder
+from stereosync_core.rendering.event_envelope import envelope_from_events
 from stereosync_core.scene_events import Events
 
 from ..rooms.rooms import RoomClip
@@ -102,9 +101,7 @@ def windows(array: Tensor, clips: Tensor, starts: Tensor, length: int, axis: int
     return chosen.movedim(place, 1)[rows, moments].movedim(1, place).float()
 
 
-def scene_bank(
-    rooms: Path, clips: int, autoencoder: Codec, timbre: TimbreEncoder | SoundTimbre | ClapTimbre, cache: Path
-) -> SceneBank:
+def scene_bank(rooms: Path, clips: int, autoencoder: Codec, timbre: SoundTimbre | ClapTimbre, cache: Path) -> SceneBank:
     """The first ``clips`` clips of a split's folder; from ``cache`` where they are there. On the processor, the autoencoder
     works in as many processes as there are cores; elsewhere in this one.
 
@@ -138,7 +135,7 @@ def _latents(autoencoder: Codec, sound: np.ndarray) -> np.ndarray:
 
 @torch.inference_mode()
 def _row(
-    clip: RoomClip, encode: Callable[[np.ndarray], np.ndarray], hop: int, timbre: TimbreEncoder | SoundTimbre | ClapTimbre
+    clip: RoomClip, encode: Callable[[np.ndarray], np.ndarray], hop: int, timbre: SoundTimbre | ClapTimbre
 ) -> tuple[np.ndarray, ...] | None:
     sound = seen_sound(clip)
     rate = RATE / hop

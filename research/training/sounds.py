@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from scipy.ndimage import binary_dilation
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from stereosync_core.errors import StereoSyncError
@@ -109,23 +107,6 @@ def clip_rows(rooms: Path, count: int, row: Callable[[RoomClip], Any]) -> Iterat
     Raises StereoSyncError when the set has fewer."""
     rows = _Rows(_checked(rooms, count), count, row)
     return iter(DataLoader(rows, batch_size=None, num_workers=os.cpu_count() or 1, collate_fn=as_it_is))
-
-
-def loud_crops(bank: np.ndarray, count: int, length: int, generator: torch.Generator, choices: int = 3) -> Tensor:
-    """Stereo crops ``[count, 2, length]``: of each clip drawn, the loudest of a few, at a peak of 0.9 or up to 20 dB less."""
-    crops = []
-    while len(crops) < count:
-        clip = int(torch.randint(len(bank), (), generator=generator))
-        starts = torch.randint(bank.shape[-1] - length + 1, (choices,), generator=generator).tolist()
-        parts = [bank[clip, :, start : start + length] for start in starts]
-        loudest = max(parts, key=lambda part: float(np.abs(part.astype(np.int32)).max()))
-        crop = torch.from_numpy(loudest.astype(np.float32))
-        peak = float(crop.abs().max())
-        if peak > 0:
-            # more often loud than soft: a clip's loudest moments matter most
-            decibels = -20 * float(torch.rand((), generator=generator)) ** 2
-            crops.append(crop * (0.9 / peak * 10 ** (decibels / 20)))
-    return torch.stack(crops)
 
 
 def mutes_unseen(clip: RoomClip) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..events.envelope import ENVELOPE_METHODS, envelope_from_events
+from ..events.envelope import ENVELOPE_METHODS
 from ..media.envelope import envelope_of_sound
 from ..media.sound import Sound, require_sound
 from ..media.source import Clip
@@ -16,6 +16,8 @@ from ..model.conditioning.features import ENVELOPE_WINDOW
 from ..model.conditioning.spatial import SpatialConditioning
 from ..model.conditioning.video_envelope import envelope_of_clip
 from ..model.generative_model import GenerativeModel
+from ..model.loader import bundled_timbres
+from ..rendering.event_envelope import envelope_from_events
 from ..rendering.surfaces import SURFACES
 from ..scene import DepthSequence, Envelope, Tracks
 from .model_options import add_model_options, load_pipeline
@@ -35,7 +37,7 @@ def add(subparsers: Any) -> None:
     group.add_argument(
         "--timbre",
         metavar="AUDIO|SURFACE",
-        help=f"a reference sound, or one of {', '.join(SURFACES)} (default: left to the model)",
+        help=f"a reference sound, or one of {', '.join(bundled_timbres())} (default: left to the model)",
     )
     group.add_argument("--no-spatial", action="store_true", help="the same as --space-scale 0")
 
@@ -70,7 +72,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 def _timbre(model: GenerativeModel, name: str | None) -> Tensor | None:
     if name is None or model.timbre_encoder is None:
         return None
-    if name in getattr(model.timbre_encoder, "names", SURFACES):
+    if name in getattr(model.timbre_encoder, "names", bundled_timbres()):
         return model.timbre_encoder.of_name(name)
     sound = require_sound(name, "--timbre")
     return model.timbre_encoder.of_sound(sound.samples, sound.rate)

@@ -19,7 +19,8 @@ from ..rendering.panning_laws import panning_laws
 _STABLE_AUDIO = ("adapter", "text", "t5", "levels", "precision", "device", "compile")
 _NEED_ADAPTER = ("envelope", "timbre", "space_scale", "envelope_scale")
 _SPATIAL_GUIDANCE = (
-    "training-free guidance to where things are, 0 = off to 1, whatever the model has learned of places (default: 0)"
+    "training-free guidance to where things are and to the envelope's level, 0 = off to 1 (default: 0.5; Stable Audio Open: 0, "
+    "and places alone)"
 )
 _LAW = "its panning law: how azimuth becomes a level difference (default: rooms; Stable Audio Open: pan)"
 _FAST = (
@@ -41,7 +42,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
         (group, "cfg", _scale(f"guidance scale of timbre and text, 0 = off (default: {STEREOSYNC.guidance_scale})")),
         (group, "space-scale", _scale(f"guidance scale of boxes and depth, 0 = off (default: {STEREOSYNC.spatial_scale})")),
         (group, "envelope-scale", _scale("of the envelope's control branch, 0 = off (default: 1.0)")),
-        (group, "spatial-guidance", _scale(_SPATIAL_GUIDANCE) | {"default": 0.0, "metavar": "STRENGTH"}),
+        (group, "spatial-guidance", _scale(_SPATIAL_GUIDANCE) | {"metavar": "STRENGTH"}),
         (group, "law", {"choices": list(panning_laws()), "help": _LAW}),
         (group, "fast", {"action": "store_true", "help": _FAST}),
         (release, "adapter", {**folder, "help": "conditions it on the scene; see train adapter"}),
@@ -76,7 +77,7 @@ def load_pipeline(arguments: argparse.Namespace) -> tuple[StereoSyncPipeline, di
     spatial_scale = 0.0 if arguments.no_spatial else arguments.space_scale
     scales = {"guidance_scale": arguments.cfg, "spatial_scale": spatial_scale, "control_scale": arguments.envelope_scale}
     check_numbers(arguments.steps, **scales)
-    SpatialGuidance(arguments.spatial_guidance)
+    SpatialGuidance(arguments.spatial_guidance or 0.0)
     with explained(f"--device: '{device}' is not here ({{line}}); choose cpu, or leave the option out.", RuntimeError):
         torch.zeros(1, device=device)
     if source == "bundled" or not is_release(source):
@@ -97,12 +98,12 @@ def load_pipeline(arguments: argparse.Namespace) -> tuple[StereoSyncPipeline, di
             pipeline.model.set_precision(fast_dtype(device))
     if arguments.compile:
         pipeline.model.backbone.compile_blocks()
-    law = arguments.law or pipeline.model.defaults.spatial_guidance.panning_law
     numbers = {
         "num_inference_steps": arguments.steps,
         "sampler": arguments.sampler,
         **scales,
-        "spatial_guidance": SpatialGuidance(arguments.spatial_guidance, law),
+        "spatial_guidance": arguments.spatial_guidance,
+        "panning_law": arguments.law,
         "speedups": FAST if arguments.fast else None,
     }
     pipeline.check_inputs(arguments.text)

@@ -16,6 +16,8 @@ RATE, CURVE_FRAME, CURVE_HOP = 44100, 512, 128
 TOLERANCE = 0.05
 #: dB that an onset must rise by; tuned on validation rooms.
 RISE = 2.5
+#: Seconds within which what begins at the same place, to so many dB of level difference, is the same step's second contact.
+_CONTACTS, _SAME_PLACE = 0.12, 1.5
 _HOP, _FRAME = 0.005, 0.023
 
 
@@ -48,7 +50,8 @@ def onsets(sound: np.ndarray, rate: int) -> np.ndarray:
 
     Candidates are peaks of the rise of log energy in third-octave bands (spectral flux, as in Dixon 2006). One counts when the
     level after it stands 2.5 dB above the loudest of the 0.12 s before it, on average of the sound and of its treble: the toe
-    that comes after the heel, and the grains of gravel, do not.
+    that comes after the heel, and the grains of gravel, do not. A toe that is louder than its heel comes from where it did,
+    and is left out for that.
     """
     mono = checks.mono(sound)
     hop, size = round(_HOP * rate), round(_FRAME * rate)
@@ -66,7 +69,21 @@ def onsets(sound: np.ndarray, rate: int) -> np.ndarray:
     peaks = (flux >= maximum_filter1d(flux, 11)) & (flux > 0.08 * flux.max())
     found = np.flatnonzero(peaks)
     risen = np.mean([_rise(np.square(one), hop, found + 1) for one in (mono, np.diff(mono, prepend=0.0))], axis=0)
-    return (found[risen > RISE] + 1.5) * hop / rate
+    return _first_contacts((found[risen > RISE] + 1.5) * hop / rate, np.asarray(sound, dtype=np.float64), rate)
+
+
+def _first_contacts(times: np.ndarray, sound: np.ndarray, rate: int) -> np.ndarray:
+    """Of onsets ``[M]`` in ``[C, N]``, those that are no second contact of the one before."""
+    kept: list[float] = []
+    places: list[float] = []
+    for time in times.tolist():
+        part = sound[:, max(round(time * rate), 0) : round((time + 0.03) * rate)]
+        power = 10 * np.log10(np.square(part).sum(1) + 1e-12)
+        place = float(power[-1] - power[0])
+        if not kept or time - kept[-1] > _CONTACTS or abs(place - places[-1]) > _SAME_PLACE:
+            kept.append(time)
+            places.append(place)
+    return np.array(kept)
 
 
 def _rise(power: np.ndarray, hop: int, at: np.ndarray) -> np.ndarray:

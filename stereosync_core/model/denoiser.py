@@ -101,7 +101,8 @@ class Denoiser(nn.Module):
 class StereoSync(Denoiser, SpatialControl):
     """The pack's own network: backbone and spatial control, trained together, on latents of mean 0 and spread 1.
 
-    :param config: ``backbone`` (arguments of the transformer), ``latent_rate`` (latent frames a second), and what
+    :param config: ``backbone`` (arguments of the transformer), ``latent_rate`` (latent frames a second), ``mid_side`` (whether
+        the network sees the channels' sum and difference, each of spread 1, and not left and right), and what
         :meth:`SpatialControl.build` takes.
     :raises StereoSyncError: for a form that is not known.
     """
@@ -123,8 +124,16 @@ class StereoSync(Denoiser, SpatialControl):
 
     def normalised(self, latents: Tensor) -> Tensor:
         """The autoencoder's latents ``[B, C, T]`` with mean 0 and spread 1."""
-        return (latents - self.mean[:, None]) / self.spread[:, None]
+        return (self.turned(latents) - self.mean[:, None]) / self.spread[:, None]
 
     def restored(self, latents: Tensor) -> Tensor:
         # of copies, for tensors that were made in inference mode, as in ComfyUI's nodes, can take no part in a gradient
-        return latents * self.spread.clone()[:, None] + self.mean.clone()[:, None]
+        return self.turned(latents * self.spread.clone()[:, None] + self.mean.clone()[:, None])
+
+    def turned(self, latents: Tensor) -> Tensor:
+        """Left and right as mid and side where the network works on those, or back: the turn is its own inverse. The levels'
+        difference, which is small next to the level, then weighs as much as it."""
+        if not self.config.get("mid_side"):
+            return latents
+        left, right = latents.chunk(2, dim=1)
+        return torch.cat([left + right, left - right], dim=1) * 0.5**0.5

@@ -8,11 +8,9 @@ from torch import nn
 
 from ..errors import StereoSyncError
 from .backbone import Backbone
-from .channel_autoencoder import ChannelAutoencoder
 from .conditioning.clap import ClapTimbre
 from .conditioning.features import REFERENCE_LEVEL
 from .conditioning.sound_timbre import SoundTimbre
-from .conditioning.timbre import TimbreEncoder
 from .conditioning.video_envelope import VideoEnvelope
 from .denoiser import Denoiser
 from .latent_levels import LatentLevels
@@ -22,7 +20,7 @@ from .precision import in_precision
 from .spatial_guidance import SpatialGuidance
 from .stable_audio.conditioners import Conditioners
 
-_ROOMS, _PAN = SpatialGuidance(panning_law="rooms"), SpatialGuidance(panning_law="pan")
+_ROOMS, _PAN = SpatialGuidance(0.5, "rooms"), SpatialGuidance(0.0, "pan")
 _PAN_SELDOM = replace(_PAN, rounds=2, every=5)
 
 
@@ -34,7 +32,9 @@ class SamplingDefaults:
     :param spatial_scale: None = that of the guidance scale, which saves an evaluation a step.
     :param overlap: seconds by which the windows of a long clip overlap.
     :param level: of the sound's loudest moment where no envelope is given.
-    :param spatial_guidance: its panning law and cost; ``decoder_guidance`` where levels are read through the decoder.
+    :param spatial_guidance: strength (0: off), panning law and cost; ``decoder_guidance`` where levels are read through the
+        decoder.
+    :param width: of the image, see :meth:`.level_autoencoder.LevelAutoencoder.narrowed`; 1 leaves the latents as they are.
     """
 
     sampler: str
@@ -46,10 +46,11 @@ class SamplingDefaults:
     level: float = REFERENCE_LEVEL
     spatial_guidance: SpatialGuidance = _PAN
     decoder_guidance: SpatialGuidance = _PAN_SELDOM
+    width: float = 1.0
 
 
 #: The scales were chosen on validation rooms (docs/results.md). The level is that of a step some three metres away there.
-STEREOSYNC = SamplingDefaults("dpmpp_2m", "linear", 16, 1.5, 2.5, 0.8, 0.05, spatial_guidance=_ROOMS, decoder_guidance=_ROOMS)
+STEREOSYNC = SamplingDefaults("dpmpp_2m", "linear", 16, 1.5, 2.5, 0.8, 0.05, _ROOMS, _ROOMS, width=0.1)
 #: Stable Audio Open 1.0.
 STABLE_AUDIO = SamplingDefaults("dpmpp_3m_sde", "log_sigma", 100, 7.0)
 #: A rectified flow of its kind.
@@ -74,13 +75,13 @@ class GenerativeModel(nn.Module):
         name: str,
         defaults: SamplingDefaults,
         denoiser: Denoiser,
-        autoencoder: ChannelAutoencoder | LevelAutoencoder | OobleckAutoencoder,
+        autoencoder: LevelAutoencoder | OobleckAutoencoder,
         *,
         window: int,
         sample_rate: int = 44100,
         cues: str = "both",
         conditioners: Conditioners | None = None,
-        timbre_encoder: TimbreEncoder | SoundTimbre | ClapTimbre | None = None,
+        timbre_encoder: SoundTimbre | ClapTimbre | None = None,
         envelope_reader: VideoEnvelope | None = None,
         levels: LatentLevels | None = None,
     ):

@@ -24,6 +24,10 @@ LEVELS, FINE = 4, 16
 FLOOR, _MIDDLE, _UNIT = -80.0, -50.0, 15.0
 #: Decibels of a finer level that are 1 in the latents; and of which a sound is corrected by them at most, twice.
 _FINE_UNIT, _MOST = 6.0, 20.0
+#: Decibels below the loudest moment that a rest may be at most, and by which a moment is raised at most; what counts as loud.
+REST, RAISE, _LOUD = -45.0, 6.0, -20.0
+#: Turns decibels of power into natural logarithms.
+_NATURAL = float(np.log(10)) / 10
 #: Bins at which the bands begin whose powers are encoded, and the end of the last; and a power well below a sounding band's.
 EDGES = (
     0,
@@ -138,6 +142,31 @@ class LevelAutoencoder(nn.Module):
             lacking = (wanted - decibels_of(sound, self.downsampling // FINE)).clamp(-_MOST, _MOST)
             sound = sound * 10 ** (_interpolated(lacking, self.downsampling // FINE) / 20)
         return sound.unflatten(0, (-1, 2))
+
+    def narrowed(self, latents: Tensor, width: float) -> Tensor:
+        """Latents ``[B, 2 * latent, T]`` whose channels differ in all but their levels only ``width`` times as much: at 0 every
+        moment is one image, at the place that its levels say."""
+        both = latents.unflatten(1, (2, self.config.latent))
+        mean = both.mean(1, keepdim=True)
+        shape = mean + width * (both - mean)
+        coherence = (1 - width * (1 - mean[:, :, -len(BANDS) :])).expand(-1, 2, -1, -1)
+        return torch.cat([both[:, :, :LEVELS], shape[:, :, LEVELS : -len(BANDS)], coherence], dim=2).flatten(1, 2)
+
+    def levelled(self, latents: Tensor, course: Tensor) -> Tensor:
+        """Latents ``[1, 2 * latent, T]`` whose level, of both channels together, has the course of an amplitude ``[T *
+        LEVELS]``: level differences stay, and so does how loud the loud moments are in the mean. Rests come to lie :data:`REST`
+        below the loudest moment or lower, and no moment is raised by more than :data:`RAISE`."""
+        if not course.any():
+            return latents
+        left, right = self.stereo_levels(latents)[0]
+        own = torch.logaddexp(left * _NATURAL, right * _NATURAL) / _NATURAL
+        wanted = (20 * (course / course.max()).clamp(min=1e-6).log10()).clamp(min=REST)
+        loud = (wanted > _LOUD).float()
+        change = wanted + ((own - wanted) * loud).sum() / loud.sum() - own
+        change = torch.where(wanted <= REST, change.clamp(max=0), change).clamp(max=RAISE)
+        both = latents.unflatten(1, (2, self.config.latent)).clone()
+        both[0, :, :LEVELS] += change.unflatten(0, (-1, LEVELS)).mT / _UNIT
+        return both.flatten(1, 2)
 
     def levels(self, latents: Tensor) -> Tensor:
         """Levels ``[B, T * LEVELS]`` in decibels, that one channel's latents ``[B, channel, T]`` hold."""

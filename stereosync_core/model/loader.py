@@ -15,10 +15,8 @@ from ..errors import StereoSyncError, explained
 from . import oobleck
 from .adapter import load_adapter
 from .backbone import Backbone
-from .channel_autoencoder import ChannelAutoencoder, ChannelAutoencoderConfig
 from .conditioning.clap import ClapTimbre
 from .conditioning.sound_timbre import SoundTimbre
-from .conditioning.timbre import TimbreEncoder
 from .conditioning.video_envelope import VideoEnvelope
 from .denoiser import Denoiser, StereoSync
 from .folder import check_fit, load_into, read_model_config, read_weights
@@ -39,6 +37,11 @@ Network = TypeVar("Network", bound=nn.Module)
 def bundled_folder() -> Path:
     """Folder of the bundled model."""
     return asset_path(f"{BUNDLED}/config.json").parent
+
+
+def bundled_timbres() -> list[str]:
+    """Names that the bundled timbre encoder knows: surfaces first, then the other classes of sounds."""
+    return list(dict.fromkeys(read_model_config(bundled_folder())["timbre"]["names"]))
 
 
 def load_model(
@@ -97,8 +100,6 @@ def load_stereosync(folder: Path) -> GenerativeModel:
         cues=cues,
         timbre_encoder=load_timbre(folder),
         envelope_reader=load_envelope(folder),
-        # a base's head is of other latents, and these hold their levels
-        levels=None if isinstance(autoencoder, LevelAutoencoder) else load_levels(folder),
     ).eval()
     latents, timbre = model.autoencoder.latent_channels, model.timbre_encoder
     misfit = denoiser.mean.shape[0] != latents or timbre is None or timbre.size != model.timbre_size
@@ -160,25 +161,20 @@ def attach_levels(model: GenerativeModel, folder: Path) -> None:
     model.levels = levels
 
 
-def load_autoencoder(folder: Path) -> ChannelAutoencoder | LevelAutoencoder:
+def load_autoencoder(folder: Path) -> LevelAutoencoder:
     """The folder's autoencoder, on the CPU in single precision. Raises StereoSyncError when config or weights are missing,
     damaged or of another model."""
-    source = part_folder(folder, "autoencoder")
-    if read_model_config(source)["autoencoder"].get("type") == "levels":
-        return _load_part(source, "autoencoder", lambda config: LevelAutoencoder(LevelAutoencoderConfig(**config)), "levels")
-    return _load_part(source, "autoencoder", lambda config: ChannelAutoencoder(ChannelAutoencoderConfig(**config)), "channel")
+    return _load_part(folder, "autoencoder", lambda config: LevelAutoencoder(LevelAutoencoderConfig(**config)), "levels")
 
 
-def load_timbre(folder: Path) -> TimbreEncoder | SoundTimbre | ClapTimbre:
-    """The folder's timbre encoder: ``small``, with weights of its own, ``aisfx``, over the bundled embedding, or ``clap``,
-    whose ``folder`` the config names, relative to the model's; see :func:`load_autoencoder`."""
+def load_timbre(folder: Path) -> SoundTimbre | ClapTimbre:
+    """The folder's timbre encoder: ``aisfx``, over the bundled embedding, or ``clap``, whose ``folder`` the config names,
+    relative to the model's; see :func:`load_autoencoder`."""
     source = part_folder(folder, "timbre")
     config = read_model_config(source)["timbre"]
     if config.get("type") == "clap":
         return ClapTimbre(source / str(config.get("folder", "clap"))).eval()
-    if config.get("type") == "aisfx":
-        return _load_part(source, "timbre", lambda config: SoundTimbre(**config), "aisfx")
-    return _load_part(source, "timbre", lambda config: TimbreEncoder(**config), "small")
+    return _load_part(source, "timbre", lambda config: SoundTimbre(**config), "aisfx")
 
 
 def load_diffusion(folder: Path) -> StereoSync:
@@ -221,7 +217,10 @@ def _load_part(folder: Path, part: str, build: Callable[[dict[str, Any]], Networ
     folder = part_folder(folder, part)
     config = dict(read_model_config(folder)[part])
     if kind is not None and config.pop("type", None) != kind:
-        raise StereoSyncError(f"Model: the part '{part}' of '{folder}' is of a type that is not known.")
+        raise StereoSyncError(
+            f"Model: the part '{part}' of '{folder}' is of a type that is not known; it was trained with another version of "
+            "the pack: train it again, or take the bundled model."
+        )
     message = f"Model: the config.json of '{folder}' cannot be understood ({{error}})."
     weights = read_weights(folder, part)
     with explained(message, *MISFITS):

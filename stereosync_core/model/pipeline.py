@@ -13,9 +13,12 @@ from torch import Tensor
 
 from ..errors import StereoSyncError
 from ..media.sound import Sound
+from ..rendering.event_envelope import envelope_from_events
+from ..rendering.surfaces import SURFACES
 from ..scene import Envelope
+from ..scene_events import Events, check_events_fit
 from .conditioning.clip import ClipConditions, clip_conditions
-from .conditioning.features import REFERENCE_LEVEL, latent_count
+from .conditioning.features import ENVELOPE_WINDOW, REFERENCE_LEVEL, latent_count, subframe_times
 from .conditioning.spatial import SpatialConditioning
 from .conditioning.spatial_target import spatial_guidance_target
 from .decoding import decode
@@ -23,6 +26,7 @@ from .denoiser import Conditioning
 from .generative_model import GenerativeModel
 from .guidance import guidance_branches, guided
 from .latent_levels import level_reader
+from .level_autoencoder import LevelAutoencoder
 from .loader import bundled_folder, load_envelope, load_model, load_timbre
 from .precision import WIDER
 from .samplers import SAMPLERS, SCHEDULES, Progress, Velocity, initial_latents, seeded_noise
@@ -69,7 +73,7 @@ class StereoSyncPipeline:
     """Sound for a clip with a StereoSync model, or with Stable Audio Open with or without an adapter.
 
     >>> pipeline = StereoSyncPipeline.from_pretrained("bundled")
-    >>> sound = pipeline(SpatialConditioning(tracks, depth), envelope=envelope, timbre="gravel", seed=1)
+    >>> sound = pipeline(SpatialConditioning(tracks, depth), events=events, timbre="gravel", seed=1)
     >>> write_sound("out.wav", sound)
 
     :param model: of :func:`.loader.load_model`.
@@ -111,12 +115,13 @@ class StereoSyncPipeline:
         negative_prompt: Prompt | None = None,
         *,
         envelope: Envelope | None = None,
+        events: Events | None = None,
         timbre: Tensor | str | None = None,
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
         spatial_scale: float | None = None,
         control_scale: float | None = None,
-        spatial_guidance: float | SpatialGuidance = 0.0,
+        spatial_guidance: float | SpatialGuidance | None = None,
         panning_law: str | None = None,
         sampler: str | None = None,
         seed: int = 0,
@@ -128,6 +133,8 @@ class StereoSyncPipeline:
         :param scene: where things are; its duration is the sound's.
         :param prompt: what it sounds like, for a model with a text encoder; ``negative_prompt`` what it does not.
         :param envelope: when it sounds and how loud; an envelope of silence gives silence. Left to the model where None.
+        :param events: what happens, and to whom. Where there is no ``envelope`` it is made from them: each event has the
+            course of the library's sounds of its class, and of the surface that ``timbre`` names.
         :param timbre: vector ``[E]`` of the model's timbre encoder, or the name of a surface. Left to the model where None.
         :param guidance_scale: of prompt and timbre; 1 follows them without guidance.
         :param spatial_scale: of boxes and depth. Equal to ``guidance_scale`` it saves an evaluation a step.
@@ -141,7 +148,7 @@ class StereoSyncPipeline:
         model, denoiser = self.model, self.model.denoiser
 
         # 1. Check the inputs, and put the model's defaults in the place of None
-        self.check_inputs(prompt, negative_prompt, envelope, timbre)
+        self.check_inputs(prompt, negative_prompt, envelope, timbre, events)
         scales = (guidance_scale, spatial_scale, control_scale)
         settings = self.settings(sampler, num_inference_steps, *scales, spatial_guidance, panning_law, speedups)
 
@@ -150,7 +157,9 @@ class StereoSyncPipeline:
         overlap = min(round(model.defaults.overlap * model.latent_rate), model.window // 2)
         starts = window_starts(frames, model.window, overlap)
 
-        # 3. Prepare scene, envelope and timbre, a row for each window
+        # 3. Prepare scene, envelope and timbre, a row for each window; without an envelope, events say when it sounds
+        if events is not None:
+            envelope = self.envelope_with_events(envelope, events, scene, timbre)
         conditions = self.prepare_conditions(scene, envelope, timbre, starts)
 
         while True:  # a second time, in a wider type, where half precision does not hold the numbers
@@ -169,7 +178,7 @@ class StereoSyncPipeline:
             velocity = guided(denoiser, branches, settings.control_scale, settings.speedups)
             velocity = blend_windows(velocity, starts, model.window, overlap)
             if settings.spatial_guidance.strength:
-                velocity = self.guide_to_places(velocity, scene, settings.spatial_guidance)
+                velocity = self.guide_to_places(velocity, scene, settings.spatial_guidance, envelope)
             latents = SAMPLERS[model.objective][settings.sampler](
                 velocity, latents, timesteps, progress, objective=model.objective, noise=seeded_noise(noise, generator)
             )
@@ -177,8 +186,14 @@ class StereoSyncPipeline:
                 break
             self.widen_precision()
 
-        # 7. Decode latents of the autoencoder's scale, at the level of the envelope's loudest moment, which they do not carry
+        # 7. Decode latents of the autoencoder's scale, at the level of the envelope's loudest moment, which they do not carry.
+        # Where they hold levels as they are, these follow the envelope exactly
         latents = denoiser.restored(latents).float().cpu()
+        if isinstance(model.autoencoder, LevelAutoencoder):
+            latents = model.autoencoder.narrowed(latents, model.defaults.width)
+            if envelope is not None and settings.control_scale:
+                course = envelope.at(subframe_times(frames, model.latent_rate))
+                latents = model.autoencoder.levelled(latents, torch.from_numpy(course).float())
         samples = decode(model.autoencoder, latents, round(scene.duration * model.sample_rate))
         loudest = model.defaults.level if envelope is None else float(envelope.values.max())
         return GeneratedSound(samples * np.float32(loudest / REFERENCE_LEVEL), model.sample_rate, latents)
@@ -189,6 +204,7 @@ class StereoSyncPipeline:
         negative_prompt: Prompt | None = None,
         envelope: Envelope | None = None,
         timbre: Tensor | str | None = None,
+        events: Events | None = None,
     ) -> None:
         """:raises StereoSyncError: for an input that the model does not take, or lacks."""
         name, denoiser = self.model.name, self.model.denoiser
@@ -202,7 +218,7 @@ class StereoSyncPipeline:
                 "Stable Audio: there is no text encoder for the prompt; give the folder of T5 base, or conditioning from the "
                 "host's CLIP nodes (CLIPLoader of type stable_audio)."
             )
-        for given, value in (("envelope", envelope), ("timbre", timbre)):
+        for given, value in (("envelope", envelope), ("events", events), ("timbre", timbre)):
             if denoiser.spatial_control is None and value is not None:
                 raise StereoSyncError(
                     f"Stable Audio: '{given}' needs a StereoSync adapter, and '{name}' has none; give the folder of one that "
@@ -218,7 +234,7 @@ class StereoSyncPipeline:
         guidance_scale: float | None = None,
         spatial_scale: float | None = None,
         control_scale: float | None = None,
-        spatial_guidance: float | SpatialGuidance = 0.0,
+        spatial_guidance: float | SpatialGuidance | None = None,
         panning_law: str | None = None,
         speedups: SamplerSpeedups | None = None,
     ) -> PipelineSettings:
@@ -238,11 +254,24 @@ class StereoSyncPipeline:
         if not isinstance(spatial_guidance, SpatialGuidance):
             # a strength alone: what each correction costs depends on how the levels are read
             own = defaults.decoder_guidance if self.model.levels is None else defaults.spatial_guidance
+            if spatial_guidance is None:  # without space there is nothing to guide to
+                spatial_guidance = own.strength if spatial_scale and self.model.cues != "depth" else 0.0
             spatial_guidance = replace(own, strength=spatial_guidance)
         if panning_law is not None:
             spatial_guidance = replace(spatial_guidance, panning_law=panning_law)
         speedups = speedups or SamplerSpeedups()
         return PipelineSettings(sampler, steps, **scales, spatial_guidance=spatial_guidance, speedups=speedups)
+
+    def envelope_with_events(
+        self, envelope: Envelope | None, events: Events, scene: SpatialConditioning, timbre: Tensor | str | None
+    ) -> Envelope:
+        """The envelope that the events ask for, or the given one, which then knows them. Raises StereoSyncError for events of
+        another clip."""
+        check_events_fit(events, scene.duration)
+        if envelope is not None:
+            return replace(envelope, events=events)
+        surface = timbre if isinstance(timbre, str) and timbre in SURFACES else "concrete"
+        return envelope_from_events(events, scene.tracks, scene.depth, surface=surface, window=ENVELOPE_WINDOW)
 
     def prepare_conditions(
         self, scene: SpatialConditioning, envelope: Envelope | None, timbre: Tensor | str | None, starts: Sequence[int]
@@ -281,11 +310,14 @@ class StereoSyncPipeline:
         seconds = {"seconds_start": begin, "seconds_total": [duration] * len(starts)}
         return conditioners(tokens, seconds, encoded(negative_prompt))
 
-    def guide_to_places(self, velocity: Velocity, scene: SpatialConditioning, guidance: SpatialGuidance) -> Velocity:
+    def guide_to_places(
+        self, velocity: Velocity, scene: SpatialConditioning, guidance: SpatialGuidance, envelope: Envelope | None = None
+    ) -> Velocity:
         """A velocity under training-free spatial guidance; see :mod:`.spatial_guidance`."""
         model = self.model
         frames = latent_count(scene.duration, model.latent_rate)
-        target = spatial_guidance_target(*scene.selected(), frames, model.latent_rate, panning_law=guidance.panning_law)
+        options = {"panning_law": guidance.panning_law, "envelope": envelope}
+        target = spatial_guidance_target(*scene.selected(), frames, model.latent_rate, **options)
         read = level_reader(model.autoencoder, model.levels)
 
         def levels(latents: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from research.small_model import diffusion_config, lively
+from research.small_model import LATENTS, diffusion_config, lively
 from stereosync_core.model.backbone import Backbone
 
 KINDS = {
@@ -20,7 +20,7 @@ KINDS = {
 def test_output_equals_the_reference(kind, tokens):
     torch.manual_seed(0)
     network = lively(Backbone({**diffusion_config()["backbone"], **KINDS[kind]}))
-    x, t = torch.randn(2, 8, 20), torch.tensor([0.2, 0.8])
+    x, t = torch.randn(2, LATENTS, 20), torch.tensor([0.2, 0.8])
     context = torch.randn(2, tokens, 32) if tokens else None
     global_cond = torch.randn(2, 24) if kind == "global condition" else None
     with torch.no_grad():
@@ -33,7 +33,7 @@ def test_output_equals_the_reference(kind, tokens):
 def test_a_residual_of_zeros_changes_nothing_and_another_does():
     torch.manual_seed(0)
     network = lively(Backbone(diffusion_config()["backbone"]))
-    x, t = torch.randn(1, 8, 20), torch.tensor([0.5])
+    x, t = torch.randn(1, LATENTS, 20), torch.tensor([0.5])
     with torch.no_grad():
         plain = network(x, t)
         torch.testing.assert_close(network(x, t, residuals=[None, torch.zeros(1, 20, 64)]), plain)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from research.small_model import FORMS, write_model
+from research.small_model import FORMS, LATENTS, write_model
 from stereosync_core import DepthSequence, Envelope, SpatialConditioning, StereoSyncPipeline, probe
 from stereosync_core.__main__ import main
 from stereosync_core.model.decoding import decode
@@ -65,7 +65,7 @@ def test_steps_can_be_counted_and_stopped(model):
 
 
 def test_decoding_in_pieces_leaves_no_seam(model):
-    latents = torch.randn((1, 8, 600), generator=torch.Generator().manual_seed(0))
+    latents = torch.randn((1, LATENTS, 600), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         whole = model.autoencoder.decode(latents)[0].numpy()
     np.testing.assert_allclose(decode(model.autoencoder, latents, whole.shape[1]), whole, atol=1e-5)

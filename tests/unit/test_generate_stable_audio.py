@@ -10,7 +10,7 @@ from stereosync_core.__main__ import main
 from stereosync_core.media.video import probe
 from stereosync_core.model import precision
 from stereosync_core.model.adapter import save_adapter
-from stereosync_core.model.conditioning.timbre import TimbreEncoder
+from stereosync_core.model.conditioning.sound_timbre import SoundTimbre
 from stereosync_core.model.folder import save_part
 from stereosync_core.model.latent_levels import LatentLevels
 from stereosync_core.model.loader import load_stable_audio
@@ -24,8 +24,7 @@ from tests.unit.test_stable_audio_sampling import write_t5
 def adapter(release, tmp_path_factory):
     folder = tmp_path_factory.mktemp("adapter")
     save_adapter(folder, trained(load_stable_audio(release)))
-    timbre = TimbreEncoder(16, 8)
-    timbre.surfaces.normal_()
+    timbre = SoundTimbre(["gravel", "snow"], 16)
     save_part(folder, "timbre", timbre.config, lively(timbre).state_dict())
     return folder
 
@@ -102,7 +101,7 @@ def test_fast_is_in_half_precision_where_the_processor_is_faster_in_it(command, 
         (["--text", "steps"], "give the folder of T5 base"),
         (["--timbre", "gravel", "--text", "steps"], "--timbre needs an adapter"),
         (["--space-scale", "2", "--text", "steps"], "--space-scale needs an adapter"),
-        (["--adapter", "none"], "none' has no config.json"),
+        (["--adapter", "none"], "none' does not exist"),
         (["--sampler", "pingpong", "--text", "steps"], "no text encoder"),
     ],
 )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from research.small_model import FORMS, diffusion, diffusion_config
+from research.small_model import FORMS, LATENTS, diffusion, diffusion_config
 from stereosync_core.model.conditioning.clip import ClipConditions
 from stereosync_core.model.conditioning.features import SceneFeatures
 from stereosync_core.model.denoiser import StereoSync
@@ -41,7 +41,7 @@ def composed(network: StereoSync, conditions: ClipConditions, guidance_scale: fl
 
 
 def run(network: StereoSync, given: ClipConditions, **options) -> torch.Tensor:
-    x = torch.randn((len(given.timbre), 8, given.envelope.shape[-1]), generator=torch.Generator().manual_seed(2))
+    x = torch.randn((len(given.timbre), LATENTS, given.envelope.shape[-1]), generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
         return network(x, torch.full((len(x),), 0.6), given, **options)
 
@@ -85,7 +85,7 @@ def test_no_track_and_a_track_that_is_never_seen_are_the_same():
 def test_a_batch_is_its_clips_one_by_one(network):
     given = conditions(batch=2)
     both = run(network, given)
-    x = torch.randn((2, 8, FRAMES), generator=torch.Generator().manual_seed(2))
+    x = torch.randn((2, LATENTS, FRAMES), generator=torch.Generator().manual_seed(2))
     scene = SceneFeatures(given.scene.boxes[1:], given.scene.seen[1:], given.scene.depth[1:], given.scene.has_depth[1:])
     second = ClipConditions(scene, given.envelope[1:], given.has_envelope[1:], given.timbre[1:])
     with torch.no_grad():
@@ -113,7 +113,7 @@ def test_control_has_weights_of_its_own():
 
 def test_guidance_composes_and_leaves_out_what_weighs_nothing():
     network, given = diffusion(), conditions()
-    x = torch.randn((1, 8, FRAMES), generator=torch.Generator().manual_seed(3))
+    x = torch.randn((1, LATENTS, FRAMES), generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
         bare = composed(network, given.without_space().without_timbre())(x, 0.4)
         timbre = composed(network, given.without_space())(x, 0.4)
@@ -127,7 +127,7 @@ def test_guidance_composes_and_leaves_out_what_weighs_nothing():
 
 def test_windows_agree_with_one_run_where_there_is_one_and_differ_nowhere_abruptly():
     network, given = diffusion(), conditions(frames=60)
-    x = torch.randn((1, 8, 60), generator=torch.Generator().manual_seed(3))
+    x = torch.randn((1, LATENTS, 60), generator=torch.Generator().manual_seed(3))
 
     def in_windows(length, overlap):
         starts = window_starts(60, length, overlap)

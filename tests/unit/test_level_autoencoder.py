@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.signal import lfilter
 
-from research.training.autoencoder import level_errors, round_trip
+from research.measurements.measure_autoencoder import level_errors, round_trip
 from research.training.components import ComponentsTask, drawn_crops, hop_energy
 from stereosync_core.model.conditioning.features import event_features
 from stereosync_core.model.conditioning.sound_timbre import SoundTimbre

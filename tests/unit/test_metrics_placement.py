@@ -110,7 +110,8 @@ def test_a_window_in_which_a_long_sound_or_one_that_goes_on_is_under_a_step_belo
 @pytest.mark.parametrize("objects", [True, False], ids=["steps", "boxes alone"])
 def test_ids_are_any_integers_and_none_of_them_means_nobody(number, objects):
     truth, azimuth = walk()
-    (one,), (walker,) = truth.objects or (), truth.tracks
+    assert truth.objects is not None
+    (one,), (walker,) = truth.objects, truth.tracks
     renamed = Truth(replace(truth.tracks, tracks=(replace(walker, id=number),)), (replace(one, id=number),))
     first, second = (one if objects else Truth(one.tracks) for one in (truth, renamed))
     localisation = LevelLocaliser()(placed(azimuth, STEPS), RATE)

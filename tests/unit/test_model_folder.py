@@ -64,9 +64,9 @@ def test_foreign_weights_are_told_by_their_keys(folder):
 def test_weights_of_another_size_and_broken_numbers(folder):
     path = folder / "timbre.safetensors"
     weights = load_file(path)
-    save_file(weights | {"project.weight": torch.zeros(2, 2)}, path)
+    save_file(weights | {"directions": torch.zeros(2, 2)}, path)
     refused("of another shape", load_model, folder)
-    save_file(weights | {"project.weight": torch.full_like(weights["project.weight"], float("nan"))}, path)
+    save_file(weights | {"directions": torch.full_like(weights["directions"], float("nan"))}, path)
     refused("NaN", load_model, folder)
 
 
@@ -78,7 +78,7 @@ def test_a_config_that_is_missing_broken_or_of_something_else(folder, tmp_path):
         ("{", "cannot be read"),
         (json.dumps({"model_type": "clip"}), "another kind"),
         (json.dumps({**whole, "autoencoder": {"type": "oobleck"}}), "type that is not known"),
-        (json.dumps({**whole, "timbre": {"type": "small", "depth": 3}}), "cannot be understood"),
+        (json.dumps({**whole, "timbre": {"type": "aisfx", "depth": 3}}), "cannot be understood"),
     ):
         config.write_text(text)
         refused(words, load_model, folder)
@@ -88,9 +88,7 @@ def test_parts_of_different_models_are_told_apart(folder, tmp_path):
     config = json.loads((folder / "config.json").read_text())
     config["timbre"]["size"] = 8
     weights = load_file(folder / "timbre.safetensors")
-    small = {name: value[..., :8] if name == "surfaces" else value for name, value in weights.items()}
-    small |= {"project.weight": small["project.weight"][:8], "project.bias": small["project.bias"][:8]}
-    small["heads.weight"] = small["heads.weight"][:, :8]
+    small = {name: value if name == "mean" else value[:, :8] for name, value in weights.items()}
     save_file({name: value.contiguous() for name, value in small.items()}, folder / "timbre.safetensors")
     (folder / "config.json").write_text(json.dumps(config))
     refused("different models", load_model, folder)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from research.small_model import diffusion
+from research.small_model import LATENTS, diffusion
 from stereosync_core.model.guidance import guidance_branches, guided
 from stereosync_core.model.speedups import ResidualCache, SamplerSpeedups
 from tests.errors import refused
@@ -18,7 +18,7 @@ def network(request):
 
 
 def noise() -> torch.Tensor:
-    return torch.randn((1, 8, 24), generator=torch.Generator().manual_seed(1))
+    return torch.randn((1, LATENTS, 24), generator=torch.Generator().manual_seed(1))
 
 
 @torch.no_grad()

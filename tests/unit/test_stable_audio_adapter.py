@@ -167,6 +167,7 @@ def test_half_a_download_and_folders_that_are_none(folder, release, tmp_path):
         refused(r"adapter\.safetensors' is damaged.*again", load_adapter, folder, base)
     path.unlink()
     refused(r"adapter\.safetensors' is missing", load_adapter, folder, base)
+    path.write_bytes(whole)
     config = json.loads((folder / "config.json").read_text())
     config["adapter"]["conditions"] = {"form": "aligned", "colour": "red"}
     (folder / "config.json").write_text(json.dumps(config))

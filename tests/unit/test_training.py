@@ -9,11 +9,9 @@ import torch
 from torch import nn
 
 from research.training.augment import augment, mirror
-from research.training.autoencoder import level_loss, likelihood_loss
 from research.training.diffusion import assignment_loss
 from research.training.loop import CHECKPOINT, LoopSettings, curves, train
 from research.training.scenes import owners
-from stereosync_core.model.channel_autoencoder import ChannelAutoencoder, ChannelAutoencoderConfig
 from stereosync_core.model.conditioning.clip import ClipConditions
 from stereosync_core.model.conditioning.features import SceneFeatures
 from stereosync_core.rendering.gait import Steps
@@ -205,49 +203,3 @@ def test_a_moment_is_owned_by_who_stepped_last_and_nearest():
     assert shares[1, 2] == pytest.approx(first / (first + np.exp(-0.02 / 0.05) / 8), rel=1e-6)
     assert shares[0, 3] == 1, "who is out of the picture is nobody"
     assert not muted[:, 3].any(), "and does not sound in every other clip"
-
-
-def noise_of(seed: int, gain: float = 1.0) -> torch.Tensor:
-    """Magnitudes of noise that dies away and is duller than white."""
-    shape = torch.linspace(1, 0.1, 200)[:, None] * torch.linspace(1, 0.05, 400)
-    parts = torch.randn((2, 4, 2, 200, 400), generator=torch.Generator().manual_seed(seed))
-    return gain * shape * parts.square().sum(0).sqrt() / 2**0.5
-
-
-def test_noise_is_likeliest_for_its_own_power_and_colour():
-    wanted, shape = noise_of(0), torch.linspace(1, 0.1, 200)[:, None] * torch.linspace(1, 0.05, 400).expand(4, 2, 200, 400)
-    right = float(likelihood_loss(shape, wanted))
-    assert right == pytest.approx(0.577, abs=0.02), "Euler's number is what is left for noise"
-    for gain in (0.8, 1.25):
-        assert likelihood_loss(shape * gain, wanted) > right + 0.02
-    grey = shape.square().mean(2, keepdim=True).sqrt().expand_as(shape)
-    assert likelihood_loss(grey, wanted) > right + 0.2
-    assert torch.isfinite(likelihood_loss(torch.zeros_like(wanted), 1e4 * wanted))
-
-
-def test_levels_are_compared_channel_by_channel():
-    wanted = noise_of(0)
-    assert level_loss(wanted, wanted) == 0
-    softer = wanted * torch.tensor([1.0, 10 ** (-3 / 20)])[:, None, None]
-    assert level_loss(softer, wanted) == pytest.approx(3 / 10 * np.log(10) / 2, rel=0.01)
-
-
-@pytest.fixture
-def codec() -> ChannelAutoencoder:
-    torch.manual_seed(0)
-    return ChannelAutoencoder(ChannelAutoencoderConfig(width=16, expansion=2, latent=4))
-
-
-def test_left_and_right_share_their_noise(codec):
-    one = torch.randn((1, 4, 12))
-    with torch.no_grad():
-        sound, later = (codec.decode(one.repeat(1, 2, 1), start) for start in (0, 40))
-    torch.testing.assert_close(sound[:, 0], sound[:, 1])
-    assert (sound - later).abs().max() > 0.1 * sound.abs().max(), "other noise at another place"
-
-
-def test_latents_know_magnitudes_and_no_phases(codec):
-    sound = torch.randn((1, 2, 8192)) * 0.1
-    with torch.no_grad():
-        torch.testing.assert_close(codec.encode(-sound), codec.encode(sound))
-        assert (codec.encode(sound.flip(-1)) - codec.encode(sound)).abs().max() > 1e-3

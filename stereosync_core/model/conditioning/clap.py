@@ -15,7 +15,7 @@ from ...checkpoints import MISFITS, within_folder
 from ...errors import StereoSyncError, explained
 from ...media.sound import Sound, resample
 from ...rendering.surfaces import SURFACES
-from .timbre import check_audible
+from .sound_timbre import check_audible
 
 #: CLAP's texts for a surface, and for anything else.
 PROMPTS = ("footsteps on {}", "the sound of {}")

@@ -89,7 +89,7 @@ def clip_conditions(
 ) -> ClipConditions:
     """Conditions of one clip.
 
-    :param timbre: ``[E]`` (:class:`.timbre.TimbreEncoder`); None leaves the timbre to the model.
+    :param timbre: ``[E]`` (:class:`.sound_timbre.SoundTimbre`); None leaves the timbre to the model.
     :raises StereoSyncError: for a timbre of another size than ``timbre_size``, which the model takes.
     """
     frames = latent_count(tracks.duration, latent_rate)

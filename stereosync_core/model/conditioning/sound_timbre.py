@@ -12,7 +12,12 @@ from torch import Tensor, nn
 
 from ...errors import StereoSyncError
 from ...sound_embedding import WIDTHS, embed_aisfx
-from .timbre import check_audible
+
+
+def check_audible(mono: np.ndarray) -> None:
+    """:raises StereoSyncError: when a sound ``[N]`` is silent, empty or not finite."""
+    if not np.isfinite(mono).all() or not np.abs(mono).max(initial=0) > 0:
+        raise StereoSyncError("Timbre: the reference is silent, empty or holds NaN; give one with samples above 0.")
 
 
 class SoundTimbre(nn.Module):

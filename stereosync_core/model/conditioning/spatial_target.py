@@ -1,5 +1,6 @@
 """The target of spatial guidance: the level difference of a scene at every moment, and the course of the level. Several walkers
-share a moment by what each would send: the power of a step of their gait that is ringing, over the square of their distance."""
+share a moment by what each would send: its share of what sounds, where the envelope knows it, else the power of a step of its
+gait that is ringing, over the square of its distance."""
 
 from __future__ import annotations
 
@@ -53,6 +54,7 @@ def spatial_guidance_target(
     """The target of ``frames`` latent frames.
 
     :param panning_law: how azimuth becomes a level difference (:mod:`..rendering.panning_laws`).
+    :param envelope: whose owners say whose each moment is, where it has any.
     :param level: whether the target has a course of the level at all: that of ``envelope``, or without one that of the walkers'
         distance (6 dB a doubling).
     :raises StereoSyncError: for a law that is not known.
@@ -65,7 +67,10 @@ def spatial_guidance_target(
         place = np.interp(track.azimuth(times, tracks.max_gap), curve.azimuth, curve.broadband())
         power = visible / np.maximum(tracks.distance(track, times, depth), 0.05) ** 2
         near += power
-        if len(tracks) > 1:
+        if len(tracks) > 1 and envelope is not None and envelope.owners:
+            own = envelope.owners.get(track.id, np.zeros(len(envelope.times)))
+            power = visible * (_REST + np.interp(times, envelope.times, own))  # of what arrives: distance is in it
+        elif len(tracks) > 1:
             steps = steps_from_track(track, tracks.duration, max_gap=tracks.max_gap, aspect=tracks.aspect)
             power = power * _ringing(times, steps.times, steps.strengths)
         share = 1 / (1 + 10 ** (-place / 10))  # of the power, on the right

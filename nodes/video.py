@@ -75,7 +75,7 @@ class ReplaceVideoAudio(io.ComfyNode):
             node_id="StereoSyncSoundOntoVideo",
             display_name="Replace Video Audio",
             category=CATEGORY,
-            description="Gives a clip another sound and saves it. The video packets are copied wherever a copy shows them right; "
+            description="Gives a clip another sound. Its video packets are copied wherever a copy shows them right, "
             "the sound gets exactly the clip's length.",
             is_output_node=True,
             inputs=[

@@ -9,8 +9,18 @@ import pytest
 import torch
 
 from research.small_model import FORMS, LATENTS, write_model
-from stereosync_core import DepthSequence, Envelope, SpatialConditioning, StereoSyncPipeline, probe
+from stereosync_core import (
+    DepthSequence,
+    Envelope,
+    Event,
+    Events,
+    SpatialConditioning,
+    StereoSyncPipeline,
+    envelope_from_events,
+    probe,
+)
 from stereosync_core.__main__ import main
+from stereosync_core.model.conditioning.features import ENVELOPE_WINDOW
 from stereosync_core.model.decoding import decode
 from stereosync_core.model.loader import load_model
 from tests.clips import make_clip, sound_in
@@ -100,6 +110,16 @@ def test_scales_of_zero_are_off_and_the_model_s_defaults_are_none(model):
         assert np.array_equal(generate(model, nothing, envelope=loud(1.0), timbre=given["timbre"]), blind)
         np.testing.assert_allclose(generate(model, nothing, envelope=loud(1.0)), bare, atol=1e-6)
     assert np.abs(generate(model, crossing(1.0), envelope=loud(1.0), **given, control_scale=0.0) - whole).max() > 1e-6
+
+
+def test_events_make_the_envelope_where_there_is_none(model):
+    tracks = crossing(1.0)
+    events = Events((Event(0.3, "step", 1), Event(0.7, "clap", None)), 1.0)
+    made = generate(model, tracks, events=events)
+    assert np.array_equal(made, generate(model, tracks, envelope=envelope_from_events(events, tracks, window=ENVELOPE_WINDOW)))
+    known = generate(model, tracks, envelope=loud(1.0), events=events)
+    assert known.shape == made.shape
+    refused("lasts 1", generate, model, tracks, events=replace(events, duration=9.0))
 
 
 def test_a_timbre_of_another_model_is_refused(model):

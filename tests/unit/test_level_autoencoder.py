@@ -119,3 +119,26 @@ def test_weights_in_eight_bits_come_back_nearly_as_they_were(tmp_path):
     assert set(back) == set(weights)
     assert (back["one.weight"] - weights["one.weight"]).abs().max() < 0.02
     torch.testing.assert_close(back["components"], weights["components"], atol=2e-3, rtol=2e-3)
+
+
+def test_narrowed_latents_keep_their_levels_and_become_one_image(codec):
+    sound = torch.randn((1, 2, 16384), generator=torch.Generator().manual_seed(4)) * torch.tensor([0.1, 0.02])[:, None]
+    latents = codec.encode(sound)
+    narrow = codec.narrowed(latents, 0.0)
+    torch.testing.assert_close(codec.stereo_levels(narrow), codec.stereo_levels(latents))
+    torch.testing.assert_close(codec.narrowed(latents, 1.0)[:, : codec.config.channel], latents[:, : codec.config.channel])
+    wide, one = (np.corrcoef(codec.decode(given)[0].numpy())[0, 1] for given in (latents, narrow))
+    assert wide < 0.3
+    assert one > 0.99
+
+
+def test_levels_follow_a_course_and_rests_are_low(codec):
+    sound = torch.randn((1, 2, 32768), generator=torch.Generator().manual_seed(5)) * torch.tensor([0.05, 0.025])[:, None]
+    latents = codec.encode(sound)
+    course = torch.zeros(64)
+    course[16:32], course[40:48] = 0.05, 0.025
+    levels = codec.stereo_levels(codec.levelled(latents, course))[0]
+    assert (levels[0] - levels[1]).mean() == pytest.approx(6.0, abs=0.5)
+    assert (levels[0, 18:30].mean() - levels[0, 41:47].mean()) == pytest.approx(6.0, abs=0.5)
+    assert (levels[0, 18:30].mean() - levels[0, 50:].mean()) > 44
+    assert torch.equal(codec.levelled(latents, torch.zeros(64)), latents), "a silent course says nothing"

@@ -120,7 +120,7 @@ def test_a_text_encoder_that_is_missing_incomplete_or_of_another_kind(t5, tmp_pa
     (tmp_path / "away").rename(tmp_path / "tokenizer.json")
     whole = (tmp_path / "model.safetensors").read_bytes()
     (tmp_path / "model.safetensors").write_bytes(whole[: len(whole) // 2])
-    refused("cannot be loaded", TextEncoder, tmp_path)
+    refused("damaged", TextEncoder, tmp_path)
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     refused("is a bert model; give T5", TextEncoder, tmp_path)
 

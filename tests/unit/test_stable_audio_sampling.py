@@ -121,6 +121,7 @@ def test_a_text_encoder_that_is_missing_incomplete_or_of_another_kind(t5, tmp_pa
     whole = (tmp_path / "model.safetensors").read_bytes()
     (tmp_path / "model.safetensors").write_bytes(whole[: len(whole) // 2])
     refused("damaged", TextEncoder, tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(whole)
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     refused("is a bert model; give T5", TextEncoder, tmp_path)
 

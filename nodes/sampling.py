@@ -81,8 +81,8 @@ class DitSampler(io.ComfyNode):
                 choice_input("sampler", ["euler", "heun", "dpmpp_2m"], SAMPLERS, STEREOSYNC.sampler),
                 spatial_guidance_input(
                     STEREOSYNC.spatial_guidance.strength,
-                    "Training-free spatial guidance: moves each step's predicted sound this far towards where the boxes are "
-                    "and how loud the envelope has it. Without it the bundled model's sound leans to its side and no more.",
+                    "Training-free spatial guidance: moves each step's predicted sound this far towards where the boxes are. "
+                    "Without it the bundled model's sound leans to its side and no more.",
                 ),
                 panning_law_input(STEREOSYNC.spatial_guidance.panning_law, optional=True),
             ],

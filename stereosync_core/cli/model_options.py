@@ -18,10 +18,7 @@ from ..rendering.panning_laws import panning_laws
 
 _STABLE_AUDIO = ("adapter", "text", "t5", "levels", "precision", "device", "compile")
 _NEED_ADAPTER = ("envelope", "timbre", "space_scale", "envelope_scale")
-_SPATIAL_GUIDANCE = (
-    "training-free guidance to where things are and to the envelope's level, 0 = off to 1 (default: 0.5; Stable Audio Open: 0, "
-    "and places alone)"
-)
+_SPATIAL_GUIDANCE = "training-free guidance to where things are, 0 = off to 1 (default: 0.5; Stable Audio Open: 0)"
 _LAW = "its panning law: how azimuth becomes a level difference (default: rooms; Stable Audio Open: pan)"
 _FAST = (
     "guidance in the middle timesteps alone, and the control branch at every other step; Stable Audio Open in bf16 where the "

@@ -203,7 +203,8 @@ def track_landmarks(
         return []
     if network is None and seen.any():
         network = load_network()
-    found: list[list[tuple]] = [[] for _ in plans]
+    found = [_room_for(int(count)) for count in seen.sum(1)]
+    filled = np.zeros(len(plans), dtype=int)
     waiting: list[tuple[int, int, torch.Tensor, np.ndarray]] = []
 
     @torch.inference_mode()
@@ -215,7 +216,10 @@ def track_landmarks(
         for (who, n, _, corner), raw, metres, probability in zip(waiting, landmarks, world, presence, strict=True):
             points = corner[:2] + (raw[:KEPT, :2] + 0.5) * corner[2]
             visibility = expit(raw[:KEPT, 3]) * _inside(points, info.width / info.height)
-            found[who].append((times[n], points, metres[:KEPT], visibility, probability, plans[who][2][n]))
+            row = (times[n], points, metres[:KEPT], visibility, probability, plans[who][2][n])
+            for array, value in zip(found[who], row, strict=True):
+                array[filled[who]] = value
+            filled[who] += 1
         waiting.clear()
 
     # pictures just as large as the middle person's crops need them
@@ -233,8 +237,10 @@ def track_landmarks(
             progress(time, info.duration)
     if waiting:
         work()
-    return [
-        Landmarks(track.id, *(np.array(values) for values in zip(*rows, strict=True)))
-        for track, rows in zip(tracks, found, strict=True)
-        if rows
-    ]
+    return [Landmarks(track.id, *arrays) for track, arrays in zip(tracks, found, strict=True) if len(arrays[0])]
+
+
+def _room_for(count: int) -> tuple[np.ndarray, ...]:
+    """Arrays for so many moments of :class:`Landmarks`; in single precision, for a long clip has many."""
+    shapes = {"points": (count, KEPT, 2), "world": (count, KEPT, 3), "visibility": (count, KEPT), "presence": (count,)}
+    return (np.zeros(count), *(np.zeros(shape, np.float32) for shape in shapes.values()), np.zeros(count))

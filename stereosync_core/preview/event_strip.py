@@ -43,7 +43,7 @@ def event_strip(source: Source, events: Events, tracks: Tracks) -> np.ndarray:
         pen.text((x + 4, y + SIDE), f"{event.time:.3f} s{owner}", fill=(255, 255, 255), font=font)
         foot = "" if event.foot is None else f" {event.foot}"
         pen.text((x + 4, y + SIDE + 15), f"{event.kind}{foot}, {event.confidence:.0%}", fill=colour, font=font)
-    return np.asarray(sheet)
+    return np.array(sheet)  # a copy, for a view of the picture cannot be written to
 
 
 def _around(picture: np.ndarray, event: Event, tracks: Tracks) -> Image.Image:

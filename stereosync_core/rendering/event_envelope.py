@@ -1,4 +1,5 @@
-"""The loudness envelope that a clip's events ask for: each has the course of the library's sounds of its class and ground."""
+"""The loudness envelope that a clip's events ask for: an attack at each, and the decay of the library's sounds of its class and
+ground."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from .surfaces import SURFACES
 #: Level of the loudest event, that of a step some three metres away in the rooms.
 LEVEL = 0.05
 _STEP = 0.001  # seconds from value to value before the window
-_LOUDEST = 24  # of those values, that an event's loudest moment lasts
+_SHORTEST = 0.01  # seconds of a fall
 _AUDIBLE = 1e-4  # of the loudest moment's power
 
 
@@ -56,8 +57,8 @@ def envelope_from_events(
             if owner is not None:
                 gain /= max(float(tracks.distance(owner, np.array([event.time]), depth)[0]), 0.1)
             power = powers.setdefault(None if owner is None else owner.id, np.zeros(len(times)))
-            own = power_of_event(None if owner is None else owner.label, event.kind, surface)[: len(times) - first]
-            power[first : first + len(own)] += gain**2 * own
+            fall = fall_of_event(None if owner is None else owner.label, event.kind, surface)
+            power[first:] += gain**2 * np.exp(-2 * times[: len(times) - first] / fall)
     half = max(1, round(window / _STEP / 2))
     places = np.arange(0, len(times), 5)
     last, begin = np.minimum(places + half, len(times)), np.maximum(places - half, 0)
@@ -74,12 +75,13 @@ def envelope_from_events(
 
 
 @cache
-def power_of_event(label: str | None, kind: str, surface: str) -> np.ndarray:
-    """Power ``[M]``, a value a millisecond, of what happens to a track of that label, from the event on: the mean of the
-    bundled library's takes; its loudest moment is 1."""
+def fall_of_event(label: str | None, kind: str, surface: str) -> float:
+    """Seconds in which the amplitude of what happens to a track of that label falls to a third: the median of the bundled
+    library's takes. A take's is that of an exponential with as much energy after the loudest 5 ms as it has itself."""
     _, library, sounds = SoundSelection(bundled_library()).one_shots(label, kind, surface)
-    takes = [library.samples(sound).astype(np.float64) ** 2 for sound in sounds]
-    edges = np.arange(0, max(map(len, takes)), _STEP * RATE).astype(int)
-    power = np.mean([np.add.reduceat(np.pad(take, (0, edges[-1] + 1)), edges) for take in takes], axis=0)
-    loudest = uniform_filter1d(np.pad(power, _LOUDEST), _LOUDEST).max()
-    return power / loudest
+    falls, smooth = [], round(0.005 * RATE)
+    for sound in sounds:
+        power = np.maximum(uniform_filter1d(np.pad(library.samples(sound).astype(np.float64) ** 2, (0, smooth)), smooth), 0)
+        peak = int(power.argmax())
+        falls.append(2 * float(power[peak:].sum()) / (float(power[peak]) * RATE))
+    return max(float(np.median(falls)), _SHORTEST)

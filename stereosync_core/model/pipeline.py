@@ -133,8 +133,8 @@ class StereoSyncPipeline:
         :param scene: where things are; its duration is the sound's.
         :param prompt: what it sounds like, for a model with a text encoder; ``negative_prompt`` what it does not.
         :param envelope: when it sounds and how loud; an envelope of silence gives silence. Left to the model where None.
-        :param events: what happens, and to whom. Where there is no ``envelope`` it is made from them: each event has the
-            course of the library's sounds of its class, and of the surface that ``timbre`` names.
+        :param events: what happens, and to whom. Where there is no ``envelope`` it is made from them: an attack at
+            each, and the decay of the library's sounds of its class and of the surface that ``timbre`` names.
         :param timbre: vector ``[E]`` of the model's timbre encoder, or the name of a surface. Left to the model where None.
         :param guidance_scale: of prompt and timbre; 1 follows them without guidance.
         :param spatial_scale: of boxes and depth. Equal to ``guidance_scale`` it saves an evaluation a step.

@@ -78,7 +78,7 @@ def load_fastdepth() -> FastDepth:
     """The bundled weights on the CPU in single precision."""
     network = FastDepth()
     network.load_state_dict({key: value.float() for key, value in load_weights("fastdepth.safetensors").items()})
-    return network.eval()
+    return network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def estimate_with_fastdepth(

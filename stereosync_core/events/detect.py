@@ -11,7 +11,8 @@ import numpy as np
 from ..errors import StereoSyncError
 from ..media.camera import CameraFinder, boxes_at
 from ..media.sound import Sound
-from ..media.video import Source, probe
+from ..media.source import Source, as_clip
+from ..media.video import probe
 from ..scene import Track, Tracks
 from ..scene_camera import CameraMotion, check_camera_fits
 from ..scene_events import FEET, Event, Events
@@ -77,6 +78,7 @@ def detect_events(
     :raises StereoSyncError: an unknown method, or ``sound`` without a guide sound.
     """
     check_detection(method, sound, confidence)
+    source = as_clip(source)
     duration = probe(source).duration
     if method == "sound" or (method == "auto" and sound is not None and len(tracks) == 0):
         assert sound is not None

@@ -253,7 +253,7 @@ def _standing(start: float, end: float) -> np.ndarray:
 def _blobs(time: float, before: torch.Tensor, now: torch.Tensor, after: torch.Tensor) -> list[Blob]:
     """What is in this frame ``[3, H, W]`` alone; where a neighbour is -1, nothing."""
     change = torch.minimum((now - before).abs().amax(0), (now - after).abs().amax(0))
-    change = change.masked_fill((before < 0).any(0) | (after < 0).any(0), 0).numpy()
+    change = change.masked_fill(torch.minimum(before, after).amin(0) < 0, 0).numpy()
     mask = change > max(_CHANGE, _OVER_USUAL * float(np.median(change)))
     if not 0 < mask.mean() < _MOVING:
         return []

@@ -32,7 +32,7 @@ class MainSound(NamedTuple):
 
 class Clip:
     """A path or stream that several functions are to read: the times of its frames and its sound track are looked for once and
-    kept with it."""
+    kept with it, as are the facts that :func:`~.video.probe` gives."""
 
     def __init__(self, source: Medium):
         self.source = source

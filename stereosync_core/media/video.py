@@ -7,6 +7,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import repeat
+from weakref import WeakKeyDictionary
 
 import av
 import numpy as np
@@ -16,7 +17,7 @@ from av.video.reformatter import VideoReformatter
 
 from ..errors import StereoSyncError
 from .clock import continuous
-from .source import Source, Timeline, codec_name, find_video, name_of, opened, timeline_of
+from .source import Clip, Source, Timeline, as_clip, codec_name, find_video, name_of, opened, timeline_of
 
 #: Matrix coefficients by their number in H.273, as swscale numbers them. Clips without a tag count as BT.601, which is
 #: libav's rule and therefore what the host's own nodes show.
@@ -45,14 +46,25 @@ class VideoInfo:
     pixel_format: str  # libav's name of the stored pixel format
 
 
+#: Of clips that several functions read, for as long as they are held.
+_facts: WeakKeyDictionary[Clip, VideoInfo] = WeakKeyDictionary()
+
+
 def probe(source: Source) -> VideoInfo:
     """A clip's facts. Reads all packets, decodes the first frame (rotation is known only then).
 
     :raises StereoSyncError: the source is missing, a folder, empty, no media file, cut short, without video, or without a
         frame that can be decoded.
     """
-    timeline = timeline_of(source)
-    with opened(source) as container:
+    clip = as_clip(source)
+    if clip not in _facts:
+        _facts[clip] = _probe(clip)
+    return _facts[clip]
+
+
+def _probe(clip: Clip) -> VideoInfo:
+    timeline = clip.timeline
+    with opened(clip) as container:
         stream = find_video(container)
         stream.thread_type = "SLICE"  # frame threads would decode several frames before they give the first
         first = next((frame for _, frame in decoded(container, stream)), None)

@@ -23,7 +23,8 @@ from ..batches import batched, prefetched
 from ..errors import StereoSyncError
 from ..media.camera import CameraFinder
 from ..media.shots import CutFinder
-from ..media.video import Source, frames, probe
+from ..media.source import Source, as_clip
+from ..media.video import frames, probe
 from ..scene import Tracks
 from .closer import MotionMap, moves
 from .detections import Detections, parse_classes, suppress_overlaps
@@ -237,6 +238,7 @@ def track_with_nanodet(
     if not 0 < threshold < 1:
         raise StereoSyncError(f"Score threshold: {threshold} is outside 0..1; 0.35 is a good start.")
     check_rate(rate)
+    source = as_clip(source)
     info = probe(source)
     detector, associator, finder = NanoDetDetector(classes, network), Associator(threshold), CutFinder()
     size = input_size(info.width, info.height, long_side)

@@ -17,6 +17,7 @@ from ..rendering.event_envelope import envelope_from_events
 from ..rendering.surfaces import SURFACES
 from ..scene import Envelope
 from ..scene_events import Events, check_events_fit
+from .attacks import with_sharp_attacks
 from .conditioning.clip import ClipConditions, clip_conditions
 from .conditioning.features import ENVELOPE_WINDOW, REFERENCE_LEVEL, latent_count, subframe_times
 from .conditioning.spatial import SpatialConditioning
@@ -195,6 +196,8 @@ class StereoSyncPipeline:
                 course = envelope.at(subframe_times(frames, model.latent_rate))
                 latents = model.autoencoder.levelled(latents, torch.from_numpy(course).float())
         samples = decode(model.autoencoder, latents, round(scene.duration * model.sample_rate))
+        if envelope is not None and envelope.events is not None:
+            samples = with_sharp_attacks(samples, model.sample_rate, [event.time for event in envelope.events])
         loudest = model.defaults.level if envelope is None else float(envelope.values.max())
         return GeneratedSound(samples * np.float32(loudest / REFERENCE_LEVEL), model.sample_rate, latents)
 

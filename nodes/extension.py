@@ -8,6 +8,7 @@ from . import (
     camera,
     conditioning,
     depth,
+    editing,
     evaluation,
     events,
     host,
@@ -23,7 +24,7 @@ from . import (
 )
 
 MAKING = (conditioning, sampling, stable_audio, apply, rendering, sounds, audio)
-ROOMS = (video, depth, rollingdepth, tracking, masa, camera, events, *MAKING, evaluation, preview)
+ROOMS = (video, depth, rollingdepth, tracking, masa, camera, events, editing, *MAKING, evaluation, preview)
 
 
 class StereoSyncExtension(ComfyExtension):

@@ -236,6 +236,18 @@ def temp_path(suffix: str) -> Path:
     return folder / f"stereosync_{uuid.uuid4().hex}{suffix}"
 
 
+def temp_result(path: Path) -> dict[str, str]:
+    """A file in the host's temporary folder as the front end fetches it."""
+    return {"filename": path.name, "subfolder": "", "type": "temp"}
+
+
+def temp_json(content: Any) -> dict[str, str]:
+    """Writes JSON into the host's temporary folder, for the front end."""
+    path = temp_path(".json")
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return temp_result(path)
+
+
 def output_path(prefix: str, clip: Clip, container: str) -> tuple[Path, str]:
     """A new numbered name in the host's output folder for a clip with other sound, and its subfolder; refuses names that leave
     the folder.

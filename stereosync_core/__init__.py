@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from .scene import Track as Track
     from .scene import Tracks as Tracks
     from .scene_camera import CameraMotion as CameraMotion
+    from .scene_edits import edit_scene as edit_scene
     from .scene_events import Event as Event
     from .scene_events import Events as Events
     from .sounds.folder import folder_library as folder_library
@@ -76,6 +77,7 @@ _MODULES = {
     "rendering.voices": "footstep_voices",
     "scene": "DepthSequence Envelope Track Tracks",
     "scene_camera": "CameraMotion",
+    "scene_edits": "edit_scene",
     "scene_events": "Event Events",
     "sounds.folder": "folder_library",
     "sounds.library": "bundled_library",

@@ -1,9 +1,9 @@
 """Scene data on disk: tracks as JSON, depth as NPZ; written under a temporary name and moved, so that no half file stays.
 
 Tracks: ``{"duration": s, "tracks": [{"id", "label", "times": [s], "boxes": [[x0, y0, x1, y1] in 0..1], "scores"}]}``;
-``duration``, ``cuts`` (seconds at which shots begin), ``camera`` (``times``, ``steps`` and ``confidence`` of CameraMotion) and
-``scores`` may be absent. Depth: arrays ``maps`` ``[T, H, W]`` with 1 = near, and ``times`` in seconds; ``range`` of
-:class:`DepthSequence` may be absent.
+``duration``, ``cuts`` (seconds at which shots begin), ``camera`` (``times``, ``steps`` and ``confidence`` of CameraMotion),
+``scores`` and ``distances`` (relative, 1 = the clip's median) may be absent. Depth: arrays ``maps`` ``[T, H, W]`` with 1 =
+near, and ``times`` in seconds; ``range`` of :class:`DepthSequence` may be absent.
 """
 
 import json
@@ -60,6 +60,7 @@ def save_tracks(path: Path, tracks: Tracks) -> Path:
             "boxes": [[round(value, 6) for value in box] for box in track.boxes.tolist()],
             "scores": [round(value, 4) for value in np.asarray(track.scores).tolist()],
         }
+        | ({} if track.distances is None else {"distances": np.round(track.distances, 4).tolist()})
         for track in tracks
     ]
     data = {"duration": tracks.duration, "max_gap": tracks.max_gap, "aspect": tracks.aspect, "cuts": tracks.cuts}
@@ -91,7 +92,10 @@ def load_tracks(path: Path, duration: float, aspect: float = 16 / 9) -> Tracks:
     with _reading("Tracks file", path, form):
         data = json.loads(read_text(path))
         rows = [
-            Track(row.get("id", place), row.get("label", "object"), row["times"], row["boxes"], row.get("scores"))
+            Track(
+                *(row.get("id", place), row.get("label", "object"), row["times"], row["boxes"]),
+                *(row.get("scores"), row.get("distances")),
+            )
             for place, row in enumerate(data["tracks"], 1)
         ]
         duration_of_file, max_gap = float(data.get("duration", duration)), float(data.get("max_gap", 0.5))

@@ -122,6 +122,7 @@ class Track:
     :param times: seconds ``[N]``, rising.
     :param boxes: float ``[N, 4]`` as x0, y0, x1, y1 in 0..1 of the frame.
     :param scores: confidence ``[N]`` in 0..1; ones when left out.
+    :param distances: relative distance ``[N]``, 1 = the clip's median, where it is known otherwise than from boxes and depth.
     """
 
     id: int
@@ -129,6 +130,7 @@ class Track:
     times: np.ndarray
     boxes: np.ndarray
     scores: np.ndarray | None = None
+    distances: np.ndarray | None = None
 
     def __post_init__(self):
         name = f"Track {self.id} ({self.label})"
@@ -150,7 +152,12 @@ class Track:
                 f"{name}: coordinates run from {boxes.min():.4g} to {boxes.max():.4g}, but 0..1 of the frame is expected; "
                 "divide pixels by the frame's width and height."
             )
-        freeze(self, id=int(self.id), label=str(self.label), times=times, boxes=boxes, scores=scores)
+        distances = None if self.distances is None else np.asarray(self.distances, dtype=np.float64)
+        if distances is not None and not (
+            distances.shape == times.shape and np.isfinite(distances).all() and distances.min() > 0
+        ):
+            raise StereoSyncError(f"{name}: distances must be one finite number above zero for each time.")
+        freeze(self, id=int(self.id), label=str(self.label), times=times, boxes=boxes, scores=scores, distances=distances)
 
     @property
     def start(self) -> float:
@@ -284,10 +291,14 @@ class Tracks:
             np.concatenate([getattr(part, name) for part in parts]) for name in ("times", "boxes", "scores")
         )
         _, first = np.unique(times, return_index=True)
-        return Track(parts[0].id, parts[0].label, times[first], boxes[first], scores[first])
+        distances = None
+        if any(part.distances is not None for part in parts):
+            distances = np.concatenate([self.distance(part, part.times) for part in parts])[first]
+        return Track(parts[0].id, parts[0].label, times[first], boxes[first], scores[first], distances)
 
     def distance(self, track: Track, times, depth: DepthSequence | None = None, cue: str = "both") -> np.ndarray:
-        """Relative distance ``[N]`` of an object at ``times``; 1 = the median over the clip's boxes of all tracks.
+        """Relative distance ``[N]`` of an object at ``times``; 1 = the median over the clip's boxes of all tracks. A track's
+        own ``distances`` go before all cues.
 
         :param depth: depth maps; without them, distance comes from the boxes.
         :param cue: ``boxes`` - from the box's height: a thing twice as far is half as high (the height and not the area, for an
@@ -297,6 +308,8 @@ class Tracks:
         if cue not in DISTANCE_CUES:
             raise StereoSyncError(f"Distance: '{cue}' is not known; choose {', '.join(DISTANCE_CUES)}.")
         times = np.atleast_1d(np.asarray(times, dtype=np.float64))
+        if track.distances is not None:
+            return np.interp(times, track.times, track.distances)
         boxes, _ = track.at(times, self.max_gap)
         result = np.ones(len(times))
         cues = [_distance_by_height] if depth is None or cue == "boxes" else [_distance_by_depth]

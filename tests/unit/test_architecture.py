@@ -85,7 +85,7 @@ FLOORS = [
     {"sounds", "checkpoints"},
     {"depth", "tracking", "rendering"},
     {"model", "metrics"},
-    {"events", "preview"},
+    {"events", "preview", "scene_edits"},
     {"cli"},
     {"__init__"},
     {"__main__"},

@@ -21,6 +21,8 @@ from stereosync_core.errors import StereoSyncError, explained
 from stereosync_core.media.output import replacing
 
 CHECKPOINT = "checkpoint.pt"
+#: Steps in a row whose gradient is not finite, which a training outlives.
+MOST_UNUSABLE = 20
 CURVES = "curves.csv"
 
 
@@ -102,7 +104,7 @@ def train(
     begin = _restore(folder, task, settings, network, average, optimizer)
     rows = [row for row in curves(folder) if int(row["step"]) <= begin]
     prepared, optimizer = accelerator.prepare(network, optimizer)
-    saved, sums, count = time.monotonic(), {}, 0
+    saved, sums, count, unusable = time.monotonic(), {}, 0, 0
     for step in range(begin, settings.steps):
         # the network's own draws (dropout, noise) come from the global generator: seeded anew so that a step stands for itself
         torch.manual_seed(settings.seed * 1_000_003 + step)
@@ -116,8 +118,13 @@ def train(
         if not torch.isfinite(total):
             raise StereoSyncError(f"Training {task.name}: the loss is {float(total.detach())} at step {step}; lower the rate.")
         accelerator.backward(total)
-        accelerator.clip_grad_norm_(trained, settings.clip)
-        optimizer.step()
+        norm = accelerator.clip_grad_norm_(trained, settings.clip)
+        # a norm of infinity would make all weights zero times infinity
+        unusable = 0 if norm is None or math.isfinite(norm) else unusable + 1
+        if unusable > MOST_UNUSABLE:
+            raise StereoSyncError(f"Training {task.name}: gradients are not finite up to step {step}; lower the rate.")
+        if not unusable:
+            optimizer.step()
         optimizer.zero_grad()
         decay = min(settings.ema, (step + 1) / (step + 10))
         get_ema_multi_avg_fn(decay)(average, [parameter.detach() for parameter in trained], None)

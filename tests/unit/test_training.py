@@ -105,6 +105,29 @@ def test_a_loss_that_is_no_number_ends_it(tmp_path):
     refused("lower the rate", train, Bad(), SETTINGS, tmp_path)
 
 
+class Root(Line):
+    """A loss that is finite, with a gradient that is not, at the steps given by the first draw."""
+
+    def __init__(self, share: float):
+        self.share = share
+
+    def loss(self, network, generator, device):
+        bad = float(torch.rand((), generator=generator)) < self.share
+        losses = super().loss(network, generator, device)
+        return losses | {"root": (0.0 * network[0].weight.sum()).sqrt()} if bad else losses
+
+
+def test_steps_whose_gradient_is_not_finite_are_left_out(tmp_path):
+    network = train(Root(0.2), SETTINGS, tmp_path)
+    assert torch.isfinite(weights(network)).all()
+    rows = curves(tmp_path)
+    assert float(rows[-1]["valid square"]) < 0.5 * float(rows[0]["valid square"])
+
+
+def test_gradients_that_stay_infinite_end_it(tmp_path):
+    refused("gradients are not finite", train, Root(1.1), SETTINGS, tmp_path)
+
+
 def scene(batch: int = 6, tracks: int = 2, frames: int = 40) -> SceneFeatures:
     time = torch.linspace(0, 0.5, frames * 4).view(1, 1, frames, 4)
     left = (0.1 + 0.3 * torch.arange(tracks).view(1, tracks, 1, 1) / tracks + time).expand(batch, tracks, frames, 4)

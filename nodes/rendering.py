@@ -88,7 +88,7 @@ class Footsteps(io.ComfyNode):
             fallback=if_nothing_tracked,
             **options,
         )
-        return io.NodeOutput(convert.audio_out(voices, int(sample_rate)))
+        return io.NodeOutput(convert.audio_out(list(voices), int(sample_rate)))
 
 
 class SpatializeAudio(io.ComfyNode):

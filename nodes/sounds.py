@@ -116,7 +116,7 @@ class SoundsAtEvents(io.ComfyNode):
         settings = OneShotSettings(rate=int(sample_rate), offset=offset / 1000, **options)
         voices, played = sound_voices(events, tracks, selection, settings)
         lines = [f"{place} {moment:.3f} {name}" for place, own_sounds in enumerate(played, 1) for moment, name in own_sounds]
-        return io.NodeOutput(convert.audio_out(voices, settings.rate), "\n".join(lines))
+        return io.NodeOutput(convert.audio_out(list(voices), settings.rate), "\n".join(lines))
 
     @classmethod
     def validate_inputs(cls, classes=None):

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from ..bench import depth, depth_full_size, generate, guidance, path, sampler, tracking
+from ..bench import depth, depth_full_size, generate, guidance, long, path, sampler, tracking
 from ..bench.process import processor
 
 BENCHES = {
@@ -14,6 +14,7 @@ BENCHES = {
     "generate": generate,
     "guidance": guidance,
     "sampler": sampler,
+    "long": long,
 }
 
 

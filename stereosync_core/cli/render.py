@@ -2,7 +2,7 @@
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -26,8 +26,8 @@ from .scene_options import add_scene_options, events_of, given_scene, progress_b
 
 #: What ``--sounds`` is without a folder.
 LIBRARY = "library"
-#: Voices ``[B, C, N]``, their rate, and the moments of each.
-Voices: TypeAlias = tuple[np.ndarray, int, list[list[float]]]
+#: Voices ``[C, N]``, their rate, and the moments of each.
+Voices: TypeAlias = tuple[Sequence[np.ndarray], int, list[list[float]]]
 VoiceMaker: TypeAlias = Callable[[Tracks, Events | None], Voices]
 #: A scene on which every option is tried before the clip is looked at: whatever would be refused is refused at once.
 REHEARSAL = Tracks((Track(0, "person", np.zeros(1), np.array([[0.4, 0.2, 0.6, 0.8]])),), duration=0.05)
@@ -105,7 +105,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _own(arguments: argparse.Namespace) -> VoiceMaker:
     sound = require_sound(arguments.sound, "--sound")
-    return lambda tracks, events: (sound.samples[None], sound.rate, [])
+    return lambda tracks, events: ([sound.samples], sound.rate, [])
 
 
 def _steps(arguments: argparse.Namespace) -> VoiceMaker:

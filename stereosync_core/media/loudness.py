@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import pyloudnorm
 from scipy.ndimage import maximum_filter1d
-from scipy.signal import oaconvolve, resample_poly
+from scipy.signal import lfilter, oaconvolve, resample_poly
 
 from ..errors import StereoSyncError
+from ..scratch import zeros
 from .sound import Sound, to_stereo
 
 #: Length of BS.1770's gating block in seconds; shorter sounds have no loudness.
@@ -18,6 +18,8 @@ _BLOCK = 0.4
 
 #: BS.1770's absolute gate in LUFS: what is quieter counts as silence.
 _GATE = -70.0
+#: LUFS of K-weighted power 1.
+_UNIT = -0.691
 
 #: Decibels that are as good as none; rounds in which a limited sound is brought to its loudness, and how near it has to come.
 _CLOSE, _ROUNDS, _NEAR = 0.01, 8, 0.05
@@ -53,10 +55,37 @@ def integrated_loudness(sound: Sound) -> float | None:
         samples = np.delete(samples, 3, axis=0)
     elif sound.channels > 5:
         samples = to_stereo(samples)
-    with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
-        warnings.simplefilter("ignore")
-        loudness = float(pyloudnorm.Meter(sound.rate, block_size=_BLOCK).integrated_loudness(samples.T.astype(np.float64)))
-    return loudness if np.isfinite(loudness) and loudness >= _GATE else None
+    weights = np.array([1.0, 1.0, 1.0, 1.41, 1.41])[: len(samples)]
+    power = weights @ _block_powers(samples, sound.rate)
+    with np.errstate(divide="ignore"):
+        loudness = _UNIT + 10 * np.log10(power)
+        loud = power[loudness >= _GATE]
+        relative = _UNIT + 10 * np.log10(loud.mean()) - 10.0 if len(loud) else 0.0
+        kept = power[(loudness > relative) & (loudness > _GATE)]
+        result = _UNIT + 10 * np.log10(kept.mean()) if len(kept) else -np.inf
+    return float(result) if result >= _GATE else None
+
+
+def _block_powers(samples: np.ndarray, rate: int) -> np.ndarray:
+    """K-weighted mean square ``[C, J]`` of the gating blocks of ``samples [C, N]``, a quarter of a block apart. The sound is
+    filtered piece by piece, for in double precision a long one would not fit into memory."""
+    length = samples.shape[1]
+    count = round((length / rate - _BLOCK) / (_BLOCK / 4)) + 1
+    starts, ends = ((_BLOCK * (np.arange(count) / 4 + more) * rate).astype(np.int64).clip(0, length) for more in (0, 1))
+    filters = [(np.asarray(stage.b), np.asarray(stage.a)) for stage in pyloudnorm.Meter(rate)._filters.values()]
+    states = [np.zeros((len(samples), len(b) - 1)) for b, _ in filters]
+    bounds = np.unique(np.concatenate([starts, ends]))
+    until = np.zeros((len(samples), len(bounds)))  # energy before each bound
+    total = np.zeros((len(samples), 1))
+    for at in range(0, length, _STEP):
+        part = samples[:, at : at + _STEP].astype(np.float64)
+        for n, (b, a) in enumerate(filters):
+            part, states[n] = lfilter(b, a, part, axis=1, zi=states[n])
+        energy = np.concatenate([total, total + np.cumsum(part**2, axis=1)], axis=1)
+        here = (bounds >= at) & (bounds <= at + part.shape[1])
+        until[:, here] = energy[:, bounds[here] - at]
+        total = energy[:, -1:]
+    return (until[:, np.searchsorted(bounds, ends)] - until[:, np.searchsorted(bounds, starts)]) / (_BLOCK * rate)
 
 
 def true_peak(sound: Sound) -> float:
@@ -142,7 +171,9 @@ def levelled(sound: Sound, target_lufs: float | None = None, *, limiter: bool = 
 
 
 def amplified(sound: Sound, gain_db: float) -> Sound:
-    return Sound(sound.samples * np.float32(10 ** (gain_db / 20)), sound.rate)
+    result = zeros(sound.samples.shape)
+    np.multiply(sound.samples, np.float32(10 ** (gain_db / 20)), out=result)
+    return Sound(result, sound.rate)
 
 
 def limited(sound: Sound, peak_dbtp: float = -1.0) -> Sound:
@@ -150,7 +181,7 @@ def limited(sound: Sound, peak_dbtp: float = -1.0) -> Sound:
     5 ms before, and let go at 100 dB a second."""
     ceiling, fade = 10 ** (peak_dbtp / 20), max(1, round(_ATTACK * sound.rate / 2))
     kernel = np.hanning(2 * fade + 3)[1:-1] / (fade + 1)
-    result, edge = np.empty_like(sound.samples), round(_MEMORY * sound.rate)
+    result, edge = zeros(sound.samples.shape), round(_MEMORY * sound.rate)
     for at in range(0, sound.length, _STEP):
         first, end = max(0, at - edge), min(sound.length, at + _STEP)
         part = sound.samples[:, first : min(sound.length, end + edge)]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -19,6 +20,11 @@ from av.container import InputContainer, OutputContainer
 from ..errors import StereoSyncError
 from . import matroska
 from .source import Source, Timeline, codec_name, find_video, opened, plain_file
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 #: The sound codec that fits each container best.
 AUTO_CODEC = {".mp4": "aac", ".m4v": "aac", ".mov": "aac", ".mkv": "flac", ".webm": "opus", ".avi": "pcm16"}
@@ -34,6 +40,9 @@ _MP4_TAGS = {"avc1", "dva1", "hev1", "hvc1", "dvh1"}
 
 #: Frames a second beyond which a rate is a clock's and not a clip's.
 _FASTEST = 1000
+
+#: Names of temporary files.
+_LEFTOVER = re.compile(r"\..{0,40}\.[0-9a-f]{8}\.part(\.\w+)?", re.DOTALL)
 
 #: Bytes of a name that leave room for a number and an ending; file systems take 255.
 _LONGEST_NAME = 200
@@ -61,7 +70,8 @@ def safe_output_path(folder: str | os.PathLike[str], name: str) -> Path:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its place when the block ends well, and goes away when it does not.
+    """A temporary path beside ``path`` that takes its place when the block ends well, and goes away when it does not; what a
+    process that was killed had left of its own in the folder goes as well.
 
     A link is followed, and a file that is replaced hands its permissions on. Raises StereoSyncError where the folder is missing
     or may not be written, the path is no plain file, or the disk is full.
@@ -70,7 +80,9 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         target = _target(path)
         temporary = target.with_name(f".{target.stem[:40]}.{secrets.token_hex(4)}.part{path.suffix}")
-        yield temporary
+        _remove_leftovers(target.parent)
+        with _in_use(temporary):
+            yield temporary
         if target.exists():
             shutil.copymode(target, temporary)
         os.replace(temporary, target)
@@ -84,6 +96,29 @@ def replacing(path: Path) -> Iterator[Path]:
         if temporary is not None:
             with suppress(OSError):
                 temporary.unlink()
+
+
+@contextmanager
+def _in_use(temporary: Path) -> Iterator[None]:
+    """Makes the file and marks it as this process's for as long as the block or the process lasts."""
+    with open(temporary, "wb") as handle:  # Windows keeps an open file from being removed
+        if fcntl is not None:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Removes temporary files of :func:`replacing` whose process is gone."""
+    for path in folder.glob(".*.part*"):
+        if _LEFTOVER.fullmatch(path.name):
+            with suppress(OSError), open(path, "rb") as handle:
+                if fcntl is not None:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    path.unlink()
+            if fcntl is None:
+                with suppress(OSError):
+                    path.unlink()
 
 
 def _target(path: Path) -> Path:

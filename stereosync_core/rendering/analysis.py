@@ -9,6 +9,8 @@ from ..scene import Track, Tracks
 
 #: dB beyond which a level difference only means "hard left" or "hard right".
 LEVEL_DIFFERENCE_LIMIT = 25.0
+#: Windows that are measured at a time.
+_WINDOWS = 256
 
 
 def level_difference(
@@ -24,19 +26,22 @@ def level_difference(
         of the two channels' power (full scale = 0, silence = -120), ``sounding [W]`` bool.
     :raises StereoSyncError: when the sound is not stereo, shorter than one window or not finite.
     """
-    stereo = np.asarray(stereo, dtype=np.float64)
+    stereo = np.asarray(stereo)
     size = round(window * rate / 2) * 2
     if stereo.ndim != 2 or stereo.shape[0] != 2 or size < 2 or stereo.shape[1] < size:
         raise StereoSyncError(
             f"Level difference: the sound has shape {stereo.shape}; give stereo [2, samples], at least {max(size, 2)}."
         )
-    if not np.isfinite(stereo).all():
+    if not (np.isfinite(stereo.min()) and np.isfinite(stereo.max())):
         raise StereoSyncError("Level difference: the sound contains NaN or infinite samples.")
     hop = size // 2
     count = stereo.shape[1] // hop - 1
-    halves = (stereo[:, : (count + 1) * hop] ** 2).reshape(2, count + 1, hop)
     hann = np.sin(np.pi * (np.arange(size) + 0.5) / size) ** 2
-    power = (halves[:, :-1] @ hann[:hop] + halves[:, 1:] @ hann[hop:]) / hann.sum()
+    power = np.empty((2, count))
+    for first in range(0, count, _WINDOWS):  # in double precision a long sound would not fit into memory
+        last = min(first + _WINDOWS, count)
+        halves = stereo[:, first * hop : (last + 1) * hop].astype(np.float64).reshape(2, -1, hop) ** 2
+        power[:, first:last] = (halves[:, :-1] @ hann[:hop] + halves[:, 1:] @ hann[hop:]) / hann.sum()
     level = 10 * np.log10(np.maximum(power.sum(0), 1e-12))
     difference = 10 * np.log10(np.maximum(power[1], 1e-15) / np.maximum(power[0], 1e-15))
     sounding = (level > level.max() - floor_db) & (level > -119.0)

@@ -13,6 +13,7 @@ from numpy.random import PCG64, Generator
 from scipy.signal import lfilter
 
 from ..errors import StereoSyncError
+from ..scratch import zeros
 from .filters import butterworth
 from .gait import Steps
 from .surfaces import SHOES, SURFACES, Bubbles, Grains, Modes, Noise, Shoe, Surface
@@ -82,7 +83,7 @@ def render_footsteps(
             raise StereoSyncError(f"Footsteps: {name} is {value}; give 0 to 1.")
 
     total = round(duration * rate)
-    output = np.zeros(total, dtype=np.float64)
+    output = zeros((1, total))[0]
     seed = int(seed) % 2**64
     for n, (time, strength, side) in enumerate(zip(steps.times, steps.strengths, steps.feet, strict=True)):
         start = round(time * rate)
@@ -93,10 +94,12 @@ def render_footsteps(
         sound = _step(*kind, foot, rate, float(strength), weight)
         output[start : start + len(sound)] += sound[: total - start]
     fade = min(round(0.005 * rate), total)
-    output[total - fade :] *= np.linspace(1, 0, fade)
+    output[total - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
     # steps on top of each other are no gait, but must not clip either
-    peak = float(np.abs(output).max())
-    return (output * min(1.0, 0.98 / max(peak, 1e-9))).astype(np.float32)[None]
+    peak = max(float(output.max()), -float(output.min()))
+    if peak > 0.98:
+        output *= np.float32(0.98 / peak)
+    return output[None]
 
 
 def _step(surface: Surface, shoe: Shoe, foot: _Foot, rate: int, strength: float, weight: float) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -32,21 +33,24 @@ _SLOW = 0.35  # seconds (standard deviation) over which speeds are averaged
 #: Of an engine at rest and at full speed: octaves of pitch, dB.
 _REST, _FULL = (-0.25, -7.0), (0.35, 0.0)
 _OVERSAMPLED = 4  # between these samples a straight line is good enough
+_BLOCK = 1 << 20  # samples made at a time
 
 
-def loop_voice(
+def loop_blocks(
     track: Track,
     tracks: Tracks,
     samples: np.ndarray,
     rate: int,
     total: int,
     *,
+    begin: float,
     always: bool,
     doppler: bool,
-    random: np.random.Generator,
-) -> np.ndarray:
-    """``[total]`` samples of a loop ``[N]`` that goes with a track. Its loudness by distance is left to whoever places it.
+) -> Iterator[tuple[int, np.ndarray]]:
+    """``total`` samples of a loop ``[N]`` that goes with a track, as the first sample of a block and the block ``[n]``. Its
+    loudness by distance is left to whoever places it.
 
+    :param begin: where in the loop the voice begins, 0..1.
     :param always: whether it goes on while the thing is out of the picture.
     :param doppler: whether its pitch rises while the thing comes nearer.
     """
@@ -78,12 +82,12 @@ def loop_voice(
         ]
     # a loop is periodic: this way it is finer without a seam
     fine = np.asarray(fourier_resample(samples.astype(np.float64), _OVERSAMPLED * len(samples)))
-    at = np.arange(total) / rate
-    read = (
-        np.concatenate([[0.0], np.cumsum((reading[1:] + reading[:-1]) / (2 * _GRID))]) + random.random() * len(samples) / RATE
-    )
-    position = np.interp(at, times, read) * RATE * _OVERSAMPLED
-    whole = np.floor(position)
-    part, whole = position - whole, whole.astype(np.int64)
-    sound = fine[whole % len(fine)] * (1 - part) + fine[(whole + 1) % len(fine)] * part
-    return sound * np.interp(at, times, presence * 10 ** (level / 20))
+    read = np.concatenate([[0.0], np.cumsum((reading[1:] + reading[:-1]) / (2 * _GRID))]) + begin * len(samples) / RATE
+    gain = presence * 10 ** (level / 20)
+    for start in range(0, total, _BLOCK):
+        at = np.arange(start, min(start + _BLOCK, total)) / rate
+        position = np.interp(at, times, read) * RATE * _OVERSAMPLED
+        whole = np.floor(position)
+        part, whole = position - whole, whole.astype(np.int64)
+        sound = fine[whole % len(fine)] * (1 - part) + fine[(whole + 1) % len(fine)] * part
+        yield start, sound * np.interp(at, times, gain)

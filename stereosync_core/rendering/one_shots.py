@@ -7,7 +7,7 @@ shoes, and another track takes another one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,13 +16,15 @@ from scipy.signal import resample as fourier_resample
 from ..errors import StereoSyncError
 from ..scene import Track, Tracks
 from ..scene_events import Event, Events, check_events_fit
+from ..scratch import zeros
 from ..sounds.library import LibrarySound
 from ..sounds.selection import SoundSelection
 from ..sounds.shape import RATE
 from .filters import butterworth
-from .loops import loop_voice
+from .lazy_voices import LazyVoices
+from .loops import loop_blocks
 from .surfaces import SURFACES
-from .voices import voices_by_events
+from .voices import by_owner
 
 #: When loops sound: while their thing is in the picture, on and on, or never.
 CONTINUOUS = ("present", "always", "off")
@@ -73,61 +75,94 @@ class OneShotSettings:
 
 def sound_voices(
     events: Events, tracks: Tracks, selection: SoundSelection, settings: OneShotSettings | None = None
-) -> tuple[np.ndarray, list[list[tuple[float, str]]]]:
+) -> tuple[LazyVoices, list[list[tuple[float, str]]]]:
     """A mono voice for each track with the sounds of its events and, where its class has loops, what it sounds all along.
 
     Events whose track is not among ``tracks`` go to the first one; without tracks there is one voice that is nobody's.
 
-    :return: float32 ``[B, 1, N]``, ``N = round(duration * rate)``, and what each voice plays: seconds and sounds' names.
+    :return: B voices float32 ``[1, N]``, ``N = round(duration * rate)``, each made on access, and what each plays:
+        seconds and sounds' names.
     :raises StereoSyncError: for events of another clip, and for a class of which the library has no sound.
     """
     settings = settings or OneShotSettings()
     check_events_fit(events, tracks.duration)
-    played: list[list[tuple[float, str]]] = []
     total = round(tracks.duration * settings.rate)
-
-    def make(place: int, owner: Track | None, own: Sequence[Event]) -> np.ndarray:
-        player = _Player(selection, settings, place, None if owner is None else owner.label)
-        voice = np.zeros(total)
+    players = []
+    for place, (owner, own) in enumerate(by_owner(events, tracks)):
+        player = _Player(selection, settings, place, owner, total)
         for event in own:
-            player.play(event, voice)
+            player.play(event)
         if owner is not None and settings.continuous != "off":
-            voice += player.sounding(owner, tracks, total)
-        played.append(player.played)
-        return voice * min(1.0, 0.98 / max(float(np.abs(voice).max(initial=0)), 1e-9))
+            player.sound_all_along()
+        players.append(player)
+    return LazyVoices(len(players), lambda place: players[place].voice(tracks)), [player.played for player in players]
 
-    voices, _ = voices_by_events(events, tracks, make)
-    return voices, played
+
+@dataclass(frozen=True)
+class _Hit:
+    """A one-shot to be played: from which sample on, at which level in dB, raised in pitch by a factor, how hard struck."""
+
+    start: int
+    level: float
+    samples: np.ndarray
+    factor: float
+    strength: float
 
 
 class _Player:
     """One voice: which takes have been, and chance that belongs to its track."""
 
-    def __init__(self, selection: SoundSelection, settings: OneShotSettings, place: int, label: str | None):
-        self.selection, self.settings, self.place, self.label = selection, settings, place, label
+    def __init__(self, selection: SoundSelection, settings: OneShotSettings, place: int, owner: Track | None, total: int):
+        self.selection, self.settings, self.place, self.owner, self.total = selection, settings, place, owner, total
+        self.label = None if owner is None else owner.label
         self.random = np.random.default_rng([settings.seed % 2**64, place])
         self.decks: dict[str, Iterator[LibrarySound]] = {}
         self.played: list[tuple[float, str]] = []
+        self.hits: list[_Hit] = []
+        self.loop: tuple[np.ndarray, float] | None = None  # samples, and where in it is begun, 0..1
 
-    def play(self, event: Event, voice: np.ndarray) -> None:
-        """Adds the event's sound to the voice ``[N]``, where it begins within it."""
+    def play(self, event: Event) -> None:
+        """Takes the event's sound up, where it begins within the clip."""
         rate, random = self.settings.rate, self.random
         category, library, sounds = self.selection.one_shots(self.label, event.kind, self.settings.surface)
         sound = self._next(category, sounds)
         jitter = np.clip(random.standard_normal(2), -2, 2)
         start = round((event.time + self.settings.offset) * rate)
-        if not 0 <= start < len(voice) or event.strength <= 0:
+        if not 0 <= start < self.total or event.strength <= 0:
             return
         self.played.append((start / rate, sound.name))
         level = _LEVELS.get(category, _OTHERS) + self.settings.gain * jitter[0] + 20 * np.log10(event.strength)
         factor = 2 ** (self.settings.pitch * jitter[1] / 12)
-        add(voice, start, _struck(library.samples(sound), rate, factor, event.strength), level)
+        self.hits.append(_Hit(start, level, library.samples(sound), factor, event.strength))
         if self.settings.toe > 0 and event.kind == "step":
             # the ball comes down softer, on another spot
             toe = self._next(category, sounds)
             later = start + round(rate * _TOE_AFTER * np.exp(0.15 * jitter[0]))
             softer = level + _TOE_LEVEL + 20 * np.log10(self.settings.toe)
-            add(voice, later, _struck(library.samples(toe), rate, factor, 0.5 * event.strength), softer)
+            self.hits.append(_Hit(later, softer, library.samples(toe), factor, 0.5 * event.strength))
+
+    def sound_all_along(self) -> None:
+        """Takes up what the track sounds all along: nothing where its class has no loop."""
+        library, loops = self.selection.loops(self.label)
+        if loops:
+            loop = loops[self.place % len(loops)]
+            self.played.append((0.0, loop.name))
+            self.loop = (library.samples(loop), self.random.random())
+
+    def voice(self, tracks: Tracks) -> np.ndarray:
+        """All that was taken up, ``[N]``."""
+        voice, rate = zeros((1, self.total))[0], self.settings.rate
+        for hit in self.hits:
+            add(voice, hit.start, _struck(hit.samples, rate, hit.factor, hit.strength), hit.level)
+        if self.loop is not None and self.owner is not None:
+            options = {"always": self.settings.continuous == "always", "doppler": self.settings.doppler}
+            samples, begin = self.loop
+            for start, sound in loop_blocks(self.owner, tracks, samples, rate, self.total, begin=begin, **options):
+                add(voice, start, sound, 0.0)
+        peak = max(float(voice.max(initial=0)), -float(voice.min(initial=0)))
+        if peak > 0.98:
+            voice *= np.float32(0.98 / peak)
+        return voice
 
     def _next(self, category: str, sounds: tuple[LibrarySound, ...]) -> LibrarySound:
         if category not in self.decks:
@@ -151,16 +186,6 @@ class _Player:
                 order.append(order.pop(0))
             yield from order
             last = order[-1]
-
-    def sounding(self, owner: Track, tracks: Tracks, total: int) -> np.ndarray:
-        """What the track sounds all along: silent where its class has no loop."""
-        library, loops = self.selection.loops(self.label)
-        if not loops:
-            return np.zeros(total)
-        loop = loops[self.place % len(loops)]
-        self.played.append((0.0, loop.name))
-        options = {"always": self.settings.continuous == "always", "doppler": self.settings.doppler, "random": self.random}
-        return loop_voice(owner, tracks, library.samples(loop), self.settings.rate, total, **options)
 
 
 def add(voice: np.ndarray, start: int, sound: np.ndarray, level: float) -> None:

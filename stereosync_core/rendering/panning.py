@@ -3,6 +3,7 @@
 from functools import lru_cache
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy.signal import oaconvolve
 
 from .hrtf import hrirs
@@ -47,10 +48,10 @@ class MovingDelay:
     from sample to sample, cost one polynomial a sample."""
 
     def __init__(self, signal: np.ndarray):
-        coefficients = _farrow_coefficients()
+        coefficients = _farrow_coefficients().astype(signal.dtype)
         before = coefficients.shape[1] // 2
         padded = np.pad(signal, (before - 1, before))
-        self._bank = np.stack([np.convolve(padded, row[::-1].astype(signal.dtype), mode="valid") for row in coefficients])
+        self._bank = coefficients @ np.ascontiguousarray(sliding_window_view(padded, coefficients.shape[1]).T)
 
     def read(self, position: np.ndarray) -> np.ndarray:
         """The signal ``[N]`` at the (fractional) sample positions ``[N]``; outside the signal its ends are held."""

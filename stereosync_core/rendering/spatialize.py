@@ -1,7 +1,7 @@
 """Sound placed where things are: each voice goes along a track, near or far, left or right, on screen or off."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,6 +9,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from ..errors import StereoSyncError
 from ..scene import DISTANCE_CUES, DepthSequence, Track, Tracks, check_depth_fits
+from ..scratch import zeros
 from .filters import LowPass
 from .hrtf import time_differences
 from .panning import MovingDelay, filter_binaural, interaural_time_difference, pan_gains
@@ -69,7 +70,7 @@ class SpatializeSettings:
 
 
 def spatialize(
-    voices: np.ndarray,
+    voices: np.ndarray | Sequence[np.ndarray],
     rate: int,
     tracks: Tracks | None,
     settings: SpatializeSettings | None = None,
@@ -87,39 +88,57 @@ def spatialize(
     Silence gives silence. The output never clips: if its peak would exceed 1, one static gain brings the whole down to 1, and
     the log has a line on it.
 
-    :param voices: float32 ``[B, C, N]``, one or two channels; cut or padded with silence to ``duration``.
+    :param voices: float32 ``[B, C, N]`` or B times ``[C, N]``, one or two channels; cut or padded with silence to ``duration``.
+        One after the other is taken, so that voices which are made on access need not be in memory at once.
     :param rate: sampling rate in Hz, 8000 to 192000.
     :param tracks: where things are; none at all leaves every voice in the middle, with a warning in the log.
     :param duration: seconds of the output, the video's length.
     :param depth: distance comes from it where given, else from the height of the boxes.
     :param seed: of the room's tail.
-    :return: float32 ``[2, round(duration * rate)]``.
+    :return: float32 ``[2, round(duration * rate)]``; a long clip's lie in a temporary file (:mod:`~stereosync_core.scratch`).
     :raises StereoSyncError: for inputs of wrong shape, out of range, or with NaN, and for depth of another clip.
     """
     settings = settings or SpatializeSettings()
-    voices = _checked(voices, rate, duration)
+    if not 8000 <= rate <= 192000:
+        raise StereoSyncError(f"Spatialize: the sampling rate is {rate} Hz; resample the sound to 8000..192000 Hz.")
+    if not np.isfinite(duration) or round(duration * rate) < 1:
+        raise StereoSyncError(f"Spatialize: the duration is {duration} seconds; give the video's length, above zero.")
+    if isinstance(voices, np.ndarray):
+        voices = [_checked(voice, voices.shape) for voice in voices] if voices.size else [_checked(voices, voices.shape)]
     if depth is not None:
         check_depth_fits(depth, duration)
-    total = round(duration * rate)
-    output = np.zeros((2, total), dtype=np.float32)
     placed = _assigned(len(voices), tracks)
     if not placed:
         log.warning("Spatialize: there are no tracks, so the sound stays in the middle.")
-    for voice in voices[len(placed) :, :, :total]:
-        output[:, : voice.shape[1]] += np.float32(_CENTRE) * voice
-
-    tail = LateTail(settings.room, rate, seed) if settings.room > 0 else None
+    total = round(duration * rate)
+    output = zeros((2, total))
+    tail = LateTail(settings.room, rate, seed) if settings.room > 0 and placed else None
+    sends = zeros((2, total)) if tail else None
     block = max(round(_BLOCK * rate / _HOPS), 1) * _HOPS
-    blocks = -(-total // block)
-    for n, (voice, track) in enumerate(zip(voices, placed, strict=False)):
+    blocks = range(0, total, block)
+    for n, voice in enumerate(voices):
+        voice = _checked(voice, voice.shape)
+        if n >= len(placed):
+            voice = voice[:, :total]
+            output[:, : voice.shape[1]] += np.float32(_CENTRE) * voice
+            continue
         assert tracks is not None
-        trajectory = _follow(tracks, track, duration, depth, settings.offscreen, settings.distance_from)
-        moving = _MovingVoice(voice, trajectory, rate, settings, tail)
-        for k, (start, sound) in enumerate(moving.blocks(total, block)):
-            stop = min(start + sound.shape[1], total)
-            output[:, start:stop] += sound[:, : stop - start]
+        trajectory = _follow(tracks, placed[n], duration, depth, settings.offscreen, settings.distance_from)
+        moving = _MovingVoice(voice, trajectory, rate, settings)
+        for k, start in enumerate(blocks):
+            rendered = moving.render(start, block)
+            if rendered is not None:
+                direct, send = rendered
+                _add(output, start, direct)
+                if sends is not None:
+                    _add(sends, start, send)
             if progress is not None:
-                progress(n * blocks + k + 1, len(placed) * blocks)
+                progress(n * len(blocks) + k + 1, len(placed) * len(blocks))
+    if tail is not None and sends is not None:  # the room is the same for all: its tail is made once, of their sum
+        for start in blocks:
+            send = sends[:, start : start + block]
+            if send.any():
+                _add(output, start, tail(send))
 
     peak = max(float(output.max()), -float(output.min()))
     if peak > 1.0:
@@ -128,22 +147,25 @@ def spatialize(
     return output
 
 
-def _checked(voices: np.ndarray, rate: int, duration: float) -> np.ndarray:
-    voices = np.asarray(voices, dtype=np.float32)
-    if voices.ndim != 3 or 0 in voices.shape:
-        raise StereoSyncError(f"Spatialize: the audio must be [voices, channels, samples] and not empty; got {voices.shape}.")
-    if voices.shape[1] > 2:
+def _add(output: np.ndarray, start: int, sound: np.ndarray) -> None:
+    """Adds ``sound [2, n]`` to ``output [2, N]`` from a sample on; what overhangs is left out."""
+    part = output[:, start : start + sound.shape[1]]
+    part += sound[:, : part.shape[1]]
+
+
+def _checked(voice: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The voice as float32 ``[C, N]``; ``shape`` is that of what it came in."""
+    voice = np.asarray(voice, dtype=np.float32)
+    if voice.ndim != 2 or 0 in voice.shape:
+        raise StereoSyncError(f"Spatialize: the audio must be [voices, channels, samples] and not empty; got {shape}.")
+    if len(voice) > 2:
         raise StereoSyncError(
-            f"Spatialize: the audio has {voices.shape[1]} channels; only mono and stereo can be placed. Mix it to stereo."
+            f"Spatialize: the audio has {len(voice)} channels; only mono and stereo can be placed. Mix it to stereo."
         )
     # min and max see NaN as well, without a temporary array of the sound's size
-    if not (np.isfinite(voices.min()) and np.isfinite(voices.max())):
+    if not (np.isfinite(voice.min()) and np.isfinite(voice.max())):
         raise StereoSyncError("Spatialize: voices contain NaN or infinite samples; repair the sound before giving it here.")
-    if not 8000 <= rate <= 192000:
-        raise StereoSyncError(f"Spatialize: the sampling rate is {rate} Hz; resample the sound to 8000..192000 Hz.")
-    if not np.isfinite(duration) or round(duration * rate) < 1:
-        raise StereoSyncError(f"Spatialize: the duration is {duration} seconds; give the video's length, above zero.")
-    return voices
+    return voice
 
 
 def _assigned(count: int, tracks: Tracks | None) -> list[Track]:
@@ -194,10 +216,8 @@ def _follow(
 
 
 class _MovingVoice:
-    def __init__(
-        self, voice: np.ndarray, trajectory: _Trajectory, rate: int, settings: SpatializeSettings, tail: LateTail | None
-    ):
-        self.voice, self.trajectory, self.rate, self.settings, self.tail = voice, trajectory, rate, settings, tail
+    def __init__(self, voice: np.ndarray, trajectory: _Trajectory, rate: int, settings: SpatializeSettings):
+        self.voice, self.trajectory, self.rate, self.settings = voice, trajectory, rate, settings
         self.air = LowPass(AIR_CORNER, rate)
         self.walls = LowPass(WALL_CORNER, rate)
         pan = trajectory.azimuth * settings.width
@@ -220,14 +240,13 @@ class _MovingVoice:
         # delay in samples, gain left, gain right
         self.images = [(delay * rate, *(gain * side for side in pan_gains(place))) for delay, gain, place in images]
 
-    def blocks(self, total: int, block: int) -> Iterator[tuple[int, np.ndarray]]:
-        """First sample and sound ``[2, at least block]`` of each block; what overhangs belongs on top of the next ones."""
+    def render(self, start: int, block: int) -> tuple[np.ndarray, np.ndarray] | None:
+        """A block from sample ``start`` on: the sound ``[2, at least block]``, of which what overhangs belongs on top of the
+        next ones, and what goes to the tail ``[2, block]``. None where the voice is silent: a silent stretch stays exactly
+        silent, and costs nothing."""
         before = int(LONGEST_DELAY * self.rate) + 32 if self.images else 96
-        after = 96 + int(0.001 * self.rate)
-        for start in range(0, total, block):
-            mono = self._mono(start - before, start + block + after)
-            # a silent stretch stays exactly silent, and costs nothing
-            yield start, self._render(mono, start, block, before) if mono.any() else np.zeros((2, 0), np.float32)
+        mono = self._mono(start - before, start + block + 96 + int(0.001 * self.rate))
+        return self._render(mono, start, block, before) if mono.any() else None
 
     def _mono(self, start: int, stop: int) -> np.ndarray:
         """The voice folded to mono, faded where its object is off screen, silent beyond its ends."""
@@ -243,14 +262,19 @@ class _MovingVoice:
         position = (start + np.arange(count)) * (CONTROL_RATE / self.rate)
         whole = np.minimum(position.astype(np.intp), len(self.trajectory) - 2)
         part = np.clip(position - whole, 0.0, 1.0)
+        first, end = whole[0], whole[-1] + 2
+        whole -= first
 
         def interpolate(values: np.ndarray) -> np.ndarray:
-            low = values[whole]
-            return low + part * (values[whole + 1] - low)
+            known = values[first:end]
+            result = np.diff(known)[whole]
+            result *= part
+            result += known[whole]
+            return result
 
         return interpolate
 
-    def _render(self, mono: np.ndarray, start: int, block: int, before: int) -> np.ndarray:
+    def _render(self, mono: np.ndarray, start: int, block: int, before: int) -> tuple[np.ndarray, np.ndarray]:
         at = self._grid(start, block)
         delay = MovingDelay(mono)
         place = before + np.arange(block, dtype=np.float64)
@@ -276,9 +300,7 @@ class _MovingVoice:
                 echoes[0] += echo * at(left)
                 echoes[1] += echo * at(right)
             layers.append(self.walls(echoes))
-        if self.tail is not None:
-            layers.append(self.tail(channels * sides))
         sound = np.zeros((2, max(layer.shape[1] for layer in layers)), dtype=np.float32)
         for layer in layers:
             sound[:, : layer.shape[1]] += layer
-        return sound
+        return sound, channels * sides

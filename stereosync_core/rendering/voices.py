@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from ..scene import Track, Tracks
 from ..scene_events import FEET, Event, Events
 from .footsteps import render_footsteps
 from .gait import Steps, steps_from_cadence, steps_from_envelope, steps_from_track
+from .lazy_voices import LazyVoices
 
 logger = logging.getLogger("stereosync")
 TIMINGS = ("gait", "envelope", "cadence", "events")
@@ -67,48 +68,43 @@ def event_voices(
     variation: float = 0.5,
     seed: int = 0,
     offset: float = 0.0,
-) -> tuple[np.ndarray, list[Steps], list[Track | None]]:
+) -> tuple[LazyVoices, list[Steps], list[Track | None]]:
     """A mono voice for each track with its own events: footsteps and landings on the surface, short bursts for the rest.
 
     The attack's first sample is the one nearest to the event's time. Events whose track is not among ``tracks`` go to the first
     one, the most prominent; without tracks there is one voice that is nobody's.
 
     :param offset: seconds by which all is later, or earlier where below 0.
-    :returns: float32 ``[B, 1, N]``, ``N = round(duration * rate)``, and each voice's steps and track.
+    :returns: B voices float32 ``[1, N]``, ``N = round(duration * rate)``, and each one's steps and track.
     """
-    walked = []
+    parts = by_owner(events, tracks)
+    walked = [steps_from_events(own, offset) for _, own in parts]
 
-    def make(place: int, owner: Track | None, own: Sequence[Event]) -> np.ndarray:
-        steps = steps_from_events(own, offset)
+    def make(place: int) -> np.ndarray:
+        own = parts[place][1]
         options = {"shoe": shoe, "weight": weight, "variation": variation, "toe": _TOE, "seed": seed + 1000 * place}
-        voice = render_footsteps(steps, surface, tracks.duration, rate, **options)[0]
+        voice = render_footsteps(walked[place], surface, tracks.duration, rate, **options)[0]
         for number, event in enumerate(own):
             start = round((event.time + offset) * rate)
             if event.kind in _BURSTS and 0 <= start < len(voice):
                 burst = _burst(event, rate, np.random.default_rng([seed, place, number]))[: len(voice) - start]
                 voice[start : start + len(burst)] += burst
-        walked.append(steps)
-        return np.clip(voice, -1, 1)
+        return np.clip(voice, -1, 1, out=voice)
 
-    voices, owners = voices_by_events(events, tracks, make)
-    return voices, walked, owners
+    return LazyVoices(len(parts), make), walked, [owner for owner, _ in parts]
 
 
-def voices_by_events(
-    events: Events, tracks: Tracks, make: Callable[[int, Track | None, Sequence[Event]], np.ndarray]
-) -> tuple[np.ndarray, list[Track | None]]:
-    """A voice for each track, made of its own events by ``make(place, track, events) -> [N]``.
+def by_owner(events: Events, tracks: Tracks) -> list[tuple[Track | None, list[Event]]]:
+    """Each track with its own events.
 
-    Events whose track is not among ``tracks`` go to the first one, the most prominent; without tracks there is one voice that
-    is nobody's.
-
-    :returns: float32 ``[B, 1, N]`` and each voice's track.
+    Events whose track is not among ``tracks`` go to the first one, the most prominent; without tracks all are nobody's.
     """
     owners: list[Track | None] = list(tracks) or [None]
-    voices = [
-        make(place, owner, [one for one in events if _owner_of(one, owners) is owner]) for place, owner in enumerate(owners)
-    ]
-    return np.stack(voices).astype(np.float32)[:, None], owners
+    parts: dict[int | None, list[Event]] = {None if track is None else track.id: [] for track in owners}
+    first = next(iter(parts.values()))
+    for event in events:
+        parts.get(event.track, first).append(event)
+    return list(zip(owners, parts.values(), strict=True))
 
 
 def steps_from_events(events: Sequence[Event], offset: float = 0.0) -> Steps:
@@ -125,10 +121,6 @@ def steps_from_events(events: Sequence[Event], offset: float = 0.0) -> Steps:
         strengths.append(1.0 if event.kind == "landing" else event.strength)
         feet.append(foot if event.foot is None else FEET.index(event.foot))
     return Steps(np.array(times), np.array(strengths), np.array(feet, dtype=np.int64))
-
-
-def _owner_of(event: Event, owners: Sequence[Track | None]) -> Track | None:
-    return next((track for track in owners if track is not None and track.id == event.track), owners[0])
 
 
 def _burst(event: Event, rate: int, random: np.random.Generator) -> np.ndarray:
@@ -155,13 +147,13 @@ def footstep_voices(
     variation: float = 0.5,
     seed: int = 0,
     fallback: str = "centre",
-) -> tuple[np.ndarray, list[Steps]]:
+) -> tuple[LazyVoices, list[Steps]]:
     """A mono voice for each track.
 
     :param events: of the clip, for the timing ``events``; ``offset`` seconds are added to each.
     :param surface: one of :data:`surfaces.SURFACES`.
     :param fallback: where nothing is tracked: ``centre`` makes one voice at the cadence, ``error`` stops.
-    :returns: float32 ``[B, 1, N]``, ``N = round(duration * rate)``, and the steps of each voice.
+    :returns: B voices float32 ``[1, N]``, ``N = round(duration * rate)``, each made on access, and their steps.
     """
     if len(tracks) == 0:
         if fallback == "error":
@@ -173,10 +165,9 @@ def footstep_voices(
         options = {"shoe": shoe, "weight": weight, "variation": variation, "seed": seed, "offset": offset}
         return event_voices(events, tracks, surface=surface, rate=rate, **options)[:2]
     steps = step_times(tracks, timing=timing, timing_sound=timing_sound, cadence=cadence, seed=seed)
-    voices = [
-        render_footsteps(
-            own, surface, tracks.duration, rate, shoe=shoe, weight=weight, variation=variation, seed=seed + 1000 * place
-        )
-        for place, own in enumerate(steps)
-    ]
-    return np.stack(voices), steps
+    options = {"shoe": shoe, "weight": weight, "variation": variation}
+
+    def make(place: int) -> np.ndarray:
+        return render_footsteps(steps[place], surface, tracks.duration, rate, **options, seed=seed + 1000 * place)[0]
+
+    return LazyVoices(len(steps), make), steps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +33,14 @@ READY = "window.app?.graph && window.app.extensionManager?.setting && document.q
 # What the host's own page complains of by itself, with this pack or without.
 HOST_NOISE = ["api.comfy.org", "/userdata", "user.css", "favicon.ico"]
 
+#: Whether nodes are elements of the page (Nodes 2.0) where a test does not say.
+MODERN = os.environ.get("STEREOSYNC_CANVAS", "classic") == "modern"
+ELEMENT_BOXES = """() => [...document.querySelectorAll('[data-node-id]')].map(element => {
+    const node = window.app.graph.getNodeById(element.dataset.nodeId), scale = window.app.canvas.ds.scale;
+    const {x, y, width, height} = element.getBoundingClientRect();
+    return {title: node.title, box: [x, y, width, height].map(value => value / scale), size: [width, height], needed: [0, 0]};
+})"""
+
 NODE = "window.app.graph._nodes.find(node => node.type === kind)"
 
 
@@ -42,7 +51,8 @@ class Canvas:
         self.page = page
         self.host = host
         self.complaints: list[str] = []
-        host.request("/settings", SETTINGS)
+        self.modern = MODERN
+        host.request("/settings", SETTINGS | {"Comfy.VueNodes.Enabled": MODERN})
         page.add_init_script(HIDE_BANNERS)
         page.goto(host.url)
         page.wait_for_function(READY, timeout=60_000)
@@ -86,6 +96,8 @@ class Canvas:
 
     def boxes(self) -> list[dict[str, Any]]:
         """Every node: ``{title, box: [x, y, w, h] with its title bar, size, needed}`` in canvas units."""
+        if self.modern:
+            return self.page.evaluate(ELEMENT_BOXES)
         return self.page.evaluate(
             "() => window.app.graph._nodes.map(node => { const box = new Float32Array(4); node.measure(box); "
             "return {title: node.title, box: [...box], size: [...node.size], needed: [...node.computeSize()]} })"
@@ -93,13 +105,16 @@ class Canvas:
 
     def render(self, modern: bool) -> None:
         """Draws nodes as elements of the page (Nodes 2.0) or, classic, on the canvas itself."""
+        self.modern = modern
         self.page.evaluate("on => window.app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)", modern)
         self.page.wait_for_timeout(2000)
 
     def run(self, seconds: float = 180.0) -> dict[str, Any]:
         """Presses Run, waits for the end and returns the host's history entry."""
         before = set(self._history())
-        self.page.get_by_test_id("queue-button").get_by_role("button").first.click()
+        run = self.page.get_by_test_id("queue-button").first
+        inner = run.get_by_role("button")  # newer front ends put the name on the button itself
+        (inner.first if inner.count() else run).click()
         for _ in range(round(seconds * 4)):
             self.page.wait_for_timeout(250)
             new = {key: entry for key, entry in self._history().items() if key not in before}
@@ -126,7 +141,8 @@ class Canvas:
                     throw new Error(kind + ' shows no video');
                 };
                 const find = w => w.element?.matches?.('video') ? w.element : w.element?.querySelector?.('video');
-                const video = await until(() => (node.widgets ?? []).map(find).find(Boolean));
+                const own = () => document.querySelector(`[data-node-id='${node.id}'] video`);
+                const video = await until(() => (node.widgets ?? []).map(find).find(Boolean) ?? own());
                 await until(() => video.readyState >= 2);
                 video.loop = false; video.pause(); video.currentTime = at;
                 await until(() => !video.seeking && video.readyState >= 2);
@@ -141,12 +157,14 @@ class Canvas:
 
     def image(self, kind: str) -> list[int]:
         """Width and height of the picture that the first node of a kind shows; zeros where it shows none."""
+        if self.modern:
+            return self._element_image(kind)
         return self.page.evaluate(
             f"kind => {{ const image = {NODE}.imgs?.[0]; return [image?.naturalWidth ?? 0, image?.naturalHeight ?? 0] }}", kind
         )
 
-    def element_image(self, kind: str) -> list[int]:
-        """The same where nodes are elements of the page, of the picture in the first such node's element."""
+    def _element_image(self, kind: str) -> list[int]:
+        """:meth:`image` where nodes are elements of the page."""
         number = self.page.evaluate(f"kind => {NODE}.id", kind)
         picture = self.page.locator(f"[data-node-id='{number}'] .image-preview img").first
         return picture.evaluate("async image => { await image.decode(); return [image.naturalWidth, image.naturalHeight] }")

@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.browser.canvas import MODERN
+
 BUILD = """() => {
     const { app, LiteGraph } = window;
     app.graph.clear();
@@ -35,4 +37,4 @@ def test_every_entry_of_a_batch_has_a_player(canvas, modern):
         assert all("true peak" in player["title"] and player["seen"] for player in players)
         assert not canvas.complaints
     finally:
-        canvas.render(False)
+        canvas.render(MODERN)

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from stereosync_core.preview.event_strip import CAPTION, COLUMNS, SIDE
+from tests.browser.canvas import MODERN
 from tools.environment import ROOT
 from tools.workflow import to_prompt
 
@@ -84,12 +85,11 @@ def test_the_events_are_seen_in_both_renderings(canvas, modern):
     canvas.render(modern)
     try:
         assert canvas.run()["status"]["status_str"] == "success"
-        shown = canvas.element_image if modern else canvas.image
         canvas.page.wait_for_timeout(1000)
         canvas.screenshot(SCREENSHOTS / f"events_{'modern' if modern else 'classic'}.png")
-        strip, plot = shown("StereoSyncPreviewEvents"), shown("StereoSyncScenePlot")
+        strip, plot = canvas.image("StereoSyncPreviewEvents"), canvas.image("StereoSyncScenePlot")
     finally:
-        canvas.render(False)
+        canvas.render(MODERN)
     assert strip == [COLUMNS * SIDE, 2 * (SIDE + CAPTION)], "eight contacts in the first row, the rest in the second"
     assert min(plot) > 200
     assert not canvas.complaints

@@ -8,10 +8,10 @@ import torch
 
 from ..errors import StereoSyncError, explained
 from ..model.generative_model import STEREOSYNC
-from ..model.loader import is_release
+from ..model.loader import is_release, objective_of
 from ..model.pipeline import StereoSyncPipeline, check_numbers
 from ..model.precision import PRECISIONS, chosen_dtype, fast_dtype
-from ..model.samplers import SAMPLER_NAMES
+from ..model.samplers import SAMPLER_NAMES, check_sampler
 from ..model.spatial_guidance import SpatialGuidance
 from ..model.speedups import FAST
 from ..rendering.panning_laws import panning_laws
@@ -77,6 +77,8 @@ def load_pipeline(arguments: argparse.Namespace) -> tuple[StereoSyncPipeline, di
     SpatialGuidance(arguments.spatial_guidance or 0.0)
     with explained(f"--device: '{device}' is not here ({{line}}); choose cpu, or leave the option out.", RuntimeError):
         torch.zeros(1, device=device)
+    if arguments.sampler is not None:  # loading takes seconds, and this needs the config alone
+        check_sampler(arguments.sampler, objective_of(source))
     if source == "bundled" or not is_release(source):
         _refuse(arguments, _STABLE_AUDIO, "is for Stable Audio Open; give its folder or file with --model")
         pipeline = StereoSyncPipeline.from_pretrained(source)

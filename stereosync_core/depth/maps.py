@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..errors import StereoSyncError
-from ..scene import DepthSequence
+from ..scene import DEPTH_RANGE, DepthSequence
 from .rollingdepth.alignment import AlignmentOptions, alignment_points, co_align
 from .rollingdepth.snippets import Snippets
 
@@ -71,7 +71,7 @@ def stabilize_depth(
     depth: DepthSequence, *, window: int = 5, progress: Callable[[float, float], None] | None = None
 ) -> DepthSequence:
     """The same depth without flicker, stretched to 0..1 again; ``window`` frames (2..15) that follow each other are brought to
-    agree."""
+    agree. Where its range is known, the new one is that of the same distances."""
     if not 2 <= window <= 15:
         raise StereoSyncError(f"Stabilize depth: a window of {window} frames is outside 2..15; 5 is usual.")
     count = len(depth.times)
@@ -87,5 +87,17 @@ def stabilize_depth(
     values = points[:, None].expand(-1, length, -1, -1)
     scales, shifts = co_align([values], [snippets], OPTIONS, progress=progress)[0]
     stable = maps.mul_(scales[:, None, None]).add_(shifts[:, None, None]).numpy()
+    known = depth.range not in (1.0, DEPTH_RANGE) and np.ptp(stable) > 0
+    reach = _range_of(stable, depth) if known else depth.range
     stretch(stable)
-    return DepthSequence(stable, depth.times)
+    return DepthSequence(stable, depth.times, reach)
+
+
+def _range_of(stable: np.ndarray, depth: DepthSequence) -> float:
+    """Farthest over nearest distance of aligned maps ``[T, H, W]``: what is common to all of them is brought back to ``depth``,
+    whose values are inverse distances."""
+    step = max(1, stable.size // 2**20)
+    slope, shift = np.polyfit(stable.ravel()[::step], depth.maps.ravel()[::step], 1)
+    far, near = (max(slope * float(value) + shift, 0.0) for value in (stable.min(), stable.max()))
+    rest = 1 / (depth.range - 1)  # inverse distance at 0, where it rises by 1 up to 1
+    return (near + rest) / (far + rest)

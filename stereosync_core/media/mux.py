@@ -223,7 +223,5 @@ def _packets_to_copy(timeline: Timeline, path: Path, name: str) -> tuple[int, in
     if (hidden >= timeline.start).any():
         raise CannotCopy(f"an edit list in {name} takes frames out of its middle or end")
     if len(hidden) and path.suffix.lower() not in MOV_FAMILY:
-        raise StereoSyncError(
-            f"Mux: an edit list in {name} hides frames that others need, and {path.suffix} cannot hide any; write .mp4 or .mov."
-        )
+        raise CannotCopy(f"an edit list in {name} hides frames that others need, and {path.suffix} cannot hide any")
     return first, end

@@ -49,8 +49,9 @@ class Clip:
 
 Source: TypeAlias = Medium | Clip
 
-#: Seconds from which on a clip has to have so many bytes a second: sound is made as long as the picture, in memory.
-_LONG, _LEAST = 300, 50
+#: Seconds, in all and for each picture, from which on a clip has to have so many bytes a second: sound is made as long as the
+#: picture, and one wrong time stamp can make a day of a second.
+_LONG, _A_PICTURE, _LEAST = 300, 60, 50
 #: Frame threads each hold a decoded picture; four keep a 4K clip below half a gigabyte.
 _THREADS = min(4, os.cpu_count() or 1)
 
@@ -328,7 +329,7 @@ def _read_timeline(container: InputContainer, stream: av.VideoStream) -> Timelin
         duration = left if 0 < left < duration else duration
     timeline = Timeline(times, shown.astype(bool), hidden.astype(bool), keyframes.astype(bool), tick, duration)
     seconds = float(timeline.duration)
-    if seconds > _LONG and 0 < container.size < _LEAST * seconds:
+    if seconds > max(_LONG, _A_PICTURE * len(order)) and 0 < container.size < _LEAST * seconds:
         raise StereoSyncError(
             f"Clip: {name} has {seconds:.0f} s in {container.size / 1000:.0f} kB, so its times are damaged; convert it again."
         )

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..errors import StereoSyncError, explained
+from ..errors import explained
 from .cross_attention import CachedTokens, KeyValueCache, block_forward
-from .objectives import OBJECTIVES
+from .objectives import check_objective
 
 #: Channels of a head that rotary embedding turns at least.
 ROTATED = 32
@@ -69,9 +69,7 @@ class Backbone(nn.Module):
     def __init__(self, config: Mapping[str, Any]):
         super().__init__()
         self.config, self.checkpointed = dict(config), False
-        self.objective = self.config.get("diffusion_objective", "v")
-        if self.objective not in OBJECTIVES:
-            raise StereoSyncError(f"Model: the objective '{self.objective}' is not known; it must be one of {OBJECTIVES}.")
+        self.objective = check_objective(self.config.get("diffusion_objective", "v"))
         width, heads = self.config.get("embed_dim", 768), self.config.get("num_heads", 8)
         if heads < 1 or width % heads or width // heads < ROTATED:
             raise ValueError(f"{heads} attention heads for a width of {width}; each takes {ROTATED} or more")

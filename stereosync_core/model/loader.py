@@ -23,6 +23,7 @@ from .folder import check_fit, load_into, read_model_config, read_weights
 from .generative_model import STABLE_AUDIO, STABLE_AUDIO_DISTILLED, STABLE_AUDIO_FLOW, STEREOSYNC, GenerativeModel
 from .latent_levels import LatentLevels
 from .level_autoencoder import LevelAutoencoder, LevelAutoencoderConfig
+from .objectives import check_objective
 from .packed import pack
 from .stable_audio import conditioners
 from .stable_audio.config import StableAudioConfig
@@ -79,6 +80,16 @@ def is_release(path: Path) -> bool:
     """Whether a path means Stable Audio Open: one file, or a folder as its release is."""
     path = Path(path)
     return path.suffix == ".safetensors" or path.is_file() or any((path / name).is_file() for name in (CONFIG, WEIGHTS))
+
+
+def objective_of(source: str | Path) -> str:
+    """The objective of a model (a folder, a release, or ``bundled``), read off its config without its weights. Raises
+    StereoSyncError where the config is missing or damaged."""
+    if source != "bundled" and is_release(Path(source)):
+        return open_release(Path(source)).config.objective
+    folder = bundled_folder() if source == "bundled" else Path(source)
+    backbone = read_model_config(part_folder(folder, "diffusion"))["diffusion"].get("backbone")
+    return check_objective(backbone.get("diffusion_objective", "v") if isinstance(backbone, dict) else None)
 
 
 def load_stereosync(folder: Path) -> GenerativeModel:

@@ -7,7 +7,16 @@ import math
 import torch
 from torch import Tensor
 
+from ..errors import StereoSyncError
+
 OBJECTIVES = ("rectified_flow", "v")
+
+
+def check_objective(objective: object) -> str:
+    """The objective. Raises StereoSyncError where it is not known."""
+    if objective not in OBJECTIVES:
+        raise StereoSyncError(f"Model: the objective '{objective}' is not known; it must be one of {OBJECTIVES}.")
+    return str(objective)
 
 
 def alpha_sigma(t: Tensor | float, objective: str) -> tuple[Tensor, Tensor]:

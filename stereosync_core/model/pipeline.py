@@ -30,7 +30,7 @@ from .latent_levels import level_reader
 from .level_autoencoder import LevelAutoencoder
 from .loader import bundled_folder, load_envelope, load_model, load_timbre
 from .precision import WIDER
-from .samplers import SAMPLERS, SCHEDULES, Progress, Velocity, initial_latents, seeded_noise
+from .samplers import SAMPLERS, SCHEDULES, Progress, Velocity, check_sampler, initial_latents, seeded_noise
 from .spatial_guidance import SpatialGuidance, with_spatial_guidance
 from .speedups import SamplerSpeedups
 from .stable_audio.text import TextEncoder
@@ -243,10 +243,9 @@ class StereoSyncPipeline:
     ) -> PipelineSettings:
         """A call's numbers, with the model's defaults for None; see :meth:`__call__`. Raises StereoSyncError for a sampler that
         does not go with the model, and numbers out of range."""
-        defaults, samplers = self.model.defaults, SAMPLERS[self.model.objective]
+        defaults = self.model.defaults
         sampler = defaults.sampler if sampler is None else sampler
-        if sampler not in samplers:
-            raise StereoSyncError(f"Sampler: '{sampler}' is not for this model; choose one of {', '.join(samplers)}.")
+        check_sampler(sampler, self.model.objective)
         steps = defaults.num_inference_steps if num_inference_steps is None else num_inference_steps
         guidance_scale = defaults.guidance_scale if guidance_scale is None else guidance_scale
         if spatial_scale is None:

@@ -176,6 +176,12 @@ SAMPLERS: dict[str, dict[str, Callable[..., Tensor]]] = {
 SAMPLER_NAMES = list(dict.fromkeys(name for known in SAMPLERS.values() for name in known))
 
 
+def check_sampler(sampler: str, objective: str) -> None:
+    """Raise StereoSyncError where a sampler is not for models of that objective."""
+    if sampler not in SAMPLERS[objective]:
+        raise StereoSyncError(f"Sampler: '{sampler}' is not for this model; choose one of {', '.join(SAMPLERS[objective])}.")
+
+
 def _mixture(t: float, objective: str) -> tuple[float, float]:
     alpha, sigma = alpha_sigma(t, objective)
     return float(alpha), float(sigma)

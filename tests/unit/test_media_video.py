@@ -316,8 +316,20 @@ class TestPictures:
             assert np.array_equal(image, clips.picture(n))
 
 
+def grey(number, width, height):
+    return np.full((height, width, 3), 128, np.uint8)
+
+
 def test_a_time_that_only_damage_explains_is_no_length(tmp_path):
     """Sound is made as long as the picture: hours in a few kilobytes would be gigabytes of it."""
     path = clips.make_clip(tmp_path / "hours.mkv", times=[0.0, 0.04, 90000.0])
     refused("so its times are damaged", probe, path)
     assert probe(clips.make_clip(tmp_path / "lapse.mkv", times=[0.0, 60.0, 120.0])).duration > 120, "a time lapse is none"
+
+
+@pytest.mark.parametrize("spacing", [2.0, 5.0, 40.0])
+def test_a_still_picture_may_be_long_and_small(tmp_path, spacing):
+    times = [spacing * number for number in range(400)]
+    path = clips.make_clip(tmp_path / "still.mkv", size=(32, 32), paint=grey, times=times)
+    assert path.stat().st_size < 50 * times[-1]
+    assert probe(path).duration == pytest.approx(times[-1], rel=0.02)

@@ -83,6 +83,7 @@ GENERATE = {
     "--envelope none.wav": "none.wav",
     "--timbre velvet": "velvet",
     "--device cuda:77": "Stable Audio|--device",
+    "--sampler dpmpp_3m_sde": "not for this model; choose one of pingpong",
 }
 EVALUATE = {
     "--csv missing/table.csv": "does not exist",
@@ -142,6 +143,17 @@ def test_a_frame_is_decoded_where_all_is_well(untouched):
         main(["render", "clip.mp4", "-o", "out.mp4", "--quiet"])
     with pytest.raises(AssertionError, match="decoded"):
         main(["generate", "clip.mp4", "-o", "out.mp4", "--quiet", "--model", "model"])
+
+
+def test_a_sampler_that_does_not_fit_is_refused_before_a_network_is_loaded(untouched, capsys, monkeypatch, release):
+    def loaded(*_, **__):
+        raise AssertionError("a network is loaded before the sampler is checked")
+
+    monkeypatch.setattr("stereosync_core.cli.model_options.StereoSyncPipeline.from_pretrained", loaded)
+    for model, sampler, fits in (("model", "dpmpp_3m_sde", "pingpong"), (str(release), "pingpong", "dpmpp_3m_sde")):
+        options = ["-o", "out.mp4", "--model", model, "--sampler", sampler, "--quiet"]
+        assert main(["generate", "clip.mp4", *options]) == 1
+        assert f"choose one of {fits}" in capsys.readouterr().err
 
 
 def test_a_seed_is_a_number_that_every_generator_takes(untouched, capsys):

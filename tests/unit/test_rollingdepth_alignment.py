@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from research.bench.depth_child import stated_objective
-from stereosync_core.depth.maps import stabilize_depth
+from stereosync_core.depth.maps import depth_from_images, stabilize_depth
 from stereosync_core.depth.rollingdepth.alignment import (
     FAST_ALIGNMENT,
     RELEASED_ALIGNMENT,
@@ -14,7 +14,7 @@ from stereosync_core.depth.rollingdepth.alignment import (
     co_align,
 )
 from stereosync_core.depth.rollingdepth.snippets import Snippets
-from stereosync_core.scene import DepthSequence
+from stereosync_core.scene import DEPTH_RANGE, DepthSequence
 from tests.errors import refused, stopped
 
 FRAMES, POINTS = 12, 30
@@ -131,3 +131,18 @@ def test_short_and_odd_clips_can_be_stable():
     assert stabilize_depth(two).maps.shape == (2, 20, 33)
     refused("window of 1", stabilize_depth, two, window=1)
     refused("too small", stabilize_depth, DepthSequence(np.zeros((2, 3, 3)), np.arange(2.0)))
+
+
+def test_metres_without_flicker_keep_their_range():
+    """A flicker of a tenth; the nearest stays 1 m away and the farthest 9."""
+    rows = np.linspace(1.0, 9.0, 32)[:, None] * np.ones((1, 40))
+    flicker = 1 + 0.1 * np.random.default_rng(0).standard_normal(12).clip(-1, 1)
+    steady, noisy = (
+        depth_from_images(np.stack([rows * factor for factor in factors]), np.arange(12.0), polarity="metres")
+        for factors in (np.ones(12), flicker)
+    )
+    assert steady.range == pytest.approx(9, rel=0.02)
+    assert noisy.range > 9.5
+    stable = stabilize_depth(noisy)
+    assert stable.range == pytest.approx(steady.range, rel=0.1)
+    assert stabilize_depth(DepthSequence(noisy.maps, noisy.times)).range == DEPTH_RANGE

@@ -1,6 +1,6 @@
 """Native AUDIO, IMAGE and CONDITIONING as the core takes them, and back; clear errors for what does not fit."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 from ..stereosync_core.errors import StereoSyncError
 from ..stereosync_core.media.sound import Sound
 from ..stereosync_core.model.pipeline import GeneratedSound
+from ..stereosync_core.rendering.stems import Stem
 from ..stereosync_core.scene import DepthSequence
 
 
@@ -88,6 +89,20 @@ def audio_out(samples: Any, rate: int) -> dict[str, Any]:
     """Native AUDIO from samples ``[C, T]`` or ``[B, C, T]``, or a list of ``[C, T]``."""
     waveform = torch.as_tensor(np.array(samples), dtype=torch.float32)
     return {"waveform": waveform if waveform.dim() == 3 else waveform[None], "sample_rate": int(rate)}
+
+
+def stems_out(stems: Sequence[Stem]) -> dict[str, Any]:
+    """Native AUDIO, a batch with an entry a stem, and their names."""
+    return audio_out([stem.samples for stem in stems], stems[0].rate) | {"names": [stem.name for stem in stems]}
+
+
+def stems_of(audio: Any, name: str = "stems") -> list[Stem]:
+    """The entries of a native AUDIO mapping as stems; a batch of another node gets numbers for names."""
+    waveform, rate = waveform_of(audio, name)
+    names = list(audio.get("names", ()))
+    if len(names) != len(waveform):
+        names = [f"voice_{place}" for place in range(1, len(waveform) + 1)]
+    return [Stem(str(stem), row.numpy(), rate) for stem, row in zip(names, waveform, strict=True)]
 
 
 def depth_images(depth: DepthSequence) -> torch.Tensor:

@@ -19,12 +19,14 @@ from . import (
     sampling,
     sounds,
     stable_audio,
+    stems,
     tracking,
     video,
 )
 
 MAKING = (conditioning, sampling, stable_audio, apply, rendering, sounds, audio)
-ROOMS = (video, depth, rollingdepth, tracking, masa, camera, events, editing, *MAKING, evaluation, preview)
+EXPORT = (stems,)
+ROOMS = (video, depth, rollingdepth, tracking, masa, camera, events, editing, *MAKING, *EXPORT, evaluation, preview)
 
 
 class StereoSyncExtension(ComfyExtension):

@@ -274,6 +274,15 @@ def output_paths(prefix: str, suffix: str, count: int, width: int = 0, height: i
     return [Path(folder) / f"{name}_{counter + n:05}_{suffix}" for n in range(count)], subfolder
 
 
+def output_folder(prefix: str) -> tuple[Path, str]:
+    """A new numbered folder in the host's output folder, made, and where that is below it."""
+    (path,), subfolder = output_paths(prefix, "", 1)
+    number = int(path.name.rsplit("_", 2)[1])
+    while (folder := path.with_name(f"{path.name.rsplit('_', 2)[0]}_{number:05}")).exists():
+        number += 1
+    return folder, f"{subfolder}/{folder.name}".lstrip("/")
+
+
 def check_output(prefix: str) -> None:
     """Raise StereoSyncError for a name that cannot be one in the host's output folder."""
     safe_output_path(folder_paths.get_output_directory(), prefix)

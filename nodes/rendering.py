@@ -91,6 +91,56 @@ class Footsteps(io.ComfyNode):
         return io.NodeOutput(convert.audio_out(list(voices), int(sample_rate)))
 
 
+def place_inputs() -> list[io.Input]:
+    """The settings by which sounds are placed, which go to ``SpatializeSettings``, and the seed."""
+    return [
+        io.Combo.Input(
+            "mode",
+            options=list(MODES),
+            default="pan",
+            tooltip="pan: for loudspeakers and headphones. binaural: measured head responses, for headphones only.",
+        ),
+        unit_input("width", 1.0, "Stereo width: 0 puts all in the middle."),
+        io.Float.Input(
+            "field_of_view",
+            default=60.0,
+            min=10.0,
+            max=180.0,
+            step=1.0,
+            tooltip="Degrees that the picture spans (binaural).",
+        ),
+        io.Boolean.Input(
+            "time_difference",
+            default=True,
+            tooltip="Interaural time difference of up to 0.66 ms.",
+        ),
+        io.Combo.Input(
+            "distance_from",
+            options=list(DISTANCE_CUES),
+            default="both",
+            tooltip="With depth connected: depth maps, the boxes' height, or the mean of both. Boxes suit "
+            "objects of one size, depth those cut off by the frame.",
+        ),
+        io.Float.Input(
+            "distance",
+            default=1.0,
+            min=0.0,
+            max=2.0,
+            step=0.05,
+            tooltip="Exponent of the inverse distance law; 0 is off.",
+        ),
+        io.Boolean.Input("air", default=True, tooltip="Far sounds lose treble."),
+        unit_input("room", 0.2, "Reverberation: 0 in the open, 1 in a hall."),
+        io.Combo.Input(
+            "offscreen",
+            options=list(OFFSCREEN),
+            default="fade",
+            tooltip="An object that leaves the picture fades out, goes on sounding at its last place, or is muted.",
+        ),
+        io.Int.Input("seed", default=0, min=0, max=2**31 - 1, tooltip="Seed of the reverberation tail."),
+    ]
+
+
 class SpatializeAudio(io.ComfyNode):
     @classmethod
     def define_schema(cls):
@@ -104,50 +154,7 @@ class SpatializeAudio(io.ComfyNode):
                 io.Audio.Input("audio", tooltip="Mono or stereo; a batch holds a voice for each track."),
                 Tracks.Input("tracks", tooltip="The tracks that the sounds go along."),
                 Depth.Input("depth", optional=True, tooltip="Distance from depth maps; without it, from the boxes' height."),
-                io.Combo.Input(
-                    "mode",
-                    options=list(MODES),
-                    default="pan",
-                    tooltip="pan: for loudspeakers and headphones. binaural: measured head responses, for headphones only.",
-                ),
-                unit_input("width", 1.0, "Stereo width: 0 puts all in the middle."),
-                io.Float.Input(
-                    "field_of_view",
-                    default=60.0,
-                    min=10.0,
-                    max=180.0,
-                    step=1.0,
-                    tooltip="Degrees that the picture spans (binaural).",
-                ),
-                io.Boolean.Input(
-                    "time_difference",
-                    default=True,
-                    tooltip="Interaural time difference of up to 0.66 ms.",
-                ),
-                io.Combo.Input(
-                    "distance_from",
-                    options=list(DISTANCE_CUES),
-                    default="both",
-                    tooltip="With depth connected: depth maps, the boxes' height, or the mean of both. Boxes suit "
-                    "objects of one size, depth those cut off by the frame.",
-                ),
-                io.Float.Input(
-                    "distance",
-                    default=1.0,
-                    min=0.0,
-                    max=2.0,
-                    step=0.05,
-                    tooltip="Exponent of the inverse distance law; 0 is off.",
-                ),
-                io.Boolean.Input("air", default=True, tooltip="Far sounds lose treble."),
-                unit_input("room", 0.2, "Reverberation: 0 in the open, 1 in a hall."),
-                io.Combo.Input(
-                    "offscreen",
-                    options=list(OFFSCREEN),
-                    default="fade",
-                    tooltip="An object that leaves the picture fades out, goes on sounding at its last place, or is muted.",
-                ),
-                io.Int.Input("seed", default=0, min=0, max=2**31 - 1, tooltip="Seed of the reverberation tail."),
+                *place_inputs(),
             ],
             outputs=[io.Audio.Output(display_name="audio", tooltip="Stereo, exactly as long as the clip.")],
             hidden=[io.Hidden.unique_id],

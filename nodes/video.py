@@ -97,6 +97,11 @@ class ReplaceVideoAudio(io.ComfyNode):
                 ),
                 number_input("loudness_lufs", -23.0, -40.0, -8.0, 0.5, LOUDNESS),
                 limiter_input(),
+                io.Audio.Input(
+                    "stems",
+                    optional=True,
+                    tooltip="From Stems: further sound tracks with their names, in mp4, mov and mkv.",
+                ),
             ],
             outputs=[io.Video.Output(display_name="video")],
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo, io.Hidden.unique_id],
@@ -115,6 +120,7 @@ class ReplaceVideoAudio(io.ComfyNode):
         normalize,
         loudness_lufs,
         limiter=False,
+        stems=None,
     ) -> io.NodeOutput:
         clip = host.source_of(video)
         path, subfolder = host.output_path(filename_prefix, clip, container)
@@ -128,6 +134,7 @@ class ReplaceVideoAudio(io.ComfyNode):
             loudness=loudness_lufs if normalize else None,
             limiter=limiter,
             metadata=host.workflow_metadata(cls.hidden),
+            stems=[] if stems is None else [(stem.name, stem.sound) for stem in convert.stems_of(stems)],
             progress=host.progress(),
         )
         reached = [level_text(report.loudness_after, report.true_peak)] if report.true_peak is not None else []

@@ -3,18 +3,23 @@
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import StereoSyncError
-from ..media.loudness import check_loudness, level_text
-from ..media.mux import check_mux, mux
+from ..media.loudness import amplified, check_loudness, level_text
+from ..media.mux import check_mux, check_stem_tracks, mux
 from ..media.save import save_sound
 from ..media.sound import SOUND_FILES, Sound, check_sound_file
 from ..media.video import VideoInfo
 from ..rendering.analysis import single_track_correlation
+from ..rendering.stems import Stem, check_folder, save_stems
 from ..scene import Tracks
 from .scene_options import progress_bar
+
+#: Endings and codecs of stems by their names.
+STEM_FORMATS = {"float": (".wav", "float32"), "24bit": (".wav", "pcm24"), "flac": (".flac", "flac")}
 
 
 def add_output_options(parser: argparse.ArgumentParser):
@@ -28,6 +33,14 @@ def add_output_options(parser: argparse.ArgumentParser):
     out.add_argument("--limiter", action="store_true", help="reach the loudness where peaks do not allow it, by a limiter")
     out.add_argument("--seed", type=_seed, default=0)
     return out
+
+
+def add_stem_options(parser: argparse.ArgumentParser) -> None:
+    """Of commands that make a sound for each track."""
+    group = parser.add_argument_group("stems and sessions")
+    group.add_argument("--stems", type=Path, metavar="DIR", help="write each track's placed sound and the room's share there")
+    group.add_argument("--stem-format", choices=STEM_FORMATS, default="float", help="wav float or 24 bit, or flac")
+    group.add_argument("--stem-tracks", action="store_true", help="the stems as named sound tracks of the video as well")
 
 
 def _seed(text: str) -> int:
@@ -44,6 +57,10 @@ def check_output(arguments: argparse.Namespace) -> None:
         check_loudness(arguments.loudness)
     elif arguments.limiter:
         raise StereoSyncError("--limiter is for a loudness; give --loudness as well.")
+    if vars(arguments).get("stem_tracks"):
+        check_stem_tracks(arguments.output)
+    if vars(arguments).get("stems"):
+        check_folder(arguments.stems, "--stems")
     if arguments.output.suffix.lower() not in SOUND_FILES:
         check_mux(arguments.video, arguments.output, codec=arguments.codec)
         return
@@ -53,10 +70,17 @@ def check_output(arguments: argparse.Namespace) -> None:
 
 
 def write_output(
-    sound: Sound, tracks: Tracks, info: VideoInfo, arguments: argparse.Namespace, started: float, **details: Any
+    sound: Sound,
+    tracks: Tracks,
+    info: VideoInfo,
+    arguments: argparse.Namespace,
+    started: float,
+    stems: Sequence[Stem] = (),
+    **details: Any,
 ) -> dict[str, Any]:
     """Write ``sound`` by the options.
 
+    :param stems: what it is the sum of, written where the options ask for it, at the gain of the whole.
     :param started: when the command did, by ``time.perf_counter``.
     :return: what every command reports of the sound that it made, with ``details`` of its own.
     """
@@ -76,10 +100,16 @@ def write_output(
     if arguments.output.suffix.lower() in SOUND_FILES:
         done = save_sound(arguments.output, sound, **options)
     else:
+        options["stems"] = [(stem.name, stem.sound) for stem in stems] if vars(arguments).get("stem_tracks") else []
         with progress_bar("mux", arguments.quiet) as progress:
             done = mux(arguments.video, sound, arguments.output, keep_original=arguments.original, **options, progress=progress)
         report["video_packets"] = done.video_packets
     report |= {"samples": done.samples, "codec": done.codec, "gain_db": done.gain_db, "notes": list(done.notes)}
+    if stems and arguments.stems:
+        levelled = [Stem(stem.name, amplified(stem.sound, done.gain_db).samples, stem.rate) for stem in stems]
+        suffix, codec = STEM_FORMATS[arguments.stem_format]
+        saved = save_stems(arguments.stems, levelled, suffix=suffix, codec=codec)
+        report["stems"] = [str(each.path) for each in saved]
     if arguments.loudness is not None:
         report |= {"loudness": done.loudness_after, "true_peak": done.true_peak}
         print(f"sound: {level_text(done.loudness_after, done.true_peak)}", file=sys.stderr)

@@ -15,13 +15,13 @@ from ..media.video import probe
 from ..rendering.footsteps import SHOES
 from ..rendering.gait import steps_from_cadence
 from ..rendering.one_shots import CONTINUOUS, OneShotSettings, sound_voices
-from ..rendering.spatialize import MODES, OFFSCREEN, SpatializeSettings, spatialize
+from ..rendering.spatialize import MODES, OFFSCREEN, SpatializeSettings, spatialize, spatialize_stems
 from ..rendering.surfaces import SURFACES
 from ..rendering.voices import TIMINGS, footstep_voices
 from ..scene import DISTANCE_CUES, Track, Tracks
 from ..scene_events import Events
 from ..sounds.selection import SoundSelection, chosen_library
-from .output_options import add_output_options, check_output, write_output
+from .output_options import add_output_options, add_stem_options, check_output, write_output
 from .scene_options import add_scene_options, events_of, given_scene, progress_bar, scene_of
 
 #: What ``--sounds`` is without a folder.
@@ -59,6 +59,7 @@ def add(subparsers: Any) -> None:
     place.add_argument("--distance", type=float, default=1.0, help="exponent of the inverse distance law, 0 = off")
     place.add_argument("--room", type=float, default=0.2, help="0 open air .. 1 hall")
     place.add_argument("--offscreen", choices=OFFSCREEN, default="fade")
+    add_stem_options(parser)
     out.add_argument("--rate", type=int, default=48000, choices=[44100, 48000], help="samples a second of the footsteps")
 
 
@@ -99,8 +100,12 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     voices, rate, steps = make(tracks, events)
     scene = {"duration": info.duration, "depth": depth, "seed": arguments.seed}
     with progress_bar("sound", arguments.quiet) as progress:
-        stereo = spatialize(voices, rate, tracks, settings, **scene, progress=progress)
-    return write_output(Sound(stereo, rate), tracks, info, arguments, started, steps=steps)
+        if arguments.stems or arguments.stem_tracks:
+            stems = spatialize_stems(voices, rate, tracks, settings, **scene, progress=progress)
+            stereo = np.sum([stem.samples for stem in stems], axis=0)
+        else:
+            stems, stereo = [], spatialize(voices, rate, tracks, settings, **scene, progress=progress)
+    return write_output(Sound(stereo, rate), tracks, info, arguments, started, stems, steps=steps)
 
 
 def _own(arguments: argparse.Namespace) -> VoiceMaker:

@@ -75,10 +75,11 @@ def codec_for(name: str, path: Path, automatic: dict[str, str]) -> str:
 
 
 class SoundTrack:
-    """A sound stream of an output container, for float32 ``[C, N]`` whose first sample is at time 0. Raises StereoSyncError
-    where the codec does not take that many channels or that rate, or the container not the codec."""
+    """A sound stream of an output container, for float32 ``[C, N]`` whose first sample is at time 0, with a name where one is
+    given. Raises StereoSyncError where the codec does not take that many channels or that rate, or the container not that
+    codec."""
 
-    def __init__(self, container: OutputContainer, codec: SoundCodec, samples: np.ndarray, rate: int):
+    def __init__(self, container: OutputContainer, codec: SoundCodec, samples: np.ndarray, rate: int, name: str = ""):
         channels = len(samples)
         if channels > codec.channels:
             raise StereoSyncError(
@@ -89,6 +90,8 @@ class SoundTrack:
         held = f"{Path(container.name).suffix} files cannot hold {codec.encoder} sound"
         with explained(f"Sound: {held}; use codec auto, or for video .mkv, which holds all.", ValueError):
             self.stream = container.add_stream(codec.encoder, rate=rate, options=options)
+        if name:  # MP4 and MOV keep the one, Matroska the other
+            self.stream.metadata.update({"handler_name": name, "title": name})
         context = self.stream.codec_context
         context.layout, context.time_base = LAYOUTS[channels], Fraction(1, rate)
         if not context.format.is_planar:

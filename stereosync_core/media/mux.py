@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from .clock import continuous
 from .encode import CODECS, SoundCodec, SoundTrack, codec_for
 from .encode_pictures import encoded_pictures
 from .extras import copied_chapters, copied_extras
-from .loudness import check_loudness, levelled
+from .loudness import amplified, check_loudness, levelled
 from .output import (
     AUTO_CODEC,
     MOV_FAMILY,
@@ -34,6 +34,8 @@ from .output import (
 from .sound import Sound, fit_length, read_sound, resample, to_stereo
 from .source import Clip, Source, Timeline, as_clip, find_video, name_of, opened
 
+#: What takes further sound tracks with a name.
+STEM_CONTAINERS = (*MOV_FAMILY, ".mkv")
 #: Seconds of sound that are encoded ahead of the picture, so that players find both close together.
 _AHEAD = 0.5
 
@@ -66,6 +68,7 @@ def mux(
     loudness: float | None = None,
     limiter: bool = False,
     metadata: dict[str, str] | None = None,
+    stems: Sequence[tuple[str, Sound]] = (),
     progress: Callable[[float, float], None] | None = None,
 ) -> MuxReport:
     """Writes the clip with this sound. Pictures are not re-encoded: packets, their spacing and order, rotation and colour stay.
@@ -84,6 +87,8 @@ def mux(
         full scale.
     :param limiter: reach a loudness that the peaks do not allow by a limiter.
     :param metadata: tags to write into the file.
+    :param stems: names and sounds of further sound tracks (mp4, m4v, mov, mkv), which players leave off until they are chosen;
+        the gain of the whole counts for them too, the limiter does not.
     :raises StereoSyncError: the clip or an argument cannot be used, the container cannot hold the video or the sound, or the
         file cannot be written.
     """
@@ -96,6 +101,8 @@ def mux(
         raise StereoSyncError(f"Mux: the gain of the clip's own sound is {original_gain_db} dB; give a number such as 0 or -6.")
     if loudness is not None:
         check_loudness(loudness)
+    if stems:
+        check_stem_tracks(path)
     clip = as_clip(video)
     duration = float(clip.timeline.duration)
     rate = kind.rate_for(sound.rate)
@@ -108,12 +115,16 @@ def mux(
     level = levelled(sound, loudness, limiter=limiter, clips=kind.clips or keep_original == "mix")
     sound = level.sound
     notes += [level.reason] if level.reason else []
+    sounds = [("", sound)]
+    for name, stem in stems:
+        stem = amplified(resample(stem, rate), level.gain_db)
+        sounds.append((name, Sound(fit_length(stem.samples, length, rate), rate)))
     with replacing(path) as temporary:
         try:
-            packets = _write(clip, sound, kind, temporary, metadata, progress, notes)
+            packets = _write(clip, sounds, kind, temporary, metadata, progress, notes)
         except CannotCopy as reason:
             notes.append(f"The pictures were encoded anew (H.264), for {reason}.")
-            packets = _write(clip, sound, kind, temporary, metadata, progress, notes, copied=False)
+            packets = _write(clip, sounds, kind, temporary, metadata, progress, notes, copied=False)
     levels = (level.before, level.after, level.gain_db, level.peak_dbtp)
     return MuxReport(path, duration, sound.length, rate, codec, packets, *levels, tuple(notes))
 
@@ -125,9 +136,18 @@ def check_mux(video: Source, out_path: str | os.PathLike[str], *, codec: str = "
     silence = Sound(np.zeros((2, 1)), kind.rate_for(48000))
     with suppress(Rehearsed), replacing(path) as temporary:
         try:
-            _write(as_clip(video), silence, kind, temporary, None, None, [], header_alone=True)
+            _write(as_clip(video), [("", silence)], kind, temporary, None, None, [], header_alone=True)
         except CannotCopy:
-            _write(as_clip(video), silence, kind, temporary, None, None, [], copied=False, header_alone=True)
+            _write(as_clip(video), [("", silence)], kind, temporary, None, None, [], copied=False, header_alone=True)
+
+
+def check_stem_tracks(path: Path) -> None:
+    """Raises StereoSyncError where a container of this ending gets no named sound tracks."""
+    if path.suffix.lower() not in STEM_CONTAINERS:
+        raise StereoSyncError(
+            f"Mux: '{path.name}' cannot hold stems as named sound tracks; write {', '.join(STEM_CONTAINERS)}, or save the "
+            "stems as files."
+        )
 
 
 def _mixed(sound: Sound, original: Sound | None, gain_db: float) -> Sound:
@@ -142,7 +162,7 @@ def _mixed(sound: Sound, original: Sound | None, gain_db: float) -> Sound:
 
 def _write(
     video: Clip,
-    sound: Sound,
+    sounds: Sequence[tuple[str, Sound]],
     kind: SoundCodec,
     path: Path,
     metadata: dict[str, str] | None,
@@ -162,7 +182,7 @@ def _write(
             packets = _copied(old, source, new, timeline, path, notes)
         else:
             packets = encoded_pictures(old, source, new, timeline, np.arange(len(timeline.order)))
-        track = SoundTrack(new, kind, sound.samples, sound.rate)
+        tracks = [SoundTrack(new, kind, sound.samples, sound.rate, name) for name, sound in sounds]
         write_header(new, source, path)
         if header_alone:
             raise Rehearsed
@@ -171,11 +191,13 @@ def _write(
             seconds = float((moment or 0) * (packet.time_base or 1))
             is_picture = packet.stream_index == 0
             new.mux(packet)
-            track.write_until(seconds + _AHEAD)
+            for track in tracks:
+                track.write_until(seconds + _AHEAD)
             if is_picture:
                 count += 1
                 report(seconds)
-        track.finish()
+        for track in tracks:
+            track.finish()
     report(float("inf"))
     return count
 

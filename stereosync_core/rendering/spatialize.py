@@ -2,34 +2,27 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 
 from ..errors import StereoSyncError
-from ..scene import DISTANCE_CUES, DepthSequence, Track, Tracks, check_depth_fits
+from ..scene import DISTANCE_CUES, DepthSequence, Tracks, check_depth_fits
 from ..scratch import zeros
 from .filters import LowPass
 from .hrtf import time_differences
 from .panning import MovingDelay, filter_binaural, interaural_time_difference, pan_gains
 from .room import AIR_CORNER, LONGEST_DELAY, WALL_CORNER, LateTail, air_gain, distance_gain, early_reflections
+from .stems import ROOM, Stem, stem_names
+from .trajectory import OFFSCREEN, Trajectory, assigned, follow
 
 log = logging.getLogger(__name__)
 
 MODES = ("pan", "binaural")
-OFFSCREEN = ("fade", "hold", "mute")
-
-#: Hz of the trajectories. Boxes come 10 to 30 a second; this is far above what a body does and far below the sampling rate.
-CONTROL_RATE = 200.0
-SMOOTHING = 0.06  # seconds (standard deviation) over which a detector's jitter is averaged out
-FADE, DECLICK = 0.15, 0.01  # seconds to fade in and out: audibly, and to avoid a click only
-_DISTANCE_RATE = 12.0  # Hz; depth under a box changes slowly and is dear to look up
 
 _BLOCK = 0.5  # seconds rendered at a time: what bounds the memory beyond input and output
 _HOPS = 32  # crossfades of head-related responses in a block
 _CENTRE = np.sqrt(0.5)  # gain of either channel for what stays in the middle
-_VERTICAL = 9 / 16  # height of the frame over its width, for the angle of elevation
 
 
 @dataclass(frozen=True)
@@ -98,38 +91,85 @@ def spatialize(
     :return: float32 ``[2, round(duration * rate)]``; a long clip's lie in a temporary file (:mod:`~stereosync_core.scratch`).
     :raises StereoSyncError: for inputs of wrong shape, out of range, or with NaN, and for depth of another clip.
     """
-    settings = settings or SpatializeSettings()
-    if not 8000 <= rate <= 192000:
-        raise StereoSyncError(f"Spatialize: the sampling rate is {rate} Hz; resample the sound to 8000..192000 Hz.")
-    if not np.isfinite(duration) or round(duration * rate) < 1:
-        raise StereoSyncError(f"Spatialize: the duration is {duration} seconds; give the video's length, above zero.")
-    if isinstance(voices, np.ndarray):
-        voices = [_checked(voice, voices.shape) for voice in voices] if voices.size else [_checked(voices, voices.shape)]
+    voices = _sequence(voices, rate, duration)
+    output = zeros((2, round(duration * rate)))
+    _render(
+        voices, rate, tracks, settings or SpatializeSettings(), [output] * len(voices), output, duration, depth, seed, progress
+    )
+    output *= headroom(output)
+    return output
+
+
+def spatialize_stems(
+    voices: np.ndarray | Sequence[np.ndarray],
+    rate: int,
+    tracks: Tracks | None,
+    settings: SpatializeSettings | None = None,
+    *,
+    duration: float,
+    depth: DepthSequence | None = None,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Stem]:
+    """What :func:`spatialize` mixes, apart: each voice as it is placed, without the room, and then the room's share of all.
+
+    Their sum is the mix of :func:`spatialize` to the rounding of single precision, whose gain against clipping they share.
+
+    :return: a stem a voice, in order, and the room's last, which a dry setting leaves out.
+    :raises StereoSyncError: as :func:`spatialize`.
+    """
+    settings, voices = settings or SpatializeSettings(), _sequence(voices, rate, duration)
+    shape = (2, round(duration * rate))
+    outputs = [zeros(shape) for _ in range(len(voices) + (settings.room > 0))]
+    _render(voices, rate, tracks, settings, outputs[: len(voices)], outputs[-1], duration, depth, seed, progress)
+    mix = zeros(shape)
+    for output in outputs:
+        mix += output
+    gain = headroom(mix)
+    for output in outputs:
+        output *= gain
+    names = [*stem_names(len(voices), tracks), ROOM]
+    return [Stem(name, output, rate) for name, output in zip(names, outputs, strict=False)]
+
+
+def _render(
+    voices: Sequence[np.ndarray],
+    rate: int,
+    tracks: Tracks | None,
+    settings: SpatializeSettings,
+    outputs: Sequence[np.ndarray],
+    room: np.ndarray,
+    duration: float,
+    depth: DepthSequence | None,
+    seed: int,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Adds each placed voice to its one of ``outputs [2, N]``, and the room's share of all to ``room [2, N]``."""
     if depth is not None:
         check_depth_fits(depth, duration)
-    placed = _assigned(len(voices), tracks)
+    placed = assigned(len(voices), tracks)
     if not placed:
         log.warning("Spatialize: there are no tracks, so the sound stays in the middle.")
     total = round(duration * rate)
-    output = zeros((2, total))
     tail = LateTail(settings.room, rate, seed) if settings.room > 0 and placed else None
     sends = zeros((2, total)) if tail else None
     block = max(round(_BLOCK * rate / _HOPS), 1) * _HOPS
     blocks = range(0, total, block)
-    for n, voice in enumerate(voices):
+    for n, (voice, output) in enumerate(zip(voices, outputs, strict=True)):
         voice = _checked(voice, voice.shape)
         if n >= len(placed):
             voice = voice[:, :total]
             output[:, : voice.shape[1]] += np.float32(_CENTRE) * voice
             continue
         assert tracks is not None
-        trajectory = _follow(tracks, placed[n], duration, depth, settings.offscreen, settings.distance_from)
+        trajectory = follow(tracks, placed[n], duration, depth, settings.offscreen, settings.distance_from)
         moving = _MovingVoice(voice, trajectory, rate, settings)
         for k, start in enumerate(blocks):
             rendered = moving.render(start, block)
             if rendered is not None:
-                direct, send = rendered
+                direct, echoes, send = rendered
                 _add(output, start, direct)
+                _add(room, start, echoes)
                 if sends is not None:
                     _add(sends, start, send)
             if progress is not None:
@@ -138,13 +178,26 @@ def spatialize(
         for start in blocks:
             send = sends[:, start : start + block]
             if send.any():
-                _add(output, start, tail(send))
+                _add(room, start, tail(send))
 
-    peak = max(float(output.max()), -float(output.min()))
-    if peak > 1.0:
-        log.info("Spatialize: the sum peaks at %.1f dB over full scale; the whole is turned down by that.", 20 * np.log10(peak))
-        output *= np.float32(1.0 / (peak * (1 + 1e-6)))
-    return output
+
+def headroom(mix: np.ndarray) -> np.float32:
+    """The gain that brings a mix ``[C, N]`` down to full scale, 1 where it does not pass it; the log has a line on it."""
+    peak = max(float(mix.max()), -float(mix.min()))
+    if peak <= 1.0:
+        return np.float32(1.0)
+    log.info("Spatialize: the sum peaks at %.1f dB over full scale; the whole is turned down by that.", 20 * np.log10(peak))
+    return np.float32(1.0 / (peak * (1 + 1e-6)))
+
+
+def _sequence(voices: np.ndarray | Sequence[np.ndarray], rate: int, duration: float) -> Sequence[np.ndarray]:
+    if not 8000 <= rate <= 192000:
+        raise StereoSyncError(f"Spatialize: the sampling rate is {rate} Hz; resample the sound to 8000..192000 Hz.")
+    if not np.isfinite(duration) or round(duration * rate) < 1:
+        raise StereoSyncError(f"Spatialize: the duration is {duration} seconds; give the video's length, above zero.")
+    if isinstance(voices, np.ndarray):
+        return [_checked(voice, voices.shape) for voice in voices] if voices.size else [_checked(voices, voices.shape)]
+    return voices
 
 
 def _add(output: np.ndarray, start: int, sound: np.ndarray) -> None:
@@ -168,55 +221,8 @@ def _checked(voice: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return voice
 
 
-def _assigned(count: int, tracks: Tracks | None) -> list[Track]:
-    if tracks is None or count > 1:
-        return list(tracks or ())[:count]
-    return [tracks.in_turn()] if len(tracks) else []
-
-
-@dataclass(frozen=True)
-class _Trajectory:
-    """An object's way, all ``[N]`` at ``arange(N) / CONTROL_RATE`` seconds."""
-
-    azimuth: np.ndarray  # -1 (left edge) to 1 (right edge)
-    elevation: np.ndarray  # -1 (lower edge) to 1 (upper edge)
-    distance: np.ndarray  # relative, 1 = the clip's median
-    presence: np.ndarray  # gain 0..1 that takes the sound away while the object is off screen
-
-    def __len__(self) -> int:
-        return len(self.azimuth)
-
-
-def _follow(
-    tracks: Tracks, track: Track, duration: float, depth: DepthSequence | None, offscreen: str, cue: str
-) -> _Trajectory:
-    """The way of ``track`` from 0 to ``duration`` seconds. Between two boxes the object moves in a straight line, however long
-    the gap: a sound that is held or fades while its object is hidden glides on rather than jumps."""
-    times = np.arange(int(np.ceil(duration * CONTROL_RATE)) + 2) / CONTROL_RATE
-    gliding = replace(tracks, max_gap=max(tracks.duration, duration, track.end) + 1.0)
-
-    def smooth(values: np.ndarray) -> np.ndarray:
-        return gaussian_filter1d(values, SMOOTHING * CONTROL_RATE, mode="nearest")
-
-    coarse = np.append(np.arange(0.0, times[-1], 1 / _DISTANCE_RATE), times[-1])
-    distance = np.interp(times, coarse, np.log(np.maximum(gliding.distance(track, coarse, depth, cue), 1e-3)))
-    presence = np.ones(len(times))
-    if offscreen != "hold":
-        _, visible = track.at(times, tracks.max_gap)
-        length = max(round((FADE if offscreen == "fade" else DECLICK) * CONTROL_RATE), 1)
-        ramp = np.hanning(length + 2)[1:-1]
-        padded = np.pad(visible.astype(float), length, mode="edge")
-        presence = np.convolve(padded, ramp / ramp.sum(), mode="same")[length:-length]
-    return _Trajectory(
-        azimuth=smooth(track.azimuth(times, gliding.max_gap)),
-        elevation=smooth(track.elevation(times, gliding.max_gap)),
-        distance=np.exp(smooth(distance)),
-        presence=np.clip(presence, 0.0, 1.0),
-    )
-
-
 class _MovingVoice:
-    def __init__(self, voice: np.ndarray, trajectory: _Trajectory, rate: int, settings: SpatializeSettings):
+    def __init__(self, voice: np.ndarray, trajectory: Trajectory, rate: int, settings: SpatializeSettings):
         self.voice, self.trajectory, self.rate, self.settings = voice, trajectory, rate, settings
         self.air = LowPass(AIR_CORNER, rate)
         self.walls = LowPass(WALL_CORNER, rate)
@@ -225,9 +231,7 @@ class _MovingVoice:
             self.angle = pan * np.pi / 4
             lag = interaural_time_difference(pan * np.pi / 2)
         else:
-            half = settings.field_of_view / 2
-            self.degrees = pan * half
-            self.rise = trajectory.elevation * half * _VERTICAL
+            self.degrees, self.rise = trajectory.degrees(settings.width, settings.field_of_view)
             self.angle = np.deg2rad(self.degrees)
             lag = time_differences(self.degrees, self.rise, rate)
         # Everything below is on the trajectory's grid; a block interpolates it to its samples.
@@ -240,10 +244,10 @@ class _MovingVoice:
         # delay in samples, gain left, gain right
         self.images = [(delay * rate, *(gain * side for side in pan_gains(place))) for delay, gain, place in images]
 
-    def render(self, start: int, block: int) -> tuple[np.ndarray, np.ndarray] | None:
-        """A block from sample ``start`` on: the sound ``[2, at least block]``, of which what overhangs belongs on top of the
-        next ones, and what goes to the tail ``[2, block]``. None where the voice is silent: a silent stretch stays exactly
-        silent, and costs nothing."""
+    def render(self, start: int, block: int) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        """A block from sample ``start`` on: the direct sound ``[2, at least block]``, of which what overhangs belongs on top of
+        the next ones, its first reflections ``[2, block]``, and what goes to the tail ``[2, block]``. None where the voice is
+        silent: a silent stretch stays exactly silent, and costs nothing."""
         before = int(LONGEST_DELAY * self.rate) + 32 if self.images else 96
         mono = self._mono(start - before, start + block + 96 + int(0.001 * self.rate))
         return self._render(mono, start, block, before) if mono.any() else None
@@ -253,29 +257,12 @@ class _MovingVoice:
         result = np.zeros(stop - start, dtype=np.float32)
         first, last = max(start, 0), min(stop, self.voice.shape[1])
         if first < last:
-            part = self.voice[:, first:last].mean(0)
-            result[first - start : last - start] = part * self._grid(first, last - first)(self.trajectory.presence)
+            presence = self.trajectory.grid(first, last - first, self.rate)(self.trajectory.presence)
+            result[first - start : last - start] = self.voice[:, first:last].mean(0) * presence
         return result
 
-    def _grid(self, start: int, count: int) -> Callable[[np.ndarray], np.ndarray]:
-        """Linear interpolation from the trajectory's grid to ``count`` samples from ``start`` on."""
-        position = (start + np.arange(count)) * (CONTROL_RATE / self.rate)
-        whole = np.minimum(position.astype(np.intp), len(self.trajectory) - 2)
-        part = np.clip(position - whole, 0.0, 1.0)
-        first, end = whole[0], whole[-1] + 2
-        whole -= first
-
-        def interpolate(values: np.ndarray) -> np.ndarray:
-            known = values[first:end]
-            result = np.diff(known)[whole]
-            result *= part
-            result += known[whole]
-            return result
-
-        return interpolate
-
-    def _render(self, mono: np.ndarray, start: int, block: int, before: int) -> tuple[np.ndarray, np.ndarray]:
-        at = self._grid(start, block)
+    def _render(self, mono: np.ndarray, start: int, block: int, before: int):
+        at = self.trajectory.grid(start, block, self.rate)
         delay = MovingDelay(mono)
         place = before + np.arange(block, dtype=np.float64)
         lag = at(self.lag)
@@ -287,20 +274,17 @@ class _MovingVoice:
             bass = self.air(direct)
             direct = bass + (direct - bass) * at(self.treble).astype(np.float32)
         if self.settings.mode == "pan":
-            layers = [direct * sides]
+            sound = direct * sides
         else:
             hop = block // _HOPS
-            centres = self._grid(start, block + 1)
+            centres = self.trajectory.grid(start, block + 1, self.rate)
             azimuth, elevation = centres(self.degrees)[::hop], centres(self.rise)[::hop]
-            layers = [np.float32(_CENTRE) * filter_binaural(direct, azimuth, elevation, self.rate, hop)]
+            sound = np.float32(_CENTRE) * filter_binaural(direct, azimuth, elevation, self.rate, hop)
+        echoes = np.zeros_like(direct)
         if self.images:
-            echoes = np.zeros_like(direct)
             for image, left, right in self.images:
                 echo = delay.read(place - at(image))
                 echoes[0] += echo * at(left)
                 echoes[1] += echo * at(right)
-            layers.append(self.walls(echoes))
-        sound = np.zeros((2, max(layer.shape[1] for layer in layers)), dtype=np.float32)
-        for layer in layers:
-            sound[:, : layer.shape[1]] += layer
-        return sound, channels * sides
+            echoes = self.walls(echoes)
+        return sound, echoes, channels * sides

@@ -1,0 +1,98 @@
+"""The way of an object through a clip, as whatever places a sound needs it: smoothed, without gaps, with what fades it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from ..scene import DepthSequence, Track, Tracks
+
+OFFSCREEN = ("fade", "hold", "mute")
+#: Hz of the trajectories. Boxes come 10 to 30 a second; this is far above what a body does and far below the sampling rate.
+CONTROL_RATE = 200.0
+SMOOTHING = 0.06  # seconds (standard deviation) over which a detector's jitter is averaged out
+FADE, DECLICK = 0.15, 0.01  # seconds to fade in and out: audibly, and to avoid a click only
+_DISTANCE_RATE = 12.0  # Hz; depth under a box changes slowly and is dear to look up
+_VERTICAL = 9 / 16  # height of the frame over its width, for the angle of elevation
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """An object's way, all ``[N]`` at ``arange(N) / CONTROL_RATE`` seconds."""
+
+    azimuth: np.ndarray  # -1 (left edge) to 1 (right edge)
+    elevation: np.ndarray  # -1 (lower edge) to 1 (upper edge)
+    distance: np.ndarray  # relative, 1 = the clip's median
+    presence: np.ndarray  # gain 0..1 that takes the sound away while the object is off screen
+
+    def __len__(self) -> int:
+        return len(self.azimuth)
+
+    def degrees(self, width: float, field_of_view: float) -> tuple[np.ndarray, np.ndarray]:
+        """Azimuth and elevation in degrees ``[N]``, right and up above 0, where the frame spans ``field_of_view`` degrees."""
+        half = field_of_view / 2
+        return self.azimuth * width * half, self.elevation * half * _VERTICAL
+
+    def grid(self, start: int, count: int, rate: int) -> Callable[[np.ndarray], np.ndarray]:
+        """Linear interpolation of ``[N]`` values to ``count`` samples from sample ``start`` on."""
+        position = (start + np.arange(count)) * (CONTROL_RATE / rate)
+        whole = np.minimum(position.astype(np.intp), len(self) - 2)
+        part = np.clip(position - whole, 0.0, 1.0)
+        first, end = whole[0], whole[-1] + 2
+        whole -= first
+
+        def interpolate(values: np.ndarray) -> np.ndarray:
+            known = values[first:end]
+            result = np.diff(known)[whole]
+            result *= part
+            result += known[whole]
+            return result
+
+        return interpolate
+
+
+def assigned(count: int, tracks: Tracks | None) -> list[Track]:
+    """The tracks that so many voices go along: one each, a single voice along the most prominent of every moment."""
+    if tracks is None or count > 1:
+        return list(tracks or ())[:count]
+    return [tracks.in_turn()] if len(tracks) else []
+
+
+def follow(
+    tracks: Tracks,
+    track: Track,
+    duration: float,
+    depth: DepthSequence | None = None,
+    offscreen: str = "fade",
+    cue: str = "both",
+) -> Trajectory:
+    """The way of ``track`` from 0 to ``duration`` seconds. Between two boxes the object moves in a straight line, however long
+    the gap: a sound that is held or fades while its object is hidden glides on rather than jumps.
+
+    :param offscreen: what its presence is while it is out of the picture, one of :data:`OFFSCREEN`.
+    :param cue: of its distance, as :meth:`Tracks.distance` has it.
+    """
+    times = np.arange(int(np.ceil(duration * CONTROL_RATE)) + 2) / CONTROL_RATE
+    gliding = replace(tracks, max_gap=max(tracks.duration, duration, track.end) + 1.0)
+
+    def smooth(values: np.ndarray) -> np.ndarray:
+        return gaussian_filter1d(values, SMOOTHING * CONTROL_RATE, mode="nearest")
+
+    coarse = np.append(np.arange(0.0, times[-1], 1 / _DISTANCE_RATE), times[-1])
+    distance = np.interp(times, coarse, np.log(np.maximum(gliding.distance(track, coarse, depth, cue), 1e-3)))
+    presence = np.ones(len(times))
+    if offscreen != "hold":
+        _, visible = track.at(times, tracks.max_gap)
+        length = max(round((FADE if offscreen == "fade" else DECLICK) * CONTROL_RATE), 1)
+        ramp = np.hanning(length + 2)[1:-1]
+        padded = np.pad(visible.astype(float), length, mode="edge")
+        presence = np.convolve(padded, ramp / ramp.sum(), mode="same")[length:-length]
+    return Trajectory(
+        azimuth=smooth(track.azimuth(times, gliding.max_gap)),
+        elevation=smooth(track.elevation(times, gliding.max_gap)),
+        distance=np.exp(smooth(distance)),
+        presence=np.clip(presence, 0.0, 1.0),
+    )

@@ -17,6 +17,7 @@ from . import (
     rendering,
     rollingdepth,
     sampling,
+    sessions,
     sounds,
     stable_audio,
     stems,
@@ -25,7 +26,7 @@ from . import (
 )
 
 MAKING = (conditioning, sampling, stable_audio, apply, rendering, sounds, audio)
-EXPORT = (stems,)
+EXPORT = (stems, sessions)
 ROOMS = (video, depth, rollingdepth, tracking, masa, camera, events, editing, *MAKING, *EXPORT, evaluation, preview)
 
 

@@ -16,6 +16,7 @@ from ..media.video import VideoInfo
 from ..rendering.analysis import single_track_correlation
 from ..rendering.stems import Stem, check_folder, save_stems
 from ..scene import Tracks
+from ..sessions.folder import FORMATS, check_session
 from .scene_options import progress_bar
 
 #: Endings and codecs of stems by their names.
@@ -41,6 +42,14 @@ def add_stem_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--stems", type=Path, metavar="DIR", help="write each track's placed sound and the room's share there")
     group.add_argument("--stem-format", choices=STEM_FORMATS, default="float", help="wav float or 24 bit, or flac")
     group.add_argument("--stem-tracks", action="store_true", help="the stems as named sound tracks of the video as well")
+    session = "write a folder with dry sounds, envelopes and markers for a DAW"
+    group.add_argument("--session", type=Path, metavar="DIR", help=session)
+    formats = f"comma-separated, of {', '.join(FORMATS)} (default: %(default)s)"
+    group.add_argument("--session-formats", default="rpp,edl", metavar="LIST", help=formats)
+
+
+def session_formats(arguments: argparse.Namespace) -> list[str]:
+    return [form.strip() for form in arguments.session_formats.split(",") if form.strip()]
 
 
 def _seed(text: str) -> int:
@@ -61,6 +70,8 @@ def check_output(arguments: argparse.Namespace) -> None:
         check_stem_tracks(arguments.output)
     if vars(arguments).get("stems"):
         check_folder(arguments.stems, "--stems")
+    if vars(arguments).get("session"):
+        check_session(arguments.session, session_formats(arguments))
     if arguments.output.suffix.lower() not in SOUND_FILES:
         check_mux(arguments.video, arguments.output, codec=arguments.codec)
         return

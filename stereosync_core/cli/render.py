@@ -20,8 +20,9 @@ from ..rendering.surfaces import SURFACES
 from ..rendering.voices import TIMINGS, footstep_voices
 from ..scene import DISTANCE_CUES, Track, Tracks
 from ..scene_events import Events
+from ..sessions.folder import save_session
 from ..sounds.selection import SoundSelection, chosen_library
-from .output_options import add_output_options, add_stem_options, check_output, write_output
+from .output_options import add_output_options, add_stem_options, check_output, session_formats, write_output
 from .scene_options import add_scene_options, events_of, given_scene, progress_bar, scene_of
 
 #: What ``--sounds`` is without a folder.
@@ -105,7 +106,12 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             stereo = np.sum([stem.samples for stem in stems], axis=0)
         else:
             stems, stereo = [], spatialize(voices, rate, tracks, settings, **scene, progress=progress)
-    return write_output(Sound(stereo, rate), tracks, info, arguments, started, stems, steps=steps)
+    details = {"steps": steps}
+    if arguments.session:
+        marked = {"events": events, "depth": depth, "formats": session_formats(arguments)}
+        written = save_session(arguments.session, arguments.video, voices, rate, tracks, settings, **marked)
+        details["session"] = [str(path) for path in written]
+    return write_output(Sound(stereo, rate), tracks, info, arguments, started, stems, **details)
 
 
 def _own(arguments: argparse.Namespace) -> VoiceMaker:

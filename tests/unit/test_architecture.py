@@ -86,6 +86,7 @@ FLOORS = [
     {"depth", "tracking", "rendering"},
     {"model", "metrics"},
     {"events", "preview", "scene_edits"},
+    {"sessions"},
     {"cli"},
     {"__init__"},
     {"__main__"},

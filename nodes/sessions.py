@@ -59,7 +59,7 @@ class SaveSession(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, filename_prefix=None, format=None):
-        formats = checked(lambda: check_session(host.temp_path(""), WHAT.get(format, ())))
+        formats = checked(lambda: check_session(host.temp_path(""), WHAT.get(format or "", ())))
         return (
             formats if filename_prefix is None or formats is not True else checked(lambda: host.check_output(filename_prefix))
         )

@@ -106,7 +106,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             stereo = np.sum([stem.samples for stem in stems], axis=0)
         else:
             stems, stereo = [], spatialize(voices, rate, tracks, settings, **scene, progress=progress)
-    details = {"steps": steps}
+    details: dict[str, Any] = {"steps": steps}
     if arguments.session:
         marked = {"events": events, "depth": depth, "formats": session_formats(arguments)}
         written = save_session(arguments.session, arguments.video, voices, rate, tracks, settings, **marked)

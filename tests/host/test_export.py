@@ -1,0 +1,54 @@
+"""Stems, sessions and more channels in a real ComfyUI."""
+
+import numpy as np
+import pytest
+
+from tests.clips import sound_in
+from tests.host.conftest import finished, one_error
+from tests.host.test_events import scene
+
+EVENTS = "time,kind,track\n0.25,step,1\n0.75,impact,1"
+
+
+@pytest.fixture
+def voices(graph, small_clip):
+    """The clip, its tracks, its events, and a voice for each track."""
+    video, tracks, events = scene(graph, small_clip, EVENTS)
+    return video, tracks, events, graph.add("StereoSyncSoundsAtEvents", events=events, tracks=tracks)
+
+
+def test_stems_are_saved_by_name_and_sum_to_the_mix(host, graph, voices):
+    video, tracks, _, sounds = voices
+    stems = graph.add("StereoSyncStems", audio=sounds, tracks=tracks, room=0.4)
+    saving = graph.add("StereoSyncSaveStems", stems=stems, filename_prefix="stems/test")
+    one = graph.add("StereoSyncSelectStem", stems=stems, name="ROOM")
+    options = {"container": "mkv", "codec": "pcm24", "filename_prefix": "stems"}
+    tracks_too = graph.add("StereoSyncSoundOntoVideo", video=video, audio=stems.mix, stems=stems, **options)
+    room = graph.add("StereoSyncSaveAudio", audio=one, format="wav float", filename_prefix="audio/room")
+    result = finished(host, graph).outputs
+    paths = [host.path_of(saved) for saved in result[saving.number]["audio"]]
+    assert [path.name for path in paths] == [*(path.name for path in paths[:-1]), "room.wav"]
+    parts = [sound_in(path).samples for path in paths]
+    np.testing.assert_array_equal(sound_in(host.path_of(result[room.number]["audio"][0])).samples, parts[-1])
+    mix = sound_in(host.path_of(result[tracks_too.number]["images"][0])).samples
+    assert np.abs(np.sum(parts, axis=0) - mix).max() < 2**-22 + 1e-6
+    assert np.abs(mix).max() > 0.01
+
+
+def test_a_stem_that_is_not_there_is_one_error(host, graph, voices):
+    _, tracks, _, sounds = voices
+    stems = graph.add("StereoSyncStems", audio=sounds, tracks=tracks)
+    one = graph.add("StereoSyncSelectStem", stems=stems, name="cat")
+    graph.add("PreviewAudio", audio=one)
+    assert "there is no 'cat'; choose one of" in one_error(host, graph)
+
+
+def test_a_session_is_a_folder_of_its_own(host, graph, voices):
+    video, tracks, events, sounds = voices
+    saving = graph.add("StereoSyncSaveSession", video=video, audio=sounds, tracks=tracks, events=events)
+    lines = finished(host, graph).outputs[saving.number]["text"]
+    folder = host.base / "output" / "sessions" / lines[0].split("/")[0]
+    assert {path.name for path in folder.iterdir()} == {"sounds", "session.rpp", "events.edl", "events.csv", "picture.mp4"}
+    text = (folder / "session.rpp").read_text()
+    assert text.count("<TRACK") == 1 + len(list((folder / "sounds").iterdir()))
+    assert text.count("MARKER") == 2

@@ -22,11 +22,12 @@ from . import (
     stable_audio,
     stems,
     tracking,
+    values,
     video,
 )
 
 MAKING = (conditioning, sampling, stable_audio, apply, rendering, sounds, audio)
-EXPORT = (stems, sessions)
+EXPORT = (stems, sessions, values)
 ROOMS = (video, depth, rollingdepth, tracking, masa, camera, events, editing, *MAKING, *EXPORT, evaluation, preview)
 
 

@@ -20,7 +20,7 @@ def voices(graph, small_clip):
 def test_stems_are_saved_by_name_and_sum_to_the_mix(host, graph, voices):
     video, tracks, _, sounds = voices
     stems = graph.add("StereoSyncStems", audio=sounds, tracks=tracks, room=0.4)
-    saving = graph.add("StereoSyncSaveStems", stems=stems, filename_prefix="stems/test")
+    saving = graph.add("StereoSyncSaveStems", stems=stems, format="wav float", filename_prefix="stems/test")
     one = graph.add("StereoSyncSelectStem", stems=stems, name="ROOM")
     options = {"container": "mkv", "codec": "pcm24", "filename_prefix": "stems"}
     tracks_too = graph.add("StereoSyncSoundOntoVideo", video=video, audio=stems.mix, stems=stems, **options)
@@ -40,7 +40,7 @@ def test_a_stem_that_is_not_there_is_one_error(host, graph, voices):
     stems = graph.add("StereoSyncStems", audio=sounds, tracks=tracks)
     one = graph.add("StereoSyncSelectStem", stems=stems, name="cat")
     graph.add("PreviewAudio", audio=one)
-    assert "there is no 'cat'; choose one of" in one_error(host, graph)
+    one_error(host, graph, "there is no 'cat'; choose one of")
 
 
 def test_a_session_is_a_folder_of_its_own(host, graph, voices):
@@ -52,3 +52,15 @@ def test_a_session_is_a_folder_of_its_own(host, graph, voices):
     text = (folder / "session.rpp").read_text()
     assert text.count("<TRACK") == 1 + len(list((folder / "sounds").iterdir()))
     assert text.count("MARKER") == 2
+
+
+def test_values_of_a_track_are_a_list_and_a_mask(host, graph, voices):
+    _, tracks, _, sounds = voices
+    values = graph.add("StereoSyncTrackValues", tracks=tracks, value="azimuth", frames_per_second=10.0, audio=sounds)
+    shown = [graph.add("PreviewAny", source=source) for source in (values, values.csv)]
+    image = graph.add("MaskToImage", mask=values.mask)
+    graph.add("PreviewImage", images=image)
+    result = finished(host, graph).outputs
+    numbers, text = (result[node.number]["text"][0] for node in shown)
+    assert numbers.count(",") == 9
+    assert len(text.splitlines()) == 11

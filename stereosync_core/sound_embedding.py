@@ -33,9 +33,9 @@ WIDTHS = (64, 128, 256, 512)
 @lru_cache(maxsize=1)
 def mel_filters() -> torch.Tensor:
     """Triangles ``[96, 1025]`` evenly spread on HTK's mel scale from 0 to half the rate, each with the sum 1."""
-    from torchaudio.functional import melscale_fbanks
+    from transformers.audio_utils import mel_filter_bank  # newer hosts bring no torchaudio
 
-    filters = melscale_fbanks(SIZE // 2 + 1, 0.0, RATE / 2, MELS, RATE, mel_scale="htk").T
+    filters = torch.from_numpy(mel_filter_bank(SIZE // 2 + 1, MELS, 0.0, RATE / 2, RATE, mel_scale="htk")).T.float()
     return filters / filters.sum(1, keepdim=True)
 
 

@@ -203,6 +203,12 @@ class Host:
             process.kill()
             process.wait()
 
+    def kill(self) -> None:
+        """Ends the host at once, as a lack of memory would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
     def request(self, path: str, body: Any = None, timeout: float = 60.0) -> bytes:
         """GET ``path``, or POST ``body`` as JSON (bytes with their own content type: a tuple)."""
         data, headers = None, {}

@@ -10,7 +10,7 @@ from tools.environment import ROOT
 
 OWN = {"install", "nodes", "research", "stereosync_core", "tests", "tools"}
 #: What ComfyUI brings and is itself.
-HOST = {"comfy", "comfy_api", "comfy_execution", "folder_paths", "server", "PIL", "torch", "torchaudio", "torchvision"}
+HOST = {"comfy", "comfy_api", "comfy_execution", "folder_paths", "server", "PIL", "torch", "torchvision"}
 #: Installed without its own requirements by install.py; its diffusion transformer imports the other two.
 APART, ITS_IMPORTS = {"stable_audio_tools"}, {"einops", "packaging"}
 #: Run as commands.

@@ -1,4 +1,4 @@
-"""Foot contacts of a walking, running, marching or climbing person, by the contact network."""
+"""Foot contacts of a walking, running, marching or climbing person: the contact network, and the trunk's rise and fall."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from scipy.special import expit, logit
 from ..batches import batched
 from ..scene_events import FEET, Event
 from .body import RATE, Body
+from .bounce import bounce_log_odds
 from .contact_network import MIRRORED, OUTPUTS, SEEN, ContactNetwork, features, load_network
 from .landmarks import ANKLES, HEELS, TOES
 
@@ -57,7 +58,7 @@ def steps(body: Body, track: int | None, likely: np.ndarray) -> list[Event]:
 
     :param likely: the contact network's :func:`probabilities`.
     """
-    curve = likely[:, 0]
+    curve = expit(_logit(likely[:, 0]) + bounce_log_odds(body, likely[:, 0]))
     peaks, _ = find_peaks(np.concatenate([[0.0], curve, [0.0]]), height=LEAST, distance=round(0.1 * RATE))
     peaks = peaks - 1
     moments = np.array([max(0.0, body.times[peak] + _offset(curve, peak) / RATE) for peak in peaks])

@@ -1,4 +1,4 @@
-"""Attacks to the sample: decoded sound begins to rise before its event, by the length of the windows that levels are read in."""
+"""Attacks to the sample: decoded sound begins to rise before its event, by the windows that levels are read in."""
 
 from collections.abc import Iterable
 
@@ -12,8 +12,8 @@ _LEVEL, _SMOOTH = 0.003, 0.0005
 
 
 def with_sharp_attacks(samples: np.ndarray, rate: int, times: Iterable[float]) -> np.ndarray:
-    """The sound float32 ``[C, N]`` without what rises ahead of its events at ``times`` (seconds): up to each it goes on no louder
-    than it was, in both channels alike, so that their difference in level stays."""
+    """The sound float32 ``[C, N]`` without what rises ahead of its events at ``times`` (seconds): up to each it goes on
+    no louder than it was, in both channels alike, so that their difference in level stays."""
     rise, before, smooth = (max(1, round(seconds * rate)) for seconds in (_RISE, _BEFORE, _LEVEL))
     power = uniform_filter1d((samples.astype(np.float64) ** 2).sum(0), smooth, mode="constant")
     gain = np.ones(samples.shape[1])

@@ -28,7 +28,8 @@ def test_nothing_rises_ahead_of_an_event(at):
         assert np.abs(before[:, early]).max() > 20 * np.abs(before[:, rest]).max()
     np.testing.assert_array_equal(after[:, event + 40 :], before[:, event + 40 :])
     np.testing.assert_allclose(after[0], 2 * after[1], rtol=1e-5)
-    assert after.dtype == np.float32 and np.isfinite(after).all()
+    assert after.dtype == np.float32
+    assert np.isfinite(after).all()
 
 
 def test_the_attack_is_found_at_the_event():

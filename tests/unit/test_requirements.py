@@ -15,6 +15,8 @@ HOST = {"comfy", "comfy_api", "comfy_execution", "folder_paths", "server", "PIL"
 APART, ITS_IMPORTS = {"stable_audio_tools"}, {"einops", "packaging"}
 #: Of the extras of pyproject.toml, without which one line tells what to install.
 EXTRAS = {"opentimelineio"}
+#: Of tests that are left out where they are not there, by ``pytest.importorskip``.
+READERS = {"rpp", "opentimelineio"}
 #: Run as commands.
 COMMANDS = {"pyright", "ruff"}
 #: Needed by one script each, whose docstring has the words for it.
@@ -53,7 +55,7 @@ def test_the_other_lists_name_what_is_imported_beyond_it(name, folders):
     needed = imported(*folders)
     lists = ("requirements.txt", "requirements-dev.txt", "requirements-train.txt", "requirements-reference.txt")
     assert needed - HOST - APART - ONCE - set().union(*map(listed, lists)) == set()
-    assert listed(f"requirements-{name}.txt") - needed - COMMANDS == set()
+    assert listed(f"requirements-{name}.txt") - needed - COMMANDS - READERS == set()
 
 
 def test_slow_packages_are_imported_where_they_are_used():

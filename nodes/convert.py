@@ -32,7 +32,7 @@ def waveform_of(audio: Any, name: str = "audio") -> tuple[torch.Tensor, int]:
             f"The input '{name}' carries no sound: the clip it comes from has no audio track. Connect a sound."
         )
     try:
-        waveform, rate = audio["waveform"], int(audio["sample_rate"])
+        waveform, rate = torch.as_tensor(audio["waveform"]), int(audio["sample_rate"])
     except (KeyError, TypeError, ValueError) as error:
         raise StereoSyncError(
             f"The input '{name}' is not a native AUDIO (waveform and sample_rate); got {type(audio)}."

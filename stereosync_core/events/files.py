@@ -96,8 +96,9 @@ def _read_csv(text: str) -> list[dict[str, Any]]:
     lines = text.splitlines()
     first = lines[0] if lines else ""
     delimiter = max(",;\t", key=first.count)
-    rows = list(csv.DictReader(lines, delimiter=delimiter))
-    if "time" not in [name.strip().lower() for name in first.split(delimiter)]:
+    reader = csv.DictReader(lines, delimiter=delimiter)
+    rows = list(reader)
+    if "time" not in [name.strip().lower() for name in reader.fieldnames or ()]:
         raise StereoSyncError(f"there is no column 'time'; {_REMEDY}.")
     # spreadsheets of many countries write 1,25 where the columns are parted by semicolons
     comma = "," if delimiter != "," else "."
@@ -116,5 +117,6 @@ def _event(row: dict[str, Any]) -> Event:
         if name in given:
             given[name] = float(given[name])
     if "track" in given:
-        given["track"] = int(given["track"])
+        # tables with empty places have their whole numbers as 1.0
+        given["track"] = int(str(given["track"]).removesuffix(".0"))
     return Event(given.pop("time"), **given)

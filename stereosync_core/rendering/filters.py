@@ -1,5 +1,6 @@
 """The filters of the voices and the room, fixed and block by block."""
 
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -10,11 +11,16 @@ Kind = Literal["lowpass", "highpass", "bandpass"]
 
 def butterworth(signal: np.ndarray, corner: float | tuple[float, float], kind: Kind, rate: float, order: int) -> np.ndarray:
     """The signal ``[..., N]`` through a Butterworth filter; corners (Hz) beyond the Nyquist frequency are held below it."""
-    corners = np.minimum(np.atleast_1d(np.asarray(corner, dtype=np.float64)), 0.45 * rate)
+    corners = tuple(np.minimum(np.atleast_1d(corner), 0.45 * rate).tolist())
+    return np.asarray(sosfilt(_sections(corners, kind, rate, order), signal, axis=-1))
+
+
+@lru_cache(maxsize=64)
+def _sections(corners: tuple[float, ...], kind: Kind, rate: float, order: int) -> np.ndarray:
+    """Designing a filter takes longer than filtering a footstep with it."""
     if len(corners) == 2:
-        corners[0] = min(corners[0], 0.5 * corners[1])
-    sections = butter(order, corners if len(corners) == 2 else corners[0], kind, fs=rate, output="sos")
-    return np.asarray(sosfilt(sections, signal, axis=-1))
+        return butter(order, (min(corners[0], 0.5 * corners[1]), corners[1]), kind, fs=rate, output="sos")
+    return butter(order, corners[0], kind, fs=rate, output="sos")
 
 
 class LowPass:

@@ -12,8 +12,8 @@ ROUNDED = 3e-4
 TONE = 0.3 * np.sin(2 * np.pi * 440 / 48000 * np.arange(48000))
 
 
-@pytest.mark.parametrize(("kind", "step"), [("int16", 2**-15), ("uint8", 2**-7)])
-def test_whole_numbers_have_full_scale_at_their_types_largest(host, graph, clip, kind, step):
+@pytest.mark.parametrize(("kind", "step"), [("int16", 2**-15), ("uint8", 2**-7), ("numpy", 0.0)])
+def test_samples_of_every_type_have_its_full_scale(host, graph, clip, kind, step):
     sound = graph.add("TestMakeAudio", kind=kind)
     options = {"container": "mkv", "codec": "pcm24", "filename_prefix": kind}
     saving = graph.add("StereoSyncSoundOntoVideo", video=clip.video, audio=sound, **options)

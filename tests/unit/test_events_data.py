@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.events.files import load_events, save_events
 from stereosync_core.scene_events import EVENT_KINDS, Event, Events
+from tests.errors import refused
 
 SOME = Events(
     (
@@ -90,6 +91,15 @@ def test_a_spreadsheet_of_times_alone_is_enough(tmp_path):
     events = load_events(path, 2.0)
     assert events.times.tolist() == [0.5, 1.25]
     assert [event.kind for event in events] == ["onset", "step"]
+
+
+def test_a_table_as_other_programs_quote_and_round_it_is_read(tmp_path):
+    """All fields in quotes, and whole numbers with a point because some are missing."""
+    path = tmp_path / "events.csv"
+    path.write_text('"time","kind","track"\r\n"0.5","step","1.0"\r\n"1.0","clap",""\r\n', encoding="utf-8")
+    assert [(event.time, event.kind, event.track) for event in load_events(path, 2.0)] == [(0.5, "step", 1), (1.0, "clap", None)]
+    path.write_text("time,track\n0.5,1.5\n", encoding="utf-8")
+    refused("1.5", load_events, path, 2.0)
 
 
 @pytest.mark.parametrize(

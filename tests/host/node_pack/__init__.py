@@ -40,7 +40,7 @@ class LazyAudio(Mapping):
 
 
 class MakeAudio(Node):
-    KINDS = ("tone", "stereo", "lazy", "nan", "eight channels", "empty", "none", "int16", "uint8", "loud", "batch")
+    KINDS = ("tone", "stereo", "lazy", "nan", "eight channels", "empty", "none", "int16", "uint8", "loud", "batch", "numpy")
     RETURN_TYPES = ("AUDIO",)
     REQUIRED: ClassVar = {"kind": (KINDS,), "seconds": ("FLOAT", {"default": 1.0})}
 
@@ -58,6 +58,7 @@ class MakeAudio(Node):
             "int16": (waveform * 32768).round().to(torch.int16),
             "uint8": (waveform * 128 + 128).round().to(torch.uint8),
             "loud": waveform * 50 / 0.3,
+            "numpy": waveform.numpy(),
         }.get(kind, waveform)
         return (LazyAudio(waveform) if kind == "lazy" else {"waveform": waveform, "sample_rate": 48000},)
 

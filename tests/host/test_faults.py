@@ -25,7 +25,8 @@ def long_clip(host, tmp_path_factory):
 
 
 def slow_clip(path: Path) -> Path:
-    return make_clip(path, rate=2, count=round(2 * LONG))
+    grey = np.full((64, 96, 3), 128, np.uint8)
+    return make_clip(path, rate=2, count=round(2 * LONG), paint=lambda *_: grey)
 
 
 def long_sound(graph: Graph, video, prefix: str):

@@ -1,14 +1,15 @@
 """A long clip: many tracks' footsteps, and a sound of one's own, rendered and put onto the clip.
 
-Keys: ``footsteps`` - by minutes of the clip, ``render`` with 24 tracks that stay all along: seconds of computing, the same
-over the clip's length times the tracks, and the most memory of the process's own in MiB (what lies in temporary files is the
+Keys: ``footsteps`` - by minutes of the clip, ``render`` with 24 tracks that walk all along: seconds of computing, the same over
+the clip's length times the tracks, and the most memory of the process's own in MiB (what lies in temporary files is the
 system's to keep or to write out); ``growth`` - seconds over those of the shortest clip; ``growth_over_length`` - 1 is linear;
-``stereo`` - one stereo sound along one track for 30 minutes, likewise.
+``two_hours`` - 24 tracks that take 200 steps each in two hours, and ``stereo`` - one stereo sound along one track for 30
+minutes, likewise.
 """
 
-import resource
 import tempfile
 import threading
+import time
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -18,34 +19,46 @@ import av
 import numpy as np
 
 from stereosync_core.__main__ import main
+from stereosync_core.events.files import save_events
 from stereosync_core.files import save_tracks
 from stereosync_core.media.sound import Sound, write_sound
 from stereosync_core.media.video import probe
 from stereosync_core.scene import Track, Tracks
+from stereosync_core.scene_events import Event, Events
 
 from .process import run_child
 
-MINUTES, QUICK = (15, 30, 120), (1, 2, 4)
-VOICES, RATE = 24, 48000
+MINUTES, QUICK = (5, 10, 20), (0.25, 0.5, 1)
+VOICES, RATE, STEPS = 24, 48000, 200
 
 
 def measure(quick: bool = False) -> dict[str, Any]:
-    """Run all of it: over an hour of one core. ``quick``: clips of some minutes, a minute or two."""
+    """Run all of it: half an hour of one core. ``quick``: clips of up to a minute, a minute or two."""
     lengths = QUICK if quick else MINUTES
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as scratch:
+    with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         footsteps = {minutes: run_child(footsteps_on, folder, minutes, threads=1) for minutes in lengths}
-        stereo = run_child(sound_on, folder, QUICK[0] if quick else 30, threads=1)
+        long = {} if quick else {"two_hours": run_child(two_hours, folder, threads=1)}
+        stereo = run_child(sound_on, folder, QUICK[-1] if quick else 30, threads=1)
     first = lengths[0]
     growth = {minutes: round(one["seconds"] / footsteps[first]["seconds"], 2) for minutes, one in footsteps.items()}
     linear = {minutes: round(value / (minutes / first), 2) for minutes, value in growth.items()}
-    return {"footsteps": footsteps, "growth": growth, "growth_over_length": linear, "stereo": stereo}
+    return {"footsteps": footsteps, "growth": growth, "growth_over_length": linear, **long, "stereo": stereo}
 
 
 def footsteps_on(folder: str, minutes: float) -> dict[str, float]:
     """``render`` with :data:`VOICES` tracks."""
     clip, tracks = _clip(Path(folder), minutes), _tracks(Path(folder), minutes, VOICES)
     return _rendered(clip, tracks, VOICES, "--timing", "cadence")
+
+
+def two_hours(folder: str) -> dict[str, float]:
+    """``render`` with as many tracks over two hours, each with few steps."""
+    clip, tracks = _clip(Path(folder), 120), _tracks(Path(folder), 120, VOICES)
+    random = np.random.default_rng(0)
+    steps = [Event(moment, "step", number) for number in range(VOICES) for moment in random.uniform(0, 7200, STEPS).round(3)]
+    events = save_events(Path(folder) / "steps.csv", Events(tuple(steps), 7200.0))
+    return _rendered(clip, tracks, VOICES, "--events", str(events))
 
 
 def sound_on(folder: str, minutes: float) -> dict[str, float]:
@@ -58,12 +71,12 @@ def sound_on(folder: str, minutes: float) -> dict[str, float]:
 
 def _rendered(clip: Path, tracks: Path, voices: int, *options: str) -> dict[str, float]:
     output = clip.with_suffix(".mkv")
-    began = resource.getrusage(resource.RUSAGE_SELF).ru_utime
+    began = time.process_time()
     with Watched() as memory:
         command = ["render", str(clip), "--tracks", str(tracks), "--no-depth", "-o", str(output), "--quiet", *options]
         if main(command) != 0:
             raise RuntimeError(f"render {clip.name} failed")
-    seconds = resource.getrusage(resource.RUSAGE_SELF).ru_utime - began
+    seconds = time.process_time() - began
     share = seconds / probe(output).duration / voices
     return {"seconds": round(seconds, 1), "over_voices": round(share, 4), "own_mib": memory.most}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d, minimum_filter1d
+from scipy.ndimage import gaussian_filter1d, minimum_filter1d, uniform_filter1d
 from scipy.signal import find_peaks
 
 from .body import RATE, Body
@@ -25,6 +25,8 @@ _AFTER, _AFTER_RUNNING, _RUNNING = 0.065, 0.10, 0.45
 _IDLE, _WALKING = 0.15, 0.35
 #: Body heights that the trunk climbs or sinks from step to step, from which it moves as on stairs; so many more, and it does.
 _CLIMB, _CLIMBING = 0.05, 0.03
+#: Body heights by which one foot is higher than the other in turn, up to which they do not take turns, and from which they do.
+_TOGETHER, _IN_TURN = 0.006, 0.01
 #: Seconds of a contact's likely deviation, and the log odds at stake.
 _WIDTH, _ODDS = 0.05, 2.0
 
@@ -46,8 +48,12 @@ def bounce_log_odds(body: Body, curve: np.ndarray) -> np.ndarray:
     even *= (gaps > _SHORTEST) & (gaps < _LONGEST)
     stepped = np.array([curve[first : last + 1].max() for first, last in pairwise(lows)])
     stepped = minimum_filter1d(stepped, 5, mode="nearest")
+    apart = body.foot(0)[:, 1] - body.foot(1)[:, 1]
+    turns = np.abs(np.diff([apart[first : last + 1].mean() for first, last in pairwise(lows)]))
+    turns = np.interp(np.arange(len(gaps)), np.arange(len(turns)) + 0.5, uniform_filter1d(turns, 3, mode="nearest"))
     climb = np.abs(np.diff(course[lows]))
     trust = even * np.clip((stepped - _IDLE) / (_WALKING - _IDLE), 0, 1) * np.clip(1 - (climb - _CLIMB) / _CLIMBING, 0, 1)
+    trust *= np.clip((turns - _TOGETHER) / (_IN_TURN - _TOGETHER), 0, 1)
     for n, low in enumerate(lows):
         around = slice(max(0, n - 1), n + 1)
         gap = gaps[around].mean()

@@ -7,21 +7,23 @@ import pytest
 
 from stereosync_core.events.body import RATE, Body
 from stereosync_core.events.bounce import bounce_log_odds
-from stereosync_core.events.landmarks import HIPS, SHOULDERS
+from stereosync_core.events.landmarks import ANKLES, HEELS, HIPS, SHOULDERS, TOES
 
 SECONDS = 6.0
 
 
 def bouncing(
-    moments: np.ndarray, depth: float = 0.012, climb: float = 0.0, after: float = 0.065, noise: float = 0.001
+    moments: np.ndarray, depth: float = 0.012, climb: float = 0.0, after: float = 0.065, noise: float = 0.001, lift: float = 0.03
 ) -> tuple[Body, np.ndarray]:
-    """A body whose trunk is lowest ``after`` seconds after each moment and climbs so many body heights a second, and a curve of
-    steps that says 0.4 all the time."""
+    """A body whose trunk is lowest ``after`` seconds after each moment and climbs so many body heights a second, whose feet are
+    lifted in turn, and a curve of steps that says 0.4 all the time."""
     times = np.arange(round(SECONDS * RATE)) / RATE
     phase = np.interp(times, moments + after, 2 * np.pi * np.arange(len(moments)))
     height = 0.4 + depth * np.cos(phase) - climb * times + np.random.default_rng(0).normal(0, noise, len(times))
     points = np.zeros((len(times), 33, 2))
     points[:, [*HIPS, *SHOULDERS], 1] = height[:, None]
+    points[:, [*ANKLES, *HEELS, *TOES], 1] = 0.9
+    points[:, [pair[0] for pair in (ANKLES, HEELS, TOES)], 1] += lift * np.cos(phase / 2)[:, None]
     sure = np.ones((len(times), 33))
     return Body(times, points, np.zeros((len(times), 33, 3)), sure, sure[:, 0], 0.5), np.full(len(times), 0.4)
 
@@ -44,6 +46,11 @@ def test_nothing_is_added_where_the_feet_do_nothing():
     assert not bounce_log_odds(body, 0.2 * curve).any()
     curve[90:] = 0.05  # nor for five cycles around
     assert not bounce_log_odds(body, curve)[70:].any()
+
+
+def test_a_dancer_on_both_feet_takes_no_step():
+    moments = np.arange(0.3, SECONDS, 0.5)
+    assert not bounce_log_odds(*bouncing(moments, lift=0.003)).any()
 
 
 def test_nothing_is_added_on_stairs_or_without_a_rhythm():

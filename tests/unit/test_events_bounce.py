@@ -13,7 +13,7 @@ SECONDS = 6.0
 
 
 def bouncing(
-    moments: np.ndarray, depth: float = 0.012, climb: float = 0.0, after: float = 0.065, noise: float = 0.001, lift: float = 0.03
+    moments: np.ndarray, depth: float = 0.012, climb: float = 0.0, after: float = 0.065, noise: float = 0.001, lift=0.03
 ) -> tuple[Body, np.ndarray]:
     """A body whose trunk is lowest ``after`` seconds after each moment and climbs so many body heights a second, whose feet are
     lifted in turn, and a curve of steps that says 0.4 all the time."""
@@ -23,7 +23,7 @@ def bouncing(
     points = np.zeros((len(times), 33, 2))
     points[:, [*HIPS, *SHOULDERS], 1] = height[:, None]
     points[:, [*ANKLES, *HEELS, *TOES], 1] = 0.9
-    points[:, [pair[0] for pair in (ANKLES, HEELS, TOES)], 1] += lift * np.cos(phase / 2)[:, None]
+    points[:, [pair[0] for pair in (ANKLES, HEELS, TOES)], 1] += lift * np.sin(phase / 2)[:, None]
     sure = np.ones((len(times), 33))
     return Body(times, points, np.zeros((len(times), 33, 3)), sure, sure[:, 0], 0.5), np.full(len(times), 0.4)
 

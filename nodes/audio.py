@@ -61,6 +61,7 @@ class SaveAudio(io.ComfyNode):
             loudness=loudness_lufs if normalize else None,
             limiter=limiter,
             metadata=host.workflow_metadata(cls.hidden),
+            layout=audio.get("layout", ""),
             progress=host.progress(),
         )
         lines = [

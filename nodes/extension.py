@@ -21,13 +21,14 @@ from . import (
     sounds,
     stable_audio,
     stems,
+    surround,
     tracking,
     values,
     video,
 )
 
 MAKING = (conditioning, sampling, stable_audio, apply, rendering, sounds, audio)
-EXPORT = (stems, sessions, values)
+EXPORT = (stems, sessions, values, surround)
 ROOMS = (video, depth, rollingdepth, tracking, masa, camera, events, editing, *MAKING, *EXPORT, evaluation, preview)
 
 

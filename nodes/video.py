@@ -135,6 +135,7 @@ class ReplaceVideoAudio(io.ComfyNode):
             limiter=limiter,
             metadata=host.workflow_metadata(cls.hidden),
             stems=[] if stems is None else [(stem.name, stem.sound) for stem in convert.stems_of(stems)],
+            layout=audio.get("layout", ""),
             progress=host.progress(),
         )
         reached = [level_text(report.loudness_after, report.true_peak)] if report.true_peak is not None else []

@@ -14,6 +14,7 @@ from ..media.save import save_sound
 from ..media.sound import SOUND_FILES, Sound, check_sound_file
 from ..media.video import VideoInfo
 from ..rendering.analysis import single_track_correlation
+from ..rendering.layouts import layout_of
 from ..rendering.stems import Stem, check_folder, save_stems
 from ..scene import Tracks
 from ..sessions.folder import FORMATS, check_session
@@ -66,6 +67,9 @@ def check_output(arguments: argparse.Namespace) -> None:
         check_loudness(arguments.loudness)
     elif arguments.limiter:
         raise StereoSyncError("--limiter is for a loudness; give --loudness as well.")
+    layout = vars(arguments).get("layout")
+    if layout and (arguments.stems or arguments.stem_tracks):
+        raise StereoSyncError("--stems are stereo; leave --layout out, or the stems.")
     if vars(arguments).get("stem_tracks"):
         check_stem_tracks(arguments.output)
     if vars(arguments).get("stems"):
@@ -95,6 +99,7 @@ def write_output(
     :param started: when the command did, by ``time.perf_counter``.
     :return: what every command reports of the sound that it made, with ``details`` of its own.
     """
+    layout = vars(arguments).get("layout")
     report = {
         "output": str(arguments.output),
         "video": str(arguments.video.source),
@@ -104,10 +109,16 @@ def write_output(
             {"id": track.id, "label": track.label, "start": track.start, "end": track.end, "boxes": len(track.times)}
             for track in tracks
         ],
-        "level_difference_correlation": single_track_correlation(sound.samples, sound.rate, tracks),
+        "level_difference_correlation": None if layout else single_track_correlation(sound.samples, sound.rate, tracks),
         **details,
     }
-    options = {"codec": arguments.codec, "loudness": arguments.loudness, "limiter": arguments.limiter}
+    libav = layout_of(layout).file_layout if layout else ""
+    options: dict[str, Any] = {
+        "layout": libav,
+        "codec": arguments.codec,
+        "loudness": arguments.loudness,
+        "limiter": arguments.limiter,
+    }
     if arguments.output.suffix.lower() in SOUND_FILES:
         done = save_sound(arguments.output, sound, **options)
     else:

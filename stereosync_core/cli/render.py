@@ -14,9 +14,11 @@ from ..media.source import Clip
 from ..media.video import probe
 from ..rendering.footsteps import SHOES
 from ..rendering.gait import steps_from_cadence
+from ..rendering.layouts import LAYOUTS
 from ..rendering.one_shots import CONTINUOUS, OneShotSettings, sound_voices
 from ..rendering.spatialize import MODES, OFFSCREEN, SpatializeSettings, spatialize, spatialize_stems
 from ..rendering.surfaces import SURFACES
+from ..rendering.surround import spatialize_surround
 from ..rendering.voices import TIMINGS, footstep_voices
 from ..scene import DISTANCE_CUES, Track, Tracks
 from ..scene_events import Events
@@ -55,6 +57,7 @@ def add(subparsers: Any) -> None:
     add_sound_options(parser)
     place = parser.add_argument_group("place")
     place.add_argument("--mode", choices=MODES, default="pan")
+    place.add_argument("--layout", choices=LAYOUTS, help="loudspeakers or ambisonics (AmbiX) in place of --mode's stereo")
     place.add_argument("--width", type=float, default=1.0)
     place.add_argument("--distance-from", choices=DISTANCE_CUES, default="both", help="depth, the boxes' height, or both")
     place.add_argument("--distance", type=float, default=1.0, help="exponent of the inverse distance law, 0 = off")
@@ -101,7 +104,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     voices, rate, steps = make(tracks, events)
     scene = {"duration": info.duration, "depth": depth, "seed": arguments.seed}
     with progress_bar("sound", arguments.quiet) as progress:
-        if arguments.stems or arguments.stem_tracks:
+        if arguments.layout:
+            stems = []
+            stereo = spatialize_surround(voices, rate, tracks, arguments.layout, settings, **scene, progress=progress)
+        elif arguments.stems or arguments.stem_tracks:
             stems = spatialize_stems(voices, rate, tracks, settings, **scene, progress=progress)
             stereo = np.sum([stem.samples for stem in stems], axis=0)
         else:

@@ -13,7 +13,7 @@ from av.container import OutputContainer
 from ..errors import StereoSyncError, explained
 
 #: What libav calls the layout of so many channels; the order of the channels is WAVE's.
-LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1", 12: "7.1.4"}
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ CODECS = {
     "flac": SoundCodec("flac", "s32"),
     "opus": SoundCodec("libopus", "flt", (48000,), bit_rate=96_000),
     "mp3": SoundCodec("libmp3lame", "flt", _MP3_RATES, channels=2, bit_rate=128_000),
-    "pcm16": SoundCodec("pcm_s16le", "s16"),
-    "pcm24": SoundCodec("pcm_s24le", "s32"),
-    "float32": SoundCodec("pcm_f32le", "flt"),
+    "pcm16": SoundCodec("pcm_s16le", "s16", channels=16),
+    "pcm24": SoundCodec("pcm_s24le", "s32", channels=16),
+    "float32": SoundCodec("pcm_f32le", "flt", channels=16),
 }
 
 
@@ -76,24 +76,30 @@ def codec_for(name: str, path: Path, automatic: dict[str, str]) -> str:
 
 class SoundTrack:
     """A sound stream of an output container, for float32 ``[C, N]`` whose first sample is at time 0, with a name where one is
-    given. Raises StereoSyncError where the codec does not take that many channels or that rate, or the container not that
+    given; ``layout`` is libav's name of what the channels are, by default the usual one of so many. Raises StereoSyncError where the codec does not take that many channels or that rate, or the container not that
     codec."""
 
-    def __init__(self, container: OutputContainer, codec: SoundCodec, samples: np.ndarray, rate: int, name: str = ""):
+    def __init__(
+        self, container: OutputContainer, codec: SoundCodec, samples: np.ndarray, rate: int, name: str = "", layout: str = ""
+    ):
         channels = len(samples)
-        if channels > codec.channels:
+        self.layout = layout or LAYOUTS.get(channels, f"{channels} channels")
+        ambisonic = layout.startswith("ambisonic")
+        if channels > (16 if ambisonic and codec.encoder == "libopus" else codec.channels):
             raise StereoSyncError(
                 f"Sound: {channels} channels do not fit into {codec.encoder}, which takes {codec.channels}; mix it to stereo."
             )
         self.container, self.codec, self.samples, self.rate, self.position = container, codec, samples, rate, 0
-        options = {"mapping_family": "1"} if codec.encoder == "libopus" and channels > 2 else {}
+        # RFC 8486: family 2 tells players that the channels are ambisonics
+        family = {"mapping_family": "2" if ambisonic else "1"}
+        options = family if codec.encoder == "libopus" and channels > 2 else {}
         held = f"{Path(container.name).suffix} files cannot hold {codec.encoder} sound"
         with explained(f"Sound: {held}; use codec auto, or for video .mkv, which holds all.", ValueError):
             self.stream = container.add_stream(codec.encoder, rate=rate, options=options)
         if name:  # MP4 and MOV keep the one, Matroska the other
             self.stream.metadata.update({"handler_name": name, "title": name})
         context = self.stream.codec_context
-        context.layout, context.time_base = LAYOUTS[channels], Fraction(1, rate)
+        context.layout, context.time_base = self.layout, Fraction(1, rate)
         if not context.format.is_planar:
             context.format = codec.format
         if codec.bit_rate:
@@ -112,7 +118,7 @@ class SoundTrack:
         while self.position < total and min(self.position + self.rate, total) <= seconds * self.rate:
             block = self.samples[:, self.position : self.position + self.rate]
             data = encode_samples(block, self.codec.format)
-            frame = av.AudioFrame.from_ndarray(data, format=self.codec.format, layout=LAYOUTS[len(self.samples)])
+            frame = av.AudioFrame.from_ndarray(data, format=self.codec.format, layout=self.layout)
             frame.sample_rate, frame.pts, frame.time_base = self.rate, self.position, Fraction(1, self.rate)
             self.container.mux(self.stream.encode(frame))
             self.position += block.shape[1]

@@ -69,6 +69,7 @@ def mux(
     limiter: bool = False,
     metadata: dict[str, str] | None = None,
     stems: Sequence[tuple[str, Sound]] = (),
+    layout: str = "",
     progress: Callable[[float, float], None] | None = None,
 ) -> MuxReport:
     """Writes the clip with this sound. Pictures are not re-encoded: packets, their spacing and order, rotation and colour stay.
@@ -89,6 +90,7 @@ def mux(
     :param metadata: tags to write into the file.
     :param stems: names and sounds of further sound tracks (mp4, m4v, mov, mkv), which players leave off until they are chosen;
         the gain of the whole counts for them too, the limiter does not.
+    :param layout: as for :func:`~.sound.write_sound`.
     :raises StereoSyncError: the clip or an argument cannot be used, the container cannot hold the video or the sound, or the
         file cannot be written.
     """
@@ -121,10 +123,10 @@ def mux(
         sounds.append((name, Sound(fit_length(stem.samples, length, rate), rate)))
     with replacing(path) as temporary:
         try:
-            packets = _write(clip, sounds, kind, temporary, metadata, progress, notes)
+            packets = _write(clip, sounds, kind, temporary, metadata, progress, notes, layout=layout)
         except CannotCopy as reason:
             notes.append(f"The pictures were encoded anew (H.264), for {reason}.")
-            packets = _write(clip, sounds, kind, temporary, metadata, progress, notes, copied=False)
+            packets = _write(clip, sounds, kind, temporary, metadata, progress, notes, layout=layout, copied=False)
     levels = (level.before, level.after, level.gain_db, level.peak_dbtp)
     return MuxReport(path, duration, sound.length, rate, codec, packets, *levels, tuple(notes))
 
@@ -169,6 +171,7 @@ def _write(
     progress: Callable[[float, float], None] | None,
     notes: list[str],
     *,
+    layout: str = "",
     copied: bool = True,
     header_alone: bool = False,
 ) -> int:
@@ -182,7 +185,7 @@ def _write(
             packets = _copied(old, source, new, timeline, path, notes)
         else:
             packets = encoded_pictures(old, source, new, timeline, np.arange(len(timeline.order)))
-        tracks = [SoundTrack(new, kind, sound.samples, sound.rate, name) for name, sound in sounds]
+        tracks = [SoundTrack(new, kind, sound.samples, sound.rate, name, "" if name else layout) for name, sound in sounds]
         write_header(new, source, path)
         if header_alone:
             raise Rehearsed

@@ -44,6 +44,7 @@ def save_sound(
     loudness: float | None = None,
     limiter: bool = False,
     metadata: dict[str, str] | None = None,
+    layout: str = "",
 ) -> SoundReport:
     """Writes a sound file of the kind of the path's ending. What passes full scale is turned down where the codec would clip.
 
@@ -51,6 +52,7 @@ def save_sound(
     :param loudness: LUFS to bring the sound to (true peak at most -1 dBTP); None leaves it as it is.
     :param limiter: reach a loudness that the peaks do not allow by a limiter.
     :param metadata: tags to write into the file.
+    :param layout: as for :func:`~.sound.write_sound`.
     :raises StereoSyncError: as :func:`~.sound.write_sound`, or the loudness makes no sense.
     """
     path = Path(path)
@@ -58,7 +60,7 @@ def save_sound(
     kind = CODECS[codec]
     level = levelled(resample(sound, kind.rate_for(sound.rate)), loudness, limiter=limiter, clips=kind.clips)
     found = level.sound
-    write_sound(path, found, codec=codec, metadata=metadata)
+    write_sound(path, found, codec=codec, metadata=metadata, layout=layout)
     after = level.after if loudness is not None else integrated_loudness(found)
     peak = in_decibels(true_peak(found)) if level.peak_dbtp is None else level.peak_dbtp
     notes = (level.reason,) if level.reason else ()

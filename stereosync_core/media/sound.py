@@ -222,12 +222,13 @@ _DOWNMIX = {
     6: [(1, 0), (0, 1), (_H, _H), (0, 0), (_H, 0), (0, _H)],  # 5.1
     7: [(1, 0), (0, 1), (_H, _H), (0, 0), (0.5, 0.5), (_H, 0), (0, _H)],  # 6.1
     8: [(1, 0), (0, 1), (_H, _H), (0, 0), (_H, 0), (0, _H), (_H, 0), (0, _H)],  # 7.1
+    12: [(1, 0), (0, 1), (_H, _H), (0, 0), *[(_H, 0), (0, _H)] * 4],  # 7.1.4
 }
 
 
 def to_stereo(samples: np.ndarray) -> np.ndarray:
     """float32 ``[2, N]`` of ``[C, N]``: mono is doubled, surround mixed by ITU-R BS.775 (not scaled down, so loud sound
-    may pass full scale), more than eight channels are dealt to left and right in turn."""
+    may pass full scale), other numbers of channels are dealt to left and right in turn."""
     channels = samples.shape[0]
     if channels == 2:
         return samples
@@ -261,13 +262,14 @@ def require_sound(path: str | Path, name: str) -> Sound:
 
 
 def write_sound(
-    path: str | os.PathLike[str], sound: Sound, *, codec: str = "auto", metadata: dict[str, str] | None = None
+    path: str | os.PathLike[str], sound: Sound, *, codec: str = "auto", metadata: dict[str, str] | None = None, layout: str = ""
 ) -> Path:
     """Writes a sound file of the kind of the path's ending, and returns the path; wav and flac are exact to the sample.
 
     :param codec: ``auto``, or one of ``float32``, ``pcm16``, ``pcm24`` (wav), ``flac``, ``mp3``, ``opus``, ``aac``. ``auto``
         takes float32 for wav. FLAC holds 24 bits. Codecs that do not take the sound's rate get it resampled.
     :param metadata: tags to write into the file.
+    :param layout: libav's name of what the channels are, for example ``ambisonic 1``; by default the usual one of so many.
     :raises StereoSyncError: the ending or the codec is unknown, the folder cannot be written, or the disk is full.
     """
     path = Path(path)
@@ -275,7 +277,7 @@ def write_sound(
     sound = resample(sound, kind.rate_for(sound.rate))
     with replacing(path) as temporary, written(temporary) as container:
         container.metadata.update(metadata or {})
-        SoundTrack(container, kind, sound.samples, sound.rate).finish()
+        SoundTrack(container, kind, sound.samples, sound.rate, layout=layout).finish()
     return path
 
 

@@ -91,7 +91,7 @@ def spatialize(
     :return: float32 ``[2, round(duration * rate)]``; a long clip's lie in a temporary file (:mod:`~stereosync_core.scratch`).
     :raises StereoSyncError: for inputs of wrong shape, out of range, or with NaN, and for depth of another clip.
     """
-    voices = _sequence(voices, rate, duration)
+    voices = checked_voices(voices, rate, duration)
     output = zeros((2, round(duration * rate)))
     _render(
         voices, rate, tracks, settings or SpatializeSettings(), [output] * len(voices), output, duration, depth, seed, progress
@@ -118,7 +118,7 @@ def spatialize_stems(
     :return: a stem a voice, in order, and the room's last, which a dry setting leaves out.
     :raises StereoSyncError: as :func:`spatialize`.
     """
-    settings, voices = settings or SpatializeSettings(), _sequence(voices, rate, duration)
+    settings, voices = settings or SpatializeSettings(), checked_voices(voices, rate, duration)
     shape = (2, round(duration * rate))
     outputs = [zeros(shape) for _ in range(len(voices) + (settings.room > 0))]
     _render(voices, rate, tracks, settings, outputs[: len(voices)], outputs[-1], duration, depth, seed, progress)
@@ -190,7 +190,8 @@ def headroom(mix: np.ndarray) -> np.float32:
     return np.float32(1.0 / (peak * (1 + 1e-6)))
 
 
-def _sequence(voices: np.ndarray | Sequence[np.ndarray], rate: int, duration: float) -> Sequence[np.ndarray]:
+def checked_voices(voices: np.ndarray | Sequence[np.ndarray], rate: int, duration: float) -> Sequence[np.ndarray]:
+    """Voices as a sequence. Raises StereoSyncError for a rate, a duration or an array that cannot be rendered."""
     if not 8000 <= rate <= 192000:
         raise StereoSyncError(f"Spatialize: the sampling rate is {rate} Hz; resample the sound to 8000..192000 Hz.")
     if not np.isfinite(duration) or round(duration * rate) < 1:

@@ -64,3 +64,18 @@ def test_values_of_a_track_are_a_list_and_a_mask(host, graph, voices):
     numbers, text = (result[node.number]["text"][0] for node in shown)
     assert numbers.count(",") == 9
     assert len(text.splitlines()) == 11
+
+
+@pytest.mark.parametrize(("layout", "channels"), [("5.1", 6), ("7.1.4", 12), ("ambisonics 3", 16)])
+def test_more_channels_go_through_native_audio_into_files(host, graph, voices, layout, channels):
+    video, tracks, _, sounds = voices
+    placed = graph.add("StereoSyncSpatializeSurround", audio=sounds, tracks=tracks, layout=layout)
+    saving = graph.add("StereoSyncSaveAudio", audio=placed, format="wav float", filename_prefix="audio/surround")
+    options = {"container": "mkv", "codec": "pcm24", "filename_prefix": "surround"}
+    onto = graph.add("StereoSyncSoundOntoVideo", video=video, audio=placed, **options)
+    if layout.startswith("amb"):
+        graph.add("PreviewAudio", audio=graph.add("StereoSyncAmbisonicsToBinaural", audio=placed))
+    result = finished(host, graph).outputs
+    sound = sound_in(host.path_of(result[saving.number]["audio"][0]))
+    assert sound.channels == channels == sound_in(host.path_of(result[onto.number]["images"][0])).channels
+    assert np.abs(sound.samples).max() > 0.01

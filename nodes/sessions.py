@@ -6,6 +6,7 @@ from comfy_api.latest import io
 
 from ..stereosync_core.rendering.spatialize import OFFSCREEN, SpatializeSettings
 from ..stereosync_core.scene import DISTANCE_CUES
+from ..stereosync_core.sessions.adm import save_adm
 from ..stereosync_core.sessions.folder import FORMATS, check_session, save_session
 from . import convert, host
 from .inputs import checked, choice_input, number_input, unit_input
@@ -65,4 +66,45 @@ class SaveSession(io.ComfyNode):
         )
 
 
-NODES = [SaveSession]
+class SaveAdm(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="StereoSyncSaveAdm",
+            display_name="Save ADM",
+            category="StereoSync/export",
+            description="A WAV at 48 kHz with each voice as an object that has its positions over time (ADM, ITU-R BS.2076), for "
+            "renderers of immersive sound.",
+            is_output_node=True,
+            inputs=[
+                io.Audio.Input("audio", tooltip="The voices before they are placed: a batch with one for each track."),
+                Tracks.Input("tracks", tooltip="The tracks that the voices go along."),
+                io.String.Input("filename_prefix", default="audio/StereoSync_ADM", tooltip="Name in the output folder."),
+                number_input(
+                    "field_of_view", 60.0, 10.0, 180.0, 1.0, "Degrees that the picture spans; 60: up to the front loudspeakers."
+                ),
+                unit_input("width", 1.0, "Width: 0 puts all ahead."),
+                number_input("distance", 1.0, 0.0, 2.0, 0.05, "Exponent of the inverse distance law; 0 is off."),
+                choice_input("distance_from", DISTANCE_CUES, "With depth connected: depth maps, the boxes' height, or both."),
+                choice_input("offscreen", OFFSCREEN, "An object that leaves the picture fades out, goes on, or is muted."),
+                Depth.Input("depth", optional=True, tooltip="Distance from depth maps; without it, from the boxes' height."),
+            ],
+            outputs=[io.String.Output(display_name="file", tooltip="The file that was written.")],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(cls, audio, tracks, filename_prefix, depth=None, **settings) -> io.NodeOutput:
+        voices, rate = convert.waveform_of(audio)
+        (path,), _ = host.output_paths(filename_prefix, ".wav", 1)
+        scene = {"duration": tracks.duration, "depth": depth}
+        save_adm(path, voices.numpy(), rate, tracks, SpatializeSettings(**settings), **scene)
+        host.show([path.name], cls.hidden.unique_id)
+        return io.NodeOutput(str(path), ui={"text": [path.name]})
+
+    @classmethod
+    def validate_inputs(cls, filename_prefix=None):
+        return True if filename_prefix is None else checked(lambda: host.check_output(filename_prefix))
+
+
+NODES = [SaveSession, SaveAdm]

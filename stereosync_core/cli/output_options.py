@@ -10,6 +10,7 @@ from typing import Any
 from ..errors import StereoSyncError
 from ..media.loudness import amplified, check_loudness, level_text
 from ..media.mux import check_mux, check_stem_tracks, mux
+from ..media.output import check_writable
 from ..media.save import save_sound
 from ..media.sound import SOUND_FILES, Sound, check_sound_file
 from ..media.video import VideoInfo
@@ -17,6 +18,7 @@ from ..rendering.analysis import single_track_correlation
 from ..rendering.layouts import layout_of
 from ..rendering.stems import Stem, check_folder, save_stems
 from ..scene import Tracks
+from ..sessions.adm import check_adm
 from ..sessions.folder import FORMATS, check_session
 from .scene_options import progress_bar
 
@@ -45,6 +47,7 @@ def add_stem_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--stem-tracks", action="store_true", help="the stems as named sound tracks of the video as well")
     session = "write a folder with dry sounds, envelopes and markers for a DAW"
     group.add_argument("--session", type=Path, metavar="DIR", help=session)
+    group.add_argument("--adm", type=Path, metavar="FILE.wav", help="write the voices as objects with positions (BS.2076)")
     formats = f"comma-separated, of {', '.join(FORMATS)} (default: %(default)s)"
     group.add_argument("--session-formats", default="rpp,edl", metavar="LIST", help=formats)
 
@@ -74,6 +77,9 @@ def check_output(arguments: argparse.Namespace) -> None:
         check_stem_tracks(arguments.output)
     if vars(arguments).get("stems"):
         check_folder(arguments.stems, "--stems")
+    if vars(arguments).get("adm"):
+        check_adm(arguments.adm)
+        check_writable(arguments.adm)
     if vars(arguments).get("session"):
         check_session(arguments.session, session_formats(arguments))
     if arguments.output.suffix.lower() not in SOUND_FILES:

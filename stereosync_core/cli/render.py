@@ -22,6 +22,7 @@ from ..rendering.surround import spatialize_surround
 from ..rendering.voices import TIMINGS, footstep_voices
 from ..scene import DISTANCE_CUES, Track, Tracks
 from ..scene_events import Events
+from ..sessions.adm import save_adm
 from ..sessions.folder import save_session
 from ..sounds.selection import SoundSelection, chosen_library
 from .output_options import add_output_options, add_stem_options, check_output, session_formats, write_output
@@ -117,6 +118,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         marked = {"events": events, "depth": depth, "formats": session_formats(arguments)}
         written = save_session(arguments.session, arguments.video, voices, rate, tracks, settings, **marked)
         details["session"] = [str(path) for path in written]
+    if arguments.adm:
+        moving = {"duration": info.duration, "depth": depth}
+        details["adm"] = str(save_adm(arguments.adm, voices, rate, tracks, settings, **moving))
     return write_output(Sound(stereo, rate), tracks, info, arguments, started, stems, **details)
 
 

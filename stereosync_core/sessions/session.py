@@ -85,12 +85,12 @@ def session_tracks(
         left, right = pan_gains(azimuth * settings.width)
         pan = np.where(right > left, 1 - left / right, right / left - 1)
         columns = np.stack([gain * np.maximum(left, right), pan, azimuth, distance])
-        kept = _bends(columns)
+        kept = bends(columns)
         result.append(SessionTrack(name, file, times[kept], *columns[:, kept]))
     return tuple(result)
 
 
-def _bends(columns: np.ndarray) -> np.ndarray:
+def bends(columns: np.ndarray) -> np.ndarray:
     """Bool ``[N]``: the points without which lines through the others would not be the same."""
     same = np.abs(np.diff(columns, axis=1)).max(0) < 1e-6
     return ~(np.append(True, same) & np.append(same, True)) | (np.arange(columns.shape[1]) % (columns.shape[1] - 1) == 0)

@@ -79,3 +79,12 @@ def test_more_channels_go_through_native_audio_into_files(host, graph, voices, l
     sound = sound_in(host.path_of(result[saving.number]["audio"][0]))
     assert sound.channels == channels == sound_in(host.path_of(result[onto.number]["images"][0])).channels
     assert np.abs(sound.samples).max() > 0.01
+
+
+def test_objects_are_saved(host, graph, voices):
+    _, tracks, _, sounds = voices
+    saving = graph.add("StereoSyncSaveAdm", audio=sounds, tracks=tracks)
+    (name,) = finished(host, graph).outputs[saving.number]["text"]
+    data = (host.base / "output" / "audio" / name).read_bytes()
+    assert b"audioBlockFormat" in data
+    assert b"chna" in data

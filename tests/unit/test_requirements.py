@@ -16,7 +16,7 @@ APART, ITS_IMPORTS = {"stable_audio_tools"}, {"einops", "packaging"}
 #: Of the extras of pyproject.toml, without which one line tells what to install.
 EXTRAS = {"opentimelineio"}
 #: Of tests that are left out where they are not there, by ``pytest.importorskip``.
-READERS = {"rpp", "opentimelineio"}
+READERS = {"rpp", "opentimelineio", "ear"}
 #: Run as commands.
 COMMANDS = {"pyright", "ruff"}
 #: Needed by one script each, whose docstring has the words for it.

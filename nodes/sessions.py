@@ -73,7 +73,7 @@ class SaveAdm(io.ComfyNode):
             node_id="StereoSyncSaveAdm",
             display_name="Save ADM",
             category="StereoSync/export",
-            description="A WAV at 48 kHz with each voice as an object that has its positions over time (ADM, ITU-R BS.2076), for "
+            description="A WAV at 48 kHz with each voice as an object with its positions over time (ADM, ITU-R BS.2076), for "
             "renderers of immersive sound.",
             is_output_node=True,
             inputs=[

@@ -40,7 +40,7 @@ def save_adm(
     depth: DepthSequence | None = None,
     name: str = "StereoSync",
 ) -> Path:
-    """Write voices as objects: 24 bits at 48 kHz, folded to mono, with azimuth, elevation and gain by distance 25 times a second.
+    """Write voices as objects: 24 bits at 48 kHz, folded to mono, with azimuth, elevation and gain 25 times a second.
 
     A voice without a track stays ahead. Where a voice passes full scale, all are turned down by one gain. Room and air are
     the renderer's matter.

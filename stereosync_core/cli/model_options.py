@@ -9,9 +9,10 @@ import torch
 from ..errors import StereoSyncError, explained
 from ..model.generative_model import STEREOSYNC
 from ..model.loader import is_release, objective_of
-from ..model.pipeline import StereoSyncPipeline, check_numbers
+from ..model.pipeline import StereoSyncPipeline
 from ..model.precision import PRECISIONS, chosen_dtype, fast_dtype
 from ..model.samplers import SAMPLER_NAMES, check_sampler
+from ..model.settings import check_numbers, settings_for
 from ..model.spatial_guidance import SpatialGuidance
 from ..model.speedups import FAST
 from ..rendering.panning_laws import panning_laws
@@ -105,8 +106,8 @@ def load_pipeline(arguments: argparse.Namespace) -> tuple[StereoSyncPipeline, di
         "panning_law": arguments.law,
         "speedups": FAST if arguments.fast else None,
     }
-    pipeline.check_inputs(arguments.text)
-    pipeline.settings(**numbers)
+    pipeline.check_inputs([arguments.text])
+    settings_for(pipeline.model, **numbers)
     return pipeline, {"prompt": arguments.text, "seed": arguments.seed, **numbers}
 
 

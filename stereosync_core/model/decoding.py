@@ -1,4 +1,4 @@
-"""From latents to sound, piece by piece."""
+"""From latents to sound and back, piece by piece."""
 
 import logging
 from collections.abc import Iterator
@@ -13,6 +13,16 @@ from .precision import in_precision
 _LOG = logging.getLogger(__name__)
 #: Latent frames decoded at once, and those on either side that are decoded with them for their neighbours' sake.
 _PIECE, _MARGIN = 256, 16
+
+
+class Encoder(Protocol):
+    """What encodes sound piece by piece."""
+
+    downsampling: int
+
+    def encode(self, sound: Tensor) -> Tensor: ...
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]: ...
 
 
 class Decoder(Protocol):
@@ -43,3 +53,16 @@ def decode(autoencoder: Decoder, latents: Tensor, length: int) -> np.ndarray:
         in_precision(autoencoder, torch.float32)
         return decode(autoencoder, latents, length)
     return np.ascontiguousarray(sound[:, :length])
+
+
+@torch.inference_mode()
+def encode(autoencoder: Encoder, sound: Tensor) -> Tensor:
+    """Latents float32 ``[1, C, ceil(N / downsampling)]`` on the CPU of a sound ``[1, 2, N]``, encoded piece by piece."""
+    parameter, hop = next(autoencoder.parameters()), autoencoder.downsampling
+    sound = nn.functional.pad(sound, (0, -sound.shape[-1] % hop))
+    frames, parts = sound.shape[-1] // hop, []
+    for start in range(0, frames, _PIECE):
+        first, stop = max(0, start - _MARGIN), min(frames, start + _PIECE)
+        piece = sound[..., first * hop : min(frames, stop + _MARGIN) * hop].to(parameter.device, parameter.dtype)
+        parts.append(autoencoder.encode(piece)[..., start - first : stop - first].float().cpu())
+    return torch.cat(parts, dim=-1)

@@ -34,6 +34,7 @@ class SamplingDefaults:
     :param level: of the sound's loudest moment where no envelope is given.
     :param spatial_guidance: strength (0: off), panning law and cost; ``decoder_guidance`` where levels are read through the
         decoder.
+    :param strength: timestep at which denoising of a given sound begins.
     :param width: of the image, see :meth:`.level_autoencoder.LevelAutoencoder.narrowed`; 1 leaves the latents as they are.
     """
 
@@ -46,6 +47,7 @@ class SamplingDefaults:
     level: float = REFERENCE_LEVEL
     spatial_guidance: SpatialGuidance = _PAN
     decoder_guidance: SpatialGuidance = _PAN_SELDOM
+    strength: float = 0.5
     width: float = 1.0
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from .conditioning.clip import ClipConditions
+from .conditioning.features import Kind, map_tensors
 from .control import ControlOutput
 from .cross_attention import cached_tokens
 from .denoiser import Conditioning, Denoiser
@@ -24,7 +25,11 @@ class GuidanceBranch:
 
 
 def guidance_branches(
-    conditions: ClipConditions | None, conditioning: Conditioning | None, guidance_scale: float, spatial_scale: float
+    conditions: ClipConditions | None,
+    conditioning: Conditioning | None,
+    guidance_scale: float,
+    spatial_scale: float,
+    takes: int = 1,
 ) -> list[GuidanceBranch]:
     """From no conditions but the envelope, by prompt and timbre, to boxes and depth.
 
@@ -32,7 +37,10 @@ def guidance_branches(
 
     :param guidance_scale: of what prompt and timbre add to the unconditional branch, and ``spatial_scale`` of what boxes and
         depth add to that; 0 leaves them out.
+    :param takes: how many rows of latents there are for each row of the conditions.
     """
+    if takes > 1:
+        conditions, conditioning = _repeated(conditions, takes), _repeated(conditioning, takes)
     blind = None if conditions is None else conditions.without_space()
     negative = None if conditioning is None else conditioning.unconditional()
     branches = [GuidanceBranch(1.0, None if blind is None else blind.without_timbre(), negative)]
@@ -41,6 +49,10 @@ def guidance_branches(
     if conditions is not None and conditions.has_space:
         branches.append(GuidanceBranch(spatial_scale, conditions, conditioning))
     return branches
+
+
+def _repeated(given: Kind, takes: int) -> Kind:
+    return map_tensors(lambda value: value.repeat_interleave(takes, dim=0), given)
 
 
 def guided(

@@ -26,14 +26,18 @@ from .decoding import decode
 from .denoiser import Conditioning
 from .generative_model import GenerativeModel
 from .guidance import guidance_branches, guided
+from .inpainting import kept_frames, pasted, with_kept
 from .latent_levels import level_reader
 from .level_autoencoder import LevelAutoencoder
 from .loader import bundled_folder, load_envelope, load_model, load_timbre
 from .precision import WIDER
-from .samplers import SAMPLERS, SCHEDULES, Progress, Velocity, check_sampler, initial_latents, seeded_noise
+from .samplers import SAMPLERS, SCHEDULES, Progress, Velocity, initial_latents, seeded_noise
+from .settings import settings_for
+from .source_sound import SourceSound, source_of, with_levels_of
 from .spatial_guidance import SpatialGuidance, with_spatial_guidance
 from .speedups import SamplerSpeedups
 from .stable_audio.text import TextEncoder
+from .stretches import Stretch, blend_over_time, fades, timed_texts
 from .windows import blend_windows, window_starts
 
 _LOG = logging.getLogger(__name__)
@@ -41,33 +45,25 @@ _LOG = logging.getLogger(__name__)
 Prompt = str | Tensor
 
 
+#: From, to, in seconds, and what is meant there.
+TimedPrompt = tuple[float, float, Prompt | None]
+
+
 @dataclass(frozen=True)
 class GeneratedSound(Sound):
-    """A sound, and the latents ``[1, C, T]`` that it was decoded from, of the autoencoder's own scale."""
+    """A sound, the latents ``[1, C, T]`` that it was decoded from, of the autoencoder's own scale, and its seed. The first of
+    several ``takes`` has them all, itself among them."""
 
     latents: Tensor
+    seed: int = 0
+    takes: tuple[GeneratedSound, ...] = ()
 
 
-@dataclass(frozen=True)
-class PipelineSettings:
-    """A call's numbers after the model's defaults took the place of None."""
-
-    sampler: str
-    num_inference_steps: int
-    guidance_scale: float
-    spatial_scale: float
-    control_scale: float
-    spatial_guidance: SpatialGuidance
-    speedups: SamplerSpeedups
-
-
-def check_numbers(num_inference_steps: int | None, **scales: float | None) -> None:
-    """Raise StereoSyncError for numbers that no model takes; None is a model's own."""
-    if num_inference_steps is not None and not 1 <= num_inference_steps <= 1000:
-        raise StereoSyncError(f"Sampler: {num_inference_steps} steps; give 1 to 1000.")
-    for name, value in scales.items():
-        if value is not None and not -20 <= value <= 20:
-            raise StereoSyncError(f"Sampler: {name} is {value}; give a number near 1, at most 20.")
+def timed_prompts(prompt: Prompt | Sequence[TimedPrompt] | None) -> Sequence[TimedPrompt]:
+    """A prompt, or several over time, as a list of them; one that is always meant stands at the clip's beginning."""
+    if isinstance(prompt, str):
+        prompt = timed_texts(prompt) or prompt
+    return prompt if isinstance(prompt, Sequence) and not isinstance(prompt, str) else [(0.0, 0.0, prompt)]
 
 
 class StereoSyncPipeline:
@@ -112,12 +108,16 @@ class StereoSyncPipeline:
     def __call__(
         self,
         scene: SpatialConditioning,
-        prompt: Prompt | None = None,
+        prompt: Prompt | Sequence[TimedPrompt] | None = None,
         negative_prompt: Prompt | None = None,
         *,
         envelope: Envelope | None = None,
         events: Events | None = None,
         timbre: Tensor | str | None = None,
+        audio: Sound | None = None,
+        strength: float | None = None,
+        match_levels: bool = False,
+        keep: Sequence[Stretch] | str | None = None,
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
         spatial_scale: float | None = None,
@@ -126,84 +126,139 @@ class StereoSyncPipeline:
         panning_law: str | None = None,
         sampler: str | None = None,
         seed: int = 0,
+        takes: int = 1,
         speedups: SamplerSpeedups | None = None,
         progress: Progress | None = None,
     ) -> GeneratedSound:
         """Stereo sound exactly as long as the clip. Of every number None is the model's default, and of every scale 0 is off.
 
         :param scene: where things are; its duration is the sound's.
-        :param prompt: what it sounds like, for a model with a text encoder; ``negative_prompt`` what it does not.
+        :param prompt: what it sounds like, for a model with a text encoder; ``negative_prompt`` what it does not. Several, each
+            with the seconds from and to which it is meant, fade into each other; as a text "0-4 gravel; 4-8 wooden stairs".
         :param envelope: when it sounds and how loud; an envelope of silence gives silence. Left to the model where None.
         :param events: what happens, and to whom. Where there is no ``envelope`` it is made from them: an attack at
             each, and the decay of the library's sounds of its class and of the surface that ``timbre`` names.
         :param timbre: vector ``[E]`` of the model's timbre encoder, or the name of a surface. Left to the model where None.
+        :param audio: a placed sound, stereo and as long as the clip, to start from: noise is put over it, and what is denoised
+            keeps its place and time and gets another timbre. Its levels are then the target of spatial guidance, and its
+            loudness is the envelope where none is given.
+        :param strength: timestep at which denoising of ``audio`` begins, from 0, nothing changes, to 1, nothing but noise; at
+            0.5 there is as much noise as sound. ``num_inference_steps`` are taken from there. With ``keep`` it is 1 where None.
+        :param match_levels: whether the level difference in each band and the course of the level of ``audio`` are put back on
+            what was made of it.
+        :param keep: seconds from and to which ``audio`` stays as it is, as pairs or as the text "0-2, 3.5-4"; the rest is made
+            anew. The audio may then be shorter than the clip, which is continued.
         :param guidance_scale: of prompt and timbre; 1 follows them without guidance.
         :param spatial_scale: of boxes and depth. Equal to ``guidance_scale`` it saves an evaluation a step.
         :param control_scale: of the envelope's control branch.
         :param spatial_guidance: strength of the training-free guidance to where things are, 0 to 1, or all of its settings, and
             ``panning_law`` of it, one of :func:`..rendering.panning_laws.panning_laws`.
         :param seed: equal seeds give equal sound, as noise is drawn on the CPU.
+        :param takes: sounds to make in one batch, of the seeds from ``seed`` on. The first is returned, and all are in its
+            ``takes``.
         :param speedups: what may be left out to be faster; nothing where None.
         :raises StereoSyncError: for an input or number that does not go with the model, or latents that are not finite.
         """
         model, denoiser = self.model, self.model.denoiser
 
         # 1. Check the inputs, and put the model's defaults in the place of None
-        self.check_inputs(prompt, negative_prompt, envelope, timbre, events)
+        prompts = timed_prompts(prompt)
+        self.check_inputs([given for _, _, given in prompts], negative_prompt, envelope, timbre, events)
         scales = (guidance_scale, spatial_scale, control_scale)
-        settings = self.settings(sampler, num_inference_steps, *scales, spatial_guidance, panning_law, speedups)
+        numbers = (sampler, num_inference_steps, *scales, spatial_guidance, panning_law, speedups)
+        settings = settings_for(model, *numbers, 1.0 if strength is None and keep else strength, takes)
+        source = source_of(audio, model, scene.duration, keep)
 
         # 2. Cut the clip into windows of the length that the model was trained on
         frames = latent_count(scene.duration, model.latent_rate)
         overlap = min(round(model.defaults.overlap * model.latent_rate), model.window // 2)
         starts = window_starts(frames, model.window, overlap)
+        times = (np.arange(frames) + 0.5) / model.latent_rate
+        weights = fades([(start, stop) for start, stop, _ in prompts], times, scene.duration)
 
-        # 3. Prepare scene, envelope and timbre, a row for each window; without an envelope, events say when it sounds
+        # 3. Prepare scene, envelope and timbre, a row for each window; without an envelope, a given sound has one, and events
+        # say when it sounds
+        if source is not None and envelope is None and denoiser.spatial_control is not None:
+            envelope = source.envelope
         if events is not None:
             envelope = self.envelope_with_events(envelope, events, scene, timbre)
         conditions = self.prepare_conditions(scene, envelope, timbre, starts)
 
         while True:  # a second time, in a wider type, where half precision does not hold the numbers
-            # 4. Encode the prompt, and the seconds at which each window begins
-            conditioning = self.encode_prompt(prompt, negative_prompt, scene.duration, starts)
+            # 4. Prepare timesteps and latents, noise over those of a given sound; noise is drawn on the CPU, so that a seed
+            # means the same on every device
+            start = 1.0 if source is None else settings.strength
+            timesteps = SCHEDULES[model.defaults.schedule](settings.num_inference_steps, start) if start else [0.0]
+            generators = [torch.Generator().manual_seed((seed + take) % 2**63) for take in range(takes)]
+            like = torch.empty((takes, model.autoencoder.latent_channels, frames), device=model.execution_device)
+            noise = seeded_noise(like, *generators)
+            given = None if source is None else source.latents(model)
+            latents = initial_latents(noise(0, 0), timesteps[0], model.objective, given)
 
-            # 5. Prepare timesteps and latents; noise is drawn on the CPU, so that a seed means the same on every device
-            timesteps = SCHEDULES[model.defaults.schedule](settings.num_inference_steps)
-            generator = torch.Generator().manual_seed(seed % 2**63)
-            noise = torch.randn((1, model.autoencoder.latent_channels, frames), generator=generator).to(model.execution_device)
-            latents = initial_latents(noise, timesteps[0], model.objective)
-
-            # 6. Denoise. A velocity is a function of latents and timestep: first with guidance, of a batch of the windows, then
-            # of the whole clip, blended out of them, then corrected by spatial guidance. A sampler is a plain loop over it.
-            branches = guidance_branches(conditions, conditioning, settings.guidance_scale, settings.spatial_scale)
-            velocity = guided(denoiser, branches, settings.control_scale, settings.speedups)
-            velocity = blend_windows(velocity, starts, model.window, overlap)
+            # 5. A velocity is a function of latents and timestep: first with guidance, of a batch of the windows, by the prompt
+            # and the seconds at which each window begins; then of the whole clip, blended out of them, and out of the prompts;
+            # then corrected by spatial guidance, and held to what stays.
+            velocities = []
+            for _, _, text in prompts:
+                conditioning = self.encode_prompt(text, negative_prompt, scene.duration, starts)
+                branches = guidance_branches(conditions, conditioning, settings.guidance_scale, settings.spatial_scale, takes)
+                windowed = guided(denoiser, branches, settings.control_scale, settings.speedups)
+                velocities.append(blend_windows(windowed, starts, model.window, overlap))
+            velocity = blend_over_time(velocities, weights)
             if settings.spatial_guidance.strength:
-                velocity = self.guide_to_places(velocity, scene, settings.spatial_guidance, envelope)
-            latents = SAMPLERS[model.objective][settings.sampler](
-                velocity, latents, timesteps, progress, objective=model.objective, noise=seeded_noise(noise, generator)
-            )
+                velocity = self.guide_to_places(velocity, scene, settings.spatial_guidance, envelope, source)
+            if source is not None and given is not None and source.keep:
+                kept = kept_frames(source.keep, frames, model.latent_rate)
+                velocity = with_kept(velocity, given, kept, model.objective)
+
+            # 6. Denoise: a sampler is a plain loop over the velocity
+            options = {"objective": model.objective, "noise": noise}
+            latents = SAMPLERS[model.objective][settings.sampler](velocity, latents, timesteps, progress, **options)
             if torch.isfinite(latents).all():
                 break
             self.widen_precision()
 
-        # 7. Decode latents of the autoencoder's scale, at the level of the envelope's loudest moment, which they do not carry.
-        # Where they hold levels as they are, these follow the envelope exactly
+        # 7. Decode latents of the autoencoder's scale
         latents = denoiser.restored(latents).float().cpu()
+        use = {"envelope": envelope, "follows": bool(settings.control_scale), "match_levels": match_levels}
+        made = [self.decode_take(own[None], scene.duration, source, **use) for own in latents]
+        sounds = tuple(GeneratedSound(samples, model.sample_rate, own, seed + take) for take, (samples, own) in enumerate(made))
+        return replace(sounds[0], takes=sounds)
+
+    def decode_take(
+        self,
+        latents: Tensor,
+        duration: float,
+        source: SourceSound | None,
+        *,
+        envelope: Envelope | None,
+        follows: bool,
+        match_levels: bool,
+    ) -> tuple[np.ndarray, Tensor]:
+        """Samples ``[2, N]`` of latents ``[1, C, T]``, and these latents, at the level of the envelope's loudest moment, which
+        they do not carry. Where they hold levels as they are, these follow the envelope exactly."""
+        model, frames = self.model, latents.shape[-1]
         if isinstance(model.autoencoder, LevelAutoencoder):
             latents = model.autoencoder.narrowed(latents, model.defaults.width)
-            if envelope is not None and settings.control_scale:
+            if envelope is not None and follows:
                 course = envelope.at(subframe_times(frames, model.latent_rate))
                 latents = model.autoencoder.levelled(latents, torch.from_numpy(course).float())
-        samples = decode(model.autoencoder, latents, round(scene.duration * model.sample_rate))
+        level = model.defaults.level if envelope is None else float(envelope.values.max())
+        if source is not None and (envelope is None or source.keep):
+            level = source.level
+        samples = decode(model.autoencoder, latents, round(duration * model.sample_rate))
         if envelope is not None and envelope.events is not None:
             samples = with_sharp_attacks(samples, model.sample_rate, [event.time for event in envelope.events])
-        loudest = model.defaults.level if envelope is None else float(envelope.values.max())
-        return GeneratedSound(samples * np.float32(loudest / REFERENCE_LEVEL), model.sample_rate, latents)
+        samples *= np.float32(level / REFERENCE_LEVEL)
+        if source is not None and match_levels:
+            samples = with_levels_of(samples, source.samples)
+        if source is not None and source.keep:
+            samples = pasted(samples, source.samples, source.keep, model.sample_rate)
+        return samples, latents
 
     def check_inputs(
         self,
-        prompt: Prompt | None = None,
+        prompts: Sequence[Prompt | None] = (),
         negative_prompt: Prompt | None = None,
         envelope: Envelope | None = None,
         timbre: Tensor | str | None = None,
@@ -211,7 +266,7 @@ class StereoSyncPipeline:
     ) -> None:
         """:raises StereoSyncError: for an input that the model does not take, or lacks."""
         name, denoiser = self.model.name, self.model.denoiser
-        prompts = [given for given in (prompt, negative_prompt) if given is not None]
+        prompts = [given for given in (*prompts, negative_prompt) if given is not None]
         takes_text = self.model.conditioners is not None
         if prompts and not takes_text:
             raise StereoSyncError(f"Prompt: '{name}' takes no text; give a timbre, or load Stable Audio Open.")
@@ -229,40 +284,6 @@ class StereoSyncPipeline:
                 )
         if envelope is not None and not envelope.values.any():
             _LOG.warning("The envelope is silent from beginning to end, and so is the sound.")
-
-    def settings(
-        self,
-        sampler: str | None = None,
-        num_inference_steps: int | None = None,
-        guidance_scale: float | None = None,
-        spatial_scale: float | None = None,
-        control_scale: float | None = None,
-        spatial_guidance: float | SpatialGuidance | None = None,
-        panning_law: str | None = None,
-        speedups: SamplerSpeedups | None = None,
-    ) -> PipelineSettings:
-        """A call's numbers, with the model's defaults for None; see :meth:`__call__`. Raises StereoSyncError for a sampler that
-        does not go with the model, and numbers out of range."""
-        defaults = self.model.defaults
-        sampler = defaults.sampler if sampler is None else sampler
-        check_sampler(sampler, self.model.objective)
-        steps = defaults.num_inference_steps if num_inference_steps is None else num_inference_steps
-        guidance_scale = defaults.guidance_scale if guidance_scale is None else guidance_scale
-        if spatial_scale is None:
-            spatial_scale = guidance_scale if defaults.spatial_scale is None else defaults.spatial_scale
-        control_scale = 1.0 if control_scale is None else control_scale
-        scales = {"guidance_scale": guidance_scale, "spatial_scale": spatial_scale, "control_scale": control_scale}
-        check_numbers(steps, **scales)
-        if not isinstance(spatial_guidance, SpatialGuidance):
-            # a strength alone: what each correction costs depends on how the levels are read
-            own = defaults.decoder_guidance if self.model.levels is None else defaults.spatial_guidance
-            if spatial_guidance is None:  # without space there is nothing to guide to
-                spatial_guidance = own.strength if spatial_scale and self.model.cues != "depth" else 0.0
-            spatial_guidance = replace(own, strength=spatial_guidance)
-        if panning_law is not None:
-            spatial_guidance = replace(spatial_guidance, panning_law=panning_law)
-        speedups = speedups or SamplerSpeedups()
-        return PipelineSettings(sampler, steps, **scales, spatial_guidance=spatial_guidance, speedups=speedups)
 
     def envelope_with_events(
         self, envelope: Envelope | None, events: Events, scene: SpatialConditioning, timbre: Tensor | str | None
@@ -313,13 +334,22 @@ class StereoSyncPipeline:
         return conditioners(tokens, seconds, encoded(negative_prompt))
 
     def guide_to_places(
-        self, velocity: Velocity, scene: SpatialConditioning, guidance: SpatialGuidance, envelope: Envelope | None = None
+        self,
+        velocity: Velocity,
+        scene: SpatialConditioning,
+        guidance: SpatialGuidance,
+        envelope: Envelope | None = None,
+        source: SourceSound | None = None,
     ) -> Velocity:
-        """A velocity under training-free spatial guidance; see :mod:`.spatial_guidance`."""
+        """A velocity under training-free spatial guidance (:mod:`.spatial_guidance`), to the levels of a given sound where
+        there is one that is as long as the clip, else to the scene."""
         model = self.model
         frames = latent_count(scene.duration, model.latent_rate)
-        options = {"panning_law": guidance.panning_law, "envelope": envelope}
-        target = spatial_guidance_target(*scene.selected(), frames, model.latent_rate, **options)
+        if source is None or source.envelope is None:
+            options = {"panning_law": guidance.panning_law, "envelope": envelope}
+            target = spatial_guidance_target(*scene.selected(), frames, model.latent_rate, **options)
+        else:
+            target = source.guidance_target(frames, model.latent_rate)
         read = level_reader(model.autoencoder, model.levels)
 
         def levels(latents: Tensor) -> Tensor:

@@ -23,39 +23,47 @@ Progress = Callable[[int, int], None]
 Noise = Callable[[float, float], Tensor]
 
 
-def linear_times(steps: int) -> list[float]:
-    """``steps + 1`` even timesteps from 1 to 0."""
+def linear_times(steps: int, start: float = 1.0) -> list[float]:
+    """``steps + 1`` even timesteps from ``start`` to 0."""
     _check(steps)
-    return torch.linspace(1, 0, steps + 1, dtype=torch.float64).tolist()
+    return torch.linspace(start, 0, steps + 1, dtype=torch.float64).tolist()
 
 
-def log_sigma_times(steps: int, sigma_min: float = 0.3, sigma_max: float = 500.0) -> list[float]:
-    """``steps + 1`` falling timesteps for the objective ``v``, the last one 0: Stable Audio Open's. Noise levels ``sigma``
-    (noise over clean latents) are spread evenly in their logarithm and stand at ``t = 2 / pi atan(sigma)``."""
+def log_sigma_times(steps: int, start: float = 1.0, sigma_min: float = 0.3, sigma_max: float = 500.0) -> list[float]:
+    """``steps + 1`` falling timesteps from ``start`` for the objective ``v``, the last one 0: Stable Audio Open's. Noise levels
+    ``sigma`` (noise over clean latents) are spread evenly in their logarithm and stand at ``t = 2 / pi atan(sigma)``."""
     _check(steps)
-    logs = torch.linspace(math.log(sigma_max), math.log(sigma_min), steps, dtype=torch.float64)
+    sigma_max = min(sigma_max, math.tan(start * math.pi / 2)) if start < 1 else sigma_max
+    logs = torch.linspace(math.log(sigma_max), math.log(min(sigma_min, sigma_max / 2)), steps, dtype=torch.float64)
     return [*(logs.exp().atan() * 2 / math.pi).tolist(), 0.0]
 
 
-def log_snr_times(steps: int, lowest: float = -6.0, highest: float = 2.0) -> list[float]:
-    """``steps + 1`` timesteps from 1 to 0 for rectified flow, spread evenly in the logarithm of the signal-to-noise ratio."""
+def log_snr_times(steps: int, start: float = 1.0, lowest: float = -6.0, highest: float = 2.0) -> list[float]:
+    """``steps + 1`` timesteps from ``start`` to 0 for rectified flow, spread evenly in the logarithm of the signal-to-noise
+    ratio."""
     _check(steps)
-    times = torch.sigmoid(-torch.linspace(lowest, highest, steps + 1, dtype=torch.float64)).tolist()
-    return [1.0, *times[1:-1], 0.0]
+    lowest = max(lowest, math.log((1 - start) / start)) if start < 1 else lowest
+    times = torch.sigmoid(-torch.linspace(lowest, max(highest, lowest + 1), steps + 1, dtype=torch.float64)).tolist()
+    return [start, *times[1:-1], 0.0]
 
 
-Schedule = Callable[[int], list[float]]
+#: ``schedule(steps, start)``.
+Schedule = Callable[..., list[float]]
 SCHEDULES: dict[str, Schedule] = {"linear": linear_times, "log_sigma": log_sigma_times, "log_snr": log_snr_times}
 
 
-def initial_latents(noise: Tensor, t: float, objective: str) -> Tensor:
-    """Latents before the first step at ``t``: nothing but noise, as much as there is of it."""
-    return _mixture(t, objective)[1] * noise
+def initial_latents(noise: Tensor, t: float, objective: str, source: Tensor | None = None) -> Tensor:
+    """Latents before the first step at ``t``: noise, as much as there is of it, over ``source`` where there is one (Meng et
+    al., "SDEdit", 2022)."""
+    alpha, sigma = _mixture(t, objective)
+    return sigma * noise if source is None else alpha * source + sigma * noise
 
 
-def seeded_noise(like: Tensor, generator: torch.Generator) -> Noise:
-    """Noise of the shape and on the device of ``like``, drawn on the CPU so that a seed means the same on every device."""
-    return lambda *_: torch.randn(like.shape, generator=generator).to(like)
+def seeded_noise(like: Tensor, *generators: torch.Generator) -> Noise:
+    """Noise of the shape and on the device of ``like``, an equal part of its batch from each generator, drawn on the CPU so
+    that a seed means the same on every device."""
+    shape = (len(like) // len(generators), *like.shape[1:])
+    return lambda *_: torch.cat([torch.randn(shape, generator=generator) for generator in generators]).to(like)
 
 
 def euler(velocity: Velocity, x: Tensor, times: list[float], progress: Progress | None = None, **_: object) -> Tensor:

@@ -15,17 +15,18 @@ def window_starts(frames: int, length: int, overlap: int) -> list[int]:
 
 
 def blend_windows(velocity: Velocity, starts: list[int], length: int, overlap: int) -> Velocity:
-    """The velocity of one clip out of that of a batch of its windows, faded into each other at every step, so that there is no
-    audible seam (Bar-Tal et al., "MultiDiffusion", 2023). One window stays as it is."""
+    """The velocity of a clip, or of a batch of takes of it, out of that of a batch of its windows (the takes of the first
+    window first), faded into each other at every step, so that there is no audible seam (Bar-Tal et al., "MultiDiffusion",
+    2023). One window stays as it is."""
     if len(starts) == 1:
         return velocity
     ramp = torch.minimum(torch.arange(1, length + 1), torch.arange(length, 0, -1)).clamp(max=max(overlap, 1)).float()
 
     def blended(x: Tensor, t: float) -> Tensor:
-        parts = velocity(torch.cat([x[..., start : start + length] for start in starts]), t)
+        parts = velocity(torch.cat([x[..., start : start + length] for start in starts]), t).chunk(len(starts))
         total, weight, fade = torch.zeros_like(x), x.new_zeros(x.shape[-1]), ramp.to(x)
         for start, part in zip(starts, parts, strict=True):
-            total[0, :, start : start + length] += part * fade
+            total[..., start : start + length] += part * fade
             weight[start : start + length] += fade
         return total / weight
 

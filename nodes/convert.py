@@ -72,6 +72,27 @@ def tokens_of(conditioning: Any, name: str) -> torch.Tensor:
     return conditioning[0][0].detach().float().cpu()
 
 
+#: Seconds from and to which an entry of CONDITIONING is meant, among what it holds beside its tokens.
+STRETCH = "stereosync_stretch"
+
+
+def prompts_of(conditioning: Any, name: str) -> torch.Tensor | list[tuple[float, float, torch.Tensor]]:
+    """Tokens of a native CONDITIONING of one text, or of several over time, from Text over Time."""
+    stretches = [more.get(STRETCH) for _, more in conditioning]
+    if len(conditioning) < 2 or None in stretches:
+        return tokens_of(conditioning, name)
+    return [(*stretch, tokens_of([entry], name)) for stretch, entry in zip(stretches, conditioning, strict=True)]
+
+
+def over_time(parts: list[tuple[float | None, float | None, Any]]) -> list[Any]:
+    """Native CONDITIONING of several texts, each of its seconds; of one text as it is where these are None."""
+    return [
+        [tokens, more if start is None else {**more, STRETCH: (start, stop)}]
+        for start, stop, conditioning in parts
+        for tokens, more in conditioning
+    ]
+
+
 def on_cpu(values: Mapping[str, Any]) -> dict[str, Any]:
     """A mapping with arrays in place of its tensors."""
     return {key: value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value for key, value in values.items()}
@@ -111,5 +132,7 @@ def depth_images(depth: DepthSequence) -> torch.Tensor:
 
 
 def generated_out(sound: GeneratedSound) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Native AUDIO and LATENT of a pipeline's sound."""
-    return audio_out(sound.samples, sound.rate), {"samples": sound.latents, "type": "audio"}
+    """Native AUDIO and LATENT of a pipeline's sound, an entry for each take, with the seeds for Select Take."""
+    seeds = [take.seed for take in sound.takes]
+    audio = audio_out([take.samples for take in sound.takes], sound.rate) | {"seeds": seeds}
+    return audio, {"samples": torch.cat([take.latents for take in sound.takes]), "type": "audio"}

@@ -22,12 +22,13 @@ from . import (
     stable_audio,
     stems,
     surround,
+    takes,
     tracking,
     values,
     video,
 )
 
-MAKING = (conditioning, sampling, stable_audio, apply, rendering, sounds, audio)
+MAKING = (conditioning, sampling, stable_audio, takes, apply, rendering, sounds, audio)
 EXPORT = (stems, sessions, values, surround)
 ROOMS = (video, depth, rollingdepth, tracking, masa, camera, events, editing, *MAKING, *EXPORT, evaluation, preview)
 

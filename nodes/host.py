@@ -77,6 +77,15 @@ def placed(patcher: Any, memory: int = 0) -> Any:
     return patcher.model
 
 
+def encoded_text(clip: Any, text: str) -> list[Any]:
+    """Native CONDITIONING of a text by a native CLIP. Raises StereoSyncError where there is none."""
+    if clip is None:
+        raise StereoSyncError(
+            "The input 'clip' holds no text encoder; load t5-base.safetensors with CLIPLoader, type stable_audio."
+        )
+    return clip.encode_from_tokens_scheduled(clip.tokenize(text))
+
+
 def around_network(model: Any, key: str, wrapper: Callable[..., torch.Tensor]) -> None:
     """Have ``wrapper(executor, x, t, ...)`` called in place of each call of a native MODEL's network."""
     model.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.APPLY_MODEL, key, wrapper)

@@ -7,8 +7,9 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..stereosync_core.errors import StereoSyncError
+from ..stereosync_core.media.sound import resample
 from ..stereosync_core.rendering.panning_laws import panning_laws
-from . import host
+from . import convert, host
 
 
 def checked(check: Callable[[], Any]) -> bool | str:
@@ -74,6 +75,48 @@ def panning_law_input(default: str, optional: bool = False) -> io.Input:
 def unit_input(name: str, default: float, tooltip: str, display_name: str | None = None, step: float = 0.05) -> io.Input:
     """A number in 0..1."""
     return io.Float.Input(name, display_name=display_name, default=default, min=0.0, max=1.0, step=step, tooltip=tooltip)
+
+
+def source_inputs(strength: float) -> list[io.Input]:
+    """A sound to start from or go on from, what of it stays, and how many takes there are. All may be left out."""
+    return [
+        io.Audio.Input(
+            "audio",
+            optional=True,
+            tooltip="A placed sound to start from, stereo, as long as the clip: from Spatialize Audio, or made before.",
+        ),
+        number_input(
+            "strength",
+            strength,
+            0.0,
+            1.0,
+            0.05,
+            "With audio: how far it is left. 0: as it is. 1: all new. With 'keep', of the rest.",
+            optional=True,
+        ),
+        io.Boolean.Input(
+            "match_levels",
+            default=False,
+            optional=True,
+            tooltip="With audio: put its level difference in each band and its level over time back on the result.",
+        ),
+        io.String.Input(
+            "keep",
+            default="",
+            optional=True,
+            tooltip="With audio: seconds that stay to the sample, such as '0-2, 3.5-4' or 'all but 1.2-1.6'. Empty: none.",
+        ),
+        whole_input(
+            "takes", 1, 1, 16, "Sounds made in one batch, of this seed and those after it. Select Take chooses.", optional=True
+        ),
+    ]
+
+
+def source_options(audio, strength, match_levels, keep, takes, rate: int) -> dict[str, Any]:
+    """What the pipeline is called with of :func:`source_inputs`; the sound at the model's ``rate``."""
+    sound = None if audio is None else resample(convert.sound_of(audio), rate)
+    used = {} if sound is None else {"strength": strength, "match_levels": match_levels}
+    return {"audio": sound, "keep": keep, "takes": takes, **used}
 
 
 def limiter_input() -> io.Input:

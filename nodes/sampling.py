@@ -12,6 +12,8 @@ from .inputs import (
     panning_law_input,
     scale_input,
     seed_input,
+    source_inputs,
+    source_options,
     spatial_guidance_input,
     there,
     whole_input,
@@ -85,9 +87,12 @@ class DitSampler(io.ComfyNode):
                     "Without it the bundled model's sound leans to its side and no more.",
                 ),
                 panning_law_input(STEREOSYNC.spatial_guidance.panning_law, optional=True),
+                *source_inputs(STEREOSYNC.strength),
             ],
             outputs=[
-                io.Audio.Output(display_name="audio", tooltip="Stereo at 44.1 kHz, exactly as long as the clip."),
+                io.Audio.Output(
+                    display_name="audio", tooltip="Stereo at 44.1 kHz, exactly as long as the clip; a batch of takes."
+                ),
                 io.Latent.Output(display_name="latent", tooltip="The model's latents, before they are decoded."),
             ],
             hidden=[io.Hidden.unique_id],
@@ -108,6 +113,11 @@ class DitSampler(io.ComfyNode):
         law=STEREOSYNC.spatial_guidance.panning_law,
         envelope=None,
         timbre=None,
+        audio=None,
+        strength=STEREOSYNC.strength,
+        match_levels=False,
+        keep="",
+        takes=1,
     ) -> io.NodeOutput:
         if envelope is not None and not envelope.values.any():
             host.notice("The envelope is silent from beginning to end, and so is the sound.", cls.hidden.unique_id)
@@ -123,6 +133,7 @@ class DitSampler(io.ComfyNode):
             panning_law=law,
             sampler=sampler,
             seed=seed,
+            **source_options(audio, strength, match_levels, keep, takes, model.model.sample_rate),
             progress=host.progress(),
         )
         return io.NodeOutput(*convert.generated_out(sound))

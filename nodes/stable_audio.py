@@ -23,6 +23,8 @@ from .inputs import (
     scale_input,
     seconds_input,
     seed_input,
+    source_inputs,
+    source_options,
     spatial_guidance_input,
     there,
     whole_input,
@@ -171,9 +173,12 @@ class StableAudioSampler(io.ComfyNode):
                 ),
                 panning_law_input(STABLE_AUDIO.spatial_guidance.panning_law, optional=True),
                 choice_input("zero_means", [MODEL_DEFAULT, OFF], ZEROS, display_name="0 means", optional=True),
+                *source_inputs(STABLE_AUDIO.strength),
             ],
             outputs=[
-                io.Audio.Output(display_name="audio", tooltip="Stereo at 44.1 kHz, exactly as long as the clip."),
+                io.Audio.Output(
+                    display_name="audio", tooltip="Stereo at 44.1 kHz, exactly as long as the clip; a batch of takes."
+                ),
                 io.Latent.Output(display_name="latent", tooltip="The model's latents; for VAE Decode Audio."),
             ],
         )
@@ -197,13 +202,18 @@ class StableAudioSampler(io.ComfyNode):
         space=None,
         envelope=None,
         timbre=None,
+        audio=None,
+        strength=STABLE_AUDIO.strength,
+        match_levels=False,
+        keep="",
+        takes=1,
     ) -> io.NodeOutput:
         def number(value):
             return None if not value and zero_means == MODEL_DEFAULT else value
 
         sound = StereoSyncPipeline(host.placed(model, WORK))(
             SpatialConditioning(Tracks((), seconds), None) if space is None else space,
-            convert.tokens_of(positive, "positive"),
+            convert.prompts_of(positive, "positive"),
             None if negative is None else convert.tokens_of(negative, "negative"),
             envelope=envelope,
             timbre=timbre,
@@ -215,6 +225,7 @@ class StableAudioSampler(io.ComfyNode):
             panning_law=law,
             sampler=None if sampler == AUTO else sampler,
             seed=seed,
+            **source_options(audio, strength, match_levels, keep, takes, model.model.sample_rate),
             progress=host.progress(),
         )
         return io.NodeOutput(*convert.generated_out(sound))

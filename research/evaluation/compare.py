@@ -50,12 +50,14 @@ def run_systems(
     localiser: Localiser | None = None,
     embedding: AudioEmbedding | None = None,
     pictures: Callable[[EvaluationClip], tuple[np.ndarray, np.ndarray]] | None = None,
+    own_laws: Mapping[str, str] = OWN_LAWS,
     journal: ResumeJournal | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, dict[str, Measured]]:
     """ClipMetrics and features of each system (name -> clip's name -> both) on each clip.
 
     :param clips: read one after another, so a lazily reading sequence holds one at a time.
+    :param own_laws: the law that a system places by, where that is not the recordings'.
     :param pictures: features ``[M, V]`` and times ``[M]`` of a clip's frames, for the joint Frechet distance.
     """
     journal = ResumeJournal(None, {}) if journal is None else journal
@@ -68,7 +70,7 @@ def run_systems(
                 clip = clips[number] if clip is None else clip
                 sound = checked_sound(make(clip), clip, system)
                 given = {"name": clip.name, "depth": clip.depth, "reference": clip.sound, "localiser": localiser}
-                own = LevelLocaliser(OWN_LAWS[system]) if system in OWN_LAWS else None
+                own = LevelLocaliser(own_laws[system]) if system in own_laws else None
                 record = {"measures": measure_clip(sound, RATE, clip.truth(), clip.duration, own=own, **given).record()}
                 if embedding is not None:
                     record["embedded"] = _embedded(sound, clip, embedding, pictures).record()

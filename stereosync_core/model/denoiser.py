@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from .backbone import Backbone
 from .conditioning.clip import ClipConditions
 from .control import ControlOutput
-from .cross_attention import CachedTokens
+from .cross_attention import CachedTokens, cached_tokens
 from .spatial_control import SpatialControl
 from .speedups import ResidualCache, Residuals
 
@@ -24,17 +24,20 @@ class Conditioning:
     :param cross_attn_tokens: ``[B, N, D]`` for cross-attention, or what is cached of them from step to step.
     :param global_cond: ``[B, G]``, prepended to the latents together with the timestep.
     :param negative_tokens: tokens of the unconditional half of guidance; zeros, as in training, where None.
+    :param local_cond: ``[B, 1 + C, T]``: where the sound stays, 1, and its latents there; for a model that was trained with it.
     """
 
     cross_attn_tokens: Tensor | CachedTokens
     global_cond: Tensor
     negative_tokens: Tensor | None = None
+    local_cond: Tensor | None = None
 
     def unconditional(self) -> Conditioning:
         """What guidance moves away from."""
         assert isinstance(self.cross_attn_tokens, Tensor)
         negative = self.negative_tokens
-        return Conditioning(torch.zeros_like(self.cross_attn_tokens) if negative is None else negative, self.global_cond)
+        tokens = torch.zeros_like(self.cross_attn_tokens) if negative is None else negative
+        return Conditioning(tokens, self.global_cond, local_cond=self.local_cond)
 
 
 class Denoiser(nn.Module):
@@ -42,8 +45,14 @@ class Denoiser(nn.Module):
 
     def __init__(self, backbone: Backbone):
         super().__init__()
+        #: Channels of ``Conditioning.local_cond``; 0 where the model was trained without it.
+        self.local_channels = 0
         self.backbone = backbone
         self.adapter: SpatialControl | None = None
+
+    def cached(self, tokens: Tensor | CachedTokens | None) -> Tensor | CachedTokens | None:
+        """Tokens for many steps, with what of them is the same in all."""
+        return cached_tokens(self.backbone.blocks, tokens) if isinstance(tokens, Tensor) else tokens
 
     @property
     def spatial_control(self) -> SpatialControl | None:

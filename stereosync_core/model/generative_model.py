@@ -17,8 +17,10 @@ from .latent_levels import LatentLevels
 from .level_autoencoder import LevelAutoencoder
 from .oobleck import OobleckAutoencoder
 from .precision import in_precision
+from .same import SameAutoencoder
 from .spatial_guidance import SpatialGuidance
 from .stable_audio.conditioners import Conditioners
+from .stable_audio_3.conditioners import DurationConditioners
 
 _ROOMS, _PAN = SpatialGuidance(0.5, "rooms"), SpatialGuidance(0.0, "pan")
 _PAN_SELDOM = replace(_PAN, rounds=2, every=5)
@@ -59,6 +61,9 @@ STABLE_AUDIO = SamplingDefaults("dpmpp_3m_sde", "log_sigma", 100, 7.0)
 STABLE_AUDIO_FLOW = replace(STABLE_AUDIO, sampler="euler", schedule="log_snr")
 #: Stable Audio Open Small, which was distilled for few steps without guidance.
 STABLE_AUDIO_DISTILLED = replace(STABLE_AUDIO_FLOW, sampler="pingpong", num_inference_steps=8, guidance_scale=1.0)
+#: Stable Audio 3's base variants, and what was distilled from them.
+STABLE_AUDIO_3 = replace(STABLE_AUDIO_FLOW, schedule="stable_audio_3")
+STABLE_AUDIO_3_DISTILLED = replace(STABLE_AUDIO_DISTILLED, schedule="stable_audio_3")
 
 
 class GenerativeModel(nn.Module):
@@ -77,12 +82,12 @@ class GenerativeModel(nn.Module):
         name: str,
         defaults: SamplingDefaults,
         denoiser: Denoiser,
-        autoencoder: LevelAutoencoder | OobleckAutoencoder,
+        autoencoder: LevelAutoencoder | OobleckAutoencoder | SameAutoencoder,
         *,
         window: int,
         sample_rate: int = 44100,
         cues: str = "both",
-        conditioners: Conditioners | None = None,
+        conditioners: Conditioners | DurationConditioners | None = None,
         timbre_encoder: SoundTimbre | ClapTimbre | None = None,
         envelope_reader: VideoEnvelope | None = None,
         levels: LatentLevels | None = None,

@@ -9,7 +9,6 @@ from torch import Tensor
 from .conditioning.clip import ClipConditions
 from .conditioning.features import Kind, map_tensors
 from .control import ControlOutput
-from .cross_attention import cached_tokens
 from .denoiser import Conditioning, Denoiser
 from .samplers import Velocity
 from .speedups import ResidualCache, SamplerSpeedups
@@ -100,8 +99,7 @@ class _Batch:
         # at the first step, where the caller is in inference mode or keeps gradients
         if self.control_output is None and spatial is not None and self.conditions is not None:
             output = spatial.encode(self.conditions)
-            tokens = cached_tokens(self.denoiser.backbone.blocks, output.cross_attn_tokens)
-            self.control_output = replace(output, cross_attn_tokens=tokens)
+            self.control_output = replace(output, cross_attn_tokens=self.denoiser.cached(output.cross_attn_tokens))
         latents, given = x.repeat(self.count, 1, 1), (self.conditions, self.conditioning)
         control = (self.control_scale, self.control_output, self.residual_cache)
         return self.denoiser(latents, x.new_full((len(latents),), t), *given, *control).chunk(self.count)
@@ -109,4 +107,7 @@ class _Batch:
 
 def _joined(denoiser: Denoiser, several: list[Conditioning]) -> Conditioning:
     tokens, global_cond = (torch.cat([getattr(one, name) for one in several]) for name in ("cross_attn_tokens", "global_cond"))
-    return Conditioning(cached_tokens(denoiser.backbone.blocks, tokens), global_cond)
+    local = [one.local_cond for one in several if one.local_cond is not None]
+    cached = denoiser.cached(tokens)
+    assert cached is not None
+    return Conditioning(cached, global_cond, local_cond=torch.cat(local) if local else None)

@@ -29,6 +29,7 @@ from .stable_audio import conditioners
 from .stable_audio.config import StableAudioConfig
 from .stable_audio.release import AUTOENCODER, BACKBONE, CONFIG, NUMBERS, WEIGHTS, open_release
 from .stable_audio.weights import check_nothing_else, matched, read
+from .stable_audio_3.release import is_stable_audio_3, load_stable_audio_3
 
 #: Folder of the bundled model among the assets.
 BUNDLED = "walking-rooms"
@@ -54,13 +55,20 @@ def load_model(
 ) -> GenerativeModel:
     """A model on the CPU, frozen, for sampling.
 
-    :param source: a StereoSync model's folder, or a folder or file of Stable Audio Open; the bundled model when left out.
+    :param source: a StereoSync model's folder, a folder or file of Stable Audio Open, or a folder of Stable Audio 3 in
+        diffusers' form; the bundled model when left out.
     :param dtype: of a release's weights.
     :param adapter: folder of what ``train adapter`` has trained over the release.
     :param levels: folder of what ``train levels`` has trained over the release; the adapter's own where left out.
     :raises StereoSyncError: when config or weights are missing, damaged or do not fit each other.
     """
-    if source is None or not is_release(source):
+    if source is not None and is_stable_audio_3(source):
+        if adapter is not None:
+            raise StereoSyncError("Stable Audio 3: there is no adapter for it yet; leave the adapter out.")
+        model = load_stable_audio_3(source, dtype)
+        if levels is not None:
+            attach_levels(model, Path(levels))
+    elif source is None or not is_release(source):
         model = load_stereosync(bundled_folder() if source is None else source)
     else:
         model = load_stable_audio(source, dtype)
@@ -77,8 +85,10 @@ def load_model(
 
 
 def is_release(path: Path) -> bool:
-    """Whether a path means Stable Audio Open: one file, or a folder as its release is."""
+    """Whether a path means Stable Audio Open or 3: one file, or a folder as its release is."""
     path = Path(path)
+    if is_stable_audio_3(path):
+        return True
     return path.suffix == ".safetensors" or path.is_file() or any((path / name).is_file() for name in (CONFIG, WEIGHTS))
 
 

@@ -37,6 +37,8 @@ from .source_sound import SourceSound, source_of, with_levels_of
 from .spatial_guidance import SpatialGuidance, with_spatial_guidance
 from .speedups import SamplerSpeedups
 from .stable_audio.text import TextEncoder
+from .stable_audio_3.release import is_stable_audio_3
+from .stable_audio_3.text import GemmaTextEncoder
 from .stretches import Stretch, blend_over_time, fades, timed_texts
 from .windows import blend_windows, window_starts
 
@@ -77,7 +79,7 @@ class StereoSyncPipeline:
     :param text_encoder: for prompts that are no tokens yet.
     """
 
-    def __init__(self, model: GenerativeModel, text_encoder: TextEncoder | None = None):
+    def __init__(self, model: GenerativeModel, text_encoder: TextEncoder | GemmaTextEncoder | None = None):
         self.model, self.text_encoder = model, text_encoder
 
     @classmethod
@@ -96,12 +98,15 @@ class StereoSyncPipeline:
         :param source: ``bundled``, a StereoSync model's folder, or the folder or file of Stable Audio Open.
         :param adapter: folder of what ``train adapter`` has trained over a release, with its timbre encoder; it is given the
             bundled envelope reader.
-        :param text_encoder: folder of T5 base.
+        :param text_encoder: folder of T5 base; of Stable Audio 3 the folder with its text encoder, where it is not the model's.
         """
         folder = bundled_folder() if source == "bundled" else Path(source)
         model = load_model(folder, dtype, adapter=adapter, levels=levels)
         if adapter is not None:
             model.timbre_encoder, model.envelope_reader = load_timbre(Path(adapter)), load_envelope(bundled_folder())
+        if is_stable_audio_3(folder):
+            own = (folder / "text_encoder").is_dir() or text_encoder is not None
+            return cls(model.to(device), GemmaTextEncoder(Path(text_encoder or folder)) if own else None)
         return cls(model.to(device), None if text_encoder is None else TextEncoder(Path(text_encoder)))
 
     @torch.inference_mode()
@@ -187,7 +192,7 @@ class StereoSyncPipeline:
         while True:  # a second time, in a wider type, where half precision does not hold the numbers
             # 4. Prepare timesteps and latents, noise over those of a given sound; noise is drawn on the CPU, so that a seed
             # means the same on every device
-            start = 1.0 if source is None else settings.strength
+            start = 1.0 if source is None or source.envelope is None else settings.strength
             timesteps = SCHEDULES[model.defaults.schedule](settings.num_inference_steps, start) if start else [0.0]
             generators = [torch.Generator().manual_seed((seed + take) % 2**63) for take in range(takes)]
             like = torch.empty((takes, model.autoencoder.latent_channels, frames), device=model.execution_device)
@@ -198,17 +203,19 @@ class StereoSyncPipeline:
             # 5. A velocity is a function of latents and timestep: first with guidance, of a batch of the windows, by the prompt
             # and the seconds at which each window begins; then of the whole clip, blended out of them, and out of the prompts;
             # then corrected by spatial guidance, and held to what stays.
-            velocities = []
+            velocities, kept = [], kept_frames(source.keep if source else (), frames, model.latent_rate)
             for _, _, text in prompts:
                 conditioning = self.encode_prompt(text, negative_prompt, scene.duration, starts)
+                if conditioning is not None and given is not None and kept.any() and denoiser.local_channels:
+                    local = torch.cat([kept.to(given)[None, None], given * kept.to(given)], dim=1)
+                    conditioning = replace(conditioning, local_cond=local)
                 branches = guidance_branches(conditions, conditioning, settings.guidance_scale, settings.spatial_scale, takes)
                 windowed = guided(denoiser, branches, settings.control_scale, settings.speedups)
                 velocities.append(blend_windows(windowed, starts, model.window, overlap))
             velocity = blend_over_time(velocities, weights)
             if settings.spatial_guidance.strength:
                 velocity = self.guide_to_places(velocity, scene, settings.spatial_guidance, envelope, source)
-            if source is not None and given is not None and source.keep:
-                kept = kept_frames(source.keep, frames, model.latent_rate)
+            if given is not None and kept.any():
                 velocity = with_kept(velocity, given, kept, model.objective)
 
             # 6. Denoise: a sampler is a plain loop over the velocity
@@ -326,6 +333,8 @@ class StereoSyncPipeline:
             assert self.text_encoder is not None, "see check_inputs"
             return self.text_encoder(given, conditioners.text_tokens)
 
+        if negative_prompt is None and self.text_encoder is not None:
+            negative_prompt = getattr(conditioners, "empty", None)
         tokens = encoded(prompt)
         if tokens is None:  # zeros, as after a prompt's end
             tokens = torch.zeros((1, 1, conditioners.width))

@@ -9,6 +9,7 @@ DPMSolverMultistepScheduler knows integer times of its own schedules alone, and 
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -49,7 +50,12 @@ def log_snr_times(steps: int, start: float = 1.0, lowest: float = -6.0, highest:
 
 #: ``schedule(steps, start)``.
 Schedule = Callable[..., list[float]]
-SCHEDULES: dict[str, Schedule] = {"linear": linear_times, "log_sigma": log_sigma_times, "log_snr": log_snr_times}
+SCHEDULES: dict[str, Schedule] = {
+    "linear": linear_times,
+    "log_sigma": log_sigma_times,
+    "log_snr": log_snr_times,
+    "stable_audio_3": partial(log_snr_times, lowest=-6.2),
+}
 
 
 def initial_latents(noise: Tensor, t: float, objective: str, source: Tensor | None = None) -> Tensor:

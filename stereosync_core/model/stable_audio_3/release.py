@@ -1,0 +1,124 @@
+"""Stable Audio 3 from its folder in diffusers' form: another base of the pipeline. Sizes come from the folder, and diffusers is
+imported when a model is loaded, for older ones do not know it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...checkpoints import MISFITS, within_folder
+from ...errors import StereoSyncError, explained
+from ..conditioning.clip import ClipConditions
+from ..control import ControlOutput
+from ..cross_attention import CachedTokens
+from ..denoiser import Conditioning, Denoiser
+from ..generative_model import STABLE_AUDIO_3, STABLE_AUDIO_3_DISTILLED, GenerativeModel
+from ..same import SameAutoencoder
+from ..speedups import ResidualCache
+from .conditioners import DurationConditioners
+
+#: What tells a folder by its class, and the parts that a model needs.
+INDEX, PARTS = "model_index.json", ("transformer", "vae", "duration_embedder")
+
+
+def is_stable_audio_3(path: Path) -> bool:
+    """Whether a path is a folder of Stable Audio 3 in diffusers' form."""
+    try:
+        index = json.loads((Path(path) / INDEX).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(index, dict) and str(index.get("_class_name", "")).startswith("StableAudio3")
+
+
+def networks() -> dict[str, Any]:
+    """diffusers' classes of :data:`PARTS`. Raises StereoSyncError for a diffusers that does not know them."""
+    import diffusers
+
+    known = "Stable Audio 3 needs diffusers 0.42 or newer, and {here} is here; install it with pip install -U diffusers."
+    with explained(known.replace("{here}", diffusers.__version__), ImportError, AttributeError):
+        from diffusers.models.autoencoders.autoencoder_same import AutoencoderSAME
+        from diffusers.models.transformers.transformer_stable_audio3 import StableAudio3DiTModel
+        from diffusers.pipelines.stable_audio_3.modeling_stable_audio_3 import StableAudio3DurationEmbedder
+    return dict(zip(PARTS, (StableAudio3DiTModel, AutoencoderSAME, StableAudio3DurationEmbedder), strict=True))
+
+
+class StableAudio3(Denoiser):
+    """Velocity of latents under a prompt."""
+
+    def __init__(self, transformer: nn.Module):
+        nn.Module.__init__(self)
+        self.backbone: Any = transformer
+        self.adapter = None
+        self.local_channels = int(self.backbone.config.local_add_cond_dim)
+
+    @property
+    def objective(self) -> str:
+        return "rectified_flow"
+
+    def cached(self, tokens: Tensor | CachedTokens | None) -> Tensor | CachedTokens | None:
+        return tokens
+
+    def forward(
+        self,
+        x: Tensor,
+        t: Tensor,
+        conditions: ClipConditions | None = None,
+        conditioning: Conditioning | None = None,
+        control_scale: float = 1.0,
+        control_output: ControlOutput | None = None,
+        residual_cache: ResidualCache | None = None,
+    ) -> Tensor:
+        """See :meth:`.denoiser.Denoiser.forward`; there are no conditions of a clip but the prompt and what of it stays."""
+        assert conditioning is not None, "it always has a prompt"
+        like, local = next(self.backbone.parameters()), conditioning.local_cond
+        given = {
+            "encoder_hidden_states": conditioning.cross_attn_tokens.to(like),
+            "global_hidden_states": conditioning.global_cond.to(like),
+            "local_add_cond": None if local is None else local.to(like),
+        }
+        return self.backbone(x.to(like), t, **given, return_dict=False)[0].to(x)
+
+
+def load_stable_audio_3(folder: Path, dtype: torch.dtype = torch.float32) -> GenerativeModel:
+    """Stable Audio 3 on the CPU, frozen: small, medium, and their base variants.
+
+    :raises StereoSyncError: for a diffusers that does not know it, and for parts that are missing or cannot be loaded.
+    """
+    folder, known = Path(folder), networks()
+    missing = [part for part in PARTS if not (folder / part / "config.json").is_file()]
+    if missing:
+        raise StereoSyncError(f"Stable Audio 3: '{folder}' holds no {', no '.join(missing)}; download the model again.")
+    message = f"Stable Audio 3: '{folder}' cannot be loaded ({{line}}); download the model again."
+    options: dict[str, Any] = {"local_files_only": True, "use_safetensors": True, "torch_dtype": dtype}
+    with explained(message, ImportError, OSError, *MISFITS), within_folder(folder, f"Stable Audio 3 '{folder}'"):
+        transformer, vae, embedder = (known[part].from_pretrained(str(folder / part), **options) for part in PARTS)
+    try:
+        scheduler = json.loads((folder / "scheduler" / "scheduler_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        scheduler = {"stochastic_sampling": True}
+    return build_stable_audio_3(folder.name, transformer, vae, embedder, distilled=bool(scheduler.get("stochastic_sampling")))
+
+
+def build_stable_audio_3(
+    name: str, transformer: Any, vae: nn.Module, embedder: Any, *, distilled: bool = True
+) -> GenerativeModel:
+    """The pipeline's model of diffusers' networks.
+
+    :param distilled: whether it is sampled in 8 steps of ping-pong without guidance.
+    """
+    autoencoder = SameAutoencoder(vae)
+    sample_rate = int(autoencoder.network.config.sampling_rate)
+    model = GenerativeModel(
+        name,
+        STABLE_AUDIO_3_DISTILLED if distilled else STABLE_AUDIO_3,
+        StableAudio3(transformer),
+        autoencoder,
+        window=int(embedder.config.max_val * sample_rate / autoencoder.downsampling),
+        sample_rate=sample_rate,
+        conditioners=DurationConditioners(embedder, transformer.prompt_padding_embedding),
+    )
+    return model.requires_grad_(False).eval()

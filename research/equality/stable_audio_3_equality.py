@@ -8,6 +8,7 @@ above its bound. Weights are drawn a tensor at a time, so that a full size takes
 
 import argparse
 import sys
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -23,7 +24,13 @@ SIZES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "narrow": (
         {"io_channels": 16, "embed_dim": 64, "depth": 3, "num_heads": 2, "cond_token_dim": 32, "global_cond_dim": 32}
         | {"local_add_cond_dim": 17, "num_memory_tokens": 8},
-        {"encoder_channels": 16, "encoder_c_mults": (4,), "encoder_transformer_depths": (2,), "latent_dim": 16, "dim_heads": 32},
+        {
+            "encoder_channels": 16,
+            "encoder_c_mults": (4,),
+            "encoder_transformer_depths": (2,),
+            "latent_dim": 16,
+            "dim_heads": 32,
+        },
     ),
     "small_sfx": ({"embed_dim": 1024, "depth": 20, "num_heads": 16}, {}),
     "medium": ({}, {"encoder_channels": 256, "encoder_transformer_depths": (12,), "decoder_sinusoidal_blocks": (8,)}),
@@ -90,7 +97,12 @@ def compare(size: str = "narrow") -> dict[str, float]:
     frames = -(-int(SECONDS * model.sample_rate) // hop)
     x = noise(1, channels, frames)
     pipeline: Any = StableAudio3Pipeline(
-        made["vae"], None, None, made["duration_embedder"], made["transformer"], FlowMatchEulerDiscreteScheduler(num_train_timesteps=1)
+        made["vae"],
+        None,
+        None,
+        made["duration_embedder"],
+        made["transformer"],
+        FlowMatchEulerDiscreteScheduler(num_train_timesteps=1),
     )
     pipeline.set_progress_bar_config(disable=True)
 
@@ -129,14 +141,15 @@ def compare(size: str = "narrow") -> dict[str, float]:
     walked = pingpong(under(1.0), x, times, noise=lambda *_: torch.randn(x.shape))
     start = initial_latents(noise(1, channels, frames), STRENGTH, "rectified_flow", x)
     expected = start
-    for t, t_next in zip(from_part[:-1], from_part[1:], strict=True):
+    for t, t_next in pairwise(from_part):
         given = padded(text)
         seconds = made["duration_embedder"](torch.tensor([SECONDS]))
         context = torch.cat([given["embeds"], seconds[:, None]], dim=1)
         mask = torch.cat([given["mask"], given["mask"].new_ones(1, 1)], dim=1)
-        expected = expected + (t_next - t) * made["transformer"](
-            expected, torch.tensor([t]), context, seconds, mask, return_dict=False
-        )[0]
+        expected = (
+            expected
+            + (t_next - t) * made["transformer"](expected, torch.tensor([t]), context, seconds, mask, return_dict=False)[0]
+        )
     pairs = {
         "velocity": (model.denoiser(x, torch.tensor([0.4]), None, conditioning), toward),
         "guided velocity": (under(CFG)(x, 0.4), away + CFG * (toward - away)),

@@ -6,14 +6,16 @@ import torch
 from comfy_api.latest import io
 
 from ..stereosync_core.errors import StereoSyncError
+from ..stereosync_core.media.sound import resample
 from ..stereosync_core.model.adapter import load_adapter
 from ..stereosync_core.model.conditioning.clip import clip_conditions
 from ..stereosync_core.model.conditioning.features import latent_count
 from ..stereosync_core.model.conditioning.spatial_target import SpatialGuidanceTarget, spatial_guidance_target
 from ..stereosync_core.model.folder import read_model_config
-from ..stereosync_core.model.host_backbone import LATENT_RATE
+from ..stereosync_core.model.host_backbone import HostBackbone
+from ..stereosync_core.model.source_sound import check_placed, target_of_sound
 from ..stereosync_core.model.spatial_guidance import SpatialGuidance
-from . import host, native
+from . import convert, host, native
 from .inputs import checked, number_input, panning_law_input, scale_input, whole_input
 from .sampling import CATEGORY
 from .sockets import Envelope, Space
@@ -42,7 +44,7 @@ class ApplyStereoSync(io.ComfyNode):
             description="Has the host's own Stable Audio make sound for a clip: as long as the clip, and with an adapter where "
             "things are and when the envelope has it. Native samplers, guiders, LoRAs and VAE Decode Audio go on working.",
             inputs=[
-                io.Model.Input("model", tooltip="Stable Audio Open 1.0 from the native Load Checkpoint, LoRAs included."),
+                io.Model.Input("model", tooltip="Stable Audio Open 1.0, or 3, from the native Load Checkpoint, with LoRAs."),
                 io.Conditioning.Input("positive", tooltip="What it sounds like, from CLIP Text Encode."),
                 io.Conditioning.Input("negative", tooltip="What it does not sound like; an empty text for nothing."),
                 Space.Input("space", tooltip="From Spatial Conditioning: the clip's length; for the adapter where things are."),
@@ -62,11 +64,13 @@ class ApplyStereoSync(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, positive, negative, space, adapter, envelope_scale, envelope=None, timbre=None) -> io.NodeOutput:
-        base = native.base_of(model)
+        base = native.release_of(model)
         frames = latent_count(space.duration, base.latent_rate)
-        latent = {"samples": torch.zeros(1, base.backbone.config["io_channels"], frames), "type": "audio"}
+        latent = {"samples": torch.zeros(1, base.latent_channels, frames), "type": "audio"}
         if adapter == NONE:
             require_adapter(envelope, timbre)
+        elif not isinstance(base, HostBackbone):
+            raise StereoSyncError("There is no adapter for Stable Audio 3 yet; choose none in 'adapter'.")
         else:
             loaded, (tracks, depth) = load_adapter(adapter_folder(adapter), base, native.compute_dtype(model)), space.selected()
             sizes = {"latent_rate": base.latent_rate, "timbre_size": loaded.timbre.in_features}
@@ -103,7 +107,7 @@ class SpatialGuider(io.ComfyNode):
             description="Training-free spatial guidance for the host's own Stable Audio: at each step of any native sampler "
             "the levels of both channels are read off the latents and moved to where the scene is.",
             inputs=[
-                io.Model.Input("model", tooltip="Stable Audio Open 1.0, by itself or from Apply StereoSync."),
+                io.Model.Input("model", tooltip="Stable Audio Open 1.0 or 3, by itself or from Apply StereoSync."),
                 io.Vae.Input("vae", tooltip="Of the same Load Checkpoint: the levels are read through it."),
                 Space.Input("space", tooltip="From Spatial Conditioning: where things are."),
                 Envelope.Input(
@@ -119,23 +123,35 @@ class SpatialGuider(io.ComfyNode):
                 ),
                 whole_input("rounds", DEFAULTS.rounds, 1, 50, "Corrections a step; each decodes the sound once."),
                 whole_input("every", DEFAULTS.every, 1, 100, EVERY),
+                io.Audio.Input(
+                    "audio",
+                    optional=True,
+                    tooltip="A placed sound whose levels are gone by instead of the scene: to refine it.",
+                ),
             ],
             outputs=[io.Model.Output(display_name="model", tooltip="For any native sampler or guider.")],
         )
 
     @classmethod
-    def execute(cls, model, vae, space, strength, law, level, rounds, every, envelope=None) -> io.NodeOutput:
+    def execute(cls, model, vae, space, strength, law, level, rounds, every, envelope=None, audio=None) -> io.NodeOutput:
         guidance = SpatialGuidance(strength, law, level, rounds, every)
         tracks, depth = space.selected()
-        if len(tracks) == 0:
+        if len(tracks) == 0 and audio is None:
             raise StereoSyncError(
                 "The input 'space' holds no tracks, so there is no place to guide the sound to; track something in the clip, "
                 "and let Spatial Conditioning use boxes."
             )
 
-        def target(frames: int) -> SpatialGuidanceTarget:
+        placed = None
+        if audio is not None:
+            placed = resample(convert.sound_of(audio), native.SAMPLE_RATE)
+            check_placed(placed, space.duration)
+
+        def target(frames: int, rate: float) -> SpatialGuidanceTarget:
+            if placed is not None:
+                return target_of_sound(placed.samples, placed.rate, frames, rate)
             whole = level > 0
-            return spatial_guidance_target(tracks, depth, frames, LATENT_RATE, panning_law=law, envelope=envelope, level=whole)
+            return spatial_guidance_target(tracks, depth, frames, rate, panning_law=law, envelope=envelope, level=whole)
 
         return io.NodeOutput(native.with_spatial_guidance(model, vae, target, guidance) if strength else model)
 

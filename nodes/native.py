@@ -20,13 +20,15 @@ from ..stereosync_core.model.conditioning.clip import ClipConditions
 from ..stereosync_core.model.conditioning.features import map_tensors
 from ..stereosync_core.model.conditioning.spatial_target import SpatialGuidanceTarget
 from ..stereosync_core.model.control import ControlOutput
-from ..stereosync_core.model.host_backbone import HostBackbone, host_backbone
+from ..stereosync_core.model.host_backbone import HostBackbone, HostStableAudio3, host_backbone
 from ..stereosync_core.model.latent_levels import Levels, decoded_levels
 from ..stereosync_core.model.spatial_guidance import SpatialGuidance, correct_denoised
 from . import host
 
 #: Ours among wrappers, additional models, conditions and options of the host; the second is spatial guidance's.
 KEY, GUIDANCE_KEY = "stereosync", "stereosync_guidance"
+#: Samples a second of every Stable Audio, which a host's MODEL does not hold.
+SAMPLE_RATE = 44100
 
 
 def base_of(model: Any) -> HostBackbone:
@@ -39,20 +41,31 @@ def base_of(model: Any) -> HostBackbone:
     return host_backbone({**weights, **{key: value for key, value in originals.items() if key in weights}}, "the MODEL")
 
 
+def release_of(model: Any) -> HostBackbone | HostStableAudio3:
+    """A native MODEL without an adapter: Stable Audio 3 where the host knows it, or :func:`base_of`. Raises StereoSyncError for
+    any other."""
+    if type(model.model).__name__ != "StableAudio3":
+        return base_of(model)
+    latents = model.model.latent_format
+    width = int(model.model.diffusion_model.to_cond_embed[0].weight.shape[1])
+    return HostStableAudio3(SAMPLE_RATE / latents.temporal_downscale_ratio, int(latents.latent_channels), width)
+
+
 def compute_dtype(model: Any) -> torch.dtype:
     """Precision that the host computes a native MODEL in."""
     return model.model.manual_cast_dtype or model.model.get_dtype()
 
 
-def marked(conditioning: Sequence[Any], name: str, base: HostBackbone, seconds: float, conditional: bool) -> list[Any]:
+def marked(
+    conditioning: Sequence[Any], name: str, base: HostBackbone | HostStableAudio3, seconds: float, conditional: bool
+) -> list[Any]:
     """Native CONDITIONING of a clip that lasts ``seconds``, marked as conditioned on places and timbre or not.
 
     :param name: of the input, for errors.
     :raises StereoSyncError: when it was not made by Stable Audio's text encoder.
     """
-    width = base.backbone.config["cond_token_dim"]
     for tokens, _ in conditioning:
-        if tokens is None or tokens.shape[-1] != width:
+        if tokens is None or tokens.shape[-1] != base.token_width:
             raise StereoSyncError(
                 f"The input '{name}' is of another text encoder than Stable Audio's; encode it with t5-base.safetensors in "
                 "CLIPLoader of type stable_audio."
@@ -167,34 +180,47 @@ def _block_patch(n: int, before: Callable | None) -> Callable:
     return patch
 
 
+#: By a host's class of a VAE, what of it decodes, in this order.
+DECODERS = {"AudioOobleckVAE": ("decoder",), "SA3AudioVAE": ("bottleneck", "decoder", "pretransform")}
+
+
 class _Decoder(nn.Module):
     """The decoding half of a native VAE, in the form that :func:`decoded_levels` takes."""
 
     def __init__(self, vae: Any):
         super().__init__()
         network = getattr(vae, "first_stage_model", None)
-        if network is None or type(network).__name__ != "AudioOobleckVAE":
+        parts = DECODERS.get(type(network).__name__)
+        if network is None or parts is None:
             raise StereoSyncError(
                 "The input 'vae' is not Stable Audio's; connect the VAE of the Load Checkpoint that the MODEL comes from."
             )
-        self.decoder, self.downsampling = network.decoder, int(vae.downscale_ratio)
+        self.parts, self.downsampling = nn.ModuleList(getattr(network, part) for part in parts), int(vae.downscale_ratio)
+        self.channels = int(vae.latent_channels)
 
     def decode(self, latents: Tensor, start: int = 0) -> Tensor:
-        return self.decoder(latents.to(next(self.decoder.parameters()).device)).to(latents.device)
+        sound = latents.to(next(self.parameters()).device)
+        for part in self.parts:
+            sound = part.decode(sound) if hasattr(part, "decode") else part(sound)
+        return sound.to(latents.device)
 
 
 def with_spatial_guidance(
-    model: Any, vae: Any, target: Callable[[int], SpatialGuidanceTarget], guidance: SpatialGuidance
+    model: Any, vae: Any, target: Callable[[int, float], SpatialGuidanceTarget], guidance: SpatialGuidance
 ) -> Any:
     """A native MODEL under training-free spatial guidance.
 
     :param vae: native VAE, through which the latents' levels are read; the host loads its decoder with the MODEL.
-    :param target: of the scene, for a number of latent frames.
-    :raises StereoSyncError: when one of the two is not Stable Audio's.
+    :param target: of the scene, for a number of latent frames, and how many of them there are a second.
+    :raises StereoSyncError: when one of the two is not Stable Audio's, or they are of different releases.
     """
     _check_one_device(model)
-    base_of(model)
-    decoder = _Decoder(vae)
+    base, decoder = release_of(model), _Decoder(vae)
+    if base.latent_channels != decoder.channels:
+        raise StereoSyncError(
+            f"The input 'vae' has {decoder.channels} latent channels and the MODEL {base.latent_channels}; connect the VAE of "
+            "the Load Checkpoint that the MODEL comes from."
+        )
     patched = model.clone()
     patched.set_additional_models(GUIDANCE_KEY, [host.Whole(decoder, vae.device, vae.patcher.offload_device)])
     cache: dict[int, tuple[Levels, SpatialGuidanceTarget]] = {}
@@ -207,7 +233,7 @@ def with_spatial_guidance(
             return denoised
         frames = denoised.shape[-1]
         if frames not in cache:
-            cache[frames] = decoded_levels(decoder), target(frames)
+            cache[frames] = decoded_levels(decoder), target(frames, SAMPLE_RATE / decoder.downsampling)
         return correct_denoised(denoised, *cache[frames], guidance)
 
     def clear(_: Any) -> None:

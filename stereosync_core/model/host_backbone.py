@@ -13,7 +13,8 @@ from .backbone import Backbone
 #: Latent frames a second of Stable Audio Open 1.0, which is the only release that ComfyUI knows.
 LATENT_RATE = 44100 / 2048
 _FOREIGN = (
-    "The MODEL is not Stable Audio Open 1.0 ({why}); load stable-audio-open-1.0.safetensors with the native Load Checkpoint."
+    "The MODEL is not Stable Audio Open 1.0 ({why}), nor Stable Audio 3, which ComfyUI knows since 0.22; load "
+    "stable-audio-open-1.0.safetensors with the native Load Checkpoint."
 )
 
 
@@ -31,6 +32,24 @@ class HostBackbone:
     @property
     def objective(self) -> str:
         return self.backbone.objective
+
+    @property
+    def latent_channels(self) -> int:
+        return self.backbone.config["io_channels"]
+
+    @property
+    def token_width(self) -> int:
+        """Of the text encoder's tokens."""
+        return self.backbone.config["cond_token_dim"]
+
+
+@dataclass(frozen=True)
+class HostStableAudio3:
+    """What is needed of a host's Stable Audio 3 without an adapter; the numbers are its own."""
+
+    latent_rate: float
+    latent_channels: int
+    token_width: int
 
 
 def host_backbone(weights: Mapping[str, Tensor], name: str) -> HostBackbone:

@@ -95,6 +95,8 @@ def is_release(path: Path) -> bool:
 def objective_of(source: str | Path) -> str:
     """The objective of a model (a folder, a release, or ``bundled``), read off its config without its weights. Raises
     StereoSyncError where the config is missing or damaged."""
+    if source != "bundled" and is_stable_audio_3(Path(source)):
+        return "rectified_flow"
     if source != "bundled" and is_release(Path(source)):
         return open_release(Path(source)).config.objective
     folder = bundled_folder() if source == "bundled" else Path(source)

@@ -61,15 +61,36 @@ class SourceSound:
         return model.denoiser.normalised(latents.to(model.execution_device))
 
     def guidance_target(self, frames: int, latent_rate: float) -> SpatialGuidanceTarget:
-        """The target of spatial guidance: the level difference of the channels and the course of the level, at the moments of
-        ``frames`` latent frames."""
-        hop = round(self.rate / latent_rate) // SUBFRAMES
-        padded = np.pad(self.samples, [(0, 0), (0, max(frames * SUBFRAMES * hop - self.samples.shape[1], 0))])
-        left, right = levels_of(torch.from_numpy(padded)[None], hop)[0, :, : frames * SUBFRAMES]
-        both = torch.logaddexp(left * _NATURAL, right * _NATURAL) / _NATURAL
-        course = both - both.max()
-        weight = (course > _QUIETEST).float()
-        return SpatialGuidanceTarget((right - left).clamp(-_WIDEST, _WIDEST), weight, course.clamp(min=_QUIETEST))
+        """See :func:`target_of_sound`."""
+        return target_of_sound(self.samples, self.rate, frames, latent_rate)
+
+
+def target_of_sound(samples: np.ndarray, rate: int, frames: int, latent_rate: float) -> SpatialGuidanceTarget:
+    """The target of spatial guidance that a placed sound ``[2, N]`` gives: the level difference of its channels and the course
+    of its level, at the moments of ``frames`` latent frames."""
+    hop = round(rate / latent_rate) // SUBFRAMES
+    padded = np.pad(samples, [(0, 0), (0, max(frames * SUBFRAMES * hop - samples.shape[1], 0))])
+    left, right = levels_of(torch.from_numpy(padded)[None], hop)[0, :, : frames * SUBFRAMES]
+    both = torch.logaddexp(left * _NATURAL, right * _NATURAL) / _NATURAL
+    course = both - both.max()
+    weight = (course > _QUIETEST).float()
+    return SpatialGuidanceTarget((right - left).clamp(-_WIDEST, _WIDEST), weight, course.clamp(min=_QUIETEST))
+
+
+def check_placed(audio: Sound, duration: float, *, shorter: bool = False) -> None:
+    """:raises StereoSyncError: for a sound that is not stereo or not as long as a clip of ``duration`` seconds; ``shorter`` ones
+    may be allowed."""
+    if audio.channels != 2:
+        raise StereoSyncError(
+            f"Audio: the sound has {audio.channels} channel(s), the model makes stereo; place it first (Spatialize Audio), or "
+            "mix it to two channels."
+        )
+    over = audio.duration - duration
+    if over > _TOLERANCE or (over < -_TOLERANCE and not shorter):
+        raise StereoSyncError(
+            f"Audio: the sound lasts {audio.duration:.2f} s, the clip {duration:.2f} s; give the sound that was made for this "
+            "clip, or trim one of the two."
+        )
 
 
 def source_of(
@@ -85,22 +106,12 @@ def source_of(
         if keep:
             raise StereoSyncError("Keep: there is no sound to keep a part of; give the audio as well.")
         return None
-    if audio.channels != 2:
-        raise StereoSyncError(
-            f"Audio: the sound has {audio.channels} channel(s), the model makes stereo; place it first (Spatialize Audio), or "
-            "mix it to two channels."
-        )
+    check_placed(audio, duration, shorter=bool(keep))
     if audio.rate != model.sample_rate:
         raise StereoSyncError(
             f"Audio: the sound has {audio.rate} samples a second, '{model.name}' {model.sample_rate}; resample it."
         )
-    over = audio.duration - duration
-    if over > _TOLERANCE or (over < -_TOLERANCE and not keep):
-        raise StereoSyncError(
-            f"Audio: the sound lasts {audio.duration:.2f} s, the clip {duration:.2f} s; give the sound that was made for this "
-            "clip, or trim one of the two."
-        )
-    ends_before = over < -_TOLERANCE
+    ends_before = audio.duration - duration < -_TOLERANCE
     if ends_before:  # and fades into what continues it
         keep = [(start, min(stop, audio.duration - CROSSFADE)) for start, stop in keep if start < audio.duration - CROSSFADE]
     count = round(duration * audio.rate)

@@ -6,14 +6,12 @@ import torch
 from comfy_api.latest import io
 
 from ..stereosync_core.errors import StereoSyncError
-from ..stereosync_core.media.sound import resample
 from ..stereosync_core.model.adapter import load_adapter
 from ..stereosync_core.model.conditioning.clip import clip_conditions
 from ..stereosync_core.model.conditioning.features import latent_count
-from ..stereosync_core.model.conditioning.spatial_target import SpatialGuidanceTarget, spatial_guidance_target
 from ..stereosync_core.model.folder import read_model_config
 from ..stereosync_core.model.host_backbone import HostBackbone
-from ..stereosync_core.model.source_sound import check_placed, target_of_sound
+from ..stereosync_core.model.source_sound import target_for
 from ..stereosync_core.model.spatial_guidance import SpatialGuidance
 from . import convert, host, native
 from .inputs import checked, number_input, panning_law_input, scale_input, whole_input
@@ -135,24 +133,14 @@ class SpatialGuider(io.ComfyNode):
     @classmethod
     def execute(cls, model, vae, space, strength, law, level, rounds, every, envelope=None, audio=None) -> io.NodeOutput:
         guidance = SpatialGuidance(strength, law, level, rounds, every)
-        tracks, depth = space.selected()
-        if len(tracks) == 0 and audio is None:
+        if len(space.selected()[0]) == 0 and audio is None:
             raise StereoSyncError(
                 "The input 'space' holds no tracks, so there is no place to guide the sound to; track something in the clip, "
                 "and let Spatial Conditioning use boxes."
             )
 
-        placed = None
-        if audio is not None:
-            placed = resample(convert.sound_of(audio), native.SAMPLE_RATE)
-            check_placed(placed, space.duration)
-
-        def target(frames: int, rate: float) -> SpatialGuidanceTarget:
-            if placed is not None:
-                return target_of_sound(placed.samples, placed.rate, frames, rate)
-            whole = level > 0
-            return spatial_guidance_target(tracks, depth, frames, rate, panning_law=law, envelope=envelope, level=whole)
-
+        sound = None if audio is None else convert.sound_of(audio)
+        target = target_for(space, sound, native.SAMPLE_RATE, panning_law=law, envelope=envelope, level=level > 0)
         return io.NodeOutput(native.with_spatial_guidance(model, vae, target, guidance) if strength else model)
 
 

@@ -3,7 +3,7 @@ channels over time. (Meng et al., "SDEdit", 2022: noise over what is there, and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from ..errors import StereoSyncError
 from ..media.envelope import envelope_of_sound
-from ..media.sound import Sound
+from ..media.sound import Sound, resample
 from ..scene import Envelope
 from .conditioning.features import ENVELOPE_WINDOW, REFERENCE_LEVEL, SUBFRAMES
-from .conditioning.spatial_target import SpatialGuidanceTarget
+from .conditioning.spatial import SpatialConditioning
+from .conditioning.spatial_target import SpatialGuidanceTarget, spatial_guidance_target
 from .decoding import encode
 from .generative_model import GenerativeModel
 from .inpainting import CROSSFADE
@@ -75,6 +76,29 @@ def target_of_sound(samples: np.ndarray, rate: int, frames: int, latent_rate: fl
     course = both - both.max()
     weight = (course > _QUIETEST).float()
     return SpatialGuidanceTarget((right - left).clamp(-_WIDEST, _WIDEST), weight, course.clamp(min=_QUIETEST))
+
+
+def target_for(
+    scene: SpatialConditioning,
+    audio: Sound | None,
+    rate: int,
+    *,
+    panning_law: str = "pan",
+    envelope: Envelope | None = None,
+    level: bool = False,
+) -> Callable[[int, float], SpatialGuidanceTarget]:
+    """The target for a number of latent frames, so many a second: of a placed sound, of any sampling rate, where there is one,
+    else of the scene.
+
+    :param rate: samples a second of the model's sound; the rest is as in :func:`.spatial_target.spatial_guidance_target`.
+    :raises StereoSyncError: for a sound that is not stereo or not as long as the clip.
+    """
+    if audio is None:
+        options = {"panning_law": panning_law, "envelope": envelope, "level": level}
+        return lambda frames, latent_rate: spatial_guidance_target(*scene.selected(), frames, latent_rate, **options)
+    check_placed(audio, scene.duration)
+    placed = resample(audio, rate)
+    return lambda frames, latent_rate: target_of_sound(placed.samples, rate, frames, latent_rate)
 
 
 def check_placed(audio: Sound, duration: float, *, shorter: bool = False) -> None:

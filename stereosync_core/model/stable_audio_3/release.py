@@ -94,13 +94,15 @@ def load_stable_audio_3(folder: Path, dtype: torch.dtype = torch.float32) -> Gen
         raise StereoSyncError(f"Stable Audio 3: '{folder}' holds no {', no '.join(missing)}; download the model again.")
     message = f"Stable Audio 3: '{folder}' cannot be loaded ({{line}}); download the model again."
     options: dict[str, Any] = {"local_files_only": True, "use_safetensors": True, "torch_dtype": dtype}
-    with explained(message, ImportError, OSError, *MISFITS), within_folder(folder, f"Stable Audio 3 '{folder}'"):
-        transformer, vae, embedder = (known[part].from_pretrained(str(folder / part), **options) for part in PARTS)
+    made = {}
+    for part in PARTS:
+        with explained(message, ImportError, OSError, *MISFITS), within_folder(folder / part, f"Stable Audio 3 '{folder}'"):
+            made[part] = known[part].from_pretrained(str(folder / part), **options)
     try:
         scheduler = json.loads((folder / "scheduler" / "scheduler_config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         scheduler = {"stochastic_sampling": True}
-    return build_stable_audio_3(folder.name, transformer, vae, embedder, distilled=bool(scheduler.get("stochastic_sampling")))
+    return build_stable_audio_3(folder.name, *made.values(), distilled=bool(scheduler.get("stochastic_sampling")))
 
 
 def build_stable_audio_3(

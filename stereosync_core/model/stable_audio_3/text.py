@@ -25,7 +25,10 @@ class GemmaTextEncoder(nn.Module):
 
         super().__init__()
         message = f"Stable Audio 3: the text encoder of '{folder}' cannot be loaded ({{line}}); download the model again."
-        with explained(message, ImportError, OSError, *MISFITS), within_folder(folder, f"Stable Audio 3 '{folder}'"):
+        with (
+            explained(message, ImportError, OSError, *MISFITS),
+            within_folder(folder / "text_encoder", f"Stable Audio 3 '{folder}'"),
+        ):
             from transformers import T5GemmaEncoderModel
 
             self.tokenizer: Any = AutoTokenizer.from_pretrained(str(folder / "tokenizer"), local_files_only=True)

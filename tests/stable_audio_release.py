@@ -22,6 +22,8 @@ NARROW = Path(__file__).parent / "host" / "narrow_stable_audio"
 HOST_SIZES = NARROW / "sizes.json"
 #: Names in a test host's model folders.
 RELEASE, CHECKPOINT, TEXT_ENCODER = "stable-audio-open-1.0", "stable-audio-open-1.0.safetensors", "t5-base.safetensors"
+#: Files of Stable Audio 3 that a workflow names.
+STABLE_AUDIO_3 = ("checkpoints/stable_audio_3_small_sfx.safetensors", "text_encoders/t5gemma_b_b_ul2.safetensors")
 #: Tokens of a prompt.
 TEXT = torch.randn(1, 12, 64, generator=torch.Generator().manual_seed(3))
 
@@ -118,3 +120,5 @@ def provide_stable_audio(models: Path) -> None:
     shutil.copyfile(release / "model.safetensors", checkpoint)
     shutil.copyfile(release / "model_config.json", checkpoint.with_name(f"{checkpoint.stem}_config.json"))
     write_text_encoder(models / "text_encoders" / TEXT_ENCODER)
+    for name in STABLE_AUDIO_3:  # names alone, for the menus: the networks come from a node of the tests
+        save_file({"nothing": torch.zeros(1)}, models / name)

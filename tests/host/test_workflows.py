@@ -28,6 +28,10 @@ QUICK = {
 }
 
 
+#: Runs in tests/host/test_stable_audio_3.py, for not every host knows its model.
+STABLE_AUDIO_3 = "refine_stable_audio_3"
+
+
 def read(path):
     return json.loads(path.read_text(encoding="utf-8"))
 
@@ -44,7 +48,10 @@ def name_of(path):
 
 #: A saved workflow that computes what the shipped one of its name does need not run a second time.
 SHIPPED = {path.name: computation(path) for path in WORKFLOWS}
-RUN = [*WORKFLOWS, *(path for path in SAVED if computation(path) != SHIPPED.get(path.name))]
+RUN = [
+    *(path for path in WORKFLOWS if path.stem != STABLE_AUDIO_3),
+    *(path for path in SAVED if computation(path) != SHIPPED.get(path.name)),
+]
 
 
 @pytest.fixture(params=RUN, ids=name_of, scope="module")

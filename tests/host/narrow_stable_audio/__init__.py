@@ -10,12 +10,15 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
+from unittest.mock import patch
 
 import comfy.ldm.audio.dit
 import comfy.ldm.audio.embedders
+import comfy.model_base
 import comfy.model_management
 import comfy.model_patcher
 import comfy.sd
+import comfy.supported_models
 import comfy.text_encoders.sa_t5
 import torch
 
@@ -72,6 +75,42 @@ class OtherVae(Node):
         return (SimpleNamespace(first_stage_model=torch.nn.Linear(2, 2)),)
 
 
+class StableAudio3(Node):
+    """A narrow Stable Audio 3 with seeded random weights, in the classes that newer hosts have: its MODEL, what Spatial Guider
+    needs of its VAE, and a text."""
+
+    RETURN_TYPES = ("MODEL", "VAE", "CONDITIONING")
+
+    def make(self):
+        from comfy.ldm.audio.vae_sa3 import SA3AudioVAE
+
+        torch.manual_seed(0)
+        sizes = {"io_channels": 256, "embed_dim": 64, "depth": 2, "num_heads": 2, "cond_token_dim": 768, "global_cond_dim": 768}
+        kinds = {
+            "global_cond_type": "adaLN",
+            "global_cond_shared_embed": True,
+            "norm_type": "rms_norm",
+            "project_cond_tokens": True,
+        }
+        kinds |= {"attn_kwargs": {"qk_norm": "rms", "differential": True}, "timestep_features_type": "expo"}
+        more = {"audio_model": "dit1.0", "num_memory_tokens": 4, "local_add_cond_dim": 257, "input_concat_dim": 0}
+        config = comfy.supported_models.StableAudio3({**sizes, **kinds, **more})
+        config.set_inference_dtype(torch.float32, None)
+        number = _NumberConditioner(768, min_val=0, max_val=384, fourier_features_type="expo").state_dict()
+        with patch.object(comfy.ldm.audio.embedders, "NumberConditioner", _NumberConditioner):
+            network = comfy.model_base.StableAudio3(config, number, torch.zeros(768))
+        autoencoder = SA3AudioVAE(channels=32, transformer_depths=1, sinusoidal_blocks=0)
+        for parameter in (*network.parameters(), *autoencoder.parameters()):
+            torch.nn.init.normal_(parameter.data, std=0.05)
+        cpu = torch.device("cpu")
+        vae = SimpleNamespace(first_stage_model=autoencoder.eval(), downscale_ratio=4096, latent_channels=256, device=cpu)
+        vae.patcher = SimpleNamespace(offload_device=cpu)
+        vae.audio_sample_rate = 44100
+        vae.encode = lambda sound: autoencoder.encode(sound.movedim(-1, 1)[..., : sound.shape[1] // 4096 * 4096])
+        vae.decode = lambda latents: autoencoder.decode(latents).movedim(1, -1)
+        return comfy.model_patcher.ModelPatcher(network.eval(), cpu, cpu), vae, [[torch.randn(1, 5, 768), {}]]
+
+
 class Memory(Node):
     """Names of the networks that the host holds loaded, and how many adapters there are in all; looked at after ``after``."""
 
@@ -105,4 +144,7 @@ class ShortOfMemory(Node):
         return {"ui": {"loaded": loaded, "freed": [patcher.partially_unload(torch.device("cpu"), 1000)]}}
 
 
-NODE_CLASS_MAPPINGS = {f"Test{node.__name__}": node for node in (OtherModel, OtherVae, Memory, ShortOfMemory)}
+NODES = [OtherModel, OtherVae, Memory, ShortOfMemory]
+if hasattr(comfy.supported_models, "StableAudio3"):
+    NODES.append(StableAudio3)
+NODE_CLASS_MAPPINGS = {f"Test{node.__name__}": node for node in NODES}

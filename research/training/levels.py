@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from stereosync_core.model.conditioning.features import SUBFRAMES
 from stereosync_core.model.folder import save_part
 from stereosync_core.model.latent_levels import LatentLevels, levels_of
-from stereosync_core.model.loader import bundled_folder, load_autoencoder, load_stable_audio, load_timbre
+from stereosync_core.model.loader import bundled_folder, load_autoencoder, load_model, load_timbre
 
 from .scenes import scene_bank, windows
 
@@ -25,14 +25,14 @@ class LevelsTask:
     :param config: ``width`` and ``groups`` of the network, ``batch`` windows of ``frames`` latent frames a step, ``noise``
         (at most, over the latents' spread), ``train_clips``, ``valid_clips``.
     :param model: folder with the autoencoder and the timbre encoder.
-    :param base: Stable Audio Open's folder or file, whose autoencoder takes that one's place.
+    :param base: folder or file of Stable Audio Open, or folder of Stable Audio 3, whose autoencoder takes that one's place.
     """
 
     name = "levels"
 
     def __init__(self, config: dict[str, Any], rooms: Path, model: Path, *, base: Path | None = None):
         self.config = config
-        self.autoencoder = load_autoencoder(model) if base is None else load_stable_audio(base).autoencoder
+        self.autoencoder = load_autoencoder(model) if base is None else load_model(base).autoencoder
         # the timbre is not looked at, but it is of the latents' file
         timbre = load_timbre(model if base is None else bundled_folder())
         self.train, self.held_out = (

@@ -18,6 +18,7 @@ from stereosync_core.model.loader import load_levels, load_stable_audio, load_ti
 from tests.errors import stopped
 from tests.stable_audio_release import write_release
 from tests.unit.test_rooms import pretend_engine
+from tests.unit.test_stable_audio_3 import write as write_stable_audio_3
 from tests.unit.test_stable_audio_sampling import write_t5
 from tests.unit.test_training import weights
 
@@ -157,7 +158,9 @@ def test_what_is_wrong_is_named(rooms, tmp_path, capsys):
     assert "--t5 is for training an adapter" in capsys.readouterr().err
 
 
-def test_levels_are_learned_from_the_decoder_alone(rooms, release, tmp_path):
+@pytest.mark.parametrize("base", ["open", "3"])
+def test_levels_are_learned_from_the_decoder_alone(rooms, release, tmp_path, base):
+    release = release if base == "open" else write_stable_audio_3(tmp_path / "sa3")
     path, out = tmp_path / "levels.json", tmp_path / "out"
     given = {"task": "levels", "width": 16, "groups": 1, "batch": 2, "frames": 16, "noise": 0.5}
     given |= {"train_clips": 2, "valid_clips": 2, "loop": {"steps": 3, "warmup": 1, "validate_every": 1}}
@@ -169,4 +172,4 @@ def test_levels_are_learned_from_the_decoder_alone(rooms, release, tmp_path):
     head = load_levels(out)
     assert head is not None
     with torch.inference_mode():
-        assert head(torch.randn(1, 4, 16)).shape == (1, 2, 64)
+        assert head(torch.randn(1, head.config["latents"], 16)).shape == (1, 2, 64)

@@ -5,6 +5,7 @@ from comfy_api.latest import ComfyExtension, io
 from . import (
     apply,
     audio,
+    beds,
     camera,
     conditioning,
     depth,
@@ -30,6 +31,8 @@ from . import (
 
 MAKING = (conditioning, sampling, stable_audio, takes, apply, rendering, sounds, audio)
 EXPORT = (stems, sessions, values, surround)
+MAKING = (conditioning, sampling, stable_audio, apply, rendering, sounds, audio)
+EXPORT = (stems, sessions, values, surround, beds)
 ROOMS = (video, depth, rollingdepth, tracking, masa, camera, events, editing, *MAKING, *EXPORT, evaluation, preview)
 
 

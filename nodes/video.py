@@ -17,6 +17,7 @@ from .inputs import checked, choice_input, limiter_input, number_input
 CATEGORY = "StereoSync/video"
 CONTAINERS = ["mp4", "mkv", "mov", "webm"]
 CODECS = ["auto", "aac", "flac", "opus", "pcm16", "pcm24"]
+ORIGINAL = "Drop the clip's own sound, mix both, let the new one make way for its speech (over), or it for the new one (under)."
 LOUDNESS = "Target in LUFS: -23 for broadcast, about -14 for the web. Peaks stay below -1 dB."
 
 
@@ -88,7 +89,7 @@ class ReplaceVideoAudio(io.ComfyNode):
                     "container", ["auto", *CONTAINERS], "File type. auto keeps the clip's own where possible, else mp4."
                 ),
                 choice_input("codec", CODECS, "Codec of the sound. auto: AAC in mp4 and mov, FLAC in mkv, Opus in webm."),
-                choice_input("original_sound", ["replace", "mix"], "Drop the clip's own sound, or keep it under the new one."),
+                choice_input("original_sound", ["replace", "mix", "over", "under"], ORIGINAL),
                 number_input(
                     "original_gain_db", 0.0, -60.0, 12.0, 0.5, "Level of the clip's own sound in the mix, in decibels."
                 ),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import StereoSyncError
-from ..media.loudness import amplified, check_loudness, level_text
+from ..media.loudness import PRESETS, amplified, check_loudness, level_text
 from ..media.mux import check_mux, check_stem_tracks, mux
 from ..media.output import check_writable
 from ..media.save import save_sound
@@ -22,6 +22,7 @@ from ..sessions.adm import check_adm
 from ..sessions.folder import FORMATS, check_session
 from .scene_options import progress_bar
 
+ORIGINAL = ["replace", "mix", "over", "under"]
 #: Endings and codecs of stems by their names.
 STEM_FORMATS = {"float": (".wav", "float32"), "24bit": (".wav", "pcm24"), "flac": (".flac", "flac")}
 
@@ -32,8 +33,10 @@ def add_output_options(parser: argparse.ArgumentParser):
     parser.add_argument("--json", action="store_true", help="print what was done as JSON")
     out = parser.add_argument_group("output")
     out.add_argument("--codec", default="auto", choices=["auto", "aac", "flac", "opus", "pcm16", "pcm24"])
-    out.add_argument("--original", default="replace", choices=["replace", "mix"], help="the clip's own sound")
-    out.add_argument("--loudness", type=float, metavar="LUFS", help="bring the sound to this loudness (EBU R128)")
+    original = "the clip's own sound: over the new one, which makes way for speech, or under it, ... (default: replace)"
+    out.add_argument("--original", default="replace", choices=ORIGINAL, help=original)
+    loudness = f"bring the sound to this loudness (EBU R128): a number, or {', '.join(PRESETS)}"
+    out.add_argument("--loudness", type=_loudness, metavar="LUFS", help=loudness)
     out.add_argument("--limiter", action="store_true", help="reach the loudness where peaks do not allow it, by a limiter")
     out.add_argument("--seed", type=_seed, default=0)
     return out
@@ -54,6 +57,10 @@ def add_stem_options(parser: argparse.ArgumentParser) -> None:
 
 def session_formats(arguments: argparse.Namespace) -> list[str]:
     return [form.strip() for form in arguments.session_formats.split(",") if form.strip()]
+
+
+def _loudness(text: str) -> float:
+    return PRESETS[text] if text in PRESETS else float(text)
 
 
 def _seed(text: str) -> int:
@@ -85,8 +92,8 @@ def check_output(arguments: argparse.Namespace) -> None:
     if arguments.output.suffix.lower() not in SOUND_FILES:
         check_mux(arguments.video, arguments.output, codec=arguments.codec)
         return
-    if arguments.original == "mix":
-        raise StereoSyncError("--original mix is for a video; give -o a video file, or leave it out.")
+    if arguments.original != "replace":
+        raise StereoSyncError(f"--original {arguments.original} is for a video; give -o a video file, or leave it out.")
     check_sound_file(arguments.output, codec=arguments.codec)
 
 

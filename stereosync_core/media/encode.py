@@ -76,8 +76,8 @@ def codec_for(name: str, path: Path, automatic: dict[str, str]) -> str:
 
 class SoundTrack:
     """A sound stream of an output container, for float32 ``[C, N]`` whose first sample is at time 0, with a name where one is
-    given; ``layout`` is libav's name of what the channels are, by default the usual one of so many. Raises StereoSyncError where the codec does not take that many channels or that rate, or the container not that
-    codec."""
+    given; ``layout`` is libav's name of what the channels are, by default the usual one of so many. Raises StereoSyncError
+    where the codec does not take that many channels or that rate, or the container not that codec."""
 
     def __init__(
         self, container: OutputContainer, codec: SoundCodec, samples: np.ndarray, rate: int, name: str = "", layout: str = ""

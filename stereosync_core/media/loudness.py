@@ -13,6 +13,9 @@ from ..errors import StereoSyncError
 from ..scratch import zeros
 from .sound import Sound, to_stereo
 
+#: LUFS of kinds of delivery: music and video services, EBU R 128, and films on services.
+PRESETS = {"streaming": -14.0, "broadcast": -23.0, "film": -27.0}
+
 #: Length of BS.1770's gating block in seconds; shorter sounds have no loudness.
 _BLOCK = 0.4
 

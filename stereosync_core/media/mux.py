@@ -15,6 +15,7 @@ from av.container import InputContainer, OutputContainer
 
 from ..errors import StereoSyncError
 from .clock import continuous
+from .ducking import ducked
 from .encode import CODECS, SoundCodec, SoundTrack, codec_for
 from .encode_pictures import encoded_pictures
 from .extras import copied_chapters, copied_extras
@@ -63,7 +64,7 @@ def mux(
     out_path: str | os.PathLike[str],
     *,
     codec: str = "auto",
-    keep_original: Literal["replace", "mix"] = "replace",
+    keep_original: Literal["replace", "mix", "over", "under"] = "replace",
     original_gain_db: float = 0.0,
     loudness: float | None = None,
     limiter: bool = False,
@@ -83,7 +84,8 @@ def mux(
     :param out_path: its ending decides the container: mp4, m4v, mov, mkv, webm or avi.
     :param codec: ``auto`` (AAC in mp4 and mov, FLAC in mkv, Opus in webm, PCM in avi), ``aac``, ``flac``, ``opus``, ``mp3``,
         ``pcm16``, ``pcm24`` or ``float32``. FLAC and PCM give the samples back; AAC's end is padded to its frame of 1024.
-    :param keep_original: ``mix`` adds the clip's own sound to the new one, at ``original_gain_db`` decibels.
+    :param keep_original: ``mix`` adds the clip's own sound to the new one, at ``original_gain_db`` decibels; ``over`` as well,
+        and the new one makes way while the clip's speaks; ``under``: the clip's makes way for the new one.
     :param loudness: LUFS to bring the result to (true peak at most -1 dBTP); None leaves it as it is, or turns down what passes
         full scale.
     :param limiter: reach a loudness that the peaks do not allow by a limiter.
@@ -97,8 +99,8 @@ def mux(
     path = Path(out_path)
     codec = codec_for(codec, path, AUTO_CODEC)
     kind = CODECS[codec]
-    if keep_original not in ("replace", "mix"):
-        raise StereoSyncError(f"Mux: the clip's own sound can be 'replace' or 'mix', not {keep_original!r}.")
+    if keep_original not in ("replace", "mix", "over", "under"):
+        raise StereoSyncError(f"Mux: the clip's own sound can be 'replace', 'mix', 'over' or 'under', not {keep_original!r}.")
     if not np.isfinite(original_gain_db):
         raise StereoSyncError(f"Mux: the gain of the clip's own sound is {original_gain_db} dB; give a number such as 0 or -6.")
     if loudness is not None:
@@ -112,9 +114,9 @@ def mux(
     sound = resample(sound, rate)
     notes: list[str] = []
     sound = Sound(fit_length(sound.samples, length, rate), rate)
-    if keep_original == "mix":
-        sound = _mixed(sound, read_sound(clip, note=notes.append), original_gain_db)
-    level = levelled(sound, loudness, limiter=limiter, clips=kind.clips or keep_original == "mix")
+    if keep_original != "replace":
+        sound = _mixed(sound, read_sound(clip, note=notes.append), original_gain_db, keep_original)
+    level = levelled(sound, loudness, limiter=limiter, clips=kind.clips or keep_original != "replace")
     sound = level.sound
     notes += [level.reason] if level.reason else []
     sounds = [("", sound)]
@@ -152,10 +154,15 @@ def check_stem_tracks(path: Path) -> None:
         )
 
 
-def _mixed(sound: Sound, original: Sound | None, gain_db: float) -> Sound:
+def _mixed(sound: Sound, original: Sound | None, gain_db: float, how: str) -> Sound:
     if original is None:
         return sound
     other = fit_length(resample(original, sound.rate).samples, sound.length, sound.rate)
+    own = Sound(other, sound.rate)
+    if how == "over":
+        sound = ducked(sound, own)
+    elif how == "under":
+        other = ducked(own, sound).samples
     mine = sound.samples
     if len(mine) != len(other):
         mine, other = to_stereo(mine), to_stereo(other)

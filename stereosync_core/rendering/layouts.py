@@ -1,12 +1,13 @@
 """Where the channels of a mix stand, and how loud a sound from anywhere is in each: loudspeakers and ambisonics.
 
-Loudspeakers are those of ITU-R BS.2051. A source between them is panned by vectors (V. Pulkki, "Virtual sound source positioning
-using vector base amplitude panning", JAES 45, 1997) of energies in place of amplitudes (J.-M. Pernaux, P. Boussard, J.-M. Jot, "Virtual
-sound source positioning and mixing in 5.1", DAFx 1998): the energy vector, by which short and high sounds are localised, then points
-at the source exactly, where that of amplitudes is off by up to 11 degrees between the sides of 5.1.
+Loudspeakers are those of ITU-R BS.2051. A source between them is panned by vectors (V. Pulkki, "Virtual sound source
+positioning using vector base amplitude panning", JAES 45, 1997) of energies in place of amplitudes (J.-M. Pernaux, P.
+Boussard, J.-M. Jot, "Virtual sound source positioning and mixing in 5.1", DAFx 1998): the energy vector, by which short and
+high sounds are localised, then points at the source exactly, where that of amplitudes is off by up to 11 degrees between the
+sides of 5.1.
 
-Ambisonics are AmbiX: channels in ACN order, SN3D (C. Nachbar, F. Zotter, E. Deleflie, A. Sontacchi, "AmbiX - a suggested ambisonics
-format", Ambisonics Symposium 2011).
+Ambisonics are AmbiX: channels in ACN order, SN3D (C. Nachbar, F. Zotter, E. Deleflie, A. Sontacchi, "AmbiX - a suggested
+ambisonics format", Ambisonics Symposium 2011).
 """
 
 from __future__ import annotations

@@ -42,9 +42,10 @@ def spatialize_surround(
 ) -> np.ndarray:
     """Voices that move with tracked objects, in a layout of loudspeakers or as ambisonics.
 
-    As :func:`~.spatialize.spatialize`, with elevation from the picture's height. The frame spans the field of view of the settings,
-    60 degrees by default: its edges are at the front loudspeakers. ``mode`` and ``time_difference`` have no meaning here. The LFE stays
-    silent. A voice without a track stays ahead, and the two channels of a stereo one at 30 degrees to either side.
+    As :func:`~.spatialize.spatialize`, with elevation from the picture's height. The frame spans the field of view of the
+    settings, 60 degrees by default: its edges are at the front loudspeakers. ``mode`` and ``time_difference`` have no meaning
+    here. The LFE stays silent. A voice without a track stays ahead, and the two channels of a stereo one at 30 degrees to
+    either side.
 
     :param layout: a key of :data:`~.layouts.LAYOUTS`.
     :return: float32 ``[C, round(duration * rate)]``, channels as in the layout.
@@ -152,8 +153,9 @@ class _MovingSource:
 def ambisonics_to_binaural(samples: np.ndarray, rate: int) -> np.ndarray:
     """Ambisonics ``[4 or 16, N]`` as float32 ``[2, N]`` for headphones, by the bundled responses of a manikin.
 
-    The filters fit the responses of all directions in phase and magnitude up to 650 Hz times the order, and beyond in magnitude alone
-    (C. Schoerkhuber, M. Zaunschirm, R. Hoeldrich, "Binaural rendering of ambisonic signals via magnitude least squares", DAGA 2018).
+    The filters fit the responses of all directions in phase and magnitude up to 650 Hz times the order, and beyond in
+    magnitude alone (C. Schoerkhuber, M. Zaunschirm, R. Hoeldrich, "Binaural rendering of ambisonic signals via magnitude least
+    squares", DAGA 2018).
 
     :raises StereoSyncError: for another number of channels.
     """

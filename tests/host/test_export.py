@@ -88,3 +88,15 @@ def test_objects_are_saved(host, graph, voices):
     data = (host.base / "output" / "audio" / name).read_bytes()
     assert b"audioBlockFormat" in data
     assert b"chna" in data
+
+
+def test_a_bed_makes_way_for_a_sound_and_reaches_a_loudness(host, graph, voices):
+    video, tracks, _, sounds = voices
+    tone = graph.add("TestMakeAudio", kind="tone", seconds=3.0)
+    bed = graph.add("StereoSyncAmbienceBed", audio=tone, tracks=tracks)
+    ducked = graph.add("StereoSyncDuckAudio", audio=bed, key=sounds)
+    level = graph.add("StereoSyncLoudness", audio=ducked, preset="broadcast")
+    shown = graph.add("PreviewAny", source=level.reached)
+    options = {"container": "mkv", "codec": "flac", "filename_prefix": "bed", "original_sound": "over"}
+    graph.add("StereoSyncSoundOntoVideo", video=video, audio=level, **options)
+    assert "-23.0 LUFS, true peak" in finished(host, graph).outputs[shown.number]["text"][0]

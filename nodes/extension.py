@@ -30,8 +30,6 @@ from . import (
 )
 
 MAKING = (conditioning, sampling, stable_audio, takes, apply, rendering, sounds, audio)
-EXPORT = (stems, sessions, values, surround)
-MAKING = (conditioning, sampling, stable_audio, apply, rendering, sounds, audio)
 EXPORT = (stems, sessions, values, surround, beds)
 ROOMS = (video, depth, rollingdepth, tracking, masa, camera, events, editing, *MAKING, *EXPORT, evaluation, preview)
 

@@ -28,7 +28,7 @@ from tools.host import Host, HostError, follow
 from tools.workflow import to_prompt
 
 BASE = ROOT / ".host"
-WORKFLOW = ROOT / "workflows" / "stereosync.json"
+WORKFLOW = ROOT / "workflows" / "StereoSync bundled model.json"
 CLIP = ROOT / "stereosync_core" / "assets" / "stereosync_walking.mp4"
 RESULT_NODE = "StereoSyncSoundOntoVideo"
 

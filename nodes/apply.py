@@ -14,7 +14,7 @@ from ..stereosync_core.model.host_backbone import HostBackbone
 from ..stereosync_core.model.source_sound import target_for
 from ..stereosync_core.model.spatial_guidance import SpatialGuidance
 from . import convert, host, native
-from .inputs import checked, number_input, panning_law_input, scale_input, whole_input
+from .inputs import checked, number_input, panning_law_input, scale_input, schema, whole_input
 from .sampling import CATEGORY
 from .sockets import Envelope, Space
 from .stable_audio import (
@@ -35,7 +35,7 @@ EVERY = "Correct in every so many steps: a correction takes longer than the netw
 class ApplyStereoSync(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncApply",
             display_name="Apply StereoSync",
             category=CATEGORY,
@@ -98,7 +98,7 @@ class ApplyStereoSync(io.ComfyNode):
 class SpatialGuider(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncSpatialGuider",
             display_name="Spatial Guider",
             category=CATEGORY,

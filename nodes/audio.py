@@ -5,7 +5,7 @@ from comfy_api.latest import io, ui
 from ..stereosync_core.media.loudness import level_text
 from ..stereosync_core.media.save import save_sounds
 from . import convert, host
-from .inputs import checked, choice_input, limiter_input, number_input
+from .inputs import checked, choice_input, limiter_input, number_input, schema
 from .video import LOUDNESS
 
 #: Endings and codecs by the names on the canvas.
@@ -21,7 +21,7 @@ NORMALIZE = "Bring each entry of a batch to the loudness below, by itself: leave
 class SaveAudio(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncSaveAudio",
             display_name="Save Audio (WAV, FLAC)",
             category="StereoSync/sound",

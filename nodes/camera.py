@@ -8,14 +8,14 @@ from comfy_api.latest import io, ui
 from ..stereosync_core.media.camera import RATE, camera_motion
 from ..stereosync_core.preview.plot import plot_camera
 from . import host
-from .inputs import rate_input
+from .inputs import rate_input, schema
 from .sockets import Camera, Tracks
 
 
 class CameraMotionNode(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncCameraMotion",
             display_name="Camera Motion",
             category="StereoSync/tracking",
@@ -28,7 +28,7 @@ class CameraMotionNode(io.ComfyNode):
                 Tracks.Input("tracks", optional=True, tooltip="People and things, which are no surroundings."),
             ],
             outputs=[
-                Camera.Output(display_name="camera"),
+                Camera.Output(display_name="camera", tooltip="The camera's motion, for Detect Events."),
                 io.Image.Output(display_name="image", tooltip="Speed, growth and confidence over time."),
                 io.String.Output(display_name="summary", tooltip="What the camera does, in a line."),
             ],

@@ -12,7 +12,8 @@ from ..stereosync_core.model.conditioning.video_envelope import envelope_of_clip
 from ..stereosync_core.model.loader import bundled_timbres
 from ..stereosync_core.scene import check_depth_fits
 from . import convert, host
-from .inputs import choice_input, number_input, seconds_input
+from .inputs import choice_input, number_input, schema, seconds_input
+from .shown import envelope_shown
 from .sockets import Depth, Envelope, Model, Space, Timbre, Tracks
 
 CATEGORY = "StereoSync/conditioning"
@@ -22,7 +23,7 @@ METHODS = "events: an attack at each step, landing or hit. learned: the model's 
 class SpatialConditioning(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncSpatialConditioning",
             display_name="Spatial Conditioning",
             category=CATEGORY,
@@ -32,7 +33,7 @@ class SpatialConditioning(io.ComfyNode):
                 Depth.Input("depth", optional=True, tooltip="Depth maps of the same clip; without them, boxes alone."),
                 choice_input("use", CUES, "What the model is conditioned on. nothing: to compare with."),
             ],
-            outputs=[Space.Output(display_name="space")],
+            outputs=[Space.Output(display_name="space", tooltip="Where things are, for a sampler.")],
         )
 
     @classmethod
@@ -45,7 +46,7 @@ class SpatialConditioning(io.ComfyNode):
 class EnvelopeFromVideo(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncEnvelopeFromVideo",
             display_name="Envelope from Video",
             category=CATEGORY,
@@ -57,41 +58,44 @@ class EnvelopeFromVideo(io.ComfyNode):
                 Tracks.Input("tracks", tooltip="The walkers. Ten boxes a second or more separate single steps."),
                 choice_input("method", ENVELOPE_METHODS, METHODS, "events", optional=True),
             ],
-            outputs=[Envelope.Output(display_name="envelope")],
+            outputs=[Envelope.Output(display_name="envelope", tooltip="Loudness over time, for a sampler.")],
         )
 
     @classmethod
     def execute(cls, model, video, tracks, method="events") -> io.NodeOutput:
         source, progress = host.source_of(video), host.progress()
         if method == "events":
-            return io.NodeOutput(envelope_from_video_events(source, tracks, window=ENVELOPE_WINDOW, progress=progress))
-        loaded = host.placed(model)
-        return io.NodeOutput(envelope_of_clip(loaded.envelope_reader, source, tracks, loaded.latent_rate, progress))
+            envelope = envelope_from_video_events(source, tracks, window=ENVELOPE_WINDOW, progress=progress)
+        else:
+            loaded = host.placed(model)
+            envelope = envelope_of_clip(loaded.envelope_reader, source, tracks, loaded.latent_rate, progress)
+        return io.NodeOutput(envelope, ui=envelope_shown(envelope, cls))
 
 
 class EnvelopeFromAudio(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncEnvelopeFromAudio",
             display_name="Envelope from Audio",
             category=CATEGORY,
             description="The loudness of a sound over time: what is made then sounds when that sound does. Of a stereo sound "
             "the mono mix counts, so that no place leaks in.",
             inputs=[io.Audio.Input("audio", tooltip="A guide: a recording, hand claps, another pack's sound.")],
-            outputs=[Envelope.Output(display_name="envelope")],
+            outputs=[Envelope.Output(display_name="envelope", tooltip="Loudness over time, for a sampler.")],
         )
 
     @classmethod
     def execute(cls, audio) -> io.NodeOutput:
         sound = convert.sound_of(audio)
-        return io.NodeOutput(envelope_of_sound(sound.samples, sound.rate, window=ENVELOPE_WINDOW))
+        envelope = envelope_of_sound(sound.samples, sound.rate, window=ENVELOPE_WINDOW)
+        return io.NodeOutput(envelope, ui=envelope_shown(envelope, cls))
 
 
 class EnvelopeCurve(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncEnvelopeCurve",
             display_name="Envelope Curve",
             category=CATEGORY,
@@ -107,19 +111,20 @@ class EnvelopeCurve(io.ComfyNode):
                 seconds_input(8.0, "How long the drawing's width lasts."),
                 number_input("level", 0.05, 0.0, 0.5, 0.005, "Loudness of 1: 0.05 is a near step."),
             ],
-            outputs=[Envelope.Output(display_name="envelope")],
+            outputs=[Envelope.Output(display_name="envelope", tooltip="Loudness over time, for a sampler.")],
         )
 
     @classmethod
     def execute(cls, curve, seconds, level, drawing=None) -> io.NodeOutput:
         mask = None if drawing is None else drawing[0].cpu().numpy()
-        return io.NodeOutput(envelope_of_curve(curve, mask, seconds, level))
+        envelope = envelope_of_curve(curve, mask, seconds, level)
+        return io.NodeOutput(envelope, ui=envelope_shown(envelope, cls))
 
 
 class TimbreNode(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncTimbre",
             display_name="Timbre",
             category=CATEGORY,
@@ -129,7 +134,7 @@ class TimbreNode(io.ComfyNode):
                 choice_input("surface", bundled_timbres(), "What is walked on, or another class of sound.", "concrete"),
                 io.Audio.Input("reference", optional=True, tooltip="A sound to be like; takes the place of the surface."),
             ],
-            outputs=[Timbre.Output(display_name="timbre")],
+            outputs=[Timbre.Output(display_name="timbre", tooltip="What it sounds like, for a sampler.")],
         )
 
     @classmethod

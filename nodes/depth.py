@@ -18,9 +18,11 @@ from .inputs import (
     model_folder,
     model_folder_input,
     precision_input,
+    schema,
     there,
     whole_input,
 )
+from .shown import depth_shown
 from .sockets import Da3Geometry, Depth
 
 CATEGORY = "StereoSync/depth"
@@ -35,7 +37,7 @@ for _kind in KINDS:
 class FastDepth(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncSmallDepth",
             display_name="Depth (FastDepth)",
             category=CATEGORY,
@@ -46,7 +48,7 @@ class FastDepth(io.ComfyNode):
                 depth_rate_input(),
                 io.Int.Input("map_size", default=160, min=32, max=1024, step=8, tooltip="Pixels of a map's long side."),
             ],
-            outputs=[Depth.Output(display_name="depth")],
+            outputs=[Depth.Output(display_name="depth", tooltip="Depth maps of the clip over time, 1 is near.")],
         )
 
     @classmethod
@@ -54,13 +56,13 @@ class FastDepth(io.ComfyNode):
         network = host.on_device("fastdepth", load_fastdepth)
         source = host.source_of(video)
         depth = estimate_with_fastdepth(source, network, rate=rate, long_side=map_size, progress=host.progress())
-        return io.NodeOutput(depth)
+        return io.NodeOutput(depth, ui=depth_shown(depth, cls))
 
 
 class DepthFromImages(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncDepthFromImages",
             display_name="Depth from Images",
             category=CATEGORY,
@@ -79,7 +81,7 @@ class DepthFromImages(io.ComfyNode):
                 ),
                 entry_rate_input("images"),
             ],
-            outputs=[Depth.Output(display_name="depth")],
+            outputs=[Depth.Output(display_name="depth", tooltip="Depth maps of the clip over time, 1 is near.")],
         )
 
     @classmethod
@@ -88,21 +90,22 @@ class DepthFromImages(io.ComfyNode):
         if isinstance(images, Mapping):
             images, near_is = convert.metres_of(images), "metres"
         times = entry_times(len(images), frame_times(source), probe(source).duration, images_per_second, "Depth images")
-        return io.NodeOutput(depth_from_images(images.cpu().numpy(), times, polarity=near_is))
+        depth = depth_from_images(images.cpu().numpy(), times, polarity=near_is)
+        return io.NodeOutput(depth, ui=depth_shown(depth, cls))
 
 
 class DepthAnythingLoader(io.ComfyNode):
     @classmethod
     def define_schema(cls):
         tooltip = "Folder in models/depthanything, in the layout of Hugging Face's transformers."
-        return io.Schema(
+        return schema(
             node_id="StereoSyncDepthAnythingLoader",
             display_name="Depth Anything Loader",
             category=CATEGORY,
             description="Loads Depth Anything V2, or another single-frame depth model that transformers knows, from a folder "
             "that you download yourself. V2 Small is under Apache-2.0; larger ones forbid commercial use.",
             inputs=[model_folder_input(KINDS, PART, NAME, tooltip), precision_input()],
-            outputs=[FrameDepthModel.Output(display_name="model")],
+            outputs=[FrameDepthModel.Output(display_name="model", tooltip="The depth model, for Depth Anything.")],
         )
 
     @classmethod
@@ -119,7 +122,7 @@ class DepthAnythingLoader(io.ComfyNode):
 class DepthAnything(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncDepthAnything",
             display_name="Depth Anything",
             category=CATEGORY,
@@ -132,7 +135,10 @@ class DepthAnything(io.ComfyNode):
                 io.Int.Input("map_size", default=518, min=32, max=2048, step=2, tooltip="Pixels of a map's long side."),
                 whole_input("batch", 4, 1, 64, "Frames at once; halved when memory runs out."),
             ],
-            outputs=[Depth.Output(display_name="depth"), io.Image.Output(display_name="preview")],
+            outputs=[
+                Depth.Output(display_name="depth", tooltip="Depth maps of the clip over time, 1 is near."),
+                io.Image.Output(display_name="preview", tooltip="The depth maps as images, bright is near."),
+            ],
             hidden=[io.Hidden.unique_id],
         )
 
@@ -148,13 +154,13 @@ class DepthAnything(io.ComfyNode):
             notice=lambda text: host.notice(text, node),
             progress=host.progress(),
         )
-        return io.NodeOutput(depth, depth_images(depth))
+        return io.NodeOutput(depth, depth_images(depth), ui=depth_shown(depth, cls))
 
 
 class StabilizeDepth(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncSteadyDepth",
             display_name="Stabilize Depth",
             category=CATEGORY,
@@ -164,13 +170,16 @@ class StabilizeDepth(io.ComfyNode):
                 Depth.Input("depth", tooltip="Depth of a clip."),
                 whole_input("window", 5, 2, 15, WINDOW),
             ],
-            outputs=[Depth.Output(display_name="depth"), io.Image.Output(display_name="preview")],
+            outputs=[
+                Depth.Output(display_name="depth", tooltip="Depth maps of the clip over time, 1 is near."),
+                io.Image.Output(display_name="preview", tooltip="The depth maps as images, bright is near."),
+            ],
         )
 
     @classmethod
     def execute(cls, depth, window) -> io.NodeOutput:
         stable = stabilize_depth(depth, window=window, progress=host.progress())
-        return io.NodeOutput(stable, depth_images(stable))
+        return io.NodeOutput(stable, depth_images(stable), ui=depth_shown(stable, cls))
 
 
 NODES = [FastDepth, DepthFromImages, DepthAnythingLoader, DepthAnything, StabilizeDepth]

@@ -12,7 +12,7 @@ from ..stereosync_core.preview.scene_editor import editor_scene, write_filmstrip
 from ..stereosync_core.scene_edits import check_edits, edit_scene
 from ..stereosync_core.scene_events import Events as EventsValue
 from . import host
-from .inputs import checked
+from .inputs import checked, schema
 from .sockets import Envelope, Events, Tracks
 
 #: What the editor shows of a clip, which does not change with the edits.
@@ -30,7 +30,7 @@ def edits_input() -> io.Input:
 class EditScene(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncEditScene",
             display_name="Edit Scene",
             category="StereoSync/events",

@@ -11,7 +11,7 @@ from ..stereosync_core.preview.plot import alignment_report
 from ..stereosync_core.rendering.panning_laws import panning_laws
 from ..stereosync_core.scene import check_depth_fits, check_tracks_fit
 from . import convert, host
-from .inputs import choice_input
+from .inputs import choice_input, schema
 from .sockets import Depth, Events, Tracks
 
 CATEGORY = "StereoSync/evaluation"
@@ -24,7 +24,7 @@ LAWS = (
 class AlignmentReport(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncAlignmentReport",
             display_name="Alignment Report",
             category=CATEGORY,
@@ -45,7 +45,7 @@ class AlignmentReport(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Image.Output(display_name="figure"),
+                io.Image.Output(display_name="figure", tooltip="Object and sound over time, as an image."),
                 io.String.Output(display_name="scores", tooltip="The table of scores, as JSON."),
             ],
         )

@@ -10,7 +10,8 @@ from ..stereosync_core.model.conditioning.features import ENVELOPE_WINDOW
 from ..stereosync_core.rendering.event_envelope import LEVEL, envelope_from_events
 from ..stereosync_core.rendering.surfaces import SURFACES
 from . import convert, host
-from .inputs import checked, offset_input, unit_input
+from .inputs import checked, offset_input, schema, unit_input
+from .shown import envelope_shown, events_shown
 from .sockets import Camera, Depth, Envelope, Events, Tracks
 
 CATEGORY = "StereoSync/events"
@@ -19,7 +20,7 @@ CATEGORY = "StereoSync/events"
 class DetectEvents(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncDetectEvents",
             display_name="Detect Events",
             category=CATEGORY,
@@ -40,7 +41,7 @@ class DetectEvents(io.ComfyNode):
                 Camera.Input("camera", optional=True, tooltip="From Camera Motion; without it, it is found here."),
             ],
             outputs=[
-                Events.Output(display_name="events"),
+                Events.Output(display_name="events", tooltip="What sounds when, and whose it is."),
                 io.String.Output(display_name="json", tooltip="The events as JSON."),
             ],
             hidden=[io.Hidden.unique_id],
@@ -53,13 +54,13 @@ class DetectEvents(io.ComfyNode):
         events = detect_events(host.source_of(video), tracks, progress=host.progress(), **options)
         if not len(events):
             host.notice("Detect Events: nothing was found; feet, hands or things must be in the picture.", cls.hidden.unique_id)
-        return io.NodeOutput(events, events_to_text(events))
+        return io.NodeOutput(events, events_to_text(events), ui=events_shown(video, events, tracks, cls))
 
 
 class EventsFromText(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncEventsFromText",
             display_name="Events from Text",
             category=CATEGORY,
@@ -73,7 +74,7 @@ class EventsFromText(io.ComfyNode):
                 ),
                 Tracks.Input("tracks", tooltip="Tracks of the clip, which give its length."),
             ],
-            outputs=[Events.Output(display_name="events")],
+            outputs=[Events.Output(display_name="events", tooltip="What sounds when, and whose it is.")],
         )
 
     @classmethod
@@ -88,7 +89,7 @@ class EventsFromText(io.ComfyNode):
 class EnvelopeFromEvents(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncEnvelopeFromEvents",
             display_name="Envelope from Events",
             category="StereoSync/conditioning",
@@ -109,13 +110,14 @@ class EnvelopeFromEvents(io.ComfyNode):
                 offset_input(),
                 Depth.Input("depth", optional=True, tooltip="Distance from depth maps beside the boxes' height."),
             ],
-            outputs=[Envelope.Output(display_name="envelope")],
+            outputs=[Envelope.Output(display_name="envelope", tooltip="Loudness over time, for a sampler.")],
         )
 
     @classmethod
     def execute(cls, events, tracks, surface, level, offset=0.0, depth=None) -> io.NodeOutput:
         options = {"surface": surface, "level": level, "offset": offset / 1000, "window": ENVELOPE_WINDOW}
-        return io.NodeOutput(envelope_from_events(events, tracks, depth, **options))
+        envelope = envelope_from_events(events, tracks, depth, **options)
+        return io.NodeOutput(envelope, ui=envelope_shown(envelope, cls))
 
 
 NODES = [DetectEvents, EventsFromText, EnvelopeFromEvents]

@@ -1,6 +1,7 @@
-"""Inputs that several nodes have."""
+"""Inputs that several nodes have, and what goes into every node's schema."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,59 @@ from ..stereosync_core.errors import StereoSyncError
 from ..stereosync_core.media.sound import resample
 from ..stereosync_core.rendering.panning_laws import panning_laws
 from . import convert, host
+
+#: What people look for when they look for a node, besides the words of its name; newer hosts search by it.
+ALIASES = {
+    "StereoSyncLoadVideo": ["open video", "trim video", "cut clip", "import movie"],
+    "StereoSyncSoundOntoVideo": ["save video with audio", "mux", "add sound to video", "combine audio video"],
+    "StereoSyncSmallDepth": ["depth map", "depth estimation", "fast depth"],
+    "StereoSyncDepthFromImages": ["depth map", "convert depth", "depth pictures"],
+    "StereoSyncDepthAnythingLoader": ["depth model", "depth anything v2"],
+    "StereoSyncDepthAnything": ["depth map", "depth estimation", "depth anything v2"],
+    "StereoSyncSteadyDepth": ["deflicker depth", "smooth depth", "temporal depth"],
+    "StereoSyncRollingDepthLoader": ["depth model", "video depth"],
+    "StereoSyncRollingDepth": ["depth map", "video depth"],
+    "StereoSyncSmallTracker": ["object detection", "track people", "bounding boxes", "nanodet", "yolo"],
+    "StereoSyncDetectorLoader": ["object detection", "grounding dino", "rt-detr"],
+    "StereoSyncTracksFromBoxes": ["bounding boxes", "bbox", "segs", "track boxes"],
+    "StereoSyncTracksFromMasks": ["segmentation", "sam", "sam3", "mask to track"],
+    "StereoSyncSelectTracks": ["filter objects", "choose track", "region"],
+    "StereoSyncMasaLoader": ["tracking model", "re-identification"],
+    "StereoSyncMasaTracker": ["object tracking", "track people", "re-identification"],
+    "StereoSyncCameraMotion": ["camera movement", "optical flow", "stabilization"],
+    "StereoSyncDetectEvents": ["onset detection", "footstep detection", "foley spotting", "hit detection"],
+    "StereoSyncEventsFromText": ["spotting list", "csv events", "cue sheet", "markers"],
+    "StereoSyncEnvelopeFromEvents": ["loudness curve", "amplitude envelope"],
+    "StereoSyncEditScene": ["timeline", "event editor", "automation", "keyframes", "correct events"],
+    "StereoSyncSpatialConditioning": ["spatial audio", "conditioning", "position"],
+    "StereoSyncEnvelopeFromVideo": ["loudness curve", "video to envelope"],
+    "StereoSyncEnvelopeFromAudio": ["loudness curve", "envelope follower", "rms"],
+    "StereoSyncEnvelopeCurve": ["loudness curve", "draw envelope", "automation"],
+    "StereoSyncTimbre": ["sound style", "surface", "reference sound"],
+    "StereoSyncModelLoader": ["load audio model", "video to audio"],
+    "StereoSyncDitSampler": ["video to audio", "generate sound", "foley", "ksampler", "dit"],
+    "StereoSyncStableAudioLoader": ["load audio model", "stable audio open"],
+    "StereoSyncStableAudioSampler": ["text to audio", "generate sound", "stable audio open"],
+    "StereoSyncApply": ["adapter", "controlnet", "stable audio open"],
+    "StereoSyncSpatialGuider": ["spatial audio", "panning", "guidance"],
+    "StereoSyncFootsteps": ["foley", "steps", "walking sound", "synthesize footsteps"],
+    "StereoSyncSpatializeAudio": ["pan", "stereo", "binaural", "3d audio", "hrtf", "reverb", "spatial audio"],
+    "StereoSyncSoundsAtEvents": ["foley", "one-shot", "sampler", "sound effects"],
+    "StereoSyncSoundLibrary": ["sound effects", "samples", "sfx folder"],
+    "StereoSyncSaveAudio": ["export audio", "wav", "flac", "lossless"],
+    "StereoSyncAlignmentReport": ["evaluate audio", "metrics", "measure sync"],
+    "StereoSyncPreviewScene": ["show boxes", "visualize tracks", "debug video"],
+    "StereoSyncSceneImages": ["show boxes", "annotated frames", "overlay"],
+    "StereoSyncScenePlot": ["plot audio", "graph", "visualize pan"],
+    "StereoSyncPreviewEvents": ["show events", "contact sheet", "filmstrip"],
+}
+_FIELDS = {field.name for field in fields(io.Schema)}
+
+
+def schema(**parts: Any) -> io.Schema:
+    """A node's schema, with what newer hosts know of it besides."""
+    more = {"search_aliases": ALIASES.get(parts["node_id"], [])}
+    return io.Schema(**parts, **{name: value for name, value in more.items() if name in _FIELDS})
 
 
 def checked(check: Callable[[], Any]) -> bool | str:

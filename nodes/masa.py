@@ -21,11 +21,13 @@ from .inputs import (
     entry_rate_input,
     model_input,
     number_input,
+    schema,
     there,
     track_rate_input,
     unit_input,
     whole_input,
 )
+from .shown import tracks_shown
 from .sockets import BoundingBox, DetectorModel, KjBox, Segments, Tracks
 
 CATEGORY = "StereoSync/tracking"
@@ -46,14 +48,14 @@ host.provide_model_folder(KIND)
 class MasaLoader(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncMasaLoader",
             display_name="MASA Loader",
             category=CATEGORY,
             description="Loads MASA-R50, which re-identifies objects by their appearance. Put masa_r50.pth (Apache-2.0) into "
             "models/masa; it is read safely and kept as safetensors there.",
             inputs=[model_input(host.model_files(KIND, SUFFIXES), RELEASE, "The file in models/masa: the ResNet-50 variant.")],
-            outputs=[MasaModel.Output(display_name="model")],
+            outputs=[MasaModel.Output(display_name="model", tooltip="The appearance network, for MASA Tracker.")],
         )
 
     @classmethod
@@ -73,7 +75,7 @@ def model_file(name: str) -> Path:
 class MasaTracker(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncMasaTracker",
             display_name="MASA Tracker",
             category=CATEGORY,
@@ -157,7 +159,7 @@ class MasaTracker(io.ComfyNode):
                 entry_rate_input("boxes"),
                 *cleaning_inputs(max_tracks=4),
             ],
-            outputs=[Tracks.Output(display_name="tracks")],
+            outputs=[Tracks.Output(display_name="tracks", tooltip="The boxes of each object over time.")],
             hidden=[io.Hidden.unique_id],
         )
 
@@ -199,7 +201,7 @@ class MasaTracker(io.ComfyNode):
         )
         if len(tracks) == 0:
             host.notice(f"MASA Tracker: no '{classes}' was found; try a lower threshold.", cls.hidden.unique_id)
-        return io.NodeOutput(tracks)
+        return io.NodeOutput(tracks, ui=tracks_shown(video, tracks, cls))
 
 
 def detector_of(source, classes: str, detector_size: int, boxes_per_second: float, detector, boxes, masks) -> Detector:

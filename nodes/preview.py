@@ -9,7 +9,8 @@ from ..stereosync_core.preview.event_strip import event_strip
 from ..stereosync_core.preview.overlay import overlay_frames, write_preview
 from ..stereosync_core.preview.plot import plot_scene
 from . import convert, host
-from .inputs import rate_input, unit_input
+from .inputs import rate_input, schema, unit_input
+from .shown import image_of
 from .sockets import Depth, Envelope, Events, Tracks
 
 CATEGORY = "StereoSync/preview"
@@ -35,14 +36,14 @@ def overlay(video, rate, size, depth_opacity, depth, tracks):
 class PreviewScene(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncPreviewScene",
             display_name="Preview Scene",
             category=CATEGORY,
             description="Plays the clip with depth, boxes and ids drawn on it.",
             is_output_node=True,
             inputs=overlay_inputs(rate=10.0, size=640),
-            outputs=[io.Video.Output(display_name="video")],
+            outputs=[io.Video.Output(display_name="video", tooltip="The clip with boxes and depth drawn on it.")],
         )
 
     @classmethod
@@ -55,14 +56,14 @@ class PreviewScene(io.ComfyNode):
 class DrawSceneOverlay(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncSceneImages",
             display_name="Draw Scene Overlay",
             category=CATEGORY,
             description="The frames of Preview Scene as an IMAGE batch for other nodes. All of them are held in memory: keep "
             "the rate and size small for long clips.",
             inputs=overlay_inputs(rate=4.0, size=480),
-            outputs=[io.Image.Output(display_name="images")],
+            outputs=[io.Image.Output(display_name="images", tooltip="The drawn frames as an image batch.")],
         )
 
     @classmethod
@@ -74,7 +75,7 @@ class DrawSceneOverlay(io.ComfyNode):
 class ScenePlot(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncScenePlot",
             display_name="Scene Plot",
             category=CATEGORY,
@@ -88,38 +89,38 @@ class ScenePlot(io.ComfyNode):
                 Events.Input("events", optional=True, tooltip="Drawn with the offset in ms of the sound's attack at each."),
                 Envelope.Input("envelope", optional=True, tooltip="Drawn behind the events."),
             ],
-            outputs=[io.Image.Output(display_name="image")],
+            outputs=[io.Image.Output(display_name="image", tooltip="The plot as an image.")],
         )
 
     @classmethod
     def execute(cls, tracks, audio=None, depth=None, events=None, envelope=None) -> io.NodeOutput:
         sound = None if audio is None else convert.sound_of(audio)
         figure = plot_scene(tracks, depth=depth, sound=sound, events=events, envelope=envelope)
-        image = torch.from_numpy(figure).float()[None] / 255.0
+        image = image_of(figure)
         return io.NodeOutput(image, ui=ui.PreviewImage(image, cls=cls))
 
 
 class PreviewEvents(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncPreviewEvents",
             display_name="Preview Events",
             category=CATEGORY,
             description="A filmstrip of the events: the feet or the thing at each contact, with time, kind, foot and "
-            "confidence. What is wrong in it can be corrected in Events from Text.",
+            "confidence. What is wrong in it can be corrected in Edit Scene.",
             is_output_node=True,
             inputs=[
                 io.Video.Input("video", tooltip="The clip."),
                 Events.Input("events", tooltip="From Detect Events or Events from Text."),
                 Tracks.Input("tracks", tooltip="The tracks of the same clip."),
             ],
-            outputs=[io.Image.Output(display_name="image")],
+            outputs=[io.Image.Output(display_name="image", tooltip="The filmstrip as an image.")],
         )
 
     @classmethod
     def execute(cls, video, events, tracks) -> io.NodeOutput:
-        image = torch.from_numpy(event_strip(host.source_of(video), events, tracks)).float()[None] / 255.0
+        image = image_of(event_strip(host.source_of(video), events, tracks))
         return io.NodeOutput(image, ui=ui.PreviewImage(image, cls=cls))
 
 

@@ -10,7 +10,8 @@ from ..stereosync_core.rendering.surfaces import SURFACES
 from ..stereosync_core.rendering.voices import NOTHING_TRACKED, TIMINGS, footstep_voices
 from ..stereosync_core.scene import DISTANCE_CUES
 from . import convert, host
-from .inputs import offset_input, unit_input
+from .inputs import offset_input, schema, unit_input
+from .shown import sound_shown
 from .sockets import Depth, Events, Tracks
 
 CATEGORY = "StereoSync/sound"
@@ -19,7 +20,7 @@ CATEGORY = "StereoSync/sound"
 class Footsteps(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncFootsteps",
             display_name="Footsteps",
             category=CATEGORY,
@@ -88,7 +89,8 @@ class Footsteps(io.ComfyNode):
             fallback=if_nothing_tracked,
             **options,
         )
-        return io.NodeOutput(convert.audio_out(list(voices), int(sample_rate)))
+        made = list(voices)
+        return io.NodeOutput(convert.audio_out(made, int(sample_rate)), ui=sound_shown(made, int(sample_rate), cls))
 
 
 def place_inputs() -> list[io.Input]:
@@ -144,7 +146,7 @@ def place_inputs() -> list[io.Input]:
 class SpatializeAudio(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncSpatializeAudio",
             display_name="Spatialize Audio",
             category=CATEGORY,
@@ -175,7 +177,7 @@ class SpatializeAudio(io.ComfyNode):
             seed=seed,
             progress=host.progress(),
         )
-        return io.NodeOutput(convert.audio_out(stereo, rate))
+        return io.NodeOutput(convert.audio_out(stereo, rate), ui=sound_shown(stereo, rate, cls, tracks))
 
 
 NODES = [Footsteps, SpatializeAudio]

@@ -16,9 +16,11 @@ from .inputs import (
     model_folder,
     model_folder_input,
     precision_input,
+    schema,
     there,
     whole_input,
 )
+from .shown import depth_shown
 from .sockets import Depth
 
 CATEGORY = "StereoSync/depth"
@@ -38,14 +40,14 @@ class RollingDepthLoader(io.ComfyNode):
     @classmethod
     def define_schema(cls):
         tooltip = "Folder in models/rollingdepth or models/diffusers, in the layout of the release."
-        return io.Schema(
+        return schema(
             node_id="StereoSyncRollingDepthLoader",
             display_name="RollingDepth Loader",
             category=CATEGORY,
             description="Loads RollingDepth, an accurate video depth model of 866 million parameters that you download "
             "yourself. Its weights are under the OpenRAIL++-M licence: commercial use is allowed, the uses it lists are not.",
             inputs=[model_folder_input(KINDS, PART, NAME, tooltip), precision_input()],
-            outputs=[RollingDepthModel.Output(display_name="model")],
+            outputs=[RollingDepthModel.Output(display_name="model", tooltip="The depth model, for RollingDepth.")],
         )
 
     @classmethod
@@ -61,7 +63,7 @@ class RollingDepthLoader(io.ComfyNode):
 class RollingDepth(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncRollingDepth",
             display_name="RollingDepth",
             category=CATEGORY,
@@ -95,7 +97,10 @@ class RollingDepth(io.ComfyNode):
                 ),
                 whole_input("refine_steps", -1, -1, 100, REFINEMENT, optional=True),
             ],
-            outputs=[Depth.Output(display_name="depth"), io.Image.Output(display_name="preview")],
+            outputs=[
+                Depth.Output(display_name="depth", tooltip="Depth maps of the clip over time, 1 is near."),
+                io.Image.Output(display_name="preview", tooltip="The depth maps as images, bright is near."),
+            ],
             hidden=[io.Hidden.unique_id],
         )
 
@@ -120,7 +125,7 @@ class RollingDepth(io.ComfyNode):
             notice=lambda text: host.notice(text, node),
             progress=host.progress(),
         )
-        return io.NodeOutput(depth, depth_images(depth))
+        return io.NodeOutput(depth, depth_images(depth), ui=depth_shown(depth, cls))
 
     @classmethod
     def validate_inputs(cls, dilations=None):

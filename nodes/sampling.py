@@ -11,6 +11,7 @@ from .inputs import (
     model_folder,
     panning_law_input,
     scale_input,
+    schema,
     seed_input,
     source_inputs,
     source_options,
@@ -18,6 +19,7 @@ from .inputs import (
     there,
     whole_input,
 )
+from .shown import sound_shown
 from .sockets import Envelope, Model, Space, Timbre
 
 CATEGORY = "StereoSync/model"
@@ -29,7 +31,7 @@ host.provide_model_folder(KIND)
 class ModelLoader(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncModelLoader",
             display_name="StereoSync Model Loader",
             category=CATEGORY,
@@ -42,7 +44,7 @@ class ModelLoader(io.ComfyNode):
                     "bundled, or a folder in models/stereosync that you trained.",
                 )
             ],
-            outputs=[Model.Output(display_name="model")],
+            outputs=[Model.Output(display_name="model", tooltip="The model, for Timbre and StereoSync Sampler.")],
         )
 
     @classmethod
@@ -60,7 +62,7 @@ class DitSampler(io.ComfyNode):
     @classmethod
     def define_schema(cls):
         steps, cfg, space = STEREOSYNC.num_inference_steps, STEREOSYNC.guidance_scale, STEREOSYNC.spatial_scale
-        return io.Schema(
+        return schema(
             node_id="StereoSyncDitSampler",
             display_name="StereoSync Sampler",
             category=CATEGORY,
@@ -136,7 +138,7 @@ class DitSampler(io.ComfyNode):
             **source_options(audio, strength, match_levels, keep, takes, model.model.sample_rate),
             progress=host.progress(),
         )
-        return io.NodeOutput(*convert.generated_out(sound))
+        return io.NodeOutput(*convert.generated_out(sound), ui=sound_shown(sound.samples, sound.rate, cls, space.tracks))
 
 
 NODES = [ModelLoader, DitSampler]

@@ -9,7 +9,7 @@ from ..stereosync_core.scene import DISTANCE_CUES
 from ..stereosync_core.sessions.adm import save_adm
 from ..stereosync_core.sessions.folder import FORMATS, check_session, save_session
 from . import convert, host
-from .inputs import checked, choice_input, number_input, unit_input
+from .inputs import checked, choice_input, number_input, schema, unit_input
 from .sockets import Depth, Events, Tracks
 
 WHAT = {"REAPER and EDL": ("rpp", "edl"), "OpenTimelineIO and EDL": ("otio", "edl"), "all": tuple(FORMATS)}
@@ -18,7 +18,7 @@ WHAT = {"REAPER and EDL": ("rpp", "edl"), "OpenTimelineIO and EDL": ("otio", "ed
 class SaveSession(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncSaveSession",
             display_name="Save Session",
             category="StereoSync/export",
@@ -69,7 +69,7 @@ class SaveSession(io.ComfyNode):
 class SaveAdm(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncSaveAdm",
             display_name="Save ADM",
             category="StereoSync/export",

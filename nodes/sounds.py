@@ -9,7 +9,8 @@ from ..stereosync_core.rendering.surfaces import SURFACES
 from ..stereosync_core.sounds.library import attribution
 from ..stereosync_core.sounds.selection import SoundSelection, check_classes, chosen_library
 from . import convert, host
-from .inputs import checked, choice_input, number_input, offset_input, seed_input, unit_input
+from .inputs import checked, choice_input, number_input, offset_input, schema, seed_input, unit_input
+from .shown import sound_shown
 from .sockets import Events, Sounds, Tracks
 
 CATEGORY = "StereoSync/sound"
@@ -19,7 +20,7 @@ USUAL = OneShotSettings()
 class SoundLibraryNode(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncSoundLibrary",
             display_name="Sound Library",
             category=CATEGORY,
@@ -36,7 +37,7 @@ class SoundLibraryNode(io.ComfyNode):
                 ),
             ],
             outputs=[
-                Sounds.Output(display_name="library"),
+                Sounds.Output(display_name="library", tooltip="The sounds, for Sounds at Events."),
                 io.String.Output(display_name="attribution", tooltip="The list, and authors with licences and sources."),
             ],
         )
@@ -59,7 +60,7 @@ class SoundLibraryNode(io.ComfyNode):
 class SoundsAtEvents(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncSoundsAtEvents",
             display_name="Sounds at Events",
             category=CATEGORY,
@@ -116,7 +117,9 @@ class SoundsAtEvents(io.ComfyNode):
         settings = OneShotSettings(rate=int(sample_rate), offset=offset / 1000, **options)
         voices, played = sound_voices(events, tracks, selection, settings)
         lines = [f"{place} {moment:.3f} {name}" for place, own_sounds in enumerate(played, 1) for moment, name in own_sounds]
-        return io.NodeOutput(convert.audio_out(list(voices), settings.rate), "\n".join(lines))
+        made = list(voices)
+        shown = sound_shown(made, settings.rate, cls)
+        return io.NodeOutput(convert.audio_out(made, settings.rate), "\n".join(lines), ui=shown)
 
     @classmethod
     def validate_inputs(cls, classes=None):

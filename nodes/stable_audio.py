@@ -21,6 +21,7 @@ from .inputs import (
     panning_law_input,
     precision_input,
     scale_input,
+    schema,
     seconds_input,
     seed_input,
     source_inputs,
@@ -30,6 +31,7 @@ from .inputs import (
     whole_input,
 )
 from .sampling import CATEGORY, KIND
+from .shown import sound_shown
 from .sockets import Envelope, Space, Timbre
 
 StableAudioModel = io.Custom("STEREOSYNC_STABLE_AUDIO")
@@ -90,7 +92,7 @@ class StableAudioLoader(io.ComfyNode):
     def define_schema(cls):
         names = list(models())
         options = names if CHECKPOINT in names else [*names, CHECKPOINT]
-        return io.Schema(
+        return schema(
             node_id="StereoSyncStableAudioLoader",
             display_name="Stable Audio Loader",
             category=CATEGORY,
@@ -107,7 +109,7 @@ class StableAudioLoader(io.ComfyNode):
                 adapter_input(),
                 precision_input(),
             ],
-            outputs=[StableAudioModel.Output(display_name="model")],
+            outputs=[StableAudioModel.Output(display_name="model", tooltip="The model, for Stable Audio Sampler.")],
         )
 
     @classmethod
@@ -127,7 +129,7 @@ class StableAudioLoader(io.ComfyNode):
 class StableAudioSampler(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncStableAudioSampler",
             display_name="Stable Audio Sampler",
             category=CATEGORY,
@@ -228,7 +230,8 @@ class StableAudioSampler(io.ComfyNode):
             **source_options(audio, strength, match_levels, keep, takes, model.model.sample_rate),
             progress=host.progress(),
         )
-        return io.NodeOutput(*convert.generated_out(sound))
+        tracks = None if space is None else space.tracks
+        return io.NodeOutput(*convert.generated_out(sound), ui=sound_shown(sound.samples, sound.rate, cls, tracks))
 
 
 NODES = [StableAudioLoader, StableAudioSampler]

@@ -9,7 +9,7 @@ from ..stereosync_core.rendering.spatialize import SpatializeSettings, spatializ
 from ..stereosync_core.rendering.stems import save_stems, select_stem
 from . import convert, host
 from .audio import FORMATS
-from .inputs import checked, choice_input
+from .inputs import checked, choice_input, schema
 from .rendering import place_inputs
 from .sockets import Depth, Tracks
 
@@ -20,7 +20,7 @@ STEMS = "An audio batch with names, from Stems."
 class Stems(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncStems",
             display_name="Stems",
             category=CATEGORY,
@@ -51,7 +51,7 @@ class Stems(io.ComfyNode):
 class SelectStem(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncSelectStem",
             display_name="Select Stem",
             category=CATEGORY,
@@ -75,7 +75,7 @@ class SelectStem(io.ComfyNode):
 class SaveStems(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncSaveStems",
             display_name="Save Stems",
             category=CATEGORY,

@@ -9,7 +9,7 @@ from ..stereosync_core.rendering.spatialize import OFFSCREEN, SpatializeSettings
 from ..stereosync_core.rendering.surround import ambisonics_to_binaural, spatialize_surround
 from ..stereosync_core.scene import DISTANCE_CUES
 from . import convert, host
-from .inputs import choice_input, number_input, unit_input, whole_input
+from .inputs import choice_input, number_input, schema, unit_input, whole_input
 from .sockets import Depth, Tracks
 
 CATEGORY = "StereoSync/sound"
@@ -18,7 +18,7 @@ CATEGORY = "StereoSync/sound"
 class SpatializeSurround(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncSpatializeSurround",
             display_name="Spatialize Surround",
             category=CATEGORY,
@@ -53,7 +53,7 @@ class SpatializeSurround(io.ComfyNode):
 class AmbisonicsToBinaural(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncAmbisonicsToBinaural",
             display_name="Ambisonics to Binaural",
             category=CATEGORY,

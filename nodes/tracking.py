@@ -20,11 +20,13 @@ from .inputs import (
     entry_rate_input,
     model_folder,
     model_folder_input,
+    schema,
     there,
     track_rate_input,
     unit_input,
     whole_input,
 )
+from .shown import tracks_shown
 from .sockets import BoundingBox, DetectorModel, KjBox, Sam3TrackData, Segments, Tracks
 
 CATEGORY = "StereoSync/tracking"
@@ -36,7 +38,7 @@ host.provide_model_folder("detectors")
 class SmallTracker(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncSmallTracker",
             display_name="Object Tracker (NanoDet)",
             category=CATEGORY,
@@ -60,7 +62,7 @@ class SmallTracker(io.ComfyNode):
                 detector_size_input(),
                 *cleaning_inputs(max_tracks=1),
             ],
-            outputs=[Tracks.Output(display_name="tracks")],
+            outputs=[Tracks.Output(display_name="tracks", tooltip="The boxes of each object over time.")],
             hidden=[io.Hidden.unique_id],
         )
 
@@ -76,7 +78,7 @@ class SmallTracker(io.ComfyNode):
         )
         if len(tracks) == 0:
             host.notice(f"Object Tracker: no '{classes}' was found; try a lower threshold.", cls.hidden.unique_id)
-        return io.NodeOutput(tracks)
+        return io.NodeOutput(tracks, ui=tracks_shown(video, tracks, cls))
 
     @classmethod
     def validate_inputs(cls, classes=None):
@@ -86,7 +88,7 @@ class SmallTracker(io.ComfyNode):
 class DetectorLoader(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncDetectorLoader",
             display_name="Detector Loader",
             category=CATEGORY,
@@ -99,7 +101,7 @@ class DetectorLoader(io.ComfyNode):
                     "The folder in models/detectors with config.json, model.safetensors and the processor's files.",
                 )
             ],
-            outputs=[DetectorModel.Output(display_name="detector")],
+            outputs=[DetectorModel.Output(display_name="detector", tooltip="The detector, for MASA Tracker.")],
         )
 
     @classmethod
@@ -115,7 +117,7 @@ class DetectorLoader(io.ComfyNode):
 class TracksFromBoxes(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncTracksFromBoxes",
             display_name="Tracks from Boxes",
             category=CATEGORY,
@@ -144,7 +146,7 @@ class TracksFromBoxes(io.ComfyNode):
                 entry_rate_input("boxes"),
                 *cleaning_inputs(max_tracks=0),
             ],
-            outputs=[Tracks.Output(display_name="tracks")],
+            outputs=[Tracks.Output(display_name="tracks", tooltip="The boxes of each object over time.")],
         )
 
     @classmethod
@@ -152,13 +154,14 @@ class TracksFromBoxes(io.ComfyNode):
         source = host.source_of(video)
         info, times = probe(source), times_in_clip(source, len(frames_of_boxes(boxes)), boxes_per_second, "Boxes")
         size = frame_width or info.width, frame_height or info.height
-        return io.NodeOutput(tracks_from_boxes(boxes, times, *size, info.duration, link=identity == "follow", **clean))
+        tracks = tracks_from_boxes(boxes, times, *size, info.duration, link=identity == "follow", **clean)
+        return io.NodeOutput(tracks, ui=tracks_shown(video, tracks, cls))
 
 
 class TracksFromMasks(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncTracksFromMasks",
             display_name="Tracks from Masks",
             category=CATEGORY,
@@ -182,7 +185,7 @@ class TracksFromMasks(io.ComfyNode):
                     optional=True,
                 ),
             ],
-            outputs=[Tracks.Output(display_name="tracks")],
+            outputs=[Tracks.Output(display_name="tracks", tooltip="The boxes of each object over time.")],
         )
 
     @classmethod
@@ -191,17 +194,19 @@ class TracksFromMasks(io.ComfyNode):
         if isinstance(masks, Mapping):
             data = convert.on_cpu(masks)
             times = times_in_clip(source, int(data["n_frames"]), masks_per_second, "SAM 3 tracks")
-            return io.NodeOutput(tracks_from_sam3(data, times, duration, **clean))
+            tracks = tracks_from_sam3(data, times, duration, **clean)
+            return io.NodeOutput(tracks, ui=tracks_shown(video, tracks, cls))
         array = masks.cpu().numpy().reshape(-1, *masks.shape[-2:])
         times = times_in_clip(source, len(array) // max(objects, 1), masks_per_second, "Masks")
-        return io.NodeOutput(tracks_from_masks(array, times, duration, objects=objects, **clean))
+        tracks = tracks_from_masks(array, times, duration, objects=objects, **clean)
+        return io.NodeOutput(tracks, ui=tracks_shown(video, tracks, cls))
 
 
 class SelectTracks(io.ComfyNode):
     @classmethod
     def define_schema(cls):
         edges = {"left": 0.0, "top": 0.0, "right": 1.0, "bottom": 1.0}
-        return io.Schema(
+        return schema(
             node_id="StereoSyncSelectTracks",
             display_name="Select Tracks",
             category=CATEGORY,
@@ -235,7 +240,7 @@ class SelectTracks(io.ComfyNode):
                     tooltip="The number of tracks to keep, the most prominent. 0 keeps all.",
                 ),
             ],
-            outputs=[Tracks.Output(display_name="tracks")],
+            outputs=[Tracks.Output(display_name="tracks", tooltip="The boxes of each object over time.")],
             hidden=[io.Hidden.unique_id],
         )
 

@@ -7,14 +7,14 @@ from comfy_api.latest import io
 
 from ..stereosync_core.rendering.values import VALUES, chosen_track, track_values
 from . import convert
-from .inputs import choice_input, number_input, whole_input
+from .inputs import choice_input, number_input, schema, whole_input
 from .sockets import Depth, Tracks
 
 
 class TrackValuesOut(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncTrackValues",
             display_name="Track Values",
             category="StereoSync/export",

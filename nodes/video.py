@@ -12,7 +12,7 @@ from ..stereosync_core.media.output import AUTO_CODEC
 from ..stereosync_core.media.sound import check_sound_file
 from ..stereosync_core.media.trim import cut_clip
 from . import convert, host
-from .inputs import checked, choice_input, limiter_input, number_input
+from .inputs import checked, choice_input, limiter_input, number_input, schema
 
 CATEGORY = "StereoSync/video"
 CONTAINERS = ["mp4", "mkv", "mov", "webm"]
@@ -24,7 +24,7 @@ LOUDNESS = "Target in LUFS: -23 for broadcast, about -14 for the web. Peaks stay
 class LoadVideo(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncLoadVideo",
             display_name="Load Video (Trim)",
             category=CATEGORY,
@@ -41,7 +41,7 @@ class LoadVideo(io.ComfyNode):
                 number_input("duration", 0.0, 0.0, 100000.0, 0.01, "Seconds to keep; 0 keeps all that follows."),
             ],
             outputs=[
-                io.Video.Output(display_name="video"),
+                io.Video.Output(display_name="video", tooltip="The clip, trimmed, with its times from 0 on."),
                 io.Audio.Output(
                     display_name="audio",
                     tooltip="The clip's own sound, exactly as long as the picture; nothing if it has none.",
@@ -72,7 +72,7 @@ class LoadVideo(io.ComfyNode):
 class ReplaceVideoAudio(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncSoundOntoVideo",
             display_name="Replace Video Audio",
             category=CATEGORY,
@@ -104,7 +104,7 @@ class ReplaceVideoAudio(io.ComfyNode):
                     tooltip="From Stems: further sound tracks with their names, in mp4, mov and mkv.",
                 ),
             ],
-            outputs=[io.Video.Output(display_name="video")],
+            outputs=[io.Video.Output(display_name="video", tooltip="The clip with its new sound, as it was saved.")],
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo, io.Hidden.unique_id],
         )
 

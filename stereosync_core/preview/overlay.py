@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 import av
@@ -38,7 +39,6 @@ def overlay_frames(
     :raises StereoSyncError: as :func:`~stereosync_core.media.video.probe`, or for depth or tracks of another clip.
     """
     from kornia.geometry.transform import resize
-    from matplotlib import colormaps  # takes too long for a host's start
 
     clip = as_clip(source)
     info = probe(clip)
@@ -48,12 +48,12 @@ def overlay_frames(
         check_tracks_fit(tracks, info.duration)
     scale = min(1.0, max_side / max(info.width, info.height))
     size = (max(2, 2 * round(info.width * scale / 2)), max(2, 2 * round(info.height * scale / 2)))
-    palette = (np.asarray(colormaps["inferno"](np.linspace(0, 1, 256)))[:, :3] * 255).astype(np.uint8)
+    shades = palette()
     font = ImageFont.load_default(max(11, size[1] // 24))
     for time, image in frames(clip, rate=rate, size=size):
         if depth is not None:
             nearness = resize(torch.from_numpy(depth.at([time])), (size[1], size[0]))[0].numpy()
-            colours = palette[(nearness * 255).astype(np.uint8)]
+            colours = shades[(nearness * 255).astype(np.uint8)]
             image = (image * (1 - depth_opacity) + colours * depth_opacity).astype(np.uint8)
         if tracks is not None:
             image = draw_tracks(image, tracks, time, font)
@@ -62,8 +62,16 @@ def overlay_frames(
         yield time, image
 
 
-def draw_tracks(image: np.ndarray, tracks: Tracks, time: float, font=None) -> np.ndarray:
-    """The boxes of ``tracks`` at ``time`` with label and id, on a copy of the frame ``[H, W, 3]``."""
+@cache
+def palette() -> np.ndarray:
+    """Colours uint8 ``[256, 3]`` from dark to bright."""
+    from matplotlib import colormaps  # takes too long for a host's start
+
+    return (np.asarray(colormaps["inferno"](np.linspace(0, 1, 256)))[:, :3] * 255).astype(np.uint8)
+
+
+def draw_tracks(image: np.ndarray, tracks: Tracks, time: float, font=None, azimuth: bool = False) -> np.ndarray:
+    """The boxes of ``tracks`` at ``time`` with label and id, and azimuth where wanted, on a copy of the frame ``[H, W, 3]``."""
     height, width = image.shape[:2]
     picture = Image.fromarray(image)
     pen = ImageDraw.Draw(picture)
@@ -75,6 +83,8 @@ def draw_tracks(image: np.ndarray, tracks: Tracks, time: float, font=None) -> np
         colour = COLOURS[place % len(COLOURS)]
         pen.rectangle([x0, y0, x1, y1], outline=colour, width=max(2, height // 180))
         caption = f"{track.label} {track.id}"
+        if azimuth:
+            caption += f" {track.azimuth([time])[0]:+.2f}"
         left, top, right, bottom = pen.textbbox((x0, 0), caption, font=font)
         y = max(0, y0 - (bottom - top) - 6)
         pen.rectangle([left - 1, y, right + 5, y + bottom - top + 6], fill=colour)

@@ -103,6 +103,15 @@ class Canvas:
             "return {title: node.title, box: [...box], size: [...node.size], needed: [...node.computeSize()]} })"
         )
 
+    def rectangles(self) -> list[tuple[str, list[float]]]:
+        """Title and ``[x, y, w, h]`` in canvas units of every node's element, where nodes are elements of the page."""
+        return self.page.evaluate(
+            "() => window.app.graph._nodes.map(node => { "
+            "const box = document.querySelector(`[data-node-id='${node.id}']`).getBoundingClientRect(); "
+            "const { scale } = window.app.canvas.ds; "
+            "return [node.title, [box.x, box.y, box.width, box.height].map(value => value / scale)] })"
+        )
+
     def render(self, modern: bool) -> None:
         """Draws nodes as elements of the page (Nodes 2.0) or, classic, on the canvas itself."""
         self.modern = modern

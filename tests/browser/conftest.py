@@ -16,7 +16,9 @@ from tools.host import Host
 @pytest.fixture(scope="session")
 def host() -> Iterator[Host]:
     with Host(
-        prepared_environment(), packs=[NARROW, ROOT / "tests" / "host" / "node_pack"], arguments=["--disable-api-nodes"]
+        prepared_environment(),
+        packs=[NARROW, ROOT / "tests" / "host" / "node_pack"],
+        arguments=["--disable-api-nodes", "--cache-lru", "300"],
     ) as running:
         provide_stable_audio(running.base / "models")
         yield running

@@ -3,8 +3,7 @@
     python3 dev.py test tests/browser
     .venv/bin/python -m tests.browser.screenshots
 
-``docs/canvas.png`` and ``docs/templates.png``, and the thumbnails beside the workflows. After new thumbnails run both once
-more, so that ``docs/templates.png`` shows them.
+``docs/canvas.png``, ``docs/editor.png`` and ``docs/templates.png``. Thumbnails come from :mod:`tests.browser.thumbnails`.
 """
 
 from __future__ import annotations
@@ -16,9 +15,6 @@ from PIL import Image
 from tools.environment import ROOT
 
 SCREENSHOTS = ROOT / "build" / "screenshots"
-#: The part of a screenshot of 1600 x 900 that holds the graph without the page around it.
-GRAPH = (64, 128, 1536, 896)
-THUMBNAIL = (736, 384)
 
 
 def documentation(name: str, target: str) -> Path:
@@ -30,17 +26,9 @@ def documentation(name: str, target: str) -> Path:
     return path
 
 
-def thumbnail(workflow: Path) -> Path:
-    path = workflow.with_suffix(".jpg")
-    with Image.open(SCREENSHOTS / f"{workflow.stem}.png") as picture:
-        picture.convert("RGB").crop(GRAPH).resize(THUMBNAIL, Image.Resampling.LANCZOS).save(path, quality=85, optimize=True)
-    return path
-
-
 def main() -> None:
-    made = [documentation("stereosync.png", "canvas.png"), documentation("templates.png", "templates.png")]
-    made += [thumbnail(path) for path in sorted((ROOT / "workflows").glob("*.json"))]
-    for path in made:
+    pictures = {"StereoSync bundled model.png": "canvas.png", "scene_editor_classic.png": "editor.png"}
+    for path in [documentation(*pair) for pair in [*pictures.items(), ("templates.png", "templates.png")]]:
         print(f"{path.relative_to(ROOT)}: {path.stat().st_size // 1024} kB")
 
 

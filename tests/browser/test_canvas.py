@@ -35,18 +35,29 @@ def test_the_template_browser_lists_our_workflows_with_thumbnails(canvas):
 
 def test_a_workflow_loads_without_missing_nodes_and_complaints(canvas, loaded):
     canvas.screenshot(SCREENSHOTS / f"{loaded}_loaded.png")
-    assert len(canvas.boxes()) >= 8
+    assert len(canvas.boxes()) >= 5
     assert not canvas.missing_nodes()
     assert not canvas.page.get_by_role("dialog").count(), "no dialog about missing nodes or models"
     assert not canvas.complaints
 
 
-def test_nodes_are_large_enough_and_do_not_overlap(canvas, loaded):
-    boxes = canvas.boxes()
-    assert not [box["title"] for box in boxes if box["size"][1] < box["needed"][1] - 1]
-    for one, other in combinations(boxes, 2):
-        (x, y, w, h), (u, v, s, t) = one["box"], other["box"]
-        assert x + w <= u or u + s <= x or y + h <= v or v + t <= y, f"{one['title']} and {other['title']}"
+def overlapping(boxes):
+    """Pairs of titles whose boxes ``[x, y, w, h]`` share more than a rounding."""
+    for (one, (x, y, w, h)), (other, (u, v, s, t)) in combinations(boxes, 2):
+        if min(x + w, u + s) - max(x, u) > 1 and min(y + h, v + t) - max(y, v) > 1:
+            yield one, other
+
+
+@pytest.mark.parametrize("modern", [False, True], ids=["classic", "Nodes 2.0"])
+def test_nodes_are_large_enough_and_do_not_overlap(canvas, loaded, modern):
+    canvas.render(modern)
+    try:
+        boxes = canvas.boxes()
+        assert list(overlapping(canvas.rectangles() if modern else [(box["title"], box["box"]) for box in boxes])) == []
+    finally:
+        canvas.render(False)
+    if not modern:
+        assert not [box["title"] for box in boxes if box["size"][1] < box["needed"][1] - 1]
 
 
 def test_our_conversion_makes_the_canvas_own_prompt(canvas, host, loaded):
@@ -75,12 +86,51 @@ def test_run_shows_the_previews(canvas, loaded):
     canvas.video("StereoSyncLoadVideo", at=4.0)
     canvas.page.wait_for_timeout(1000)
     canvas.screenshot(SCREENSHOTS / f"{loaded}.png")
+    assert list(overlapping((box["title"], box["box"]) for box in canvas.boxes())) == [], "with the previews in them"
+    canvas.render(True)
+    try:
+        canvas.page.wait_for_timeout(1500)
+        canvas.screenshot(SCREENSHOTS / f"{loaded}_nodes_2.png")
+        assert list(overlapping(canvas.rectangles())) == [], "with the previews in them"
+    finally:
+        canvas.render(False)
     assert not canvas.complaints
+
+
+def test_every_node_is_found_by_its_name_and_put_on_the_canvas(canvas, host):
+    names = {key: node["display_name"] for key, node in host.object_info().items() if key.startswith("StereoSync")}
+    canvas.page.evaluate("() => window.app.graph.clear()")
+    canvas.complaints.clear()
+    for name in names.values():
+        canvas.page.mouse.dblclick(700, 500)
+        field = canvas.page.locator(".comfy-vue-node-search-container input").first
+        field.fill(name)
+        canvas.page.locator(".comfy-autocomplete-list li, .p-autocomplete-option").filter(has_text=name).first.click()
+        canvas.page.evaluate("() => { for (const node of window.app.graph._nodes) node.pos = [3000, 3000] }")
+    added = canvas.page.evaluate("() => window.app.graph._nodes.map(node => node.type)")
+    assert sorted(added) == sorted(names)
+    assert not canvas.complaints
+
+
+def test_wrong_connections_are_refused(canvas):
+    refused = canvas.page.evaluate(
+        """() => {
+            const { app, LiteGraph } = window;
+            app.graph.clear();
+            const [load, events, place] = ['StereoSyncLoadVideo', 'StereoSyncDetectEvents', 'StereoSyncSpatializeAudio'].map(
+                (kind) => { const node = LiteGraph.createNode(kind); app.graph.add(node); return node; });
+            const link = (from, output, to, input) => from.connect(from.findOutputSlot(output), to, to.findInputSlot(input));
+            const wrong = [link(load, 'video', place, 'audio'), link(load, 'video', events, 'tracks'),
+                link(events, 'events', place, 'tracks')];
+            return [...wrong, link(load, 'audio', place, 'audio'), link(load, 'video', events, 'video')].map(Boolean);
+        }"""
+    )
+    assert refused == [False, False, False, True, True]
 
 
 @pytest.mark.parametrize("modern", [False, True], ids=["classic", "Nodes 2.0"])
 def test_the_events_are_seen_in_both_renderings(canvas, modern):
-    canvas.load_template("spatial_footsteps")
+    canvas.load_template("Footsteps in two minutes")
     canvas.complaints.clear()
     canvas.render(modern)
     try:

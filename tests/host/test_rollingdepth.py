@@ -107,7 +107,7 @@ def test_an_absent_depth_anything_is_named_with_its_place(host, graph, clip):
 
 def test_the_workflow_with_three_estimators(host, object_info):
     """As it is opened, and with all its nodes switched on."""
-    saved = json.loads((ROOT / "workflows" / "compare_depth.json").read_text(encoding="utf-8"))
+    saved = json.loads((ROOT / "workflows" / "Compare depth.json").read_text(encoding="utf-8"))
     finished(host, to_prompt(saved, object_info))
     for node in saved["nodes"]:
         node["mode"] = 0

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -15,11 +16,10 @@ from tools.host import PACK
 from tools.workflow import NOTES, to_prompt, widgets_of
 
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
+BLUEPRINTS = sorted((ROOT / "subgraphs").glob("*.json"))
 SAVED = sorted((Path(__file__).parent / "saved_workflows").glob("*.json"))
 CLIP = ROOT / "stereosync_core" / "assets" / "stereosync_walking.mp4"
 AAC_FRAME = 1024
-#: Height of a node's title bar, which lies above its place.
-TITLE = 30
 #: Fewer steps than the workflows have, where the network is the narrow Stable Audio, whose sound is not worth waiting for.
 QUICK = {
     "KSampler": {"steps": 4},
@@ -36,9 +36,25 @@ def read(path):
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def graphs(workflow):
+    """The graph on the canvas and those inside its subgraphs, ``(nodes by id, links as on the canvas, types of subgraphs)``."""
+    inner = workflow.get("definitions", {}).get("subgraphs", [])
+    kinds = {graph["id"] for graph in inner}
+    yield {node["id"]: node for node in workflow["nodes"]}, workflow["links"], kinds
+    for graph in inner:
+        ends = ("id", "origin_id", "origin_slot", "target_id", "target_slot", "type")
+        yield {node["id"]: node for node in graph["nodes"]}, [[link[end] for end in ends] for link in graph["links"]], kinds
+
+
+def nodes_of(workflow):
+    """Every node of a workflow but notes and what stands for a subgraph."""
+    for nodes, _, kinds in graphs(workflow):
+        yield from (node for node in nodes.values() if node["type"] not in NOTES and node["type"] not in kinds)
+
+
 def computation(path):
     """What a workflow computes: its nodes with their settings and links, without places, titles and notes."""
-    nodes = [node for node in read(path)["nodes"] if node["type"] not in NOTES]
+    nodes = list(nodes_of(read(path)))
     return [(node["id"], node["type"], node["mode"], node["widgets_values"]) for node in nodes], read(path)["links"]
 
 
@@ -72,7 +88,7 @@ def saved(host, shipped, kind):
 
 
 def test_there_are_workflows_and_each_has_a_thumbnail():
-    assert {path.stem for path in WORKFLOWS} >= {"spatial_footsteps", "place_any_audio", "compare_depth"}
+    assert {path.stem for path in WORKFLOWS} >= {"Footsteps in two minutes", "StereoSync bundled model", "Place any audio"}
     for path in WORKFLOWS:
         assert path.with_suffix(".jpg").is_file(), path.name
         assert path.with_suffix(".jpg").stat().st_size < 120_000
@@ -80,17 +96,17 @@ def test_there_are_workflows_and_each_has_a_thumbnail():
 
 def faults(workflow, object_info):
     """What is wrong with a workflow's nodes, links and widgets, in words; the host itself would name the first alone."""
-    nodes = {node["id"]: node for node in workflow["nodes"]}
-    for number, source, output, target, slot, kind in workflow["links"]:
-        start, end = nodes[source]["outputs"][output], nodes[target]["inputs"][slot]
-        offered = object_info[nodes[source]["type"]]["output"]
-        if number not in start["links"] or end["link"] != number or offered[output] != kind:
-            yield f"link {number}: is not what its ends say"
-        if kind != "*" and kind not in end["type"].split(","):
-            yield f"link {number}: {kind} into {end['name']} ({end['type']})"
-    for node in nodes.values():
-        if node["type"] in NOTES:
-            continue
+    for nodes, links, kinds in graphs(workflow):
+        for number, source, output, target, slot, kind in links:
+            if source not in nodes or target not in nodes:  # the subgraph's own inputs and outputs
+                continue
+            start, end = nodes[source]["outputs"][output], nodes[target]["inputs"][slot]
+            offered = object_info[nodes[source]["type"]]["output"][output] if nodes[source]["type"] not in kinds else kind
+            if number not in start["links"] or end["link"] != number or offered != kind:
+                yield f"link {number}: is not what its ends say"
+            if kind != "*" and kind not in end["type"].split(","):
+                yield f"link {number}: {kind} into {end['name']} ({end['type']})"
+    for node in nodes_of(workflow):
         definition = object_info[node["type"]]
         known = {**definition["input"].get("required", {}), **definition["input"].get("optional", {})}
         widgets, values = list(widgets_of(definition)), node["widgets_values"]
@@ -120,7 +136,7 @@ def fits(value, kind, options=None):
 def test_the_host_offers_a_workflow_as_a_template_with_its_thumbnail(path, host):
     assert path.stem in json.loads(host.request("/workflow_templates"))[PACK]
     for file in (path, path.with_suffix(".jpg")):
-        assert host.request(f"/api/workflow_templates/{PACK}/{file.name}") == file.read_bytes()
+        assert host.request(f"/api/workflow_templates/{PACK}/{quote(file.name)}") == file.read_bytes()
 
 
 @pytest.mark.parametrize("path", [*WORKFLOWS, *SAVED], ids=name_of)
@@ -131,28 +147,36 @@ def test_every_link_and_widget_of_a_workflow_is_one_that_the_host_takes(path, ob
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=name_of)
 def test_a_shipped_workflow_has_a_value_for_every_widget(path, object_info):
-    for node in read(path)["nodes"]:
-        if node["type"] not in NOTES:
-            assert len(node["widgets_values"]) == len(list(widgets_of(object_info[node["type"]]))), node["type"]
+    for node in nodes_of(read(path)):
+        assert len(node["widgets_values"]) == len(list(widgets_of(object_info[node["type"]]))), node["type"]
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=name_of)
-def test_a_group_contains_the_nodes_that_it_touches(path):
+def test_a_shipped_workflow_begins_with_a_note(path):
+    notes = [node for node in read(path)["nodes"] if node["type"] in NOTES]
+    assert notes[0]["title"] == "Start here"
+    assert "**Run**" in notes[0]["widgets_values"][0]
+    assert not read(path)["groups"], "wires go through the titles of groups"
+
+
+@pytest.mark.parametrize("path", BLUEPRINTS, ids=lambda path: path.stem)
+def test_the_host_offers_a_blueprint_of_one_subgraph(path, host, object_info):
+    entries = json.loads(host.request("/global_subgraphs"))
+    number = next(key for key, entry in entries.items() if entry["name"] == path.stem)
+    assert json.loads(json.loads(host.request(f"/global_subgraphs/{number}"))["data"]) == read(path)
     workflow = read(path)
-    for group in workflow["groups"]:
-        left, top, width, height = group["bounding"]
-        right, bottom = left + width, top + height
-        for node in workflow["nodes"]:
-            (x, y), (w, h) = node["pos"], node["size"]
-            apart = x >= right or x + w <= left or y - TITLE >= bottom or y + h <= top
-            inside = left <= x and x + w <= right and top <= y - TITLE and y + h <= bottom
-            assert apart or inside, f"{group['title']} and {node.get('title', node['type'])}"
+    (node,), (definition,) = workflow["nodes"], workflow["definitions"]["subgraphs"]
+    assert node["type"] == definition["id"]
+    assert definition["name"] == path.stem
+    inside = {str(inner["id"]) for inner in definition["nodes"]}
+    assert {number for number, _ in node["properties"]["proxyWidgets"]} <= inside
+    assert not list(faults(workflow, object_info))
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_what_has_to_be_downloaded_is_named_for_the_dialog_about_missing_models(path):
     """Where a native node or the Stable Audio Loader asks for a file, with the name under which the link saves it."""
-    for node in read(path)["nodes"]:
+    for node in nodes_of(read(path)):
         if node["type"] in ("CheckpointLoaderSimple", "CLIPLoader", "StereoSyncStableAudioLoader"):
             (model,) = node["properties"]["models"]
             assert set(model) == {"name", "url", "directory"}

@@ -97,7 +97,10 @@ def test_a_table_as_other_programs_quote_and_round_it_is_read(tmp_path):
     """All fields in quotes, and whole numbers with a point because some are missing."""
     path = tmp_path / "events.csv"
     path.write_text('"time","kind","track"\r\n"0.5","step","1.0"\r\n"1.0","clap",""\r\n', encoding="utf-8")
-    assert [(event.time, event.kind, event.track) for event in load_events(path, 2.0)] == [(0.5, "step", 1), (1.0, "clap", None)]
+    assert [(event.time, event.kind, event.track) for event in load_events(path, 2.0)] == [
+        (0.5, "step", 1),
+        (1.0, "clap", None),
+    ]
     path.write_text("time,track\n0.5,1.5\n", encoding="utf-8")
     refused("1.5", load_events, path, 2.0)
 

@@ -78,3 +78,43 @@ def test_a_muted_node_hands_on_nothing():
 def test_an_unknown_node_is_named():
     with pytest.raises(ValueError, match="no node 'Elsewhere'"):
         inputs_of([node(2, "Elsewhere")])
+
+
+def inner_link(number, origin, target):
+    (origin_id, origin_slot), (target_id, target_slot) = origin, target
+    ends = {"origin_id": origin_id, "origin_slot": origin_slot, "target_id": target_id, "target_slot": target_slot}
+    return {"id": number, "type": "VIDEO", **ends}
+
+
+def workflow_with_a_subgraph(mode=0):
+    """Load 1 into subgraph 4, which holds Work 2 and gives its output to Work 3."""
+    work = node(2, "Work", [7, "fixed", "y"], [("video", "VIDEO", 8)])
+    links = [inner_link(8, (-10, 0), (2, 0)), inner_link(9, (2, 0), (-20, 0))]
+    definition = {
+        "id": "some-uuid",
+        "inputs": [{"name": "clip"}],
+        "outputs": [{"name": "video"}],
+        "nodes": [work],
+        "links": links,
+    }
+    outer = [
+        node(1, "Load"),
+        node(4, "some-uuid", [], [("clip", "VIDEO", 5)], mode=mode),
+        node(3, "Work", [], [("video", "VIDEO", 6)]),
+    ]
+    links = [[5, 1, 0, 4, 0, "VIDEO"], [6, 4, 0, 3, 0, "VIDEO"]]
+    return {"nodes": outer, "links": links, "definitions": {"subgraphs": [definition]}}
+
+
+def test_nodes_inside_a_subgraph_have_its_id_before_their_own_and_links_go_through():
+    prompt = to_prompt(workflow_with_a_subgraph(), DEFINITIONS)
+    assert list(prompt) == ["1", "4:2", "3"]
+    assert prompt["4:2"]["inputs"] == {"seed": 7, "mode": "y", "text": "hello", "video": ["1", 0]}
+    assert prompt["3"]["inputs"]["video"] == ["4:2", 0]
+
+
+def test_a_bypassed_subgraph_hands_on_and_a_muted_one_does_not():
+    prompt = to_prompt(workflow_with_a_subgraph(mode=4), DEFINITIONS)
+    assert list(prompt) == ["1", "3"]
+    assert prompt["3"]["inputs"]["video"] == ["1", 0]
+    assert "video" not in to_prompt(workflow_with_a_subgraph(mode=2), DEFINITIONS)["3"]["inputs"]

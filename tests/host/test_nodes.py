@@ -1,0 +1,112 @@
+"""Every node as a user meets it: tooltips on both sides, translations, pictures of what was found and made."""
+
+import json
+import re
+
+import pytest
+
+from tests.host.conftest import finished
+from tests.host.test_events import scene
+from tools.environment import ROOT
+
+LANGUAGES = {"zh": r"[\u4e00-\u9fff]", "ja": r"[\u3040-\u30ff\u4e00-\u9fff]", "ko": r"[\uac00-\ud7af]"}
+
+
+@pytest.fixture(scope="module")
+def ours(object_info):
+    return {name: node for name, node in object_info.items() if name.startswith("StereoSync")}
+
+
+def inputs_of(node):
+    for group in ("required", "optional"):
+        for key, (_, *options) in node["input"].get(group, {}).items():
+            yield key, options[0] if options else {}
+
+
+def test_every_input_and_output_has_a_tooltip_that_is_a_sentence(ours):
+    texts = {f"{name}.{key}": options.get("tooltip") for name, node in ours.items() for key, options in inputs_of(node)}
+    for name, node in ours.items():
+        tips = node["output_tooltips"] or [None] * len(node["output"])
+        texts |= {f"{name} > {key}": tip for key, tip in zip(node["output_name"], tips, strict=True)}
+    assert len(texts) > 300
+    assert [key for key, text in texts.items() if not text or not text[0].strip() or text[-1] not in ".)"] == []
+
+
+def test_newer_hosts_find_every_node_by_other_words_as_well(ours):
+    """Hosts before 0.11 do not know the field."""
+    if any("search_aliases" in node for node in ours.values()):
+        assert [name for name, node in ours.items() if len(node.get("search_aliases") or ()) < 2] == []
+
+
+def test_every_help_page_has_its_inputs_pitfalls_and_neighbours(ours):
+    pages = {name: (ROOT / "web" / "docs" / name / "en.md").read_text(encoding="utf-8") for name in ours}
+    for part in ("**Pitfall**: ", "**Before it**: ", "**After it**: "):
+        assert [name for name, page in pages.items() if part not in page] == []
+    names = {
+        (name, key): {key, key.replace("_", " "), options.get("display_name", key)}
+        for name in ours
+        for key, options in inputs_of(ours[name])
+    }
+    assert [key for key, words in names.items() if not any(word.lower() in pages[key[0]].lower() for word in words)] == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_name_description_and_tooltip_is_translated(ours, language):
+    translated = json.loads((ROOT / "locales" / language / "nodeDefs.json").read_text(encoding="utf-8"))
+    assert set(translated) == set(ours), "the nodes that there are"
+    missing = []
+    for name, node in ours.items():
+        entry = translated[name]
+        texts = {"description": entry["description"], "display_name": entry["display_name"]}
+        assert set(entry["inputs"]) == {key for key, _ in inputs_of(node)}, name
+        assert set(entry["outputs"]) == {str(place) for place in range(len(node["output"]))}, name
+        for key, value in {**entry["inputs"], **entry["outputs"]}.items():
+            texts |= {f"{key} name": value["name"], f"{key} tooltip": value["tooltip"]}
+        missing += [f"{name}: {key}" for key, text in texts.items() if not re.search(LANGUAGES[language], text)]
+    assert missing == []
+
+
+def test_the_host_serves_the_translations(host):
+    served = json.loads(host.request("/i18n"))
+    assert all("StereoSyncEditScene" in served[language]["nodeDefs"] for language in LANGUAGES)
+
+
+def test_what_finds_or_makes_something_shows_it(host, graph, small_clip):
+    """On the nodes that run without a download; of those with one, the loaders' tests."""
+    video, tracks, events = scene(graph, small_clip, "time,kind,track\n0.25,step,1\n0.75,impact,1")
+    boxes = graph.add("TestMakeBoxes")
+    depth = graph.add("StereoSyncSmallDepth", video=video)
+    envelope = graph.add("StereoSyncEnvelopeFromEvents", events=events, tracks=tracks)
+    sounds = graph.add("StereoSyncSoundsAtEvents", events=events, tracks=tracks)
+    placed = graph.add("StereoSyncSpatializeAudio", audio=sounds, tracks=tracks)
+    model = graph.add("StereoSyncModelLoader")
+    space = graph.add("StereoSyncSpatialConditioning", tracks=tracks)
+    made = graph.add("StereoSyncDitSampler", model=model, space=space, envelope=envelope, steps=2)
+    showing = [
+        tracks,
+        depth,
+        envelope,
+        sounds,
+        placed,
+        made,
+        graph.add("StereoSyncSmallTracker", video=video),
+        graph.add("StereoSyncDepthFromImages", images=boxes.IMAGE, video=video),
+        graph.add("StereoSyncSteadyDepth", depth=depth, window=2),
+        graph.add("StereoSyncTracksFromBoxes", boxes=boxes.BBOX, video=video),
+        graph.add("StereoSyncDetectEvents", video=video, tracks=tracks),
+        graph.add("StereoSyncCameraMotion", video=video),
+        graph.add("StereoSyncEnvelopeFromAudio", audio=placed),
+        graph.add("StereoSyncEnvelopeFromVideo", model=model, video=video, tracks=tracks),
+        graph.add("StereoSyncEnvelopeCurve"),
+        graph.add("StereoSyncFootsteps", tracks=tracks),
+        graph.add("StereoSyncPreviewEvents", video=video, events=events, tracks=tracks),
+        graph.add("StereoSyncScenePlot", tracks=tracks, audio=placed),
+        graph.add("StereoSyncAlignmentReport", video=video, audio=placed, tracks=tracks),
+    ]
+    for node in showing:  # so that all of them run
+        graph.add("PreviewAny", source=node)
+    outputs = finished(host, graph).outputs
+    silent = [graph.prompt[node.number]["class_type"] for node in showing if not outputs.get(node.number, {}).get("images")]
+    assert silent == []
+    for node in showing:
+        assert host.view(**outputs[node.number]["images"][0]).startswith(b"\x89PNG")

@@ -11,6 +11,7 @@ from . import convert, host
 from .audio import FORMATS
 from .inputs import checked, choice_input, schema
 from .rendering import place_inputs
+from .shown import sound_shown
 from .sockets import Depth, Tracks
 
 CATEGORY = "StereoSync/export"
@@ -45,7 +46,9 @@ class Stems(io.ComfyNode):
         scene = {"duration": tracks.duration, "depth": depth, "seed": seed, "progress": host.progress()}
         stems = spatialize_stems(voices.numpy(), rate, tracks, SpatializeSettings(**settings), **scene)
         batch = convert.stems_out(stems)
-        return io.NodeOutput(batch, convert.audio_out(batch["waveform"].sum(0), rate), "\n".join(stem.name for stem in stems))
+        mix = batch["waveform"].sum(0)
+        names = "\n".join(stem.name for stem in stems)
+        return io.NodeOutput(batch, convert.audio_out(mix, rate), names, ui=sound_shown(mix, rate, cls, tracks))
 
 
 class SelectStem(io.ComfyNode):

@@ -10,6 +10,7 @@ from ..stereosync_core.rendering.surround import ambisonics_to_binaural, spatial
 from ..stereosync_core.scene import DISTANCE_CUES
 from . import convert, host
 from .inputs import choice_input, number_input, schema, unit_input, whole_input
+from .shown import sound_shown
 from .sockets import Depth, Tracks
 
 CATEGORY = "StereoSync/sound"
@@ -47,7 +48,8 @@ class SpatializeSurround(io.ComfyNode):
         voices, rate = convert.waveform_of(audio)
         scene = {"duration": tracks.duration, "depth": depth, "seed": seed, "progress": host.progress()}
         sound = spatialize_surround(voices.numpy(), rate, tracks, layout, SpatializeSettings(**settings), **scene)
-        return io.NodeOutput(convert.audio_out(sound, rate) | {"layout": layout_of(layout).file_layout})
+        audio = convert.audio_out(sound, rate) | {"layout": layout_of(layout).file_layout}
+        return io.NodeOutput(audio, ui=sound_shown(sound, rate, cls, tracks))
 
 
 class AmbisonicsToBinaural(io.ComfyNode):

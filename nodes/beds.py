@@ -8,7 +8,8 @@ from ..stereosync_core.media.ducking import DEPTH, ducked
 from ..stereosync_core.media.loudness import PRESETS, level_text, to_loudness
 from ..stereosync_core.rendering.bed import ambience_bed
 from . import convert, host
-from .inputs import choice_input, limiter_input, number_input, seed_input
+from .inputs import choice_input, limiter_input, number_input, schema, seed_input
+from .shown import sound_shown
 from .sockets import Tracks
 
 CATEGORY = "StereoSync/sound"
@@ -17,7 +18,7 @@ CATEGORY = "StereoSync/sound"
 class DuckAudio(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncDuckAudio",
             display_name="Duck Audio",
             category=CATEGORY,
@@ -39,7 +40,7 @@ class DuckAudio(io.ComfyNode):
 class AmbienceBed(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncAmbienceBed",
             display_name="Ambience Bed",
             category=CATEGORY,
@@ -59,13 +60,13 @@ class AmbienceBed(io.ComfyNode):
     def execute(cls, audio, tracks, centre_db, loudness_lufs, seed) -> io.NodeOutput:
         options = {"centre_db": centre_db, "loudness": loudness_lufs, "seed": seed}
         bed = ambience_bed(convert.sound_of(audio), tracks.duration, **options)
-        return io.NodeOutput(convert.audio_out(bed.samples, bed.rate))
+        return io.NodeOutput(convert.audio_out(bed.samples, bed.rate), ui=sound_shown(bed.samples, bed.rate, cls))
 
 
 class Loudness(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncLoudness",
             display_name="Loudness",
             category=CATEGORY,

@@ -5,7 +5,7 @@ from comfy_api.latest import io
 from ..stereosync_core.metrics.takes import chosen_take, score_takes
 from ..stereosync_core.model.stretches import all_but_event, timed_texts
 from . import convert, host
-from .inputs import number_input, whole_input
+from .inputs import number_input, schema, whole_input
 from .sampling import CATEGORY
 from .sockets import Events, Tracks
 
@@ -13,7 +13,7 @@ from .sockets import Events, Tracks
 class SelectTake(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncSelectTake",
             display_name="Select Take",
             category=CATEGORY,
@@ -46,7 +46,7 @@ class SelectTake(io.ComfyNode):
 class KeepAllButEvent(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncKeepAllButEvent",
             display_name="Keep All but an Event",
             category=CATEGORY,
@@ -69,7 +69,7 @@ class KeepAllButEvent(io.ComfyNode):
 class TextOverTime(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return schema(
             node_id="StereoSyncTextOverTime",
             display_name="Text over Time",
             category=CATEGORY,

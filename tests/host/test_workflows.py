@@ -29,7 +29,7 @@ QUICK = {
 
 
 #: Runs in tests/host/test_stable_audio_3.py, for not every host knows its model.
-STABLE_AUDIO_3 = "refine_stable_audio_3"
+STABLE_AUDIO_3 = "Refine with Stable Audio 3"
 
 
 def read(path):

@@ -18,7 +18,7 @@ from ..media.video import VideoInfo, probe
 from ..model.conditioning.features import ENVELOPE_WINDOW
 from ..model.conditioning.spatial import SpatialConditioning
 from ..model.conditioning.video_envelope import envelope_of_clip
-from ..model.generative_model import STEREOSYNC, GenerativeModel
+from ..model.generative_model import STABLE_AUDIO, STEREOSYNC, GenerativeModel
 from ..model.loader import bundled_timbres
 from ..model.settings import check_numbers
 from ..model.source_sound import source_of
@@ -57,7 +57,11 @@ def add(subparsers: Any) -> None:
         metavar=f"FILE|{RENDER}",
         help=f"a placed sound to start from, stereo and as long as the clip, or {RENDER}: footsteps at the clip's events",
     )
-    source.add_argument("--strength", type=float, help=f"0 as it is .. 1 all new (default: {STEREOSYNC.strength})")
+    source.add_argument(
+        "--strength",
+        type=float,
+        help=f"0 as it is .. 1 all new (default: {STEREOSYNC.strength}; Stable Audio: {STABLE_AUDIO.strength})",
+    )
     source.add_argument("--match-levels", action="store_true", help="put the sound's place in each band and its level back")
     source.add_argument(
         "--keep",

@@ -102,8 +102,8 @@ def target_for(
 
 
 def check_placed(audio: Sound, duration: float, *, shorter: bool = False) -> None:
-    """:raises StereoSyncError: for a sound that is not stereo or not as long as a clip of ``duration`` seconds; ``shorter`` ones
-    may be allowed."""
+    """:raises StereoSyncError: for a sound that is not stereo or not as long as a clip of ``duration`` seconds; ``shorter``
+    ones may be allowed."""
     if audio.channels != 2:
         raise StereoSyncError(
             f"Audio: the sound has {audio.channels} channel(s), the model makes stereo; place it first (Spatialize Audio), or "

@@ -82,7 +82,7 @@ FLOORS = [
     {"scene"},
     {"media"},
     {"files", "timing", "sound_embedding"},
-    {"sounds", "checkpoints"},
+    {"sounds", "checkpoints", "pickles"},
     {"depth", "tracking", "rendering"},
     {"model", "metrics"},
     {"events", "preview", "scene_edits"},

@@ -42,7 +42,8 @@ def test_the_clip_s_length_comes_in_the_model_s_own_latents_and_guidance_moves_t
 
 def test_the_workflow_refines_a_placed_sound_on_narrow_weights(host, object_info, native):
     """With the tests' networks in the place of what its loaders would load."""
-    prompt = to_prompt(json.loads((ROOT / "workflows" / "Refine with Stable Audio 3.json").read_text(encoding="utf-8")), object_info)
+    path = ROOT / "workflows" / "Refine with Stable Audio 3.json"
+    prompt = to_prompt(json.loads(path.read_text(encoding="utf-8")), object_info)
     texts = [number for number, node in prompt.items() if node["class_type"] == "CLIPTextEncode"]
     (loader,) = (number for number, node in prompt.items() if node["class_type"] == "CheckpointLoaderSimple")
     for node in prompt.values():

@@ -81,7 +81,7 @@ FLOORS = [
     {"scene_camera", "scene_events", "assets", "batches", "scratch"},
     {"scene"},
     {"media"},
-    {"files", "timing", "sound_embedding"},
+    {"files", "timing", "sound_embedding", "scale"},
     {"sounds", "checkpoints", "pickles"},
     {"depth", "tracking", "rendering"},
     {"model", "metrics"},

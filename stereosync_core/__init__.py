@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from .rendering.one_shots import sound_voices as sound_voices
     from .rendering.spatialize import SpatializeSettings as SpatializeSettings
     from .rendering.spatialize import spatialize as spatialize
+    from .rendering.spatialize import spatialize_stems as spatialize_stems
+    from .rendering.surround import spatialize_surround as spatialize_surround
     from .rendering.voices import footstep_voices as footstep_voices
     from .scene import DepthSequence as DepthSequence
     from .scene import Envelope as Envelope
@@ -48,6 +50,8 @@ if TYPE_CHECKING:
     from .scene_edits import edit_scene as edit_scene
     from .scene_events import Event as Event
     from .scene_events import Events as Events
+    from .sessions.adm import save_adm as save_adm
+    from .sessions.folder import save_session as save_session
     from .sounds.folder import folder_library as folder_library
     from .sounds.library import bundled_library as bundled_library
     from .sounds.selection import SoundSelection as SoundSelection
@@ -73,12 +77,15 @@ _MODULES = {
     "model.pipeline": "StereoSyncPipeline",
     "preview.plot": "alignment_report",
     "rendering.one_shots": "OneShotSettings sound_voices",
-    "rendering.spatialize": "SpatializeSettings spatialize",
+    "rendering.spatialize": "SpatializeSettings spatialize spatialize_stems",
+    "rendering.surround": "spatialize_surround",
     "rendering.voices": "footstep_voices",
     "scene": "DepthSequence Envelope Track Tracks",
     "scene_camera": "CameraMotion",
     "scene_edits": "edit_scene",
     "scene_events": "Event Events",
+    "sessions.adm": "save_adm",
+    "sessions.folder": "save_session",
     "sounds.folder": "folder_library",
     "sounds.library": "bundled_library",
     "sounds.selection": "SoundSelection",

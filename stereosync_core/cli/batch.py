@@ -17,15 +17,14 @@ from ..errors import StereoSyncError
 from ..rendering.stems import made_folder
 from ..scale.manifest import Manifest, checksum, find_clips, key_of
 from ..scale.pools import completed, required_ray
-from . import generate, render
 
-COMMANDS = {"render": render, "generate": generate}
+TASKS = ("render", "generate")
 
 
 def add(subparsers: Any) -> None:
     parser = subparsers.add_parser("batch", help="render or generate for many clips, here or on a cluster", description=__doc__)
     parser.set_defaults(run=run)
-    parser.add_argument("task", choices=COMMANDS, help="what to do for each clip")
+    parser.add_argument("task", choices=TASKS, help="what to do for each clip")
     parser.add_argument(
         "clips", nargs="+", type=Path, metavar="CLIP-FOLDER-MANIFEST", help="clips, folders, or CSV, JSONL, Parquet with 'clip'"
     )
@@ -94,10 +93,12 @@ def _split(text: str) -> list[str]:
 
 
 def _parsed(argv: list[str]) -> argparse.Namespace:
+    if argv[0] == "generate":  # each process imports what its task needs alone
+        from . import generate as task
+    else:
+        from . import render as task
     parser = argparse.ArgumentParser(prog="batch --options")
-    subparsers = parser.add_subparsers(required=True)
-    for command in COMMANDS.values():
-        command.add(subparsers)
+    task.add(parser.add_subparsers(required=True))
     return parser.parse_args(argv)
 
 

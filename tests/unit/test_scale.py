@@ -121,11 +121,11 @@ def kill_one(cluster, manifest, killed):
             continue
         for entry in Path("/proc").glob("[0-9]*"):
             try:
-                busy = (entry / "cmdline").read_bytes().startswith(b"ray::work")
+                title = (entry / "cmdline").read_bytes()
                 parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
             except (OSError, IndexError):
                 continue
-            if busy and parent in raylets:
+            if parent in raylets and title.startswith(b"ray::") and b"work" in title:
                 os.kill(int(entry.name), signal.SIGKILL)
                 killed.append(int(entry.name))
                 break

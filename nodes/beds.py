@@ -89,7 +89,8 @@ class Loudness(io.ComfyNode):
 
     @classmethod
     def execute(cls, audio, preset, loudness_lufs, limiter=False) -> io.NodeOutput:
-        level = to_loudness(convert.sound_of(audio), PRESETS[preset] if preset in PRESETS else loudness_lufs, limiter=limiter)
+        target = PRESETS.get(preset) or loudness_lufs
+        level = to_loudness(convert.sound_of(audio), target, limiter=limiter)
         reached = " ".join([f"{level_text(level.after, level.peak_dbtp)}.", *filter(None, [level.reason])])
         host.show([reached], cls.hidden.unique_id)
         return io.NodeOutput(convert.audio_out(level.sound.samples, level.sound.rate), reached)

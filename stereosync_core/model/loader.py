@@ -66,8 +66,6 @@ def load_model(
         if adapter is not None:
             raise StereoSyncError("Stable Audio 3: there is no adapter for it yet; leave the adapter out.")
         model = load_stable_audio_3(source, dtype)
-        if levels is not None:
-            attach_levels(model, Path(levels))
     elif source is None or not is_release(source):
         model = load_stereosync(bundled_folder() if source is None else source)
     else:
@@ -75,10 +73,10 @@ def load_model(
         if adapter is not None:
             model.denoiser.adapter = load_adapter(Path(adapter), model, dtype)
             attach_levels(model, Path(adapter))
-        if levels is not None:
-            attach_levels(model, Path(levels))
-            if model.levels is None:
-                raise StereoSyncError(f"Levels: '{levels}' has no part 'levels'; give what `train levels` has written.")
+    if levels is not None and source is not None and is_release(source):
+        attach_levels(model, Path(levels))
+        if model.levels is None:
+            raise StereoSyncError(f"Levels: '{levels}' has no part 'levels'; give what `train levels` has written.")
     if model.dtype == torch.float32:
         pack(model)
     return model

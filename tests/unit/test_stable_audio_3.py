@@ -9,7 +9,8 @@ import torch
 
 from research.equality.stable_audio_3_equality import BOUNDS, compare, random_model, random_networks
 from stereosync_core import Sound, SpatialConditioning, StereoSyncPipeline
-from stereosync_core.model.latent_levels import decoded_levels
+from stereosync_core.model.folder import save_part
+from stereosync_core.model.latent_levels import LatentLevels, decoded_levels
 from stereosync_core.model.loader import is_release, load_model
 from stereosync_core.model.stable_audio_3.release import is_stable_audio_3
 from tests.errors import refused
@@ -88,6 +89,11 @@ def test_a_folder_is_loaded_and_what_is_wrong_with_one_is_named(model, tmp_path,
     options = {"sampler": "euler", "guidance_scale": 1.0}
     torch.testing.assert_close(made(loaded, **options).latents, made(model, **options).latents, atol=1e-4, rtol=1e-4)
     refused("no adapter for it", load_model, folder, adapter=tmp_path)
+    for latents in (16, 8):
+        head = LatentLevels(latents, 16)
+        save_part(tmp_path / str(latents), "levels", head.config, head.state_dict())
+    assert load_model(folder, levels=tmp_path / "16").levels is not None
+    refused("reads 8 latents and this model has 16", load_model, folder, levels=tmp_path / "8")
     refused("there is no text encoder", StereoSyncPipeline(loaded), SpatialConditioning(crossing(SECONDS)), "steps")
     (folder / "vae" / "config.json").unlink()
     refused("holds no vae", load_model, folder)

@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import shlex
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,11 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         if not _is_done(manifest.get(key), arguments.out, arguments.retry):
             jobs.append((key, settings, str(clip), str(arguments.out / f"{clip.stem[:80]}-{key[:8]}{arguments.suffix}")))
     pool = {"workers": arguments.workers, "address": arguments.ray, "gpus": arguments.gpus}
-    with tqdm(total=len(jobs), desc=arguments.task, unit="clip", disable=arguments.quiet or arguments.json) as bar:
+    # a cluster prints what happens to its workers, and the report has the output to itself
+    with (
+        contextlib.redirect_stdout(sys.stderr),
+        tqdm(total=len(jobs), desc=arguments.task, unit="clip", disable=arguments.quiet or arguments.json) as bar,
+    ):
         for place, row in completed(work, jobs, **pool):
             key, _, clip, _ = jobs[place]
             manifest[key] = {"key": key, "clip": clip} | row

@@ -169,7 +169,7 @@ class Host:
         if not settings.exists():
             settings.write_text(json.dumps(SETTINGS, indent=1), encoding="utf-8")
 
-    def _wait_until_ready(self, seconds: float = 180.0) -> None:
+    def _wait_until_ready(self, seconds: float = 600.0) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self._check_alive()

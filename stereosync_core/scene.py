@@ -7,7 +7,7 @@ in 0..1 with 1 = near; boxes are ``[x0, y0, x1, y1]`` in 0..1 of the frame; azim
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -296,7 +296,9 @@ class Tracks:
             distances = np.concatenate([self.distance(part, part.times) for part in parts])[first]
         return Track(parts[0].id, parts[0].label, times[first], boxes[first], scores[first], distances)
 
-    def distance(self, track: Track, times, depth: DepthSequence | None = None, cue: str = "both") -> np.ndarray:
+    def distance(
+        self, track: Track, times, depth: DepthSequence | None = None, cue: str = "both", max_gap: float | None = None
+    ) -> np.ndarray:
         """Relative distance ``[N]`` of an object at ``times``; 1 = the median over the clip's boxes of all tracks. A track's
         own ``distances`` go before all cues.
 
@@ -304,21 +306,29 @@ class Tracks:
         :param cue: ``boxes`` - from the box's height: a thing twice as far is half as high (the height and not the area, for an
             arm stretched out changes the width). ``depth`` - from the map under the box. ``both`` - their geometric mean:
             boxes are cut off at the frame's edge, small depth networks err outdoors, and the errors differ.
+        :param max_gap: seconds between two boxes that the object moves through; the tracks' own when left out.
         """
         if cue not in DISTANCE_CUES:
             raise StereoSyncError(f"Distance: '{cue}' is not known; choose {', '.join(DISTANCE_CUES)}.")
         times = np.atleast_1d(np.asarray(times, dtype=np.float64))
         if track.distances is not None:
             return np.interp(times, track.times, track.distances)
-        boxes, _ = track.at(times, self.max_gap)
+        boxes, _ = track.at(times, self.max_gap if max_gap is None else max_gap)
         result = np.ones(len(times))
         cues = [_distance_by_height] if depth is None or cue == "boxes" else [_distance_by_depth]
         if depth is not None and cue == "both":
             cues.append(_distance_by_height)
         for measure in cues:
-            everything = [measure(other.times, other.boxes, depth) for other in self.tracks]
-            result *= (measure(times, boxes, depth) / np.median(np.concatenate(everything))) ** (1 / len(cues))
+            result *= (measure(times, boxes, depth) / self._median(measure, depth)) ** (1 / len(cues))
         return result
+
+    def _median(self, measure: Callable[..., np.ndarray], depth: DepthSequence | None) -> float:
+        """Of a cue of distance over all boxes; looked up in the maps once, and not for each track anew."""
+        known = self.__dict__.setdefault("_medians", {})
+        if (measure, id(depth)) not in known:
+            everything = [measure(track.times, track.boxes, depth) for track in self.tracks]
+            known[measure, id(depth)] = float(np.median(np.concatenate(everything))), depth  # whose id stays its own
+        return known[measure, id(depth)][0]
 
 
 def _distance_by_height(times: np.ndarray, boxes: np.ndarray, depth: DepthSequence | None) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -76,13 +76,13 @@ def follow(
     :param cue: of its distance, as :meth:`Tracks.distance` has it.
     """
     times = np.arange(int(np.ceil(duration * CONTROL_RATE)) + 2) / CONTROL_RATE
-    gliding = replace(tracks, max_gap=max(tracks.duration, duration, track.end) + 1.0)
+    gap = max(tracks.duration, duration, track.end) + 1.0
 
     def smooth(values: np.ndarray) -> np.ndarray:
         return gaussian_filter1d(values, SMOOTHING * CONTROL_RATE, mode="nearest")
 
     coarse = np.append(np.arange(0.0, times[-1], 1 / _DISTANCE_RATE), times[-1])
-    distance = np.interp(times, coarse, np.log(np.maximum(gliding.distance(track, coarse, depth, cue), 1e-3)))
+    distance = np.interp(times, coarse, np.log(np.maximum(tracks.distance(track, coarse, depth, cue, gap), 1e-3)))
     presence = np.ones(len(times))
     if offscreen != "hold":
         _, visible = track.at(times, tracks.max_gap)
@@ -91,8 +91,8 @@ def follow(
         padded = np.pad(visible.astype(float), length, mode="edge")
         presence = np.convolve(padded, ramp / ramp.sum(), mode="same")[length:-length]
     return Trajectory(
-        azimuth=smooth(track.azimuth(times, gliding.max_gap)),
-        elevation=smooth(track.elevation(times, gliding.max_gap)),
+        azimuth=smooth(track.azimuth(times, gap)),
+        elevation=smooth(track.elevation(times, gap)),
         distance=np.exp(smooth(distance)),
         presence=np.clip(presence, 0.0, 1.0),
     )

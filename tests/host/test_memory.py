@@ -15,7 +15,7 @@ from tools.host import Host
 MODES = [
     ("bf16", "--bf16-unet", "--cache-none"),
     ("fp16", "--fp16-unet", "--disable-smart-memory"),
-    ("fp32", "--fp32-unet", "--deterministic"),
+    ("fp32", "--fp32-unet", "--deterministic", "--cache-classic"),
 ]
 
 

@@ -179,9 +179,13 @@ def memory_after(host, object_info, seed, surface):
 def memory_freed(host, object_info):
     """What the host holds once it was asked to let go."""
     host.request("/free", {"unload_models": True, "free_memory": True})
-    graph = Graph(object_info)
-    looked = graph.add("TestMemory")
-    return finished(host, graph).outputs[looked.number]
+    for _ in range(2):  # a prompt that comes before the host has looked at the request runs before it is heeded
+        graph = Graph(object_info)
+        looked = graph.add("TestMemory")
+        held = finished(host, graph).outputs[looked.number]
+        if not held["loaded"]:
+            break
+    return held
 
 
 def test_runs_in_a_row_hold_no_more_and_the_adapter_goes_when_the_host_asks(host, object_info):

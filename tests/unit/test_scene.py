@@ -105,3 +105,22 @@ def test_distance_follows_depth_where_depth_is_given():
 def test_an_envelope_is_read_by_time():
     envelope = Envelope([0.0, 1.0], [0.0, 2.0])
     assert envelope.at([-1.0, 1.0, 5.0]).tolist() == [0.0, 0.5, 1.0]
+
+
+def test_depth_is_measured_once_for_all_tracks(monkeypatch):
+    """Not for each track over the boxes of all: that would be the square of their number."""
+    measured = []
+    real = DepthSequence.nearness
+
+    def nearness(self, times, boxes):
+        measured.append(len(boxes))
+        return real(self, times, boxes)
+
+    monkeypatch.setattr(DepthSequence, "nearness", nearness)
+    depth = DepthSequence(np.linspace(0, 1, 4 * 9 * 16, dtype=np.float32).reshape(4, 9, 16), np.arange(4.0))
+    many = [Track(n, "person", np.arange(4.0), np.tile([0.1 * n, 0.2, 0.1 * n + 0.1, 0.8], (4, 1))) for n in range(6)]
+    tracks = Tracks(tuple(many), 4.0)
+    first = [tracks.distance(track, np.arange(4.0), depth, "depth") for track in tracks]
+    assert sum(measured) == 2 * 6 * 4
+    again = Tracks(tuple(many), 4.0)
+    np.testing.assert_array_equal(first[3], again.distance(many[3], np.arange(4.0), depth, "depth"))

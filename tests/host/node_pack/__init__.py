@@ -98,7 +98,7 @@ class MakeCrowd(Node):
 
 
 class TrimmedVideo(VideoFromFile):
-    """A VIDEO as newer hosts trim it: the stream source is the whole file, the video itself only a part of it."""
+    """A VIDEO trimmed without a file, for hosts before 0.28: the stream source is the whole, the video itself a part of it."""
 
     def __init__(self, path: str, seconds: float):
         super().__init__(path)
@@ -165,6 +165,8 @@ class TrimLazily(Node):
     REQUIRED: ClassVar = {"video": ("VIDEO",), "seconds": ("FLOAT", {"default": 0.5})}
 
     def make(self, video: Any, seconds: float) -> tuple[Any]:
+        if hasattr(video, "as_trimmed"):
+            return (video.as_trimmed(0.0, seconds),)
         return (TrimmedVideo(video.get_stream_source(), seconds),)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import tempfile
 from pathlib import Path
@@ -12,6 +13,8 @@ from .errors import StereoSyncError
 
 #: Bytes beyond which an array lies on the disk: twelve minutes of stereo.
 LARGE = 256 * 2**20
+#: Samples that are looked at at a time.
+_PIECE = 1 << 22
 #: Where Unix keeps large temporary files; /tmp is often memory.
 _DISK = Path("/var/tmp")
 
@@ -34,3 +37,32 @@ def zeros(shape: tuple[int, ...]) -> np.ndarray:
             f"Sound: {size / 2**30:.1f} GiB of temporary room are needed in '{place}' and are not there ({error.strerror}); "
             "make room, or set TMPDIR to a folder with more."
         ) from error
+
+
+def release(array: np.ndarray) -> None:
+    """Gives the memory back that a large array takes while it is mapped; what is in it stays in its file, or in the system's
+    cache of it. Does nothing to other arrays."""
+    owner = array
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    if isinstance(owner, mmap.mmap) and hasattr(owner, "madvise"):
+        owner.madvise(mmap.MADV_DONTNEED)
+
+
+def extremes(array: np.ndarray) -> tuple[float, float]:
+    """Least and largest value of an array ``[..., N]``, NaN where there is one; piece by piece, so that a large one is never in
+    memory as a whole."""
+    low, high = ([], []) if array.size else ([0.0], [0.0])
+    for at in range(0, array.shape[-1], _PIECE):
+        part = array[..., at : at + _PIECE]
+        low.append(part.min())
+        high.append(part.max())
+        release(array)
+    return float(np.min(low)), float(np.max(high))
+
+
+def multiply(array: np.ndarray, factor: np.float32) -> None:
+    """Multiplies an array ``[..., N]`` in place, piece by piece like :func:`extremes`."""
+    for at in range(0, array.shape[-1] if factor != 1 else 0, _PIECE):
+        array[..., at : at + _PIECE] *= factor
+        release(array)

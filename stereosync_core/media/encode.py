@@ -11,6 +11,7 @@ import numpy as np
 from av.container import OutputContainer
 
 from ..errors import StereoSyncError, explained
+from ..scratch import release
 
 #: What libav calls the layout of so many channels; the order of the channels is WAVE's.
 LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1", 12: "7.1.4"}
@@ -122,6 +123,7 @@ class SoundTrack:
             frame.sample_rate, frame.pts, frame.time_base = self.rate, self.position, Fraction(1, self.rate)
             self.container.mux(self.stream.encode(frame))
             self.position += block.shape[1]
+            release(self.samples)
 
     def finish(self) -> None:
         """Encodes the rest and hands the last packets to the container."""

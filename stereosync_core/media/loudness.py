@@ -10,7 +10,7 @@ from scipy.ndimage import maximum_filter1d
 from scipy.signal import lfilter, oaconvolve, resample_poly
 
 from ..errors import StereoSyncError
-from ..scratch import zeros
+from ..scratch import extremes, zeros
 from .sound import Sound, to_stereo
 
 #: LUFS of kinds of delivery: music and video services, EBU R 128, and films on services.
@@ -156,7 +156,8 @@ def check_loudness(target_lufs: float) -> None:
 
 def below_full_scale(sound: Sound) -> Levelled:
     """The sound, turned down as a whole where its samples pass full scale, which most codecs would clip, with the reason."""
-    peak = in_decibels(float(max(sound.samples.max(), -sound.samples.min())))
+    low, high = extremes(sound.samples)
+    peak = in_decibels(max(high, -low))
     gain = min(0.0, -peak)
     reason = f"The sound passes full scale by {peak:.1f} dB, so it was turned down by as much." if peak > _CLOSE else ""
     result = amplified(sound, gain) if gain else sound

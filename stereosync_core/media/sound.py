@@ -17,6 +17,7 @@ from scipy.signal import resample_poly
 
 from ..errors import StereoSyncError
 from ..scene import freeze
+from ..scratch import extremes
 from .encode import CODECS, SoundTrack, codec_for
 from .output import Rehearsed, replacing, written
 from .source import Source, as_clip, decoded_sound, moving_pictures, opened
@@ -50,8 +51,7 @@ class Sound:
             raise StereoSyncError(f"Sound: it is empty (shape {samples.shape}); connect a sound that has samples.")
         if int(self.rate) != self.rate or self.rate < 1:
             raise StereoSyncError(f"Sound: the sample rate is {self.rate}; it must be a whole number above zero.")
-        # The extremes see NaN as well, without the temporary array that isfinite would make of a long sound.
-        if not (np.isfinite(samples.min()) and np.isfinite(samples.max())):
+        if not np.isfinite(extremes(samples)).all():
             bad = int((~np.isfinite(samples)).sum())
             raise StereoSyncError(
                 f"Sound: {bad} of {samples.size} samples are NaN or infinite; the node that made the sound failed: run it "

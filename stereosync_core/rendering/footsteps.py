@@ -13,7 +13,7 @@ from numpy.random import PCG64, Generator
 from scipy.signal import lfilter
 
 from ..errors import StereoSyncError
-from ..scratch import zeros
+from ..scratch import extremes, multiply, zeros
 from .filters import butterworth
 from .gait import Steps
 from .surfaces import SHOES, SURFACES, Bubbles, Grains, Modes, Noise, Shoe, Surface
@@ -96,9 +96,10 @@ def render_footsteps(
     fade = min(round(0.005 * rate), total)
     output[total - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
     # steps on top of each other are no gait, but must not clip either
-    peak = max(float(output.max()), -float(output.min()))
+    low, high = extremes(output)
+    peak = max(high, -low)
     if peak > 0.98:
-        output *= np.float32(0.98 / peak)
+        multiply(output, np.float32(0.98 / peak))
     return output[None]
 
 

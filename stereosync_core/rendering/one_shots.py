@@ -16,7 +16,7 @@ from scipy.signal import resample as fourier_resample
 from ..errors import StereoSyncError
 from ..scene import Track, Tracks
 from ..scene_events import Event, Events, check_events_fit
-from ..scratch import zeros
+from ..scratch import extremes, multiply, zeros
 from ..sounds.library import LibrarySound
 from ..sounds.selection import SoundSelection
 from ..sounds.shape import RATE
@@ -159,9 +159,10 @@ class _Player:
             samples, begin = self.loop
             for start, sound in loop_blocks(self.owner, tracks, samples, rate, self.total, begin=begin, **options):
                 add(voice, start, sound, 0.0)
-        peak = max(float(voice.max(initial=0)), -float(voice.min(initial=0)))
+        low, high = extremes(voice)
+        peak = max(high, -low)
         if peak > 0.98:
-            voice *= np.float32(0.98 / peak)
+            multiply(voice, np.float32(0.98 / peak))
         return voice
 
     def _next(self, category: str, sounds: tuple[LibrarySound, ...]) -> LibrarySound:

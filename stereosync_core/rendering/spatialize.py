@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import StereoSyncError
 from ..scene import DISTANCE_CUES, DepthSequence, Tracks, check_depth_fits
-from ..scratch import zeros
+from ..scratch import extremes, multiply, release, zeros
 from .filters import LowPass
 from .hrtf import time_differences
 from .panning import MovingDelay, filter_binaural, interaural_time_difference, pan_gains
@@ -22,6 +22,7 @@ MODES = ("pan", "binaural")
 
 _BLOCK = 0.5  # seconds rendered at a time: what bounds the memory beyond input and output
 _HOPS = 32  # crossfades of head-related responses in a block
+_KEPT = 64  # blocks that stay in memory of what lies in a file
 _CENTRE = np.sqrt(0.5)  # gain of either channel for what stays in the middle
 
 
@@ -96,7 +97,7 @@ def spatialize(
     _render(
         voices, rate, tracks, settings or SpatializeSettings(), [output] * len(voices), output, duration, depth, seed, progress
     )
-    output *= headroom(output)
+    multiply(output, headroom(output))
     return output
 
 
@@ -127,7 +128,7 @@ def spatialize_stems(
         mix += output
     gain = headroom(mix)
     for output in outputs:
-        output *= gain
+        multiply(output, gain)
     names = [*stem_names(len(voices), tracks), ROOM]
     return [Stem(name, output, rate) for name, output in zip(names, outputs, strict=False)]
 
@@ -172,6 +173,9 @@ def _render(
                 _add(room, start, echoes)
                 if sends is not None:
                     _add(sends, start, send)
+            if not k % _KEPT:
+                for array in (voice, output, room) if sends is None else (voice, output, room, sends):
+                    release(array)
             if progress is not None:
                 progress(n * len(blocks) + k + 1, len(placed) * len(blocks))
     if tail is not None and sends is not None:  # the room is the same for all: its tail is made once, of their sum
@@ -179,11 +183,14 @@ def _render(
             send = sends[:, start : start + block]
             if send.any():
                 _add(room, start, tail(send))
+            release(sends)
+            release(room)
 
 
 def headroom(mix: np.ndarray) -> np.float32:
     """The gain that brings a mix ``[C, N]`` down to full scale, 1 where it does not pass it; the log has a line on it."""
-    peak = max(float(mix.max()), -float(mix.min()))
+    low, high = extremes(mix)
+    peak = max(high, -low)
     if peak <= 1.0:
         return np.float32(1.0)
     log.info("Spatialize: the sum peaks at %.1f dB over full scale; the whole is turned down by that.", 20 * np.log10(peak))
@@ -216,8 +223,7 @@ def _checked(voice: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         raise StereoSyncError(
             f"Spatialize: the audio has {len(voice)} channels; only mono and stereo can be placed. Mix it to stereo."
         )
-    # min and max see NaN as well, without a temporary array of the sound's size
-    if not (np.isfinite(voice.min()) and np.isfinite(voice.max())):
+    if not np.isfinite(extremes(voice)).all():
         raise StereoSyncError("Spatialize: voices contain NaN or infinite samples; repair the sound before giving it here.")
     return voice
 

@@ -88,8 +88,9 @@ def event_voices(
             start = round((event.time + offset) * rate)
             if event.kind in _BURSTS and 0 <= start < len(voice):
                 burst = _burst(event, rate, np.random.default_rng([seed, place, number]))[: len(voice) - start]
-                voice[start : start + len(burst)] += burst
-        return np.clip(voice, -1, 1, out=voice)
+                part = voice[start : start + len(burst)]
+                np.clip(part + burst, -1, 1, out=part)
+        return voice
 
     return LazyVoices(len(parts), make), walked, [owner for owner, _ in parts]
 

@@ -85,6 +85,20 @@ def test_temporary_room_that_is_not_there_is_one_error(monkeypatch):
     refused("temporary room.*No space left.*TMPDIR", scratch.zeros, (2, 1000))
 
 
+def test_an_array_in_a_file_keeps_what_is_in_it_while_its_memory_is_given_back(monkeypatch):
+    monkeypatch.setattr(scratch, "LARGE", 0)
+    monkeypatch.setattr(scratch, "_PIECE", 1000)
+    array = scratch.zeros((2, 3500))
+    array[1, 3400], array[0, 7] = 0.5, -2.0
+    scratch.release(array[:, 100:])
+    assert scratch.extremes(array) == (-2.0, 0.5)
+    scratch.multiply(array, np.float32(-0.5))
+    assert (array[1, 3400], array[0, 7], np.count_nonzero(array)) == (-0.25, 1.0, 2)
+    array[0, 3499] = np.nan
+    assert np.isnan(scratch.extremes(array)).all()
+    assert scratch.extremes(np.zeros((1, 0), np.float32)) == (0.0, 0.0)
+
+
 def scene(seconds, count):
     times = np.arange(0.0, seconds, 0.1)
 

@@ -82,7 +82,10 @@ class Canvas:
         self.page.wait_for_timeout(1000)
 
     def card(self, dialog: Locator, name: str) -> Locator:
-        return dialog.get_by_alt_text(name, exact=True).first
+        dialog.locator("input").first.fill(name)  # cards below the first rows come when they are scrolled to
+        card = dialog.get_by_alt_text(name, exact=True).first
+        card.wait_for()
+        return card
 
     def missing_nodes(self) -> list[str]:
         """Types of nodes on the canvas that the host does not have."""

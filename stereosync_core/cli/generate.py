@@ -102,7 +102,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     sampled = time.perf_counter() - sampling
     details = {
         "model": model.name,
-        "envelope": None if envelope is None else "sound" if arguments.envelope else arguments.envelope_method,
+        "envelope": "sound" if arguments.envelope else arguments.envelope_method if envelope is not None else arguments.audio,
         "timbre": arguments.timbre,
         "spatial": options["spatial_scale"] != 0,
         "sampling_seconds": round(sampled, 3),

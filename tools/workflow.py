@@ -57,7 +57,7 @@ class _Flat:
         self.nodes: dict[str, Json] = {}
         self.modes: dict[str, int] = {}
         self.links: dict[tuple[str, int], Slot] = {}
-        links = [dict(zip(("id", "origin_id", "origin_slot"), link, strict=False)) for link in workflow["links"]]
+        links: list[Json] = [dict(zip(("id", "origin_id", "origin_slot"), link, strict=False)) for link in workflow["links"]]
         self._add(workflow["nodes"], links, "", 0)
 
     def _add(self, nodes: list[Json], links: list[Json], prefix: str, mode: int) -> None:

@@ -85,10 +85,10 @@ def compare(size: str = "narrow") -> dict[str, float]:
     def noise(*shape: int) -> torch.Tensor:
         return torch.randn(shape, generator=generator)
 
-    text, other = noise(1, 7, model.conditioners.width), noise(1, 3, model.conditioners.width)
+    width, count = model.conditioners.width, model.conditioners.text_tokens
+    text, other = noise(1, 7, width), noise(1, 3, width)
 
     def padded(tokens: torch.Tensor) -> dict[str, torch.Tensor]:
-        count = model.conditioners.text_tokens
         mask = torch.arange(count)[None] < tokens.shape[1]
         return {"embeds": torch.nn.functional.pad(tokens, (0, 0, 0, count - tokens.shape[1])), "mask": mask.long()}
 

@@ -19,8 +19,8 @@ def butterworth(signal: np.ndarray, corner: float | tuple[float, float], kind: K
 def _sections(corners: tuple[float, ...], kind: Kind, rate: float, order: int) -> np.ndarray:
     """Designing a filter takes longer than filtering a footstep with it."""
     if len(corners) == 2:
-        return butter(order, (min(corners[0], 0.5 * corners[1]), corners[1]), kind, fs=rate, output="sos")
-    return butter(order, corners[0], kind, fs=rate, output="sos")
+        return np.asarray(butter(order, (min(corners[0], 0.5 * corners[1]), corners[1]), kind, fs=rate, output="sos"))
+    return np.asarray(butter(order, corners[0], kind, fs=rate, output="sos"))
 
 
 class LowPass:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import overload
 
 import numpy as np
 
@@ -19,6 +20,10 @@ class LazyVoices(Sequence[np.ndarray]):
     def __len__(self) -> int:
         return self._count
 
+    @overload
+    def __getitem__(self, place: int) -> np.ndarray: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[np.ndarray]: ...
     def __getitem__(self, place):
         if isinstance(place, slice):
             return [self[n] for n in range(*place.indices(self._count))]

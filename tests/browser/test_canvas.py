@@ -12,6 +12,8 @@ from tools.environment import ROOT
 from tools.workflow import to_prompt
 
 WORKFLOWS = sorted(path.stem for path in (ROOT / "workflows").glob("*.json"))
+#: Needs a host that knows its model.
+STABLE_AUDIO_3 = "Refine with Stable Audio 3"
 SCREENSHOTS = ROOT / "build" / "screenshots"
 CLIP_SECONDS = 7.667
 
@@ -68,7 +70,9 @@ def test_our_conversion_makes_the_canvas_own_prompt(canvas, host, loaded):
     assert to_prompt(workflow, host.object_info()) == theirs
 
 
-def test_run_shows_the_previews(canvas, loaded):
+def test_run_shows_the_previews(canvas, host, loaded):
+    if loaded == STABLE_AUDIO_3 and "TestStableAudio3" not in host.object_info():
+        pytest.skip("this host does not know Stable Audio 3")
     entry = canvas.run()
     assert entry["status"]["status_str"] == "success"
     kinds = {node["class_type"] for node in canvas.prompt().values()}

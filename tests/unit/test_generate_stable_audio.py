@@ -102,7 +102,7 @@ def test_fast_is_in_half_precision_where_the_processor_is_faster_in_it(command, 
         (["--timbre", "gravel", "--text", "steps"], "--timbre needs an adapter"),
         (["--space-scale", "2", "--text", "steps"], "--space-scale needs an adapter"),
         (["--adapter", "none"], "none' does not exist"),
-        (["--sampler", "pingpong", "--text", "steps"], "no text encoder"),
+        (["--sampler", "pingpong", "--text", "steps"], "'pingpong' is not for this model"),
     ],
 )
 def test_what_does_not_go_together_is_named(command, options, error, capsys):

@@ -36,7 +36,7 @@ class TestFailing:
             ("out.webm", {}, "webm cannot hold h264 video.*write .mkv"),
             ("out.avi", {}, "takes only AVI clips"),
             ("out.mp4", {"codec": "vorbis"}, "no sound codec 'vorbis'"),
-            ("out.mkv", {"keep_original": "both"}, "'replace' or 'mix'"),
+            ("out.mkv", {"keep_original": "both"}, "'replace', 'mix', 'over' or 'under'"),
             ("out.mkv", {"original_gain_db": float("nan")}, "gain of the clip's own sound is nan"),
             ("out.mkv", {"loudness": float("nan")}, "target is nan LUFS"),
             ("out.mkv", {"sound": Sound(np.zeros((9, 4800)), 48000)}, "9 channels"),

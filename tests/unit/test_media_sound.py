@@ -88,7 +88,10 @@ class TestWriteSound:
 
     @pytest.mark.parametrize("channels", sorted(LAYOUTS))
     @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.mka"])
-    def test_holds_up_to_eight_channels(self, tmp_path, name, channels):
+    def test_holds_every_layout_that_the_codec_has(self, tmp_path, name, channels):
+        if channels > 8 and name != "a.wav":  # FLAC takes eight
+            refused("mix it to stereo", write_sound, tmp_path / name, Sound(clips.noise(0.1, channels=channels), 48000))
+            return
         sound = clips.noise(0.1, channels=channels)
         assert np.allclose(through_a_file(tmp_path / name, sound).samples, sound, atol=2**-23)
 
@@ -105,7 +108,7 @@ class TestWriteSound:
             ("a.wav", "speex", 2, "no sound codec 'speex'"),
             ("a.mp3", "flac", 2, "cannot hold flac"),
             ("a.mp3", "auto", 6, "mix it to stereo"),
-            ("a.wav", "auto", 9, "mix it to stereo"),
+            ("a.wav", "auto", 17, "mix it to stereo"),
         ],
     )
     def test_refuses_what_does_not_fit(self, tmp_path, name, codec, channels, word):

@@ -12,6 +12,7 @@ from stereosync_core.model.conditioning.spatial_target import SpatialGuidanceTar
 from stereosync_core.model.latent_levels import LatentLevels, decoded_levels, differentiable, levels_of
 from stereosync_core.model.loader import load_model
 from stereosync_core.model.objectives import predict_x0
+from stereosync_core.model.settings import settings_for
 from stereosync_core.model.spatial_guidance import SpatialGuidance, correct_denoised, with_spatial_guidance
 from stereosync_core.rendering.analysis import placement_correlation
 from stereosync_core.rendering.panning_laws import panning_law
@@ -190,4 +191,4 @@ def test_numbers_out_of_range(model, options):
     refused("Spatial guidance", SpatialGuidance, **options)
     if options.keys() <= {"strength", "panning_law"}:
         names = {"strength": "spatial_guidance", "panning_law": "panning_law"}
-        refused("Spatial guidance", StereoSyncPipeline(model).settings, **{names[key]: value for key, value in options.items()})
+        refused("Spatial guidance", settings_for, model, **{names[key]: value for key, value in options.items()})

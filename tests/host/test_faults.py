@@ -1,4 +1,4 @@
-"""Stop in every stage, two prompts at once, and a host that is killed in the middle of its work."""
+"""Stop in the middle of a stage, two prompts at once, and a host that is killed in the middle of its work."""
 
 import signal
 from contextlib import closing

@@ -47,10 +47,10 @@ def walked(graph: Graph):
     model = graph.add("StereoSyncModelLoader")
     sampled = graph.add("StereoSyncDitSampler", model=model, space=scene, steps=60)
     graph.add("StereoSyncSoundOntoVideo", video=clip, audio=sampled, filename_prefix="stopped")
-    return {"detection": tracks, "depth": depth}
+    return {"detection": tracks}
 
 
-@pytest.mark.parametrize("stage", ["decode", "detection", "depth", "render", "mux"])
+@pytest.mark.parametrize("stage", ["decode", "detection", "render", "mux"])
 def test_stop_in_the_middle_of_a_stage_leaves_no_file(host, object_info, long_clip, stage):
     before = files_in(host.base / "output")
     graph = Graph(object_info)

@@ -208,7 +208,9 @@ def test_a_second_run_comes_from_the_cache(host, shipped):
     prompt, first = shipped
     second = run(host, prompt)
     assert second.cached == set(prompt)
-    assert second.outputs == first.outputs
+    # a host that has a node's outputs already shows again only what nodes that end a graph show
+    assert second.outputs
+    assert second.outputs == {node: first.outputs[node] for node in second.outputs}
 
 
 def test_a_changed_file_is_read_again(host, graph: Graph, tmp_path):

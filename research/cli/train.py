@@ -38,6 +38,14 @@ def add(subparsers: Any) -> None:
     parser.add_argument(
         "--t5", type=Path, metavar="DIR", help="for an adapter: folder of T5 base, which reads the config's prompt"
     )
+    parser.add_argument(
+        "--start",
+        type=Path,
+        nargs="+",
+        default=(),
+        metavar="DIR",
+        help="for diffusion: models whose weights the training starts from; what the first has not comes from the next",
+    )
     parser.add_argument("--steps", type=int, help="instead of the config's")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.add_argument("--json", action="store_true", help="print what was done as JSON")
@@ -61,6 +69,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     module = importlib.import_module(f"..training.{arguments.part}", __package__)
     kind = getattr(module, f"{arguments.part.capitalize()}Task")
     more = {}
+    if arguments.start:
+        if arguments.part != "diffusion":
+            raise StereoSyncError(f"--start is for training the diffusion, not '{arguments.part}'; leave it out.")
+        more = {"start": arguments.start}
     if arguments.part == "adapter":
         more = {"base": arguments.base, "t5": arguments.t5}
     elif arguments.t5 is not None:

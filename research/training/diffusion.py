@@ -1,5 +1,6 @@
 """Training of the diffusion model on latents of the rooms."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from stereosync_core.model.conditioning.features import SceneFeatures
 from stereosync_core.model.conditioning.sound_timbre import SoundTimbre
 from stereosync_core.model.decoding import decode
 from stereosync_core.model.denoiser import Conditioning, Denoiser, StereoSync
-from stereosync_core.model.folder import save_part
+from stereosync_core.model.folder import read_weights, save_part
 from stereosync_core.model.guidance import guidance_branches, guided
 from stereosync_core.model.level_autoencoder import LEVELS, LevelAutoencoder
 from stereosync_core.model.loader import load_autoencoder, load_timbre
@@ -39,14 +40,15 @@ class DiffusionTask:
         other ones of the sides, under ``mid_side``),
         ``cues`` (``both``, ``boxes`` or ``depth``).
     :param model: folder with the autoencoder and the timbre encoder.
+    :param start: folders of models from whose diffusion weights training starts; what the first has not comes from the next.
     """
 
     name = "diffusion"
     #: How often left and right change places.
     mirrored = 0.5
 
-    def __init__(self, config: dict[str, Any], rooms: Path, model: Path):
-        self.config, self.cues = config, config.get("cues", CUES[0])
+    def __init__(self, config: dict[str, Any], rooms: Path, model: Path, *, start: Sequence[Path] = ()):
+        self.config, self.cues, self.start = config, config.get("cues", CUES[0]), start
         if self.cues not in CUES:
             raise StereoSyncError(f"Config: 'cues' is '{self.cues}'; it must be one of {', '.join(CUES)}.")
         self.autoencoder, self.timbre = self.parts(model)
@@ -69,6 +71,13 @@ class DiffusionTask:
         )
         network.mean.copy_(channels.mean(1))
         network.spread.copy_(channels.std(1).clamp(min=1e-3))
+        own = network.state_dict()
+        for folder in reversed(self.start):
+            weights = read_weights(folder, self.name)
+            same = {key: value for key, value in weights.items() if key in own and own[key].shape == value.shape}
+            if not same:
+                raise StereoSyncError(f"--start: no weights of '{folder}' are of the config's sizes; give another folder.")
+            network.load_state_dict(same, strict=False)
         return network
 
     def loss(self, network: nn.Module, generator: torch.Generator, device: torch.device) -> dict[str, Tensor]:

@@ -8,15 +8,20 @@ import pytest
 import torch
 from torch import nn
 
+from research.cli.train import CONFIGS
 from research.training.augment import augment, mirror
-from research.training.diffusion import assignment_loss
+from research.training.diffusion import DiffusionTask, assignment_loss
 from research.training.loop import CHECKPOINT, LoopSettings, curves, train
 from research.training.scenes import owners
+from stereosync_core.files import read_object
 from stereosync_core.model.conditioning.clip import ClipConditions
 from stereosync_core.model.conditioning.features import SceneFeatures
+from stereosync_core.model.folder import read_weights
+from stereosync_core.model.loader import bundled_folder
 from stereosync_core.rendering.gait import Steps
 from stereosync_core.scene import Track, Tracks
 from tests.errors import refused, stopped
+from tools.environment import ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -226,3 +231,17 @@ def test_a_moment_is_owned_by_who_stepped_last_and_nearest():
     assert shares[1, 2] == pytest.approx(first / (first + np.exp(-0.02 / 0.05) / 8), rel=1e-6)
     assert shares[0, 3] == 1, "who is out of the picture is nobody"
     assert not muted[:, 3].any(), "and does not sound in every other clip"
+
+
+def test_a_training_starts_from_weights_of_two_models(tmp_path):
+    task = object.__new__(DiffusionTask)
+    task.config = read_object(CONFIGS / "diffusion.json", "Config", "")
+    task.rate, task.bank = 21.5, SimpleNamespace(latents=torch.randn(2, 144, 80))  # pyright: ignore
+    paper = ROOT / "research" / "weights" / "walking-rooms-paper"
+    task.start = [paper, bundled_folder()]
+    own = task.build().state_dict()
+    first, second = (read_weights(folder, "diffusion") for folder in task.start)
+    assert all(torch.equal(own[key], first[key] if key in first else second[key]) for key in second)
+    assert any(key not in first for key in second)
+    task.start = [tmp_path]
+    refused("diffusion.safetensors' is missing", task.build)

@@ -29,7 +29,9 @@ def to_rpp(session: Session) -> str:
         )
     lines += _track(session, "picture", 0.0, "VIDEO", session.picture, session.picture_start)
     for place, track in enumerate(session.tracks):
-        envelopes = _envelope("VOLENV2", track, track.gain) + _envelope("PANENV2", track, -track.pan)  # there left is above 0
+        # in pan envelopes left is 1 and right -1, though in VOLPAN left is -1: X-Raym's "Trim selected tracks parameters values
+        # with envelopes values at edit cursor" (github.com/X-Raym/REAPER-ReaScripts) subtracts one from the other for that
+        envelopes = _envelope("VOLENV2", track, track.gain) + _envelope("PANENV2", track, -track.pan)
         lines += _track(session, track.name, 1.0, "WAVE", track.file, 0.0, envelopes, place + 1)
     return "\n".join([*lines, ">", ""])
 

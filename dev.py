@@ -58,9 +58,8 @@ def test(environment: Environment, arguments: argparse.Namespace) -> int:
     os.environ.setdefault("PYRIGHT_PYTHON_IGNORE_WARNINGS", "1")
     chosen = arguments.rest + (["-m", "unit and not slow"] if arguments.fast else [])
     codes = []
-    if arguments.fast:
-        os.environ.setdefault("OMP_NUM_THREADS", "1")  # for networks as small as the tests' threads cost more than they bring
-    else:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # for networks as small as the tests' threads cost more than they bring
+    if not arguments.fast:
         subprocess.call([python, "-m", "research.equality.reference_packages"], cwd=ROOT)
     if not chosen:
         if find_chromium(install=True) is None:
@@ -72,6 +71,8 @@ def test(environment: Environment, arguments: argparse.Namespace) -> int:
             say(name)
             codes.append(subprocess.call([python, "-m", *command], cwd=ROOT))
     say("pytest")
+    if not arguments.rest:  # the browser's tests in one process, the host's in another, and files of the others where one is free
+        chosen += ["-n", str(min(3, os.cpu_count() or 1)), "--dist", "loadgroup"]
     codes.append(subprocess.call([python, "-m", "pytest", *chosen], cwd=ROOT))
     return max(map(abs, codes))
 

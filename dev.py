@@ -71,7 +71,7 @@ def test(environment: Environment, arguments: argparse.Namespace) -> int:
             say(name)
             codes.append(subprocess.call([python, "-m", *command], cwd=ROOT))
     say("pytest")
-    if not arguments.rest:  # the browser's tests in one process, the host's in another, and files of the others where one is free
+    if not arguments.rest:  # the browser's tests in one process, the host's in another, files of the others where one is free
         chosen += ["-n", str(min(3, os.cpu_count() or 1)), "--dist", "loadgroup"]
     codes.append(subprocess.call([python, "-m", "pytest", *chosen], cwd=ROOT))
     return max(map(abs, codes))

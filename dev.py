@@ -28,17 +28,18 @@ from tools.host import Host, HostError, follow
 from tools.workflow import to_prompt
 
 BASE = ROOT / ".host"
-WORKFLOW = ROOT / "workflows" / "StereoSync bundled model.json"
+WORKFLOW = "StereoSync bundled model.json"
 CLIP = ROOT / "stereosync_core" / "assets" / "stereosync_walking.mp4"
 RESULT_NODE = "StereoSyncSoundOntoVideo"
 
 
-def demo(environment: Environment, _: argparse.Namespace) -> int:
+def demo(environment: Environment, _: argparse.Namespace | None, base: Path = BASE, pack: Path | None = None) -> int:
     """Runs the main workflow on the sample clip; the last line is the path of the video."""
     say("starting ComfyUI")
-    with Host(environment, BASE) as host:
-        prompt = to_prompt(json.loads(WORKFLOW.read_text(encoding="utf-8")), host.object_info())
-        say(f"running {WORKFLOW.name} on {CLIP.name}")
+    workflow = (pack or ROOT) / "workflows" / WORKFLOW
+    with Host(environment, base, packs=[pack] if pack else []) as host:
+        prompt = to_prompt(json.loads(workflow.read_text(encoding="utf-8")), host.object_info())
+        say(f"running {WORKFLOW} on {CLIP.name}")
         result = follow(host, prompt, say)
         if result.status != "success":
             say(f"the workflow failed: {result.error or result.status}")

@@ -1,12 +1,22 @@
-"""The archive that the registry gets: the files that git knows, without those of ``.comfyignore``."""
+"""The archive that the registry gets: the files that git knows, without those of ``.comfyignore``.
+
+    .venv/bin/python -m tests.archive
+
+builds it, installs it into a ComfyUI of its own that has no other pack, and runs the demo from there.
+"""
 
 from __future__ import annotations
 
 import subprocess
+import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
-from tools.environment import ROOT
+from dev import demo
+from tests.hosts import prepared_environment
+from tools.environment import ROOT, pip, run, say
+from tools.host import PACK
 
 
 def _listed(*arguments: str) -> set[str]:
@@ -26,3 +36,20 @@ def build_archive(target: Path) -> Path:
         for path in archived():
             archive.write(ROOT / path, path)
     return target
+
+
+def main() -> int:
+    environment = prepared_environment()
+    with tempfile.TemporaryDirectory(prefix="stereosync-archive-") as folder:
+        archive = build_archive(Path(folder) / "node.zip")
+        pack = Path(folder) / "custom_nodes" / PACK
+        with zipfile.ZipFile(archive) as opened:
+            opened.extractall(pack)
+            say(f"{archive.stat().st_size / 1e6:.1f} MB, {len(opened.namelist())} files; installing as ComfyUI-Manager does")
+        pip(environment.python, "-r", pack / "requirements.txt")
+        run([environment.python, pack / "install.py"])
+        return demo(environment, None, Path(folder), pack)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

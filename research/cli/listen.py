@@ -16,7 +16,7 @@ def add(subparsers: Any) -> None:
     parser.add_argument("--rooms", type=Path, metavar="DIR", help="folder of the splits (default: make-rooms' own)")
     parser.add_argument("--before", type=Path, metavar="DIR", help="NAME.wav of another model, for the column 'before'")
     parser.add_argument("--before-model", default="", metavar="NAME", help="what that model is, in the page's words")
-    parser.add_argument("--page", type=Path, default=Path("docs/listen.md"), help="with a folder of its name")
+    parser.add_argument("--page", type=Path, default=Path("docs/compare.md"), help="with a folder of its name")
     parser.add_argument("--json", action="store_true", help="print what was made as JSON")
     parser.add_argument("--sounds-only", type=Path, metavar="DIR", help="write NAME.wav of the bundled model, and no page")
 

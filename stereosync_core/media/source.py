@@ -49,6 +49,9 @@ class Clip:
 
 Source: TypeAlias = Medium | Clip
 
+#: Broken text in a tag must not keep anyone from the pictures; PyAV from 19 on keeps it as it is.
+_TAGS = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
+
 #: Seconds, in all and for each picture, from which on a clip has to have so many bytes a second: sound is made as long as the
 #: picture, and one wrong time stamp can make a day of a second.
 _LONG, _A_PICTURE, _LEAST = 300, 60, 50
@@ -100,9 +103,8 @@ def _open(source: Medium) -> InputContainer:
         with _binary(source) as file:
             if file.seek(0, os.SEEK_END) == 0:
                 raise StereoSyncError(f"Clip: {name} is empty (0 bytes); export, copy or load it again.")
-        # Broken text in a tag must not keep anyone from the pictures.
         target = plain_file(source) if isinstance(source, (str, os.PathLike)) else _View(source)
-        container = av.open(target, "r", metadata_errors="ignore")
+        container = av.open(target, "r", **_TAGS)
     except PermissionError as error:
         raise StereoSyncError(f"Clip: {name} may not be read; change the file's permissions.") from error
     except (av.error.FFmpegError, OSError) as error:

@@ -7,9 +7,11 @@ from urllib.parse import quote
 
 import pytest
 
+from stereosync_core.rendering.analysis import placement_correlation
+from stereosync_core.tracking.registry import track_video
 from tests.clips import make_clip
 from tests.demo_check import same_video, sound_of, video_seconds
-from tests.host.conftest import finished, run
+from tests.host.conftest import finished, produced, run
 from tests.host.graph import Graph
 from tools.environment import ROOT
 from tools.host import PACK
@@ -226,3 +228,14 @@ def test_a_changed_file_is_read_again(host, graph: Graph, tmp_path):
     again = run(host, graph)
     assert again.cached == {sound.number}
     assert video_seconds(host.path_of(again.outputs[result.number]["images"][0])) == pytest.approx(1.5)
+
+
+def test_five_nodes_with_their_defaults_place_footsteps(host, graph):
+    clip = graph.add("StereoSyncLoadVideo", file=CLIP.name)
+    tracks = graph.add("StereoSyncSmallTracker", video=clip.video)
+    steps = graph.add("StereoSyncFootsteps", tracks=tracks)
+    placed = graph.add("StereoSyncSpatializeAudio", audio=steps, tracks=tracks)
+    saving = graph.add("StereoSyncSoundOntoVideo", video=clip.video, audio=placed, filename_prefix="five")
+    followed = track_video(CLIP, max_tracks=1)
+    sound, rate = sound_of(produced(host, graph, saving))
+    assert placement_correlation(sound, rate, followed.tracks[0], max_gap=followed.max_gap) > 0.9

@@ -218,6 +218,12 @@ class TestWriting:
             tags = {key.lower(): value for key, value in container.metadata.items()}
         assert (tags["prompt"], tags["workflow"]) == ('{"a": 1}', "{}")
 
+    def test_takes_a_clip_with_a_tag_whose_text_is_broken(self, muxed):
+        _, first = muxed("a.mkv", metadata={"comment": "a comment"})
+        broken = first.path.with_name("broken.mkv")
+        broken.write_bytes(first.path.read_bytes().replace(b"a comment", b"a \xff\xe9mment"))
+        assert muxed("out.mkv", source=broken)[1].path.is_file()
+
     def test_puts_the_index_of_an_mp4_in_front(self, muxed):
         data = muxed("out.mp4")[1].path.read_bytes()
         assert data.index(b"moov") < data.index(b"mdat")

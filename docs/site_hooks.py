@@ -25,12 +25,14 @@ def on_files(files, config):
 
 def _nodes():
     """Help pages by the nodes' place in the menu."""
-    found, sources = {}, {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "nodes").glob("*.py")}
+    found: dict[str, list[str]] = {}
+    sources = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "nodes").glob("*.py")}
     for source in sources.values():
         imported = re.search(r"^from \.(\w+) import CATEGORY", source, re.MULTILINE)
         usual = re.search(r'^CATEGORY = "StereoSync/(.*)"', sources[imported[1]] if imported else source, re.MULTILINE)
         for node, category in NODE.findall(source):
-            found.setdefault(category or usual[1], []).append(f"nodes/{node}/index.md")
+            category = category or (usual[1] if usual else "other")
+            found.setdefault(category, []).append(f"nodes/{node}/index.md")
     return [{category.capitalize(): sorted(pages)} for category, pages in sorted(found.items())]
 
 

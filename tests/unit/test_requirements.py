@@ -8,7 +8,7 @@ import pytest
 from tests.unit.test_project import imported as imported_by
 from tools.environment import ROOT
 
-OWN = {"install", "nodes", "research", "stereosync_core", "tests", "tools"}
+OWN = {"dev", "install", "nodes", "research", "stereosync_core", "tests", "tools"}
 #: What ComfyUI brings and is itself.
 HOST = {"comfy", "comfy_api", "comfy_execution", "folder_paths", "server", "PIL", "torch", "torchvision"}
 #: Installed without its own requirements by install.py; its diffusion transformer imports the other two.

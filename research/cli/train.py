@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     from ..training.loop import LoopSettings, curves, train
 
     with explained("Training needs accelerate; run: pip install -r requirements-train.txt", ImportError):
-        import accelerate  # noqa: F401
+        from accelerate import PartialState
     started = time.perf_counter()
     path = arguments.config or CONFIGS / f"{arguments.part}.json"
     config = read_object(path, "Config", "give a training's JSON file, such as those in research/training/configs")
@@ -73,15 +73,20 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         if arguments.part != "diffusion":
             raise StereoSyncError(f"--start is for training the diffusion, not '{arguments.part}'; leave it out.")
         more = {"start": arguments.start}
-    if arguments.part == "adapter":
-        more = {"base": arguments.base, "t5": arguments.t5}
-    elif arguments.t5 is not None:
-        raise StereoSyncError(f"--t5 is for training an adapter, not '{arguments.part}'; leave it out.")
-    elif arguments.part == "levels" and is_release(arguments.base):
-        more = {"base": arguments.base}
-    elif arguments.base is not None:
-        inherit_parts(arguments.out, arguments.base)
-    task = kind(config, arguments.rooms or default_rooms(), arguments.out, **more)
+    state = PartialState()
+    first = state.is_main_process
+    if not first:
+        arguments.quiet, arguments.json = True, False
+    with state.main_process_first():  # it leaves the others what it has read of the rooms
+        if arguments.part == "adapter":
+            more = {"base": arguments.base, "t5": arguments.t5}
+        elif arguments.t5 is not None:
+            raise StereoSyncError(f"--t5 is for training an adapter, not '{arguments.part}'; leave it out.")
+        elif arguments.part == "levels" and is_release(arguments.base):
+            more = {"base": arguments.base}
+        elif arguments.base is not None and first:
+            inherit_parts(arguments.out, arguments.base)
+        task = kind(config, arguments.rooms or default_rooms(), arguments.out, **more)
     folder = arguments.out / f"training-{path.stem}"
     with progress_bar(arguments.part, arguments.quiet or arguments.json, "step") as show:
 
@@ -90,6 +95,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
         with explained("Training: stopped; the same command goes on from the last checkpoint.", KeyboardInterrupt):
             network = task.fit() if hasattr(task, "fit") else train(task, settings, folder, progress=progress)
-    task.save(network, arguments.out)
+    if first:
+        task.save(network, arguments.out)
     last = (curves(folder) or [{}])[-1]
     return {"out": str(arguments.out), "seconds": round(time.perf_counter() - started, 1)} | last

@@ -1,7 +1,8 @@
 """The training loop: the same for every part, exact after a kill.
 
-A step depends on the seed, its number and the weights alone: batches are drawn by a generator seeded with (seed, step), so a
-run that goes on from a checkpoint ends where an unbroken one does, to the last bit on the same machine.
+A step depends on the seed, its number and the weights alone: batches are drawn by a generator seeded with (seed, step, part). A
+run that goes on from a checkpoint ends where an unbroken one does, to the last bit on the same machine, and processes that
+share a step's parts (``accelerate launch``) come to the same weights as one that works on all, to rounding.
 """
 
 import csv
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +50,7 @@ class LoopSettings:
     """How to train.
 
     :param steps: in all.
+    :param parts: batches of a step, whose gradients are averaged; several processes share them equally.
     :param rate: of learning, reached after ``warmup`` steps and falling along a cosine to ``final`` of it.
     :param ema: decay of the averaged weights that are kept in the end.
     :param save_every: seconds between checkpoints.
@@ -57,6 +59,7 @@ class LoopSettings:
     """
 
     steps: int
+    parts: int = 1
     rate: float = 1e-3
     warmup: int = 100
     final: float = 0.02
@@ -87,13 +90,22 @@ def train(
     """Train, or go on with the training in ``folder``; return the network with its averaged weights.
 
     Writes ``checkpoint.pt`` (weights, averages, optimizer, step; in torch's format, read back with ``weights_only``),
-    ``curves.csv`` and ``curves.png`` there. What ``progress`` raises ends the training at the last checkpoint.
+    ``curves.csv`` and ``curves.png`` there; of several processes the first does, which also validates and calls ``progress``.
+    What that raises ends the training at the last checkpoint.
 
-    :raises StereoSyncError: when the folder's checkpoint is of another task or other settings, or losses stop being numbers.
+    :raises StereoSyncError: when the folder's checkpoint is of another task or other settings, losses stop being numbers, or a
+        step's parts cannot be shared.
     """
     from accelerate import Accelerator
 
     accelerator = Accelerator(mixed_precision=settings.precision)
+    several, first = accelerator.num_processes > 1, accelerator.is_main_process
+    own_parts = range(accelerator.process_index, settings.parts, accelerator.num_processes)
+    if settings.parts % accelerator.num_processes or not own_parts:
+        raise StereoSyncError(
+            f"Training: {accelerator.num_processes} processes cannot share {settings.parts} parts of a step; set 'parts' "
+            "in the config's 'loop' to a multiple."
+        )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(settings.seed)
@@ -103,21 +115,29 @@ def train(
     average = [parameter.detach().clone() for parameter in trained]
     begin = _restore(folder, task, settings, network, average, optimizer)
     rows = [row for row in curves(folder) if int(row["step"]) <= begin]
-    prepared, optimizer = accelerator.prepare(network, optimizer)
+    # without the wrapper of distributed training, which knows forward alone: tasks call other methods too
+    prepared = accelerator.prepare_model(network, evaluation_mode=several)
+    optimizer = accelerator.prepare_optimizer(optimizer)
     saved, sums, count, unusable = time.monotonic(), {}, 0, 0
     for step in range(begin, settings.steps):
-        # the network's own draws (dropout, noise) come from the global generator: seeded anew so that a step stands for itself
-        torch.manual_seed(settings.seed * 1_000_003 + step)
-        generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
         for group in optimizer.param_groups:
             group["lr"] = settings.rate_at(step)
         prepared.train()
-        with accelerator.autocast():
-            losses = task.loss(prepared, generator, accelerator.device)
-        total = torch.stack(list(losses.values())).sum()
-        if not torch.isfinite(total):
-            raise StereoSyncError(f"Training {task.name}: the loss is {float(total.detach())} at step {step}; lower the rate.")
-        accelerator.backward(total)
+        losses: dict[str, Tensor] = {}
+        for part in own_parts:
+            # the network's own draws (dropout, noise) come from the global generator: seeded anew, a step stands for itself
+            seed = settings.seed * 1_000_003 + step + (part << 40)
+            torch.manual_seed(seed)
+            with accelerator.autocast():
+                made = task.loss(prepared, torch.Generator().manual_seed(seed), accelerator.device)
+            accelerator.backward(torch.stack(list(made.values())).sum() / len(own_parts))
+            losses = {name: losses.get(name, 0.0) + value.detach() / len(own_parts) for name, value in made.items()}
+        if several:
+            losses = accelerator.reduce(losses, "mean")  # type: ignore[assignment]
+            _average(accelerator, [parameter.grad for parameter in trained if parameter.grad is not None])
+        total = float(torch.stack(list(losses.values())).sum())
+        if not math.isfinite(total):
+            raise StereoSyncError(f"Training {task.name}: the loss is {total} at step {step}; lower the rate.")
         norm = accelerator.clip_grad_norm_(trained, settings.clip)
         # a norm of infinity would make all weights zero times infinity
         unusable = 0 if norm is None or math.isfinite(norm) else unusable + 1
@@ -129,9 +149,11 @@ def train(
         decay = min(settings.ema, (step + 1) / (step + 10))
         get_ema_multi_avg_fn(decay)(average, [parameter.detach() for parameter in trained], None)
         for name, value in losses.items():
-            sums[name] = sums.get(name, 0.0) + float(value.detach())
+            sums[name] = sums.get(name, 0.0) + float(value)
         count += 1
         last = step + 1 == settings.steps
+        if not first:
+            continue
         if last or (step + 1) % settings.validate_every == 0:
             with averaged(trained, average):
                 network.eval()
@@ -144,9 +166,17 @@ def train(
             _save(folder, task, settings, network, average, optimizer, step + 1)
             saved = time.monotonic()
         if progress is not None:
-            progress(step + 1, settings.steps, {name: float(value.detach()) for name, value in losses.items()})
+            progress(step + 1, settings.steps, {name: float(value) for name, value in losses.items()})
+    accelerator.wait_for_everyone()
     _set(trained, average)
     return network.eval()
+
+
+def _average(accelerator: Any, gradients: list[Tensor]) -> None:
+    """Over the processes, in place."""
+    whole = accelerator.reduce(torch.cat([gradient.flatten() for gradient in gradients]), "mean")
+    for gradient, part in zip(gradients, whole.split([gradient.numel() for gradient in gradients]), strict=True):
+        gradient.copy_(part.view_as(gradient))
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """The training loop: exact after a kill, honest about what is wrong; and augmentation."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -11,7 +13,7 @@ from torch import nn
 from research.cli.train import CONFIGS
 from research.training.augment import augment, mirror
 from research.training.diffusion import DiffusionTask, assignment_loss
-from research.training.loop import CHECKPOINT, LoopSettings, curves, train
+from research.training.loop import CHECKPOINT, curves, train
 from research.training.scenes import owners
 from stereosync_core.files import read_object
 from stereosync_core.model.conditioning.clip import ClipConditions
@@ -21,31 +23,12 @@ from stereosync_core.model.loader import bundled_folder
 from stereosync_core.rendering.gait import Steps
 from stereosync_core.scene import Track, Tracks
 from tests.errors import refused, stopped
+from tests.line import SETTINGS, Line
 from tools.environment import ROOT
 
 pytestmark = pytest.mark.slow
 
 pytest.importorskip("accelerate", reason="training needs accelerate (requirements-train.txt)")
-
-
-class Line:
-    """Fits a line; with dropout, so that the network draws numbers of its own."""
-
-    name = "line"
-
-    def build(self) -> nn.Module:
-        return nn.Sequential(nn.Linear(3, 16), nn.Dropout(0.2), nn.GELU(), nn.Linear(16, 1))
-
-    def loss(self, network, generator, device):
-        x = torch.randn((8, 3), generator=generator)
-        return {"square": (network(x.to(device))[:, 0] - x.sum(1)).square().mean()}
-
-    def validate(self, network):
-        x = torch.randn((64, 3), generator=torch.Generator().manual_seed(9))
-        return {"square": float((network(x)[:, 0] - x.sum(1)).square().mean().detach())}
-
-
-SETTINGS = LoopSettings(steps=60, rate=1e-2, warmup=5, validate_every=20, save_every=0.0)
 
 
 def weights(network: nn.Module) -> torch.Tensor:
@@ -100,6 +83,20 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
     path = tmp_path / CHECKPOINT
     path.write_bytes(path.read_bytes()[:500])
     refused("delete it", train, Line(), SETTINGS, tmp_path)
+
+
+def test_two_processes_come_to_the_losses_and_weights_of_one(tmp_path):
+    one = train(Line(), replace(SETTINGS, parts=2), tmp_path / "one")
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"]
+    launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+    done = subprocess.run([*launch, "-m", "tests.line", str(tmp_path / "two")], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    two = train(Line(), replace(SETTINGS, parts=2), tmp_path / "two")  # done already: its weights
+    torch.testing.assert_close(weights(two), weights(one), rtol=1e-4, atol=1e-6)
+    for row, other in zip(curves(tmp_path / "one"), curves(tmp_path / "two"), strict=True):
+        assert {name: float(value) for name, value in row.items()} == pytest.approx(
+            {name: float(value) for name, value in other.items()}, rel=1e-5
+        )
 
 
 def test_a_loss_that_is_no_number_ends_it(tmp_path):

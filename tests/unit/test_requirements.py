@@ -20,7 +20,7 @@ READERS = {"rpp", "opentimelineio"}
 #: As those, in an environment of its own, for it asks for an older NumPy.
 APART_READERS = {"ear"}
 #: Run as commands.
-COMMANDS = {"mkdocs_material", "pyright", "ruff"}
+COMMANDS = {"mkdocs_material", "pyright", "pytest_xdist", "ruff"}
 #: Needed by one script each, whose docstring has the words for it.
 ONCE = {"ai_edge_litert", "h5py", "onnx", "tflite", "trackeval"}
 #: Modules by other names than their packages.

@@ -71,11 +71,24 @@ ALIASES = {
     "StereoSyncScenePlot": ["plot audio", "graph", "visualize pan"],
     "StereoSyncPreviewEvents": ["show events", "contact sheet", "filmstrip"],
 }
+#: Inputs that few change. Newer hosts fold them where a node has more than :data:`UNFOLDED` widgets.
+ADVANCED = {
+    *("detector_size", "embedding_size", "map_size", "mask_size", "frame_width", "frame_height", "resolution", "batch"),
+    *("boxes_per_second", "fill_gaps", "smoothing", "keep_threshold", "match", "memory", "gate", "rules", "per_class"),
+    *("drop_giants", "release_smoothing", "alignment", "dilations", "refine_steps", "envelope_scale", "sampler", "law"),
+    *("zero_means", "match_levels", "cadence", "sample_rate", "if_nothing_tracked", "offset", "toe", "doppler", "pitch"),
+    *("field_of_view", "time_difference", "distance_from", "air", "offscreen", "container", "codec", "limiter"),
+}
+UNFOLDED = 5
 _FIELDS = {field.name for field in fields(io.Schema)}
 
 
 def schema(**parts: Any) -> io.Schema:
     """A node's schema, with what newer hosts know of it besides."""
+    widgets = [one for one in parts["inputs"] if hasattr(one, "default")]
+    for one in widgets if len(widgets) > UNFOLDED else []:
+        if one.id in ADVANCED:  # not the argument of the same name, which the oldest host does not take
+            one.extra_dict = {**one.extra_dict, "advanced": True}
     more = {"search_aliases": ALIASES.get(parts["node_id"], [])}
     return io.Schema(**parts, **{name: value for name, value in more.items() if name in _FIELDS})
 

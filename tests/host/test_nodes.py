@@ -38,6 +38,14 @@ def test_newer_hosts_find_every_node_by_other_words_as_well(ours):
         assert [name for name, node in ours.items() if len(node.get("search_aliases") or ()) < 2] == []
 
 
+def test_inputs_that_few_change_are_folded(ours):
+    """Where the host folds: a node shows ten at most, and all of a small one."""
+    for name, node in ours.items():
+        shown = [options.get("advanced", False) for _, options in inputs_of(node) if "default" in options]
+        assert shown.count(False) <= 10, name
+        assert len(shown) > 5 or not any(shown), name
+
+
 def test_every_help_page_has_its_inputs_pitfalls_and_neighbours(ours):
     pages = {name: (ROOT / "web" / "docs" / name / "en.md").read_text(encoding="utf-8") for name in ours}
     for part in ("**Pitfall**: ", "**Before it**: ", "**After it**: "):

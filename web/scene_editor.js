@@ -6,6 +6,7 @@ import { Lanes } from "./scene_editor/lanes.js";
 import { Player } from "./scene_editor/player.js";
 import { Pointer } from "./scene_editor/pointer.js";
 import { soundOf, sceneOf } from "./scene_editor/runs.js";
+import { loadTexts, t } from "./scene_editor/texts.js";
 import { Toolbar, element } from "./scene_editor/toolbar.js";
 
 const NODE = "StereoSyncEditScene";
@@ -20,7 +21,7 @@ class SceneEditor {
     this.view = { start: 0, end: 10, cursor: 0, track: null, event: null, point: null, snap: true, kind: "step", peaks: null };
     this.canvas = element("canvas");
     this.focus = element("textarea", { readOnly: true, tabIndex: 0 });
-    this.focus.setAttribute("aria-label", "Scene editor");
+    this.focus.setAttribute("aria-label", t("Scene editor"));
     this.video = element("video", { muted: true, playsInline: true, preload: "auto" });
     this.player = new Player(this.video, this.view, () => this.redraw());
     this.lanes = new Lanes(this.canvas, this.view, this.edits);
@@ -217,7 +218,8 @@ app.registerExtension({
     };
   },
 
-  setup() {
+  async setup() {
+    await loadTexts();
     api.addEventListener("execution_success", async ({ detail }) => {
       const [entry] = await history(`/history/${detail.prompt_id}`);
       for (const [node, editor] of entry ? editors : []) editor.loadRun(entry, node.id, false);

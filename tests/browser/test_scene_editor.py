@@ -240,3 +240,19 @@ def test_edits_that_are_no_json_are_refused_with_one_error(canvas, editor):
     editor.page.keyboard.press("Escape")
     editor.reset()
     assert editor.edits() == {}
+
+
+def test_the_editor_speaks_the_language_of_the_front_end(canvas):
+    title = """async language => {
+        const { app, LiteGraph } = window, { loadTexts } = await import('/extensions/StereoSync/scene_editor/texts.js');
+        await app.extensionManager.setting.set('Comfy.Locale', language);
+        await loadTexts();
+        app.graph.clear();
+        app.graph.add(LiteGraph.createNode('StereoSyncEditScene'));
+        const editor = app.graph._nodes[0].widgets.find(widget => widget.name === 'edits').element;
+        return [...editor.querySelectorAll('button')].at(-1).title;
+    }"""
+    assert [canvas.page.evaluate(title, language) for language in ("ko", "en")] == [
+        "검출된 상태로 되돌리기",
+        "Go back to what was found",
+    ]

@@ -74,9 +74,19 @@ def test_every_name_description_and_tooltip_is_translated(ours, language):
     assert missing == []
 
 
-def test_the_host_serves_the_translations(host):
+def test_the_host_serves_the_translations_with_all_words_of_the_scene_editor(host):
     served = json.loads(host.request("/i18n"))
     assert all("StereoSyncEditScene" in served[language]["nodeDefs"] for language in LANGUAGES)
+    scripts = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "web").rglob("*.js")}
+    words = set(re.findall(r'\bt\("([^"]+)"', "".join(scripts.values())))
+    words |= set(re.findall(r"\w+", scripts["edits.js"].split("KINDS = [")[1].split("]")[0]))
+    assert len(words) > 40
+    assert re.findall(r'(?<!\bt\()"([A-Z][a-z][^"]*)"', scripts["toolbar.js"] + scripts["lanes.js"]) == [], "past t()"
+    for language, letters in LANGUAGES.items():
+        texts = served[language]["stereosyncEditor"]
+        assert set(texts) == words
+        assert [word for word, text in texts.items() if word != "{0}." and not re.search(letters, text)] == []
+        assert [word for word, text in texts.items() if set(re.findall(r"{\d}", word)) != set(re.findall(r"{\d}", text))] == []
 
 
 def test_what_finds_or_makes_something_shows_it(host, graph, small_clip):

@@ -1,5 +1,6 @@
 // Draws the time line: ruler, filmstrip, events, paths, loudness, waveform.
 import { CURVES } from "./curves.js";
+import { t } from "./texts.js";
 
 export const GUTTER = 58;
 export const COLOURS = ["#e69f00", "#56b4e9", "#009e73", "#f0e442", "#d55e00", "#cc79a7", "#0072b2"];
@@ -108,11 +109,11 @@ export class Lanes {
     pen.fillStyle = name === "ruler" ? "#1b1b1b" : "#232323";
     pen.fillRect(GUTTER, top, this.width - GUTTER, height);
     const captions = {
-      events: ["events"],
-      azimuth: ["left", "azimuth", "right"],
-      distance: ["near", "distance", "far"],
-      envelope: ["loudness"],
-      wave: ["left", "sound", "right"],
+      events: [t("events")],
+      azimuth: [t("left"), t("azimuth"), t("right")],
+      distance: [t("near"), t("distance"), t("far")],
+      envelope: [t("loudness")],
+      wave: [t("left"), t("sound"), t("right")],
     };
     const lines = captions[name] ?? [];
     pen.fillStyle = "#b8b8b8";
@@ -249,7 +250,7 @@ export class Lanes {
     if (!view.peaks) {
       pen.fillStyle = "#8a8a8a";
       pen.textAlign = "left";
-      pen.fillText("The sound shows here when it has been made from this scene.", GUTTER + 8, top + height / 2 - 8);
+      pen.fillText(t("The sound shows here when it has been made from this scene."), GUTTER + 8, top + height / 2 - 8);
       return;
     }
     pen.fillStyle = "#9bd3ae";

@@ -1,5 +1,6 @@
 // The row of buttons over the time line, and the fields of the chosen event.
 import { KINDS } from "./edits.js";
+import { t } from "./texts.js";
 
 const STYLE = `
 .stereosync-editor { display: flex; flex-direction: column; gap: 4px; height: 100%; min-height: 566px; box-sizing: border-box;
@@ -38,30 +39,30 @@ export class Toolbar {
       document.head.append(element("style", { id: "stereosync-editor-style", textContent: STYLE }));
     this.editor = editor;
     const { pointer, player } = editor;
-    this.play = button("▶", "Play from the cursor (Space)", () => player.toggle());
-    this.undo = button("↶", "Undo (Ctrl+Z)", () => editor.history("undo"));
-    this.redo = button("↷", "Redo (Ctrl+Shift+Z)", () => editor.history("redo"));
-    this.snap = button("Snap", "Snap events to frames (S)", () => editor.setSnap(!editor.view.snap));
+    this.play = button("▶", t("Play from the cursor (Space)"), () => player.toggle());
+    this.undo = button("↶", t("Undo (Ctrl+Z)"), () => editor.history("undo"));
+    this.redo = button("↷", t("Redo (Ctrl+Shift+Z)"), () => editor.history("redo"));
+    this.snap = button(t("Snap"), t("Snap events to frames (S)"), () => editor.setSnap(!editor.view.snap));
     this.clock = element("span", { className: "clock" });
-    this.reset = button("Reset edits", "Go back to what was found", () => editor.reset());
+    this.reset = button(t("Reset edits"), t("Go back to what was found"), () => editor.reset());
     const middle = () => (editor.view.start + editor.view.end) / 2;
-    this.time = this.#number("Seconds", 0.001, (value) => ({ time: value }));
-    this.strength = this.#number("Strength, 0 to 1", 0.05, (value) => ({ strength: Math.min(1, Math.max(0, value)) }));
-    this.kind = this.#choice("Kind of event (1 to 5)", KINDS, (kind) => editor.setEvent({ kind }));
-    this.track = this.#choice("Track", [], (value) => {
+    this.time = this.#number(t("Seconds"), 0.001, (value) => ({ time: value }));
+    this.strength = this.#number(t("Strength, 0 to 1"), 0.05, (value) => ({ strength: Math.min(1, Math.max(0, value)) }));
+    this.kind = this.#choice(t("Kind of event (1 to 5)"), KINDS, (kind) => editor.setEvent({ kind }));
+    this.track = this.#choice(t("Track"), [], (value) => {
       const track = value === "" ? null : Number(value);
       if (editor.view.event) editor.setEvent({ track });
       if (track !== null) editor.view.track = track;
       editor.redraw();
     });
-    this.add = button("+ Event", "Add an event at the cursor (N, or a double click)", () => pointer.add(editor.view.cursor));
-    this.remove = button("Delete", "Delete the chosen event or point (Del)", () => pointer.remove());
-    this.mirror = button("Mirror", "Swap left and right of the track's path (M)", () => editor.mirror());
+    this.add = button(t("+ Event"), t("Add an event at the cursor (N, or a double click)"), () => pointer.add(editor.view.cursor));
+    this.remove = button(t("Delete"), t("Delete the chosen event or point (Del)"), () => pointer.remove());
+    this.mirror = button(t("Mirror"), t("Swap left and right of the track's path (M)"), () => editor.mirror());
     this.message = element("div", { className: "message" });
     const zoom = [
-      button("−", "Zoom out (-)", () => editor.zoom(1.5, middle())),
-      button("+", "Zoom in (+)", () => editor.zoom(0.66, middle())),
-      button("Fit", "Show the whole clip (0)", () => editor.show(0, Infinity)),
+      button("−", t("Zoom out (-)"), () => editor.zoom(1.5, middle())),
+      button("+", t("Zoom in (+)"), () => editor.zoom(0.66, middle())),
+      button(t("Fit"), t("Show the whole clip (0)"), () => editor.show(0, Infinity)),
     ];
     const rows = [
       [this.play, this.undo, this.redo, ...zoom, this.snap, this.clock],
@@ -84,7 +85,7 @@ export class Toolbar {
   }
 
   #choice(title, options, change) {
-    const made = element("select", { title }, ...options.map((value) => element("option", { value, textContent: value })));
+    const made = element("select", { title }, ...options.map((value) => element("option", { value, textContent: t(value) })));
     made.setAttribute("aria-label", title);
     made.addEventListener("change", () => change(made.value));
     return made;
@@ -93,7 +94,7 @@ export class Toolbar {
   // Tracks to choose from, when a scene has come.
   tracks(tracks) {
     const name = ({ id, label }) => element("option", { value: String(id), textContent: `${label} ${id}` });
-    this.track.replaceChildren(element("option", { value: "", textContent: "no track" }), ...tracks.map(name));
+    this.track.replaceChildren(element("option", { value: "", textContent: t("no track") }), ...tracks.map(name));
   }
 
   update() {
@@ -119,11 +120,11 @@ export class Toolbar {
 
   #state() {
     const { edits } = this.editor;
-    if (edits.broken) return "The edits are no JSON of this editor; reset them.";
+    if (edits.broken) return t("The edits are no JSON of this editor; reset them.");
     const count = edits.data.events.length + edits.data.tracks.length + (edits.data.envelope.length ? 1 : 0);
-    const edited = count === 1 ? "1 edit" : `${count} edits`;
-    if (!edits.scene) return `${edited}. Run the workflow once to see what was found.`;
+    const edited = count === 1 ? t("1 edit") : t("{0} edits", count);
+    if (!edits.scene) return t("{0}. Run the workflow once to see what was found.", edited);
     const lost = edits.lost();
-    return lost ? `${edited}, ${lost} of them on what was not found again.` : `${edited}.`;
+    return lost ? t("{0}, {1} of them on what was not found again.", edited, lost) : t("{0}.", edited);
   }
 }

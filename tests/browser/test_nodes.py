@@ -3,8 +3,11 @@
 from itertools import combinations
 
 import pytest
+from PIL import Image
 
 from tests.browser.canvas import MODERN
+from tests.browser.screenshots import MARGIN
+from tools.environment import ROOT
 
 BUILD = """kinds => {
     const { app, LiteGraph } = window;
@@ -30,6 +33,7 @@ TYPES = """() => [...new Set(Object.values(window.LiteGraph.registered_node_type
     .flatMap(({nodeData}) => [...Object.values(nodeData.inputs), ...nodeData.outputs].flatMap(slot => slot.type.split(','))))]
     .filter(type => type.startsWith('STEREOSYNC_'))"""
 
+NODES = """() => window.app.graph._nodes.map(node => [node.type, node.computeSize()[1] + window.LiteGraph.NODE_TITLE_HEIGHT])"""
 BOX = ".comfy-vue-node-search-box input"
 RELEASED = "action => window.app.extensionManager.setting.set('Comfy.LinkRelease.Action', action)"
 VARIABLE = "getComputedStyle(document.body).getPropertyValue('--color-datatype-' + type)"
@@ -78,7 +82,10 @@ def test_every_node_is_found_by_its_name(rendered, host):
             if rendered.page.locator(BOX).count():
                 break
         search(rendered.page, name, name)
-        assert rendered.page.evaluate("window.app.graph._nodes.map(node => node.type)") == [kind]
+        ((added, rows),) = rendered.page.evaluate(NODES)
+        assert added == kind
+        with Image.open(ROOT / "web" / "docs" / kind / "node.webp") as picture:
+            assert rows == picture.height - 2 * MARGIN, f"the picture of {kind} is old: python -m tests.browser.screenshots"
         clear(rendered.page)
     assert not rendered.complaints
 

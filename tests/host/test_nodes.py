@@ -46,10 +46,13 @@ def test_inputs_that_few_change_are_folded(ours):
         assert len(shown) > 5 or not any(shown), name
 
 
-def test_every_help_page_has_its_inputs_pitfalls_and_neighbours(ours):
+def test_every_help_page_has_its_inputs_pitfalls_neighbours_and_picture(ours):
     pages = {name: (ROOT / "web" / "docs" / name / "en.md").read_text(encoding="utf-8") for name in ours}
     for part in ("**Pitfall**: ", "**Before it**: ", "**After it**: "):
         assert [name for name, page in pages.items() if part not in page] == []
+    pictures = {name: ROOT / "web" / "docs" / name / "node.webp" for name in ours}
+    assert [name for name, page in pages.items() if f"]({name}/node.webp)" not in page] == [], "by its path below web/docs"
+    assert [name for name, path in pictures.items() if not 1000 < path.stat().st_size < 40_000] == []
     names = {
         (name, key): {key, key.replace("_", " "), options.get("display_name", key)}
         for name in ours

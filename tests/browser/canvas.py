@@ -42,6 +42,18 @@ ELEMENT_BOXES = """() => [...document.querySelectorAll('[data-node-id]')].map(el
 })"""
 
 NODE = "window.app.graph._nodes.find(node => node.type === kind)"
+#: Whether all nodes are drawn as they should be, and have not moved for five looks.
+SETTLED = """modern => {
+    const nodes = window.app.graph._nodes, elements = [...document.querySelectorAll('[data-node-id]')];
+    const media = elements.flatMap(element => [...element.querySelectorAll('img, video')]);
+    const loaded = media.every(one => one.complete || one.readyState || one.error || !one.currentSrc);
+    if (!loaded || elements.length !== (modern ? nodes.length : 0)) return false;
+    const drawn = elements.map(element => element.getBoundingClientRect());
+    const seen = JSON.stringify([nodes.map(node => [...node.pos, ...node.size]), drawn]);
+    const before = window.stereosyncSeen;
+    window.stereosyncSeen = { seen, times: before?.seen === seen ? before.times + 1 : 0 };
+    return window.stereosyncSeen.times >= 5;
+}"""
 
 
 class Canvas:
@@ -72,14 +84,15 @@ class Canvas:
         if not dialog.count():
             self.page.get_by_role("button", name="Templates").first.click()
         dialog.get_by_text(PACK, exact=True).first.click()
-        self.page.wait_for_timeout(1000)
         return dialog
 
     def load_template(self, name: str) -> None:
         """Loads a workflow by a click on its card."""
+        self.page.evaluate("window.stereosyncBefore = window.app.graph._nodes[0]")
         self.card(self.open_templates(), name).click()
         self.page.get_by_role("dialog").wait_for(state="hidden")
-        self.page.wait_for_timeout(1000)
+        self.page.wait_for_function("window.app.graph._nodes.length && window.app.graph._nodes[0] !== window.stereosyncBefore")
+        self.settle()
 
     def card(self, dialog: Locator, name: str) -> Locator:
         dialog.locator("input").first.fill(name)  # cards below the first rows come when they are scrolled to
@@ -106,20 +119,15 @@ class Canvas:
             "return {title: node.title, box: [...box], size: [...node.size], needed: [...node.computeSize()]} })"
         )
 
-    def rectangles(self) -> list[tuple[str, list[float]]]:
-        """Title and ``[x, y, w, h]`` in canvas units of every node's element, where nodes are elements of the page."""
-        return self.page.evaluate(
-            "() => window.app.graph._nodes.map(node => { "
-            "const box = document.querySelector(`[data-node-id='${node.id}']`).getBoundingClientRect(); "
-            "const { scale } = window.app.canvas.ds; "
-            "return [node.title, [box.x, box.y, box.width, box.height].map(value => value / scale)] })"
-        )
-
     def render(self, modern: bool) -> None:
         """Draws nodes as elements of the page (Nodes 2.0) or, classic, on the canvas itself."""
         self.modern = modern
         self.page.evaluate("on => window.app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)", modern)
-        self.page.wait_for_timeout(2000)
+        self.settle()
+
+    def settle(self) -> None:
+        """Waits until every node is drawn in this rendering and none moves."""
+        self.page.wait_for_function(SETTLED, arg=self.modern, polling=100)
 
     def run(self, seconds: float = 180.0) -> dict[str, Any]:
         """Presses Run, waits for the end and returns the host's history entry."""
@@ -192,7 +200,7 @@ def opened(host: Host, chromium: str) -> Iterator[Canvas]:
     """A fresh browser with an empty profile, showing the host."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile, sync_playwright() as playwright:
         browser = playwright.chromium.launch_persistent_context(
-            profile, executable_path=chromium, args=FLAGS, viewport={"width": 1600, "height": 900}
+            profile, executable_path=chromium, args=FLAGS, viewport={"width": 1280, "height": 720}
         )
         try:
             yield Canvas(browser.new_page(), host)

@@ -3,8 +3,8 @@
     python3 dev.py test tests/browser
     .venv/bin/python -m tests.browser.screenshots
 
-``docs/canvas.png``, ``docs/editor.png`` and ``docs/templates.png`` from the screenshots of the browser tests, and one of every node
-for its help page, ``web/docs/NODE/node.webp``, on a canvas of its own. Thumbnails come from :mod:`tests.browser.thumbnails`.
+``docs/canvas.png``, ``docs/editor.png`` and ``docs/templates.png`` from the screenshots of the browser tests; and one of every
+node for its help page, ``web/docs/NODE/node.webp``. Thumbnails come from :mod:`tests.browser.thumbnails`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tools.host import Host
 
 SCREENSHOTS = ROOT / "build" / "screenshots"
 PICTURES = {
-    "StereoSync bundled model.png": "canvas.png",
+    "StereoSync bundled model_classic.png": "canvas.png",
     "scene_editor_classic.png": "editor.png",
     "templates.png": "templates.png",
 }
@@ -62,6 +62,7 @@ def main() -> None:
     paths = [documentation(*pair) for pair in PICTURES.items() if (SCREENSHOTS / pair[0]).exists()]
     with Host(prepared_environment(), arguments=["--disable-api-nodes"]) as host, opened(host, find_chromium() or "") as canvas:
         canvas.render(False)
+        canvas.page.set_viewport_size({"width": 1280, "height": 900})  # the scene editor is high
         canvas.page.evaluate("window.app.extensionManager.setting.set('Comfy.NodeBadge.NodeSourceBadgeMode', 'None')")
         paths += [node_picture(canvas, kind) for kind in host.object_info() if kind.startswith("StereoSync")]
     for path in paths:

@@ -2,16 +2,17 @@
 
     .venv/bin/python -m tests.browser.thumbnails [NAME ...]
 
-A frame of the result with its boxes, and under it both channels' waveforms with the events. What needs a download has no sound
-of its own here, and shows the frame alone.
+A frame of the result with its boxes, and under it both channels' waveforms with the events. What needs a download has no result
+here: it shows the placed sound that it refines, where it does, else the clip.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from functools import cache
+from functools import cache, reduce
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -73,24 +74,41 @@ def _waves(pen: ImageDraw.ImageDraw, samples: np.ndarray, seconds: float, events
         pen.text((5, middle - 26), name, fill=(255, 255, 255), font=ImageFont.load_default(15))
 
 
+def upstream(prompt: dict[str, Any], key: str) -> dict[str, Any]:
+    """The part of a prompt that a node needs, with the node."""
+    sources = {value[0] for value in prompt[key]["inputs"].values() if isinstance(value, list)}
+    return reduce(lambda part, source: part | upstream(prompt, source), sources, {key: prompt[key]})
+
+
+def runnable(prompt: dict[str, Any], downloads: set[str]) -> tuple[dict[str, Any], str] | None:
+    """What of a prompt makes a video without the nodes that need a download, and the node that shows it."""
+    shown = next(key for kind in SHOWN for key, node in prompt.items() if node["class_type"] == kind)
+    for key, node in prompt.items():
+        if node["class_type"] == "StereoSyncSpatializeAudio" and downloads & upstream(prompt, shown).keys():
+            prompt[shown]["inputs"]["audio"] = [key, 0]
+    part = upstream(prompt, shown)
+    return None if downloads & part.keys() else (part, shown)
+
+
+def make(host: Host, names: list[str]) -> None:
+    known = host.object_info()
+    for path in sorted((ROOT / "workflows").glob("*.json")):
+        if names and path.stem not in names:
+            continue
+        workflow = json.loads(path.read_text(encoding="utf-8"))
+        target, result = path.with_suffix(".jpg"), CLIP
+        downloads = {str(node["id"]) for node in workflow["nodes"] if node["properties"].get("models")}
+        if part := runnable(to_prompt(workflow, known), downloads):
+            outputs = host.wait(host.queue(part[0]), timeout=1800.0).outputs
+            result = host.path_of(outputs[part[1]]["images"][0])
+        thumbnail(result).save(target, quality=85, optimize=True)
+        print(f"{target.name}: {target.stat().st_size // 1024} kB", flush=True)
+
+
 def main(names: list[str]) -> None:
-    packs = [NARROW]
-    with Host(prepared_environment(), packs=packs, arguments=["--disable-api-nodes", "--cache-lru", "200"]) as host:
+    with Host(prepared_environment(), packs=[NARROW], arguments=["--disable-api-nodes", "--cache-lru", "200"]) as host:
         provide_stable_audio(host.base / "models")
-        known = host.object_info()
-        for path in sorted((ROOT / "workflows").glob("*.json")):
-            if names and path.stem not in names:
-                continue
-            workflow = json.loads(path.read_text(encoding="utf-8"))
-            target, result = path.with_suffix(".jpg"), CLIP
-            if not any(node["mode"] == 0 and node["properties"].get("models") for node in workflow["nodes"]):
-                prompt = to_prompt(workflow, known)
-                outputs = host.wait(host.queue(prompt), timeout=1800.0).outputs
-                kinds = {key: node["class_type"] for key, node in prompt.items()}
-                shown = next(outputs[key]["images"][0] for kind in SHOWN for key in outputs if kinds[key] == kind)
-                result = host.path_of(shown)
-            thumbnail(result).save(target, quality=85, optimize=True)
-            print(f"{target.name}: {target.stat().st_size // 1024} kB", flush=True)
+        make(host, names)
 
 
 if __name__ == "__main__":

@@ -41,6 +41,17 @@ ELEMENT_BOXES = """() => [...document.querySelectorAll('[data-node-id]')].map(el
     return {title: node.title, box: [x, y, width, height].map(value => value / scale), size: [width, height], needed: [0, 0]};
 })"""
 
+#: Titles that a wire goes through: of groups and of nodes that are transparent, for any other covers the wires below it.
+WIRED = """() => {
+    const { app: { graph }, LiteGraph } = window, half = LiteGraph.NODE_TITLE_HEIGHT / 2;
+    const pen = new OffscreenCanvas(1, 1).getContext('2d');
+    pen.lineWidth = half;
+    const bar = down => ({ title, pos, size }) => ({ title, x: pos[0] + 8, y: pos[1] + down, width: 0.8 * size[0] });
+    const bars = [...graph._nodes.filter(node => node.mode).map(bar(-half)), ...graph._groups.map(bar(half))];
+    const paths = [...graph.links.values()].map(link => link.path).filter(Boolean), parts = [...Array(30).keys()];
+    const on = ({ x, y, width }) => path => parts.some(part => pen.isPointInStroke(path, x + part / 30 * width, y));
+    return [paths.length, bars.filter(bar => paths.some(on(bar))).map(({ title }) => title)];
+}"""
 NODE = "window.app.graph._nodes.find(node => node.type === kind)"
 #: Whether all nodes are drawn as they should be, and have not moved for five looks.
 SETTLED = """modern => {
@@ -84,6 +95,7 @@ class Canvas:
         if not dialog.count():
             self.page.get_by_role("button", name="Templates").first.click()
         dialog.get_by_text(PACK, exact=True).first.click()
+        self.page.wait_for_timeout(1000)  # what is searched for before the page has come is lost
         return dialog
 
     def load_template(self, name: str) -> None:
@@ -118,6 +130,12 @@ class Canvas:
             "() => window.app.graph._nodes.map(node => { const box = new Float32Array(4); node.measure(box); "
             "return {title: node.title, box: [...box], size: [...node.size], needed: [...node.computeSize()]} })"
         )
+
+    def wired_titles(self) -> list[str]:
+        """Titles that wires go through, where the canvas draws them."""
+        drawn, titles = self.page.evaluate(WIRED)
+        assert drawn or self.modern
+        return titles
 
     def render(self, modern: bool) -> None:
         """Draws nodes as elements of the page (Nodes 2.0) or, classic, on the canvas itself."""

@@ -28,7 +28,6 @@ def loaded(request, canvas):
 
 def test_the_template_browser_lists_our_workflows_with_thumbnails(canvas):
     dialog = canvas.open_templates()
-    canvas.page.wait_for_timeout(1000)
     canvas.screenshot(SCREENSHOTS / "templates.png")
     for name in WORKFLOWS:
         with Image.open(ROOT / "workflows" / f"{name}.jpg") as thumbnail:
@@ -50,8 +49,9 @@ def overlapping(boxes):
             yield one, other
 
 
-def test_nodes_are_large_enough(canvas, loaded):
+def test_nodes_are_large_enough_and_no_wire_goes_through_a_title(canvas, loaded):
     boxes = canvas.boxes()
+    assert canvas.wired_titles() == []
     assert not [box["title"] for box in boxes if box["size"][1] < box["needed"][1] - 1]
 
 

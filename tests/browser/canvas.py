@@ -95,7 +95,6 @@ class Canvas:
         if not dialog.count():
             self.page.get_by_role("button", name="Templates").first.click()
         dialog.get_by_text(PACK, exact=True).first.click()
-        self.page.wait_for_timeout(1000)  # what is searched for before the page has come is lost
         return dialog
 
     def load_template(self, name: str) -> None:
@@ -107,9 +106,13 @@ class Canvas:
         self.settle()
 
     def card(self, dialog: Locator, name: str) -> Locator:
-        dialog.locator("input").first.fill(name)  # cards below the first rows come when they are scrolled to
         card = dialog.get_by_alt_text(name, exact=True).first
-        card.wait_for()
+        for _ in range(20):  # a search that the page is not ready for is lost
+            dialog.locator("input").first.fill("")
+            dialog.locator("input").first.fill(name)  # cards below the first rows come when they are scrolled to
+            self.page.wait_for_timeout(500)
+            if card.is_visible():
+                break
         return card
 
     def missing_nodes(self) -> list[str]:

@@ -44,6 +44,8 @@ def on_page_markdown(markdown, page, config, files):
 
     def placed(link):
         target = (source.parent / link[1]).resolve()
+        if not target.exists():  # the host's help panel looks for pictures below the folder of all pages
+            target = HELP / link[1]
         if target in pages:
             return os.path.relpath(pages[target], here or ".")
         known = target.exists() and target.is_relative_to(ROOT)

@@ -67,15 +67,15 @@ class ApplyStereoSync(io.ComfyNode):
         latent = {"samples": torch.zeros(1, base.latent_channels, frames), "type": "audio"}
         if adapter == NONE:
             require_adapter(envelope, timbre)
-        elif not isinstance(base, HostBackbone):
-            raise StereoSyncError("There is no adapter for Stable Audio 3 yet; choose none in 'adapter'.")
         else:
-            loaded, (tracks, depth) = load_adapter(adapter_folder(adapter), base, native.compute_dtype(model)), space.selected()
-            sizes = {"latent_rate": base.latent_rate, "timbre_size": loaded.timbre.in_features}
+            whole, rate = base if isinstance(base, HostBackbone) else native.base_of(model), base.latent_rate
+            loaded = load_adapter(adapter_folder(adapter), whole, native.compute_dtype(model.model))
+            tracks, depth = space.selected()
+            sizes = {"latent_rate": rate, "timbre_size": loaded.timbre.in_features}
 
             def conditions(count: int):
                 """Of as many latent frames as the sampler's latent has, should it be another than ours."""
-                return clip_conditions(replace(tracks, duration=count / base.latent_rate), depth, envelope, timbre, **sizes)
+                return clip_conditions(replace(tracks, duration=count / rate), depth, envelope, timbre, **sizes)
 
             conditions(frames)  # errors come from here and not from the sampler
             window = loaded.config.get("window")

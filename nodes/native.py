@@ -7,7 +7,8 @@ the output of the host's own guidance.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,9 +21,10 @@ from ..stereosync_core.model.conditioning.clip import ClipConditions
 from ..stereosync_core.model.conditioning.features import map_tensors
 from ..stereosync_core.model.conditioning.spatial_target import SpatialGuidanceTarget
 from ..stereosync_core.model.control import ControlOutput
-from ..stereosync_core.model.host_backbone import HostBackbone, HostStableAudio3, host_backbone
+from ..stereosync_core.model.host_backbone import HostBackbone, HostStableAudio3, host_backbone, host_stable_audio_3
 from ..stereosync_core.model.latent_levels import Levels, decoded_levels
 from ..stereosync_core.model.spatial_guidance import SpatialGuidance, correct_denoised
+from ..stereosync_core.model.stable_audio_3.backbone import attend
 from . import host
 
 #: Ours among wrappers, additional models, conditions and options of the host; the second is spatial guidance's.
@@ -33,18 +35,25 @@ SAMPLE_RATE = 44100
 
 def base_of(model: Any) -> HostBackbone:
     """A native MODEL as a release that an adapter can be loaded for; LoRAs on it do not count. Raises StereoSyncError when it
-    is not Stable Audio Open 1.0."""
+    is neither Stable Audio Open 1.0 nor 3."""
     network = getattr(model.model, "diffusion_model", None)
     weights = {} if network is None else dict(network.state_dict())
     # while a LoRA is worked into the weights on the device, the host keeps the weights of before
     originals = {key.removeprefix("diffusion_model."): kept.weight for key, kept in model.backup.items()}
-    return host_backbone({**weights, **{key: value for key, value in originals.items() if key in weights}}, "the MODEL")
+    weights |= {key: value for key, value in originals.items() if key in weights}
+    if _is_stable_audio_3(model):
+        return host_stable_audio_3(weights, "the MODEL", release_of(model).latent_rate)
+    return host_backbone(weights, "the MODEL")
+
+
+def _is_stable_audio_3(model: Any) -> bool:
+    return type(model.model).__name__ == "StableAudio3"
 
 
 def release_of(model: Any) -> HostBackbone | HostStableAudio3:
     """A native MODEL without an adapter: Stable Audio 3 where the host knows it, or :func:`base_of`. Raises StereoSyncError for
     any other."""
-    if type(model.model).__name__ != "StableAudio3":
+    if not _is_stable_audio_3(model):
         return base_of(model)
     latents = model.model.latent_format
     width = int(model.model.diffusion_model.to_cond_embed[0].weight.shape[1])
@@ -52,8 +61,8 @@ def release_of(model: Any) -> HostBackbone | HostStableAudio3:
 
 
 def compute_dtype(model: Any) -> torch.dtype:
-    """Precision that the host computes a native MODEL in."""
-    return model.model.manual_cast_dtype or model.model.get_dtype()
+    """Precision that the host computes the network of a native MODEL in."""
+    return model.manual_cast_dtype or model.get_dtype()
 
 
 def marked(
@@ -78,11 +87,12 @@ def marked(
 @dataclass(frozen=True)
 class ControlResiduals:
     """What is added at one call of the network: ``residuals`` by block, and ``extra_context``, tokens as the blocks see
-    them."""
+    them; ``local [B, T, C]`` is the host's own local condition, which it leaves out of a block that is patched."""
 
     residuals: list[Tensor | None]
     extra_context: Tensor | None
     blocks: nn.ModuleList
+    local: Tensor | None = None
 
 
 def with_adapter(model: Any, adapter: Any, conditions: Callable[[int], ClipConditions], scale: float) -> Any:
@@ -125,17 +135,22 @@ class _AdapterWrapper:
         self, executor, x, t, c_concat=None, c_crossattn=None, control=None, transformer_options=None, **more: Any
     ) -> Tensor:
         """A wrapper of the host's ``apply_model``: latents ``x [B, C, T]`` at the noise levels ``t [B]``."""
-        mark = more.pop(KEY, None)
-        if mark is not None and c_crossattn is not None:
-            residuals = self._residuals(executor.class_obj, x, t, c_crossattn, more["global_embed"], mark)
-            transformer_options = {**(transformer_options or {}), KEY: residuals}
+        mark, local = more.pop(KEY, None), more.get("local_add_cond")
+        if c_crossattn is not None and (mark is not None or local is not None):
+            model = executor.class_obj
+            added = ControlResiduals([], None, model.diffusion_model.transformer.layers)
+            if mark is not None:
+                added = self._residuals(model, x, t, c_crossattn, more["global_embed"], mark)
+            if local is not None:
+                added = replace(added, local=local.to(x.device, compute_dtype(model)).mT)
+            transformer_options = {**(transformer_options or {}), KEY: added}
         return executor(x, t, c_concat, c_crossattn, control, transformer_options, **more)
 
     def _residuals(
         self, model: Any, x: Tensor, t: Tensor, tokens: Tensor, global_cond: Tensor, mark: Tensor
     ) -> ControlResiduals:
         network = model.diffusion_model
-        dtype = model.manual_cast_dtype or model.get_dtype()
+        dtype = compute_dtype(model)
         rows = mark[:, 0].long().to(x.device)
         conditions, output = map_tensors(lambda value: value[rows], self._encoded(x))
         latents, times = model.model_sampling.calculate_input(t, x).to(dtype), model.model_sampling.timestep(t).float()
@@ -171,13 +186,23 @@ def _block_patch(n: int, before: Callable | None) -> Callable:
             hidden, block = arguments["img"], added.blocks[n]
             if n < len(added.residuals) and added.residuals[n] is not None:
                 hidden = add_residual(hidden, added.residuals[n])
-            if added.extra_context is not None:
+            if added.extra_context is not None and getattr(block.cross_attn, "differential", False):
+                hidden = attend(block, hidden, added.extra_context)
+            elif added.extra_context is not None:
                 normed = block.cross_attend_norm(hidden)
                 hidden = hidden + block.cross_attn(normed, context=added.extra_context, transformer_options=options)
             arguments = {**arguments, "img": hidden}
+            if added.local is not None:
+                more = {**more, "original_block": partial(_block_with_local, block, added.local)}
         return more["original_block"](arguments) if before is None else before(arguments, more)
 
     return patch
+
+
+def _block_with_local(block: Any, local: Tensor, arguments: dict[str, Any]) -> dict[str, Any]:
+    given = {"rotary_pos_emb": arguments["pe"], "global_cond": arguments["vec"], "context": arguments["txt"]}
+    options = arguments["transformer_options"]
+    return {"img": block(arguments["img"], local_add_cond=local, transformer_options=options, **given)}
 
 
 #: By a host's class of a VAE, what of it decodes, in this order.

@@ -12,6 +12,7 @@ from ..stereosync_core.model.loader import load_model
 from ..stereosync_core.model.pipeline import StereoSyncPipeline
 from ..stereosync_core.model.samplers import SAMPLER_NAMES
 from ..stereosync_core.model.stable_audio.release import CONFIG
+from ..stereosync_core.model.stable_audio_3.release import INDEX, is_stable_audio_3
 from ..stereosync_core.scene import Tracks
 from . import convert, host
 from .inputs import (
@@ -54,7 +55,9 @@ WORK = 288 * 2048 * 1000 * 4
 
 def models() -> dict[str, Path]:
     """Releases' folders and single files, by name."""
-    return {**host.model_folders([KIND, "checkpoints"], CONFIG), **host.checkpoints()}
+    third = host.model_folders([KIND, "checkpoints"], INDEX)
+    third = {name: path for name, path in third.items() if is_stable_audio_3(path)}
+    return {**host.model_folders([KIND, "checkpoints"], CONFIG), **third, **host.checkpoints()}
 
 
 def adapter_input() -> io.Input:

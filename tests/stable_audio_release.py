@@ -10,11 +10,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from research.equality.release_weights import release_weights
+from research.equality.stable_audio_3_equality import random_networks
 from research.equality.stable_audio_equality import reduced
 from research.small_model import FORMS, lively
 from stereosync_core.model.adapter import SpatialAdapter, save_adapter
 from stereosync_core.model.folder import read_model_config
-from stereosync_core.model.loader import bundled_folder, load_stable_audio
+from stereosync_core.model.loader import bundled_folder, load_model
 from stereosync_core.model.stable_audio.config import release_config
 
 #: A pack that makes a test host's own Stable Audio narrow, and the sizes of that.
@@ -87,7 +88,7 @@ def write_host_release(folder: Path) -> Path:
 
 def write_adapter(folder: Path, release: Path, form: str) -> Path:
     """An adapter over a release that changes its output; it takes the bundled model's timbre."""
-    base = load_stable_audio(release)
+    base = load_model(release)
     torch.manual_seed(0)
     timbre = read_model_config(bundled_folder())["diffusion"]["timbre"]
     config = {"conditions": FORMS[form], "control": {"blocks": 2}, "timbre": timbre, "window": 43}
@@ -95,6 +96,56 @@ def write_adapter(folder: Path, release: Path, form: str) -> Path:
     assert isinstance(adapter, SpatialAdapter)
     save_adapter(folder, adapter)
     return folder
+
+
+def write_stable_audio_3(folder: Path, size: str = "narrow") -> Path:
+    """The layout of Stable Audio 3 in diffusers' form, without a text encoder."""
+    for part, network in random_networks(size).items():
+        network.save_pretrained(folder / part, safe_serialization=True)
+    (folder / "model_index.json").write_text(json.dumps({"_class_name": "StableAudio3Pipeline"}))
+    (folder / "scheduler").mkdir()
+    (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps({"stochastic_sampling": False}))
+    return folder
+
+
+def provide_stable_audio_3(models: Path) -> None:
+    """A narrow Stable Audio 3 twice, with the same weights: as the release has it, for the host's own loader, and in diffusers'
+    form, for the pack's, with two adapters over it.
+
+    Where nothing of a sound stays the host conditions on zeros and diffusers' pipeline on nothing. To be comparable the biases
+    of that condition are zero here.
+    """
+    folder = models / "stereosync" / "stable-audio-3"
+    paths = write_stable_audio_3(folder, "host").glob("*/diffusion_pytorch_model.safetensors")
+    parts = {path.parent.name: load_file(path) for path in paths}
+    transformer = parts["transformer"]
+    for key, value in transformer.items():
+        if ".to_local_embed." in key and key.endswith("bias"):
+            value.zero_()
+    save_file(transformer, folder / "transformer" / "diffusion_pytorch_model.safetensors")
+    for form in ("aligned", "paper"):
+        write_adapter(models / "stereosync" / f"3-{form}", folder, form)
+    seconds, prompt = "conditioner.conditioners.seconds_total.embedder.embedding.1", "conditioner.conditioners.prompt"
+    native = {f"{prompt}.padding_embedding": transformer.pop("prompt_padding_embedding")}
+    native |= {f"{seconds}.{name}": parts["duration_embedder"][f"linear.{name}"] for name in ("weight", "bias")}
+    native |= {f"model.model.{native_name(key)}": native_order(key, value) for key, value in transformer.items()}
+    save_file({key: value.contiguous() for key, value in native.items()}, models / STABLE_AUDIO_3[0])
+
+
+def native_name(key: str) -> str:
+    """The release's name of a weight of diffusers' transformer."""
+    if key.startswith(("global_cond_embedder", "memory_tokens", "rotary_pos_emb")):
+        return f"transformer.{key}"
+    key = key.replace("transformer_blocks.", "transformer.layers.").replace("ff.proj_in", "ff.ff.0.proj")
+    key = key.replace("ff.proj_out", "ff.ff.2")
+    return f"transformer.project_{key.removeprefix('proj_')}" if key.startswith("proj_") else key
+
+
+def native_order(key: str, value: torch.Tensor) -> torch.Tensor:
+    if not key.endswith("to_qkv.weight"):
+        return value
+    first, second, keys, other_keys, values = value.chunk(5)
+    return torch.cat([first, keys, values, second, other_keys])
 
 
 def write_text_encoder(path: Path) -> Path:

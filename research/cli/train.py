@@ -32,12 +32,10 @@ def add(subparsers: Any) -> None:
         "--base",
         type=Path,
         metavar="DIR",
-        help="another model's folder that lends the parts which --out has not; for an adapter, Stable Audio Open; for levels, "
-        "either",
+        help="another model's folder that lends the parts which --out has not; for an adapter, Stable Audio Open or 3; for "
+        "levels, either",
     )
-    parser.add_argument(
-        "--t5", type=Path, metavar="DIR", help="for an adapter: folder of T5 base, which reads the config's prompt"
-    )
+    parser.add_argument("--t5", type=Path, metavar="DIR", help="for an adapter: folder of T5 base, for the config's prompt")
     parser.add_argument(
         "--start",
         type=Path,

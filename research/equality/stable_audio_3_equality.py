@@ -1,6 +1,6 @@
 """Our Stable Audio 3 against diffusers' own pipeline, on the same seeded random weights.
 
-    python -m research.equality.stable_audio_3_equality [--size narrow|small_sfx|medium]
+    python -m research.equality.stable_audio_3_equality [--size narrow|small_sfx|medium] [--steps 8]
 
 Prints the largest difference of each quantity, over the largest value of the reference, and ends with an error when one is
 above its bound. Weights are drawn a tensor at a time, so that a full size takes its own memory and no more.
@@ -31,6 +31,11 @@ SIZES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "latent_dim": 16,
             "dim_heads": 32,
         },
+    ),
+    #: Narrow as well, with the latents, tokens and width of a head that a host knows.
+    "host": (
+        {"embed_dim": 128, "depth": 3, "num_heads": 2, "num_memory_tokens": 4},
+        {"encoder_channels": 16, "encoder_c_mults": (4,), "encoder_transformer_depths": (2,), "dim_heads": 32},
     ),
     "small_sfx": ({"embed_dim": 1024, "depth": 20, "num_heads": 16}, {}),
     "medium": ({}, {"encoder_channels": 256, "encoder_transformer_depths": (12,), "decoder_sinusoidal_blocks": (8,)}),
@@ -72,8 +77,8 @@ def random_model(size: str = "narrow", *, distilled: bool = True) -> GenerativeM
 
 
 @torch.inference_mode()
-def compare(size: str = "narrow") -> dict[str, float]:
-    """Differences, with the names of :data:`BOUNDS`."""
+def compare(size: str = "narrow", steps: int = STEPS) -> dict[str, float]:
+    """Differences, with the names of :data:`BOUNDS`; ``steps`` of the sampler."""
     from diffusers import FlowMatchEulerDiscreteScheduler
     from diffusers.pipelines.stable_audio_3.pipeline_stable_audio_3 import StableAudio3Pipeline
 
@@ -112,7 +117,7 @@ def compare(size: str = "narrow") -> dict[str, float]:
         torch.manual_seed(3)
         return pipeline(
             duration=SECONDS,
-            num_inference_steps=STEPS,
+            num_inference_steps=steps,
             guidance_scale=guidance,
             prompt_embeds=given["embeds"],
             encoder_attention_mask=given["mask"],
@@ -134,8 +139,8 @@ def compare(size: str = "narrow") -> dict[str, float]:
     local = torch.cat([(torch.arange(frames) < frames // 2).float()[None, None], noise(1, channels, frames)], dim=1)
     held = Conditioning(conditioning.cross_attn_tokens, conditioning.global_cond, conditioning.negative_tokens, local)
     away, toward = direct(other), direct(text)
-    times = SCHEDULES["stable_audio_3"](STEPS)
-    from_part = SCHEDULES["stable_audio_3"](STEPS, STRENGTH)
+    times = SCHEDULES["stable_audio_3"](steps)
+    from_part = SCHEDULES["stable_audio_3"](steps, STRENGTH)
     sound = 0.1 * noise(1, 2, frames * hop)
     torch.manual_seed(3)
     walked = pingpong(under(1.0), x, times, noise=lambda *_: torch.randn(x.shape))
@@ -168,7 +173,9 @@ def compare(size: str = "narrow") -> dict[str, float]:
 def main() -> int:
     parser = argparse.ArgumentParser("stable_audio_3_equality", description=__doc__)
     parser.add_argument("--size", choices=list(SIZES), default="narrow")
-    found = compare(parser.parse_args().size)
+    parser.add_argument("--steps", type=int, default=STEPS, help="of the sampler (default: %(default)s)")
+    arguments = parser.parse_args()
+    found = compare(arguments.size, arguments.steps)
     for name, value in found.items():
         print(f"{name:28} {value:.1e}  (at most {BOUNDS[name]:.0e})")
     return int(any(not value <= BOUNDS[name] for name, value in found.items()))

@@ -1,8 +1,9 @@
-"""Training of an adapter over Stable Audio Open, which stays as it is: the same conditions, latents and losses as the bundled
-model's (:mod:`.diffusion`), the release's velocity in place of a backbone of our own."""
+"""Training of an adapter over Stable Audio Open or 3, which stays as it is: the same conditions, latents and losses as the
+bundled model's (:mod:`.diffusion`), the release's velocity in place of a backbone of our own."""
 
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ from stereosync_core.model.conditioning.sound_timbre import SoundTimbre
 from stereosync_core.model.denoiser import Conditioning, Denoiser
 from stereosync_core.model.folder import CONFIG, read_model_config, save_part, write_section
 from stereosync_core.model.guidance import guidance_branches, guided
-from stereosync_core.model.loader import bundled_folder, load_stable_audio, load_timbre
+from stereosync_core.model.loader import bundled_folder, is_release, load_timbre
+from stereosync_core.model.pipeline import StereoSyncPipeline
 from stereosync_core.model.samplers import SCHEDULES, dpmpp_2m, initial_latents
-from stereosync_core.model.stable_audio.text import TextEncoder
 
 from .diffusion import DiffusionTask
 from .scenes import Codec, SceneBank
@@ -37,7 +38,8 @@ class AdapterTask(DiffusionTask):
         of ``model``, or the bundled one).
     :param model: folder that the adapter goes to, with a timbre encoder or without.
     :param base: the release, a folder or a file.
-    :param t5: folder of T5 base; without, the release gets no text.
+    :param t5: folder of T5 base, or of Stable Audio 3's text encoder where its own folder has none; without, the release gets
+        no text.
     """
 
     name = "adapter"
@@ -45,25 +47,29 @@ class AdapterTask(DiffusionTask):
     mirrored = 0.0
 
     def __init__(self, config: dict[str, Any], rooms: Path, model: Path, *, base: Path | None, t5: Path | None = None):
-        if base is None:
-            raise StereoSyncError("Training an adapter needs --base: the folder or file of Stable Audio Open.")
+        if base is None or not is_release(base):
+            named = "there is none" if base is None else f"'{base}' is none"
+            raise StereoSyncError(f"Training an adapter needs --base: the folder or file of Stable Audio Open or 3; {named}.")
         precision = config.get("base_precision", "bf16")
         if precision not in PRECISIONS:
             raise StereoSyncError(f"Config: 'base_precision' is '{precision}'; it must be one of {', '.join(PRECISIONS)}.")
-        self.base = load_stable_audio(base)
+        pipeline = StereoSyncPipeline.from_pretrained(base, text_encoder=t5)
+        self.base = pipeline.model
         # latents are made, and measured, in single precision
         self.base.set_precision(PRECISIONS[precision])
         assert self.base.conditioners is not None
         self.conditioners = self.base.conditioners
-        self.text = self._text(config.get("prompt"), t5)
+        prompt, encoder = config.get("prompt"), pipeline.text_encoder
+        if (prompt or t5 is not None) and not (prompt and encoder):
+            logging.getLogger(__name__).warning("The release gets no text; that needs 'prompt' in the config, and --t5.")
+        empty = self.conditioners.empty
+        self.text, self.empty = self._text(encoder, prompt), None if empty is None else self._text(encoder, empty)
         super().__init__(config, rooms, model)
 
-    def _text(self, prompt: str | None, t5: Path | None) -> Tensor:
-        if prompt and t5 is not None:
-            return TextEncoder(t5)(prompt, self.conditioners.text_tokens).clone()  # one that gradients may pass by
-        if prompt or t5 is not None:
-            logging.getLogger(__name__).warning("The release gets no text; that needs 'prompt' in the config, and --t5.")
-        return torch.zeros((1, 1, self.conditioners.width))
+    def _text(self, encoder: nn.Module | None, text: str | None) -> Tensor:
+        if encoder is None or text is None:  # what stands after a text's end
+            return torch.zeros((1, 0, self.conditioners.width))
+        return encoder(text, self.conditioners.text_tokens).clone()  # one that gradients may pass by
 
     def parts(self, model: Path) -> tuple[Codec, SoundTimbre | ClapTimbre]:
         from accelerate import PartialState
@@ -89,13 +95,14 @@ class AdapterTask(DiffusionTask):
             "seconds_start": (starts / self.rate).tolist(),
             "seconds_total": [bank.latents.shape[-1] / self.rate] * len(starts),
         }
-        given = self.conditioners(self.text, seconds)
+        given = self.conditioners(self.text, seconds, self.empty)
         if generator is None:
             return given
         kept = torch.rand(len(starts), generator=generator) >= self.config["drop"].get("text", 0.0)
-        assert isinstance(given.cross_attn_tokens, Tensor)
-        tokens = given.cross_attn_tokens * kept[:, None, None].to(given.cross_attn_tokens)
-        return Conditioning(tokens, given.global_cond)
+        tokens, dropped = given.cross_attn_tokens, given.unconditional().cross_attn_tokens
+        assert isinstance(tokens, Tensor)
+        assert isinstance(dropped, Tensor)
+        return replace(given, cross_attn_tokens=torch.where(kept[:, None, None].to(tokens.device), tokens, dropped))
 
     def made(self, network: nn.Module, conditions: ClipConditions, noise: Tensor) -> Tensor:
         objective = self.base.objective

@@ -5,6 +5,7 @@ import argparse
 import logging
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -50,6 +51,8 @@ def add(subparsers: Any) -> None:
         metavar="AUDIO|SURFACE",
         help=f"a reference sound, or one of {', '.join(bundled_timbres())} (default: left to the model)",
     )
+    takes = "files to write, NAME_SEED, of the seeds from --seed on, in one batch (default: 1, NAME itself)"
+    group.add_argument("--takes", type=int, default=1, metavar="N", help=takes)
     group.add_argument("--no-spatial", action="store_true", help="the same as --space-scale 0")
     source = parser.add_argument_group("from a sound")
     source.add_argument(
@@ -74,12 +77,16 @@ def add(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     started = time.perf_counter()
     info = probe(arguments.video)
-    check_output(arguments)
+    check_numbers(None, arguments.strength, arguments.takes)
+    outputs = [_named(arguments, take) for take in range(arguments.takes)]
+    for one in outputs:
+        check_output(one)
+    arguments.quiet = outputs[0].quiet
     sound = require_sound(arguments.envelope, "--envelope") if arguments.envelope else None
     given = given_scene(info, arguments)
     pipeline, options = load_pipeline(arguments)
     model = pipeline.model
-    options |= {name: getattr(arguments, name) for name in ("strength", "match_levels", "keep")}
+    options |= {name: getattr(arguments, name) for name in ("strength", "match_levels", "keep", "takes")}
     audio = _checked_audio(model, info, arguments)
     timbre = _timbre(model, arguments.timbre)
     tracks, depth = scene_of(arguments.video, info, given, arguments)
@@ -98,7 +105,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     sampling = time.perf_counter()
     with progress_bar("sample", arguments.quiet) as progress:
         options |= {"envelope": envelope, "timbre": timbre, "audio": audio, "progress": progress}
-        sound = pipeline(SpatialConditioning(tracks, depth), **options)
+        takes = pipeline(SpatialConditioning(tracks, depth), **options).takes
     sampled = time.perf_counter() - sampling
     details = {
         "model": model.name,
@@ -107,13 +114,23 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "spatial": options["spatial_scale"] != 0,
         "sampling_seconds": round(sampled, 3),
     }
-    return write_output(sound, tracks, info, arguments, started, **details)
+    reports = [
+        write_output(take, tracks, info, one, started, seed=take.seed, **details)
+        for take, one in zip(takes, outputs, strict=True)
+    ]
+    return reports[0] if len(reports) == 1 else {"takes": reports}
+
+
+def _named(arguments: argparse.Namespace, take: int) -> argparse.Namespace:
+    """The options of one take, whose file bears its seed where there are several."""
+    output: Path = arguments.output
+    named = output if arguments.takes == 1 else output.with_stem(f"{output.stem}_{arguments.seed + take}")
+    return argparse.Namespace(**{**vars(arguments), "output": named})
 
 
 def _checked_audio(model: GenerativeModel, info: VideoInfo, arguments: argparse.Namespace) -> Sound | None:
     """The sound to start from, at the model's rate, where it is a file. Raises StereoSyncError for what would be refused
     later."""
-    check_numbers(None, arguments.strength)
     if arguments.audio in (None, RENDER):
         if arguments.audio is None and (arguments.strength is not None or arguments.match_levels):
             raise StereoSyncError("--strength and --match-levels are for a sound to start from; give one with --audio.")

@@ -52,8 +52,8 @@ def identity(base: Base) -> dict[str, Any]:
     weights = dict(base.backbone.dit.named_parameters())
     for name, value in sorted(weights.items()):
         digest.update(f"{name} {tuple(value.shape)}".encode())
-    for name in ("project_in", f"layers.{depth // 2}.self_attn.to_out"):
-        signs = torch.signbit(weights[f"transformer.{name}.weight"].detach())
+    for layer in (base.backbone.entry, base.backbone.blocks[depth // 2].self_attn.to_out):
+        signs = torch.signbit(layer.weight.detach())
         digest.update(np.packbits(signs.cpu().numpy()).tobytes())
     sizes = {"width": base.backbone.width, "depth": depth, "objective": base.objective}
     return {**sizes, "fingerprint": digest.hexdigest()[:16]}

@@ -2,6 +2,7 @@
 residuals (control branch, spatial conditions) can be added before any block; without them the output is the original's."""
 
 import contextlib
+import copy
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..errors import explained
-from .cross_attention import CachedTokens, KeyValueCache, block_forward
+from .cross_attention import CachedTokens, KeyValueCache, block_forward, cached_tokens
 from .objectives import check_objective
 
 #: Channels of a head that rotary embedding turns at least.
@@ -82,8 +83,36 @@ class Backbone(nn.Module):
         return self.dit.transformer.dim
 
     @property
+    def entry(self) -> nn.Linear:
+        """The projection of the latents to the hidden state."""
+        return self.dit.transformer.project_in
+
+    @property
     def blocks(self) -> nn.ModuleList:
-        return self.dit.transformer.layers
+        return self.blocks_of(self.dit)
+
+    @property
+    def local_channels(self) -> int:
+        """Of a local condition, which stands for what of a sound stays; 0 where it was trained without."""
+        return 0
+
+    @staticmethod
+    def blocks_of(dit: Any) -> nn.ModuleList:
+        """The blocks of a transformer, which may be a part of one."""
+        return dit.transformer.layers
+
+    def cached(self, tokens: Tensor | None) -> Tensor | CachedTokens | None:
+        """Tokens for many steps, with what of them is the same in all."""
+        return cached_tokens(self.blocks, tokens)
+
+    def first_blocks(self, count: int) -> Any:
+        """A copy of the front end and of the first ``count`` blocks."""
+        dit, transformer = copy.copy(self.dit), copy.copy(self.dit.transformer)
+        transformer._modules = {**transformer._modules, "layers": nn.ModuleList(list(self.blocks)[:count])}
+        transformer._modules.pop("project_out", None)
+        dit._modules = {**dit._modules, "transformer": transformer}
+        dit._modules.pop("postprocess_conv", None)
+        return copy.deepcopy(dit)
 
     def compile_blocks(self, **options: Any) -> None:
         """Have torch compile the blocks' self-attention and feed-forward layers, with its own ``options``, when they are first
@@ -97,6 +126,33 @@ class Backbone(nn.Module):
         output = self.dit.transformer.project_out(state.hidden).mT[:, :, state.prepended :]
         return self.dit.postprocess_conv(output) + output
 
+    @staticmethod
+    def begin(
+        dit: Any,
+        x: Tensor,
+        t: Tensor,
+        tokens: Tensor | CachedTokens | None,
+        global_cond: Tensor | None,
+        extra_context: Tensor | CachedTokens | None = None,
+    ) -> ForwardState:
+        """The front end of a ``DiffusionTransformer``: embeddings, first convolution, projection, prepended token."""
+        timestep = dit.to_timestep_embed(dit.timestep_features(t[:, None].to(x.dtype)))
+        summed = timestep if global_cond is None else timestep + dit.to_global_embed(global_cond)
+        x = dit.preprocess_conv(x) + x
+        transformer = dit.transformer
+        hidden = transformer.project_in(x.mT)
+        modulation, prepended = None, 0
+        if dit.global_cond_type == "prepend":
+            hidden, prepended = torch.cat([summed[:, None], hidden], dim=1), 1
+        else:
+            modulation = transformer.global_cond_embedder(summed)
+        context, extra = (
+            given.embedded(dit) if isinstance(given, CachedTokens) else None if given is None else dit.to_cond_embed(given)
+            for given in (tokens, extra_context)
+        )
+        rotary = transformer.rotary_pos_emb.forward_from_seq_len(hidden.shape[1])
+        return ForwardState(hidden, context, rotary, modulation, prepended, extra)
+
     def forward(
         self,
         x: Tensor,
@@ -105,6 +161,7 @@ class Backbone(nn.Module):
         global_cond: Tensor | None = None,
         residuals: Sequence[Tensor | None] = (),
         extra_context: Tensor | CachedTokens | None = None,
+        **more: Tensor,
     ) -> Tensor:
         """Velocity ``[B, C, T]``.
 
@@ -116,40 +173,14 @@ class Backbone(nn.Module):
         :param extra_context: more tokens ``[B, M, cond_token_dim]``, which each block's cross-attention sees before the block,
             in a softmax of their own, so that tokens of zeros change nothing. (Decoupled cross-attention, Ye et al.,
             "IP-Adapter", 2023, with the keys and values that are there.)
+        :param more: what else :meth:`begin` takes.
         """
-        state = begin(self.dit, x, t, tokens, global_cond, extra_context)
+        state = self.begin(self.dit, x, t, tokens, global_cond, extra_context, **more)
         for n, block in enumerate(self.blocks):
             if n < len(residuals) and residuals[n] is not None:
                 state.hidden = add_residual(state.hidden, residuals[n])
             state.apply(block, self.checkpointed)
         return self.project_out(state)
-
-
-def begin(
-    dit: nn.Module,
-    x: Tensor,
-    t: Tensor,
-    tokens: Tensor | CachedTokens | None,
-    global_cond: Tensor | None,
-    extra_context: Tensor | CachedTokens | None = None,
-) -> ForwardState:
-    """The front end of a ``DiffusionTransformer``: embeddings, first convolution, projection, prepended token."""
-    timestep = dit.to_timestep_embed(dit.timestep_features(t[:, None].to(x.dtype)))
-    summed = timestep if global_cond is None else timestep + dit.to_global_embed(global_cond)
-    x = dit.preprocess_conv(x) + x
-    transformer = dit.transformer
-    hidden = transformer.project_in(x.mT)
-    modulation, prepended = None, 0
-    if dit.global_cond_type == "prepend":
-        hidden, prepended = torch.cat([summed[:, None], hidden], dim=1), 1
-    else:
-        modulation = transformer.global_cond_embedder(summed)
-    context, extra = (
-        given.embedded(dit) if isinstance(given, CachedTokens) else None if given is None else dit.to_cond_embed(given)
-        for given in (tokens, extra_context)
-    )
-    rotary = transformer.rotary_pos_emb.forward_from_seq_len(hidden.shape[1])
-    return ForwardState(hidden, context, rotary, modulation, prepended, extra)
 
 
 def add_residual(hidden: Tensor, residual: Tensor) -> Tensor:

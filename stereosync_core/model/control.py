@@ -5,13 +5,12 @@ added, through a convolution that begins at zero, to the input of the backbone's
 Conditional Control to Text-to-Image Diffusion Models", 2023; for this transformer Stable-V2A, arXiv 2412.15023.)
 """
 
-import copy
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from .backbone import Backbone, begin
+from .backbone import Backbone
 from .cross_attention import CachedTokens
 
 
@@ -35,13 +34,7 @@ class ControlBranch(nn.Module):
     def __init__(self, backbone: Backbone, blocks: int, channels: int):
         super().__init__()
         self.checkpointed = False
-        # copy what the front end needs, and the first blocks alone
-        dit, transformer = copy.copy(backbone.dit), copy.copy(backbone.dit.transformer)
-        transformer._modules = {**transformer._modules, "layers": nn.ModuleList(list(backbone.blocks)[:blocks])}
-        transformer._modules.pop("project_out", None)
-        dit._modules = {**dit._modules, "transformer": transformer}
-        dit._modules.pop("postprocess_conv", None)
-        self.dit = copy.deepcopy(dit)
+        self.kind, self.dit = type(backbone), backbone.first_blocks(blocks)
         width, latent = backbone.width, backbone.dit.postprocess_conv.out_channels
         self.enter = zero_module(nn.Conv1d(channels, latent, 1))
         self.leave = nn.ModuleList(zero_module(nn.Conv1d(width, width, 1)) for _ in range(blocks))
@@ -57,9 +50,9 @@ class ControlBranch(nn.Module):
     ) -> list[Tensor]:
         """Residuals ``[B, P + T, D]`` for the backbone's first blocks, of ``control [B, channels, T]``; the others as in
         :meth:`.backbone.Backbone.forward`."""
-        state = begin(self.dit, x + self.enter(control), t, tokens, global_cond, extra_context)
+        state = self.kind.begin(self.dit, x + self.enter(control), t, tokens, global_cond, extra_context)
         residuals = []
-        for block, leave in zip(self.dit.transformer.layers, self.leave, strict=True):
+        for block, leave in zip(self.kind.blocks_of(self.dit), self.leave, strict=True):
             state.apply(block, self.checkpointed)
             residuals.append(leave(state.hidden.mT).mT)
         return residuals

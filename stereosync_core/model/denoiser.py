@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from .backbone import Backbone
 from .conditioning.clip import ClipConditions
 from .control import ControlOutput
-from .cross_attention import CachedTokens, cached_tokens
+from .cross_attention import CachedTokens
 from .spatial_control import SpatialControl
 from .speedups import ResidualCache, Residuals
 
@@ -45,14 +45,12 @@ class Denoiser(nn.Module):
 
     def __init__(self, backbone: Backbone):
         super().__init__()
-        #: Channels of ``Conditioning.local_cond``; 0 where the model was trained without it.
-        self.local_channels = 0
         self.backbone = backbone
         self.adapter: SpatialControl | None = None
 
     def cached(self, tokens: Tensor | CachedTokens | None) -> Tensor | CachedTokens | None:
         """Tokens for many steps, with what of them is the same in all."""
-        return cached_tokens(self.backbone.blocks, tokens) if isinstance(tokens, Tensor) else tokens
+        return self.backbone.cached(tokens) if isinstance(tokens, Tensor) else tokens
 
     @property
     def spatial_control(self) -> SpatialControl | None:
@@ -88,12 +86,14 @@ class Denoiser(nn.Module):
             the same conditions.
         """
         like, spatial = next(self.backbone.parameters()), self.spatial_control
-        latents, times = x.to(like), t.to(like)
+        latents, more = x.to(like), {}
         tokens = global_cond = extra_context = None
         if conditioning is not None:
             tokens, global_cond = conditioning.cross_attn_tokens.to(like), conditioning.global_cond.to(like)
+            if conditioning.local_cond is not None:
+                more = {"local_cond": conditioning.local_cond.to(like)}
         if spatial is None or conditions is None:
-            return self.backbone(latents, times, tokens, global_cond).to(x)
+            return self.backbone(latents, t, tokens, global_cond, **more).to(x)
         output = spatial.encode(conditions) if control_output is None else control_output
         own = None if output.cross_attn_tokens is None else output.cross_attn_tokens.to(like)
         # next to a prompt, the spatial tokens are attended to in a softmax of their own
@@ -101,10 +101,10 @@ class Denoiser(nn.Module):
 
         def residuals() -> Residuals:
             context = {"tokens": tokens, "global_cond": global_cond, "extra_context": extra_context}
-            return spatial.residuals(latents, times, conditions, output, control_scale, **context)
+            return spatial.residuals(latents, t, conditions, output, control_scale, **context)
 
         made = residuals() if residual_cache is None else residual_cache(residuals)
-        return self.backbone(latents, times, tokens, global_cond, made, extra_context).to(x)
+        return self.backbone(latents, t, tokens, global_cond, made, extra_context, **more).to(x)
 
 
 class StereoSync(Denoiser, SpatialControl):

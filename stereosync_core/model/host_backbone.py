@@ -9,6 +9,8 @@ from torch import Tensor
 
 from ..errors import StereoSyncError, explained
 from .backbone import Backbone
+from .stable_audio_3.backbone import from_native
+from .stable_audio_3.release import networks
 
 #: Latent frames a second of Stable Audio Open 1.0, which is the only release that ComfyUI knows.
 LATENT_RATE = 44100 / 2048
@@ -79,6 +81,14 @@ def host_backbone(weights: Mapping[str, Tensor], name: str) -> HostBackbone:
     backbone.dit.load_state_dict(state, assign=True)
     backbone.requires_grad_(False).eval()
     return HostBackbone(backbone, name)
+
+
+def host_stable_audio_3(weights: Mapping[str, Tensor], name: str, latent_rate: float) -> HostBackbone:
+    """The same of Stable Audio 3, whose control branch is of diffusers' blocks. Raises StereoSyncError when diffusers does not
+    know them, or the weights are of another form."""
+    kind, other = networks()["transformer"], "The MODEL is no Stable Audio 3 as it was released ({line}); load a release."
+    with explained(other, KeyError, IndexError, ValueError, RuntimeError, ZeroDivisionError):
+        return HostBackbone(from_native(weights, kind), name, latent_rate)
 
 
 def _config(weights: Mapping[str, Tensor]) -> dict[str, Any]:

@@ -63,16 +63,14 @@ def load_model(
     :raises StereoSyncError: when config or weights are missing, damaged or do not fit each other.
     """
     if source is not None and is_stable_audio_3(source):
-        if adapter is not None:
-            raise StereoSyncError("Stable Audio 3: there is no adapter for it yet; leave the adapter out.")
         model = load_stable_audio_3(source, dtype)
     elif source is None or not is_release(source):
         model = load_stereosync(bundled_folder() if source is None else source)
     else:
         model = load_stable_audio(source, dtype)
-        if adapter is not None:
-            model.denoiser.adapter = load_adapter(Path(adapter), model, dtype)
-            attach_levels(model, Path(adapter))
+    if adapter is not None and model.conditioners is not None:
+        model.denoiser.adapter = load_adapter(Path(adapter), model, dtype)
+        attach_levels(model, Path(adapter))
     if levels is not None and source is not None and is_release(source):
         attach_levels(model, Path(levels))
         if model.levels is None:

@@ -206,7 +206,7 @@ class StereoSyncPipeline:
             velocities, kept = [], kept_frames(source.keep if source else (), frames, model.latent_rate)
             for _, _, text in prompts:
                 conditioning = self.encode_prompt(text, negative_prompt, scene.duration, starts)
-                if conditioning is not None and given is not None and kept.any() and denoiser.local_channels:
+                if conditioning is not None and given is not None and kept.any() and model.backbone.local_channels:
                     local = torch.cat([kept.to(given)[None, None], given * kept.to(given)], dim=1)
                     conditioning = replace(conditioning, local_cond=local)
                 branches = guidance_branches(conditions, conditioning, settings.guidance_scale, settings.spatial_scale, takes)
@@ -333,14 +333,13 @@ class StereoSyncPipeline:
             assert self.text_encoder is not None, "see check_inputs"
             return self.text_encoder(given, conditioners.text_tokens)
 
-        if negative_prompt is None and self.text_encoder is not None:
-            negative_prompt = getattr(conditioners, "empty", None)
-        tokens = encoded(prompt)
-        if tokens is None:  # zeros, as after a prompt's end
-            tokens = torch.zeros((1, 1, conditioners.width))
+        empty = None if self.text_encoder is None else conditioners.empty
+        tokens = encoded(empty if prompt is None else prompt)
+        if tokens is None:  # what stands after a prompt's end
+            tokens = torch.zeros((1, 0, conditioners.width))
         begin = [start / self.model.latent_rate for start in starts]
         seconds = {"seconds_start": begin, "seconds_total": [duration] * len(starts)}
-        return conditioners(tokens, seconds, encoded(negative_prompt))
+        return conditioners(tokens, seconds, encoded(empty if negative_prompt is None else negative_prompt))
 
     def guide_to_places(
         self,

@@ -86,7 +86,7 @@ class SpatialControl(nn.Module):
             context = (None if given is None else given.to(like) for given in (tokens, global_cond, extra_context))
             conditions = conditions.to(like)
             signal = conditions.control_signal(self.control.enter.in_channels)
-            branch = self.control(x.to(like), t.to(like), signal, *context)
+            branch = self.control(x.to(like), t, signal, *context)
             residuals += [None] * (len(branch) - len(residuals))
             for n, residual in enumerate(branch):
                 other, residual = residuals[n], scale * residual

@@ -14,11 +14,10 @@ from research.small_model import write_clap
 from research.training.adapter import AdapterTask
 from research.training.loop import CHECKPOINT, LoopSettings, curves, train
 from stereosync_core.model.adapter import load_adapter
-from stereosync_core.model.loader import load_levels, load_stable_audio, load_timbre
+from stereosync_core.model.loader import load_levels, load_model, load_stable_audio, load_timbre
 from tests.errors import stopped
-from tests.stable_audio_release import write_release
+from tests.stable_audio_release import write_release, write_stable_audio_3
 from tests.unit.test_rooms import pretend_engine
-from tests.unit.test_stable_audio_3 import write as write_stable_audio_3
 from tests.unit.test_stable_audio_sampling import write_t5
 from tests.unit.test_training import weights
 
@@ -51,8 +50,13 @@ def small(tmp_path_factory):
     return write_release(tmp_path_factory.mktemp("small"), "open_small")
 
 
+@pytest.fixture(scope="module")
+def third(tmp_path_factory):
+    return write_stable_audio_3(tmp_path_factory.mktemp("third") / "stable-audio-3")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("form", "over"), [("aligned", "release"), ("paper", "small")])
+@pytest.mark.parametrize(("form", "over"), [("aligned", "release"), ("paper", "small"), ("aligned", "third")])
 def test_the_release_stays_as_it_is_and_the_adapter_learns(rooms, request, tmp_path, form, over):
     task = AdapterTask(config(form, base_precision="fp32"), rooms, tmp_path, base=request.getfixturevalue(over))
     before = {name: value.clone() for name, value in task.base.state_dict().items()}
@@ -67,6 +71,8 @@ def test_the_release_stays_as_it_is_and_the_adapter_learns(rooms, request, tmp_p
     row = curves(tmp_path / "training")[-1]
     assert {"valid velocity", "valid without_space"} < row.keys()
     assert ("valid ownership" in row) == (form == "aligned")
+    task.save(network, tmp_path / "made")
+    assert load_model(request.getfixturevalue(over), adapter=tmp_path / "made").denoiser.adapter is not None
 
 
 @pytest.mark.slow
@@ -143,16 +149,16 @@ def test_a_prompt_is_encoded_once_and_used_throughout(rooms, release, tmp_path, 
     torch.stack(list(losses.values())).sum().backward()
 
 
-def test_what_is_wrong_is_named(rooms, tmp_path, capsys):
+def test_what_is_wrong_is_named(rooms, release, tmp_path, capsys):
     path = tmp_path / "mine.json"
     path.write_text(json.dumps(config(loop={"steps": 2})))
     shared = ["train", "adapter", "--rooms", str(rooms), "--out", str(tmp_path / "out"), "--config", str(path), "--json"]
     assert main(shared) == 1
     assert "--base" in capsys.readouterr().err
     assert main([*shared, "--base", str(tmp_path / "none")]) == 1
-    assert "none' does not exist" in capsys.readouterr().err
+    assert "none' is none" in capsys.readouterr().err
     path.write_text(json.dumps(config(loop={"steps": 2}, base_precision="fp8")))
-    assert main([*shared, "--base", str(tmp_path / "none")]) == 1
+    assert main([*shared, "--base", str(release)]) == 1
     assert "'base_precision' is 'fp8'" in capsys.readouterr().err
     assert main(["train", "directions", "--out", str(tmp_path / "out"), "--t5", str(tmp_path), "--json"]) == 1
     assert "--t5 is for training an adapter" in capsys.readouterr().err

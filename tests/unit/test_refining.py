@@ -1,5 +1,7 @@
 """The measurement of refined sound, the scores of takes, and the command ``generate`` from a sound."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -81,10 +83,17 @@ def test_the_command_refines_what_it_renders_and_keeps_what_stays(tmp_path, caps
     again = made("again.wav", "--audio", str(tmp_path / "placed.wav"), "--strength", "0.3", "--match-levels")
     kept = slice(0, RATE // 2)
     assert np.abs(edited[:, kept] - again[:, kept]).max() > 1e-3
+    takes = ["--takes", "2", "--seed", "7", "-o", str(tmp_path / "take.wav")]
     capsys.readouterr()
+    assert main([*shared, *takes]) == 0
+    reports = json.loads(capsys.readouterr().out)["takes"]
+    assert [(one["seed"], one["output"]) for one in reports] == [(n, str(tmp_path / f"take_{n}.wav")) for n in (7, 8)]
+    sounds = [sound_in(one["output"], align_to_video=False).samples for one in reports]
+    assert np.abs(sounds[0] - sounds[1]).max() > 1e-3
     for word, options in {
         "for a sound to start from": ["--strength", "0.5"],
         "needs the sound that is kept": ["--keep", "0-1"],
+        "0 takes": ["--takes", "0"],
         "the strength is 3": ["--audio", "render", "--strength", "3"],
         "does not lie in the clip": ["--audio", str(tmp_path / "placed.wav"), "--keep", "4-5"],
     }.items():

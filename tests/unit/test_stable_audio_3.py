@@ -1,19 +1,19 @@
 """Stable Audio 3 through diffusers: the same numbers as its own pipeline, and all that the pipeline does with any base."""
 
-import json
 import sys
 
 import numpy as np
 import pytest
 import torch
 
-from research.equality.stable_audio_3_equality import BOUNDS, compare, random_model, random_networks
+from research.equality.stable_audio_3_equality import BOUNDS, compare, random_model
 from stereosync_core import Sound, SpatialConditioning, StereoSyncPipeline
 from stereosync_core.model.folder import save_part
 from stereosync_core.model.latent_levels import LatentLevels, decoded_levels
 from stereosync_core.model.loader import is_release, load_model
 from stereosync_core.model.stable_audio_3.release import is_stable_audio_3
 from tests.errors import refused
+from tests.stable_audio_release import write_stable_audio_3
 from tests.unit.test_conditioning import crossing
 
 pytestmark = pytest.mark.slow
@@ -70,25 +70,14 @@ def test_gradients_of_levels_reach_every_latent_though_channels_share_them(model
     assert (guided - made(model).latents).abs().max() > 1e-4
 
 
-def write(folder):
-    """The release's layout in diffusers' form, narrow and without a text encoder."""
-    for part, network in random_networks("narrow").items():
-        network.save_pretrained(folder / part, safe_serialization=True)
-    (folder / "model_index.json").write_text(json.dumps({"_class_name": "StableAudio3Pipeline"}))
-    (folder / "scheduler").mkdir()
-    (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps({"stochastic_sampling": False}))
-    return folder
-
-
 def test_a_folder_is_loaded_and_what_is_wrong_with_one_is_named(model, tmp_path, monkeypatch):
-    folder = write(tmp_path / "sa3")
+    folder = write_stable_audio_3(tmp_path / "sa3")
     assert is_stable_audio_3(folder)
     assert is_release(folder)
     loaded = load_model(folder)
     assert loaded.defaults.guidance_scale == 7.0, "a base variant, by its scheduler"
     options = {"sampler": "euler", "guidance_scale": 1.0}
     torch.testing.assert_close(made(loaded, **options).latents, made(model, **options).latents, atol=1e-4, rtol=1e-4)
-    refused("no adapter for it", load_model, folder, adapter=tmp_path)
     for latents in (16, 8):
         head = LatentLevels(latents, 16)
         save_part(tmp_path / str(latents), "levels", head.config, head.state_dict())

@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from research.equality.stable_audio_3_equality import random_model
 from research.small_model import lively
 from stereosync_core.model.adapter import SpatialAdapter, identity, load_adapter, save_adapter
 from stereosync_core.model.conditioning.clip import ClipConditions
@@ -28,8 +29,10 @@ def conditions(tracks: int = 2) -> ClipConditions:
     return some_conditions(tracks, FRAMES)
 
 
-@pytest.fixture(scope="module", params=["open_1_0", "open_small"])
+@pytest.fixture(scope="module", params=["open_1_0", "open_small", "3"])
 def base(request, tmp_path_factory):
+    if request.param == "3":
+        return random_model()
     return load_stable_audio(write_release(tmp_path_factory.mktemp("base"), request.param))
 
 
@@ -48,7 +51,8 @@ def trained(base, form="aligned") -> SpatialAdapter:
 def velocity(base, given=None, **options):
     """Of a release with its adapter, at a prompt that fills a part of the tokens."""
     generator = torch.Generator().manual_seed(3)
-    text, x = torch.randn(1, 12, 64, generator=generator), torch.randn(1, 4, FRAMES, generator=generator)
+    width, channels = base.conditioners.width, base.autoencoder.latent_channels
+    text, x = torch.randn(1, 12, width, generator=generator), torch.randn(1, channels, FRAMES, generator=generator)
     with torch.inference_mode():
         conditioning = base.conditioners(text, {"seconds_start": [0.0], "seconds_total": [1.0]})
         return base.denoiser(x.to(base.dtype), torch.tensor([0.6], dtype=base.dtype), given, conditioning, **options)
@@ -84,12 +88,13 @@ def test_it_holds_nothing_of_the_release_and_everything_in_it_is_trained(base, f
     adapter = SpatialAdapter(base, adapter_config(form))
     assert not {id(value) for value in adapter.parameters()} & {id(value) for value in base.parameters()}
     assert all(value.requires_grad and value.dtype == torch.float32 for value in adapter.parameters())
-    assert torch.equal(adapter.control.dit.transformer.layers[0].ff.ff[2].weight, base.backbone.blocks[0].ff.ff[2].weight), (
-        "the branch begins as a copy"
-    )
+    (first,) = adapter.control.kind.blocks_of(adapter.control.dit)
+    assert torch.equal(first.self_attn.to_out.weight, base.backbone.blocks[0].self_attn.to_out.weight), "a copy at first"
     base.denoiser.adapter = adapter
-    conditioning = base.conditioners(torch.randn(1, 5, 64), {"seconds_start": [0.0], "seconds_total": [1.0]})
-    velocity = base.denoiser(torch.randn(1, 4, FRAMES), torch.tensor([0.5]), conditions(), conditioning)
+    text = torch.randn(1, 5, base.conditioners.width)
+    conditioning = base.conditioners(text, {"seconds_start": [0.0], "seconds_total": [1.0]})
+    x = torch.randn(1, base.autoencoder.latent_channels, FRAMES)
+    velocity = base.denoiser(x, torch.tensor([0.5]), conditions(), conditioning)
     velocity.square().mean().backward()
     doors = ("control.leave", "timbre", "space.into", "space.project", "space.number.project")
     began_at_zero = {name for name, value in adapter.named_parameters() if name.startswith(doors)}

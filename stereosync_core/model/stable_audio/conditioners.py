@@ -32,6 +32,9 @@ class NumberConditioner(NumberToken):
 class Conditioners(nn.Module):
     """All that the backbone is conditioned on, in the release's order."""
 
+    #: Guidance moves away from zeros, and from no text, where nothing is given.
+    empty: str | None = None
+
     def __init__(self, config: StableAudioConfig):
         super().__init__()
         self.cross_attn_ids, self.global_ids, self.text_tokens = config.cross_attn_ids, config.global_ids, config.text_tokens

@@ -20,7 +20,7 @@ class DurationConditioners(nn.Module):
     """
 
     #: What guidance moves away from where nothing is given, as a text.
-    empty = ""
+    empty: str | None = ""
 
     def __init__(self, embedder: nn.Module, padding: nn.Parameter, text_tokens: int = 256):
         super().__init__()

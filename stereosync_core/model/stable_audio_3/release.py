@@ -8,17 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ...checkpoints import MISFITS, within_folder
 from ...errors import StereoSyncError, explained
-from ..conditioning.clip import ClipConditions
-from ..control import ControlOutput
-from ..cross_attention import CachedTokens
-from ..denoiser import Conditioning, Denoiser
+from ..denoiser import Denoiser
 from ..generative_model import STABLE_AUDIO_3, STABLE_AUDIO_3_DISTILLED, GenerativeModel
 from ..same import SameAutoencoder
-from ..speedups import ResidualCache
+from .backbone import StableAudio3Backbone
 from .conditioners import DurationConditioners
 
 #: What tells a folder by its class, and the parts that a model needs.
@@ -44,43 +41,6 @@ def networks() -> dict[str, Any]:
         from diffusers.models.transformers.transformer_stable_audio3 import StableAudio3DiTModel
         from diffusers.pipelines.stable_audio_3.modeling_stable_audio_3 import StableAudio3DurationEmbedder
     return dict(zip(PARTS, (StableAudio3DiTModel, AutoencoderSAME, StableAudio3DurationEmbedder), strict=True))
-
-
-class StableAudio3(Denoiser):
-    """Velocity of latents under a prompt."""
-
-    def __init__(self, transformer: nn.Module):
-        nn.Module.__init__(self)
-        self.backbone: Any = transformer
-        self.adapter = None
-        self.local_channels = int(self.backbone.config.local_add_cond_dim)
-
-    @property
-    def objective(self) -> str:
-        return "rectified_flow"
-
-    def cached(self, tokens: Tensor | CachedTokens | None) -> Tensor | CachedTokens | None:
-        return tokens
-
-    def forward(
-        self,
-        x: Tensor,
-        t: Tensor,
-        conditions: ClipConditions | None = None,
-        conditioning: Conditioning | None = None,
-        control_scale: float = 1.0,
-        control_output: ControlOutput | None = None,
-        residual_cache: ResidualCache | None = None,
-    ) -> Tensor:
-        """See :meth:`.denoiser.Denoiser.forward`; there are no conditions of a clip but the prompt and what of it stays."""
-        assert conditioning is not None, "it always has a prompt"
-        like, local = next(self.backbone.parameters()), conditioning.local_cond
-        given = {
-            "encoder_hidden_states": conditioning.cross_attn_tokens.to(like),
-            "global_hidden_states": conditioning.global_cond.to(like),
-            "local_add_cond": None if local is None else local.to(like),
-        }
-        return self.backbone(x.to(like), t, **given, return_dict=False)[0].to(x)
 
 
 def load_stable_audio_3(folder: Path, dtype: torch.dtype = torch.float32) -> GenerativeModel:
@@ -117,7 +77,7 @@ def build_stable_audio_3(
     model = GenerativeModel(
         name,
         STABLE_AUDIO_3_DISTILLED if distilled else STABLE_AUDIO_3,
-        StableAudio3(transformer),
+        Denoiser(StableAudio3Backbone(transformer)),
         autoencoder,
         window=int(embedder.config.max_val * sample_rate / autoencoder.downsampling),
         sample_rate=sample_rate,

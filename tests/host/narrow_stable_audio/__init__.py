@@ -20,9 +20,11 @@ import comfy.model_patcher
 import comfy.sd
 import comfy.supported_models
 import comfy.text_encoders.sa_t5
+import folder_paths
 import torch
 
 SIZES = json.loads((Path(__file__).parent / "sizes.json").read_text(encoding="utf-8"))
+_Transformer = comfy.ldm.audio.dit.AudioDiffusionTransformer
 _NumberConditioner = comfy.ldm.audio.embedders.NumberConditioner
 _Autoencoder = comfy.sd.AudioOobleckVAE
 _T5 = comfy.text_encoders.sa_t5.T5BaseModel
@@ -76,31 +78,22 @@ class OtherVae(Node):
 
 
 class StableAudio3(Node):
-    """A narrow Stable Audio 3 with seeded random weights, in the classes that newer hosts have: its MODEL, what Spatial Guider
-    needs of its VAE, and a text."""
+    """A narrow Stable Audio 3 with seeded random weights, in the classes that newer hosts have: its MODEL, of a file that the
+    host's own loader reads, what Spatial Guider needs of its VAE, and two texts."""
 
-    RETURN_TYPES = ("MODEL", "VAE", "CONDITIONING")
+    RETURN_TYPES = ("MODEL", "VAE", "CONDITIONING", "CONDITIONING")
+    RETURN_NAMES = ("MODEL", "VAE", "positive", "negative")
 
     def make(self):
         from comfy.ldm.audio.vae_sa3 import SA3AudioVAE
 
+        path = folder_paths.get_full_path("checkpoints", "stable_audio_3_small_sfx.safetensors")
+        own = patch.object(comfy.ldm.audio.embedders, "NumberConditioner", _NumberConditioner)
+        with own, patch.object(comfy.ldm.audio.dit, "AudioDiffusionTransformer", _Transformer):
+            model = comfy.sd.load_checkpoint_guess_config(path, output_vae=False, output_clip=False)[0]
         torch.manual_seed(0)
-        sizes = {"io_channels": 256, "embed_dim": 64, "depth": 2, "num_heads": 2, "cond_token_dim": 768, "global_cond_dim": 768}
-        kinds = {
-            "global_cond_type": "adaLN",
-            "global_cond_shared_embed": True,
-            "norm_type": "rms_norm",
-            "project_cond_tokens": True,
-        }
-        kinds |= {"attn_kwargs": {"qk_norm": "rms", "differential": True}, "timestep_features_type": "expo"}
-        more = {"audio_model": "dit1.0", "num_memory_tokens": 4, "local_add_cond_dim": 257, "input_concat_dim": 0}
-        config = comfy.supported_models.StableAudio3({**sizes, **kinds, **more})
-        config.set_inference_dtype(torch.float32, None)
-        number = _NumberConditioner(768, min_val=0, max_val=384, fourier_features_type="expo").state_dict()
-        with patch.object(comfy.ldm.audio.embedders, "NumberConditioner", _NumberConditioner):
-            network = comfy.model_base.StableAudio3(config, number, torch.zeros(768))
         autoencoder = SA3AudioVAE(channels=32, transformer_depths=1, sinusoidal_blocks=0)
-        for parameter in (*network.parameters(), *autoencoder.parameters()):
+        for parameter in autoencoder.parameters():
             torch.nn.init.normal_(parameter.data, std=0.05)
         cpu = torch.device("cpu")
         vae = SimpleNamespace(first_stage_model=autoencoder.eval(), downscale_ratio=4096, latent_channels=256, device=cpu)
@@ -108,7 +101,22 @@ class StableAudio3(Node):
         vae.audio_sample_rate = 44100
         vae.encode = lambda sound: autoencoder.encode(sound.movedim(-1, 1)[..., : sound.shape[1] // 4096 * 4096])
         vae.decode = lambda latents: autoencoder.decode(latents).movedim(1, -1)
-        return comfy.model_patcher.ModelPatcher(network.eval(), cpu, cpu), vae, [[torch.randn(1, 5, 768), {}]]
+        positive, negative = ([[torch.randn(1, count, 768), {}]] for count in (5, 3))
+        return model, vae, positive, negative
+
+
+class KeptHalf(Node):
+    """A latent of a seeded sound ``[B, C, T]`` whose first half is to stay, by the mask that native samplers know."""
+
+    RETURN_TYPES = ("LATENT",)
+    INPUTS: ClassVar = {"required": {"latent": ("LATENT",)}}
+
+    def make(self, latent):
+        torch.manual_seed(1)
+        samples = torch.randn_like(latent["samples"])
+        mask = torch.ones_like(samples)
+        mask[..., : samples.shape[-1] // 2] = 0
+        return ({**latent, "samples": samples, "noise_mask": mask},)
 
 
 class Memory(Node):
@@ -144,7 +152,7 @@ class ShortOfMemory(Node):
         return {"ui": {"loaded": loaded, "freed": [patcher.partially_unload(torch.device("cpu"), 1000)]}}
 
 
-NODES = [OtherModel, OtherVae, Memory, ShortOfMemory]
+NODES = [OtherModel, OtherVae, KeptHalf, Memory, ShortOfMemory]
 if hasattr(comfy.supported_models, "StableAudio3"):
     NODES.append(StableAudio3)
 NODE_CLASS_MAPPINGS = {f"Test{node.__name__}": node for node in NODES}

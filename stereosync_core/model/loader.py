@@ -29,7 +29,7 @@ from .stable_audio import conditioners
 from .stable_audio.config import StableAudioConfig
 from .stable_audio.release import AUTOENCODER, BACKBONE, CONFIG, NUMBERS, WEIGHTS, open_release
 from .stable_audio.weights import check_nothing_else, matched, read
-from .stable_audio_3.release import is_stable_audio_3, load_stable_audio_3
+from .stable_audio_3.release import family_of, is_stable_audio_3, load_stable_audio_3
 
 #: Folder of the bundled model among the assets.
 BUNDLED = "walking-rooms"
@@ -64,6 +64,11 @@ def load_model(
     """
     if source is not None and is_stable_audio_3(source):
         model = load_stable_audio_3(source, dtype)
+    elif source is not None and (family := family_of(source)):
+        raise StereoSyncError(
+            f"Model: '{source}' is a {family} in diffusers' form; give Stable Audio 3 in that form, or Stable Audio Open as "
+            "released."
+        )
     elif source is None or not is_release(source):
         model = load_stereosync(bundled_folder() if source is None else source)
     else:

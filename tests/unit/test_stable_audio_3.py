@@ -8,6 +8,7 @@ import torch
 
 from research.equality.stable_audio_3_equality import BOUNDS, compare, random_model
 from stereosync_core import Sound, SpatialConditioning, StereoSyncPipeline
+from stereosync_core.model.adapter import SpatialAdapter, save_adapter
 from stereosync_core.model.folder import save_part
 from stereosync_core.model.latent_levels import LatentLevels, decoded_levels
 from stereosync_core.model.loader import is_release, load_model
@@ -15,6 +16,7 @@ from stereosync_core.model.stable_audio_3.release import is_stable_audio_3
 from tests.errors import refused
 from tests.stable_audio_release import write_stable_audio_3
 from tests.unit.test_conditioning import crossing
+from tests.unit.test_stable_audio_adapter import adapter_config
 
 pytestmark = pytest.mark.slow
 
@@ -84,6 +86,16 @@ def test_a_folder_is_loaded_and_what_is_wrong_with_one_is_named(model, tmp_path,
     assert load_model(folder, levels=tmp_path / "16").levels is not None
     refused("reads 8 latents and this model has 16", load_model, folder, levels=tmp_path / "8")
     refused("there is no text encoder", StereoSyncPipeline(loaded), SpatialConditioning(crossing(SECONDS)), "steps")
+    other = random_model()
+    other.backbone.entry.weight.data *= -1
+    save_adapter(tmp_path / "adapter", SpatialAdapter(other, adapter_config()))
+    refused("trained over other weights", load_model, folder, adapter=tmp_path / "adapter")
+    save_adapter(tmp_path / "adapter", SpatialAdapter(loaded, adapter_config()))
+    assert load_model(folder, adapter=tmp_path / "adapter").window == 40
+    index = folder / "model_index.json"
+    index.write_text('{"_class_name": "StableAudioPipeline"}')
+    refused("is a StableAudioPipeline in diffusers' form", load_model, folder)
+    index.write_text('{"_class_name": "StableAudio3Pipeline"}')
     (folder / "vae" / "config.json").unlink()
     refused("holds no vae", load_model, folder)
     monkeypatch.setitem(sys.modules, "diffusers.models.transformers.transformer_stable_audio3", None)

@@ -24,11 +24,16 @@ INDEX, PARTS = "model_index.json", ("transformer", "vae", "duration_embedder")
 
 def is_stable_audio_3(path: Path) -> bool:
     """Whether a path is a folder of Stable Audio 3 in diffusers' form."""
+    return family_of(path).startswith("StableAudio3")
+
+
+def family_of(path: Path) -> str:
+    """The pipeline's class that a folder in diffusers' form names; empty for any other."""
     try:
         index = json.loads((Path(path) / INDEX).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    return isinstance(index, dict) and str(index.get("_class_name", "")).startswith("StableAudio3")
+        return ""
+    return str(index.get("_class_name", "")) if isinstance(index, dict) else ""
 
 
 def networks() -> dict[str, Any]:

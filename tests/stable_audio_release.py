@@ -112,8 +112,9 @@ def provide_stable_audio_3(models: Path) -> None:
     """A narrow Stable Audio 3 twice, with the same weights: as the release has it, for the host's own loader, and in diffusers'
     form, for the pack's, with two adapters over it.
 
-    Where nothing of a sound stays the host conditions on zeros and diffusers' pipeline on nothing. To be comparable the biases
-    of that condition are zero here.
+    Where nothing of a sound stays the host conditions on zeros and diffusers' pipeline on nothing: to be comparable the biases
+    of that condition are zero here. The host's norms add torch's least number and diffusers' 1e-6, which counts in what is as
+    faint as these weights would make memory tokens and the keys of a text: they are of the size of latents here.
     """
     folder = models / "stereosync" / "stable-audio-3"
     paths = write_stable_audio_3(folder, "host").glob("*/diffusion_pytorch_model.safetensors")
@@ -122,6 +123,8 @@ def provide_stable_audio_3(models: Path) -> None:
     for key, value in transformer.items():
         if ".to_local_embed." in key and key.endswith("bias"):
             value.zero_()
+    transformer["memory_tokens"] *= 50
+    transformer["to_cond_embed.2.weight"] *= 30
     save_file(transformer, folder / "transformer" / "diffusion_pytorch_model.safetensors")
     for form in ("aligned", "paper"):
         write_adapter(models / "stereosync" / f"3-{form}", folder, form)

@@ -22,12 +22,12 @@ from stereosync_core.model.spatial_guidance import SpatialGuidance, correct_deno
 from stereosync_core.model.stable_audio_3.release import networks
 from stereosync_core.sounds.library import bundled_library
 
-#: A latent frame of 23 ms, whose 2048 samples become 128 numbers.
+#: A latent frame of 12 ms, whose 1024 samples become 64 numbers.
 SIZES = {
-    **{"patch_size": 256, "encoder_channels": 32, "encoder_c_mults": (4,), "encoder_strides": (4,)},
-    **{"encoder_transformer_depths": (2,), "latent_dim": 128, "dim_heads": 32},
+    **{"patch_size": 128, "encoder_channels": 16, "encoder_c_mults": (4,), "encoder_strides": (4,)},
+    **{"encoder_transformer_depths": (1,), "latent_dim": 64, "dim_heads": 32},
 }
-FRAMES, BATCH, RATE = 16, 8, 44100
+FRAMES, BATCH = 16, 4
 #: dB: of a pan that is drawn, of the target's ends, and below the loudest moment at which one no longer counts.
 PAN, WIDE, AUDIBLE = 15.0, 10.0, 30.0
 GUIDANCE = SpatialGuidance(1.0, rounds=16)
@@ -72,7 +72,7 @@ def trained_autoencoder(steps: int) -> SameAutoencoder:
         wanted = batch(sounds, BATCH, FRAMES, autoencoder.downsampling, generator)
         made = autoencoder.decode(autoencoder.encode(wanted))
         error = (made - wanted).abs().mean() / wanted.abs().mean()
-        for size in (2048, 512, 128):
+        for size in (1024, 256):
             own, theirs = (
                 torch.stft(one.flatten(0, 1), size, window=torch.hann_window(size), return_complex=True).abs()
                 for one in (made, wanted)

@@ -40,7 +40,7 @@ def applied(graph, native, given, adapter="none", model=None):
 
 def walked(graph, apply, **other):
     """The native sampler on the noise levels that our own sampler takes."""
-    sigmas = ", ".join(f"{one:.9f}" for one in SCHEDULES["stable_audio_3"](STEPS))
+    sigmas = ", ".join(f"{one:.17f}" for one in SCHEDULES["stable_audio_3"](STEPS))
     solver = {"sampler": graph.add("KSamplerSelect", sampler_name="euler"), "sigmas": graph.add("ManualSigmas", sigmas=sigmas)}
     wired = {"model": apply.model, "positive": apply.positive, "negative": apply.negative, "latent_image": apply.latent}
     return graph.add("SamplerCustom", **wired | other, noise_seed=5, cfg=3.0, **solver).output
@@ -105,7 +105,8 @@ def test_guidance_moves_the_latents_with_an_adapter_and_without_and_they_decode(
     decoded = graph.add("VAEDecodeAudio", samples=walked(graph, apply), vae=native.VAE)
     saving = graph.add("StereoSyncSaveAudio", audio=decoded, format="wav float", filename_prefix="audio/third")
     sound, _ = sound_of(host.path_of(finished(host, graph).outputs[saving.number]["audio"][0]))
-    assert sound.shape == (2, 11 * 4096)
+    assert sound.shape[0] == 2
+    assert sound.shape[1] >= 11 * 4096, "this decoder takes whole chunks"
     assert abs(sound).max() > 1e-4
 
 

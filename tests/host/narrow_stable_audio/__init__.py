@@ -95,6 +95,8 @@ class StableAudio3(Node):
         autoencoder = SA3AudioVAE(channels=32, transformer_depths=1, sinusoidal_blocks=0)
         for parameter in autoencoder.parameters():
             torch.nn.init.normal_(parameter.data, std=0.05)
+        for frequencies in autoencoder.buffers():  # of rotary embeddings: a file would bring them
+            frequencies.copy_(10000.0 ** -(torch.arange(len(frequencies)) / len(frequencies)))
         cpu = torch.device("cpu")
         vae = SimpleNamespace(first_stage_model=autoencoder.eval(), downscale_ratio=4096, latent_channels=256, device=cpu)
         vae.patcher = SimpleNamespace(offload_device=cpu)

@@ -57,7 +57,7 @@ def on_page_markdown(markdown, page, config, files):
 def on_page_content(html, **_):
     def player(link):
         kind = "video" if link[2] == "mp4" else "audio"
-        played = f'<{kind} controls preload="metadata" src="{link[1]}"></{kind}>'
+        played = f'<{kind} controls preload="metadata" style="width: 21em; max-width: 100%" src="{link[1]}"></{kind}>'
         return f'<span style="display: inline-block">{link[3]}<br>{played}</span>'
 
     return SOUND.sub(player, html)

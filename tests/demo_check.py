@@ -28,7 +28,7 @@ def video_packets(path: Path) -> list[tuple[float, float, bytes]]:
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         packets = [packet for packet in container.demux(stream) if packet.size]
-    tick = float(stream.time_base or 0)
+        tick = float(stream.time_base or 0)
     first = min(packet.pts or 0 for packet in packets)
     return [(((p.pts or 0) - first) * tick, ((p.dts or 0) - first) * tick, bytes(p)) for p in packets]
 
@@ -45,7 +45,7 @@ def video_seconds(path: Path) -> float:
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         packets = [(packet.pts or 0, packet.duration or 0) for packet in container.demux(stream) if packet.size]
-    return float((max(pts + length for pts, length in packets) - min(pts for pts, _ in packets)) * (stream.time_base or 0))
+        return float((max(pts + length for pts, length in packets) - min(pts for pts, _ in packets)) * (stream.time_base or 0))
 
 
 def sound_of(path: Path) -> tuple[np.ndarray, int]:

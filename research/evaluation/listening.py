@@ -136,7 +136,7 @@ def write_page(found: Sequence[ListeningClip], page: Path, before: Path | None, 
             links.append(f"[{name}]({folder.name}/{file})")
         draw_spectrograms(sounds, clip.events.times, folder / f"{clip.name}.png")
         picture = f"![Spectrograms]({folder.name}/{clip.name}.png)"
-        lines += ["", f"## {clip.name}", "", f"{clip.about} {' · '.join(links)}", "", picture]
+        lines += ["", f"## {clip.name}", "", clip.about, "", " ".join(links), "", picture]
     with replacing(page) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests import archive
 from tests.host.conftest import run
 
 
@@ -56,3 +57,8 @@ def test_installing_the_pack_changed_no_package_that_was_there(environment):
     before, after = packages["before"], packages["after"]
     assert len(before) > 20
     assert {name: after.get(name) for name in before} == before
+
+
+@pytest.mark.slow
+def test_the_demo_runs_out_of_the_archive_of_the_registry():
+    assert archive.main() == 0

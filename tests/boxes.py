@@ -37,7 +37,9 @@ def with_edits(source: Path, path: Path, edits: Sequence[tuple[float, float | No
     places = inner_box(data, b"moov", b"trak", b"edts", b"elst")
     elst, size = places[-1]
     first = max(0, struct.unpack_from(">i", data, elst + 20)[0])
-    rows = [(round(1000 * s), -1 if at is None else first + round(90000 * at), 1 << 16) for s, at in edits]
+    ((header, _),) = inner_box(data, b"moov", b"mvhd")[-1:]
+    ticks = struct.unpack_from(">I", data, header + 20)[0]
+    rows = [(round(ticks * s), -1 if at is None else first + round(90000 * at), 1 << 16) for s, at in edits]
     rows[-1] = (*rows[-1][:2], round(rate * (1 << 16)))
     body = struct.pack(">II", 0, len(rows)) + b"".join(struct.pack(">IiI", *row) for row in rows)
     put_box(data, places[:-1], elst, struct.pack(">I4s", 8 + len(body), b"elst") + body, size)

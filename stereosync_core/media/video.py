@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 import av
 import numpy as np
 from av.container import InputContainer
-from av.sidedata.sidedata import SideData, SideDataContainer
+from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.reformatter import VideoReformatter
 
 from ..errors import StereoSyncError
@@ -237,29 +237,22 @@ def _plan(timeline: Timeline, wanted: np.ndarray) -> tuple[list[bool], list[bool
     return is_wanted.tolist(), needed_groups[group].tolist()
 
 
-def _side_data(frame: av.VideoFrame) -> tuple[list[SideData], bool]:
-    """A frame's side data, and whether that is all of it: PyAV stops at the first kind that it has no name for, such as the
-    view of spatial video and a camera's EXIF."""
+def _display_matrix(frame: av.VideoFrame) -> tuple[np.ndarray | None, bool]:
+    """A frame's display matrix, and whether all of its side data was read: before 19, PyAV stops at the first kind that it
+    has no name for, such as the view of spatial video and a camera's EXIF."""
     try:
-        return list(frame.side_data), True
+        known, is_whole = frame.side_data, True
     except ValueError:
-        known = SideDataContainer.__new__(SideDataContainer)
+        known, is_whole = SideDataContainer.__new__(SideDataContainer), False
         with suppress(ValueError):
             SideDataContainer.__init__(known, frame)
-        return [known[n] for n in range(len(known))], False
-
-
-def _display_matrix(data: SideData) -> np.ndarray | None:
-    with suppress(ValueError):
-        if data.type.name == "DISPLAYMATRIX":
-            return np.frombuffer(bytes(data), dtype=np.int32)
-    return None
+    data = known.get(Type.DISPLAYMATRIX)
+    return None if data is None else np.frombuffer(bytes(data), dtype=np.int32), is_whole
 
 
 def orientation(frame: av.VideoFrame) -> tuple[int, bool]:
     """Degrees clockwise by which a decoded frame must be turned to stand upright, and whether it is mirrored before that."""
-    side_data, is_whole = _side_data(frame)
-    matrix = next((one for one in map(_display_matrix, side_data) if one is not None), None)
+    matrix, is_whole = _display_matrix(frame)
     if matrix is None:
         return (0 if is_whole else round(-frame.rotation / 90) * 90 % 360), False
     # (a, b) is where the picture's x axis points once it is upright, (c, d) where its y axis does

@@ -81,5 +81,5 @@ def test_square_ones_are_left_alone(tmp_path):
     assert not put_display_size(source, 128, 64)
     assert source.read_bytes() == before
     out = mux(source, clips.click_sound(), tmp_path / "out.mkv").path
-    assert shape(out) in (None, 1)
+    assert (shape(out) or 1) == 1
     assert clips.numbers(frames(out)) == list(range(30))

@@ -170,5 +170,5 @@ class TestSideDataWithoutAName:
         """PyAV gives a frame's angle by itself."""
         unknown = PropertyMock(side_effect=ValueError("29 is not a valid Type"))
         frame = type("Frame", (), {"side_data": unknown, "rotation": -90})()
-        with patch("stereosync_core.media.video.SideDataContainer", type("Nothing", (list,), {"__init__": lambda *_: None})):
+        with patch("stereosync_core.media.video.SideDataContainer", type("Nothing", (dict,), {"__init__": lambda *_: None})):
             assert orientation(frame) == (90, False)

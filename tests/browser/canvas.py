@@ -6,11 +6,11 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import ConsoleMessage, Locator, Page, sync_playwright
+from playwright.sync_api import ConsoleMessage, Error, Locator, Page, sync_playwright
 
 from tools.host import PACK, Host
 
@@ -107,11 +107,11 @@ class Canvas:
 
     def card(self, dialog: Locator, name: str) -> Locator:
         card = dialog.get_by_alt_text(name, exact=True).first
-        for _ in range(20):  # a search that the page is not ready for is lost
+        for _ in range(5):  # a search that the page is not ready for is lost
             dialog.locator("input").first.fill("")
             dialog.locator("input").first.fill(name)  # cards below the first rows come when they are scrolled to
-            self.page.wait_for_timeout(500)
-            if card.is_visible():
+            with suppress(Error):
+                card.wait_for(timeout=6000)
                 break
         return card
 

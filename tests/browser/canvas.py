@@ -100,19 +100,27 @@ class Canvas:
     def load_template(self, name: str) -> None:
         """Loads a workflow by a click on its card."""
         self.page.evaluate("window.stereosyncBefore = window.app.graph._nodes[0]")
-        self.card(self.open_templates(), name).click()
+        dialog = self.open_templates()
+        title = dialog.get_by_role("heading", name=name, exact=True).first
+        for _ in range(10):
+            dialog.locator("input").first.fill(name)  # lost while the page is not ready for it
+            with suppress(Error):
+                title.wait_for(timeout=3000)
+                break
+        title.click()
         self.page.get_by_role("dialog").wait_for(state="hidden")
         self.page.wait_for_function("window.app.graph._nodes.length && window.app.graph._nodes[0] !== window.stereosyncBefore")
         self.settle()
 
     def card(self, dialog: Locator, name: str) -> Locator:
         card = dialog.get_by_alt_text(name, exact=True).first
-        for _ in range(5):  # a search that the page is not ready for is lost
-            dialog.locator("input").first.fill("")
+        for _ in range(5):
             dialog.locator("input").first.fill(name)  # cards below the first rows come when they are scrolled to
             with suppress(Error):
                 card.wait_for(timeout=6000)
                 break
+            dialog.locator("input").first.fill("")
+            self.page.wait_for_timeout(1000)  # a picture that was looked for while it came has to be looked for again
         return card
 
     def missing_nodes(self) -> list[str]:

@@ -3,8 +3,8 @@
     python3 dev.py test tests/browser
     .venv/bin/python -m tests.browser.screenshots
 
-``docs/canvas.png``, ``docs/editor.png`` and ``docs/templates.png`` from the screenshots of the browser tests; and one of every
-node for its help page, ``web/docs/NODE/node.webp``. Thumbnails come from :mod:`tests.browser.thumbnails`.
+``docs/canvas.png`` and ``docs/editor.png`` from the screenshots of the browser tests, and one of every node for its help page,
+``web/docs/NODE/node.webp``. Thumbnails come from :mod:`tests.browser.thumbnails`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ from tools.host import Host
 
 SCREENSHOTS = ROOT / "build" / "screenshots"
 PICTURES = {
-    "StereoSync bundled model_classic.png": "canvas.png",
+    "Footsteps in two minutes_classic.png": "canvas.png",
     "scene_editor_classic.png": "editor.png",
-    "templates.png": "templates.png",
 }
 MARGIN, WIDTH = 8, 330
 NODE = f"""async kind => {{

@@ -80,7 +80,9 @@ def trained_autoencoder(steps: int) -> SameAutoencoder:
             error = error + (own - theirs).norm() / theirs.norm()
         return error
 
-    fitted(autoencoder.network, loss, steps, 1e-3)
+    fitted(autoencoder.network, loss, steps, 3e-3)
+    latents = autoencoder.encode(batch(sounds, 64, FRAMES, autoencoder.downsampling, torch.Generator().manual_seed(steps)))
+    autoencoder.network.bottleneck.running_std *= latents.std()  # latents of spread 1, as a release's are
     return autoencoder
 
 

@@ -145,6 +145,41 @@ def test_seams_are_no_louder_or_brighter_than_the_sound_itself(model):
         assert abs(level_of(edited[:, near]) - level_of(noise)) < max(3.0, spread_of(edited, width))
 
 
+@pytest.mark.slow
+def test_level_and_spectrum_across_a_seam_differ_as_little_as_within_the_sound():
+    """Of the bundled model's steps, one of them made anew on another surface: at each edge of the fade, against nine of ten
+    moments of the sound that was there."""
+    seconds, events = 3.0, Events(tuple(Event(time, "step", 1) for time in (0.3, 0.85, 1.4, 1.95, 2.5)), 3.0)
+    scene, pipeline = SpatialConditioning(crossing(seconds)), StereoSyncPipeline(load_model())
+    before = Sound(pipeline(scene, events=events, timbre="gravel", seed=1).samples, RATE)
+    usual = np.percentile(differences_across(before.samples, np.arange(0.05, seconds - 0.05, 0.005)), 90, axis=0)
+    for start, stop in ((0.6, 1.2), (1.23, 1.8)):
+        options = {"audio": before, "keep": f"all but {start}-{stop}", "timbre": "wood", "events": events, "seed": 5}
+        edited = pipeline(scene, **options).samples
+        seams = [start, start + CROSSFADE, stop - CROSSFADE, stop]
+        assert (differences_across(edited, seams) <= usual).all()
+        inside = slice(round((start + CROSSFADE) * RATE), round((stop - CROSSFADE) * RATE))
+        assert apart(edited[:, inside], before.samples[:, inside]) > 1e-3
+
+
+def differences_across(samples: np.ndarray, moments, width: float = 0.02) -> np.ndarray:
+    """dB from the ``width`` seconds before each moment to those after it ``[M, 2]``: of the level, and, this apart, of octaves'
+    levels in the mean."""
+    count, floor = round(width * RATE), 1e-5 * np.square(samples).max() * round(width * RATE)
+    edges = np.maximum(np.round(np.geomspace(125, 16000, 8) * width).astype(int), 1)
+
+    def octaves(part: np.ndarray) -> np.ndarray:
+        power = np.square(np.abs(np.fft.rfft(part * np.hanning(count)))).sum(0)
+        return np.array([power[low : max(high, low + 1)].sum() for low, high in pairwise(edges)]) + floor
+
+    found = []
+    for at in (round(moment * RATE) for moment in moments):
+        before, after = octaves(samples[:, at - count : at]), octaves(samples[:, at : at + count])
+        level = 10 * np.log10(after.sum() / before.sum())
+        found.append((abs(level), np.abs(10 * np.log10(after / before) - level).mean()))
+    return np.array(found)
+
+
 def level_of(samples: np.ndarray) -> float:
     return float(10 * np.log10(np.square(samples).mean()))
 

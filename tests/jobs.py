@@ -1,15 +1,24 @@
-"""Jobs for pools of processes, in a module that is imported at once."""
+"""Stages for pipelines, in a module that is imported at once."""
 
 import os
 import signal
+from pathlib import Path
 
 
-def square(job):
-    """The square of a number; dies at 3 always, and at 5 the first time."""
-    value, folder = job
-    if value == 3:
-        os.kill(os.getpid(), signal.SIGKILL)
-    if value == 5 and not (folder / "5").exists():
-        (folder / "5").touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return {"square": value * value}
+def squares(device):
+    """The square of a row's number; dies at 3 always, and at 5 the first time."""
+
+    def work(rows):
+        for row in rows:
+            folder = Path(row["folder"])
+            if row["number"] == 3 or (row["number"] == 5 and not (folder / "5").exists()):
+                (folder / "5").touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+        return [{"square": row["number"] ** 2} for row in rows]
+
+    return work
+
+
+def halves(device):
+    """Half of a row's square; an error where it is odd."""
+    return lambda rows: [{"error": "odd"} if row["square"] % 2 else {"half": row["square"] // 2} for row in rows]

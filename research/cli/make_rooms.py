@@ -27,6 +27,7 @@ def add(subparsers: Any) -> None:
     parser.add_argument("--seconds", type=float, default=4.0, help="of each clip (default: 4)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
+    parser.add_argument("--ray", metavar="ADDRESS", help="make shards on a Ray cluster; auto: the one of this machine")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.add_argument("--json", action="store_true", help="print what was made as JSON")
 
@@ -39,7 +40,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         raise StereoSyncError(f"Rooms: {hours} hours of clips of {arguments.seconds} seconds; both must be above zero.")
     clips = arguments.clips if arguments.clips is not None else math.ceil(hours * 3600 / arguments.seconds)
     with progress_bar("rooms", arguments.quiet or arguments.json) as progress:
-        options = {"seconds": arguments.seconds, "workers": arguments.workers, "progress": progress}
+        options = {"seconds": arguments.seconds, "workers": arguments.workers, "address": arguments.ray, "progress": progress}
         with explained("Rooms: stopped; finished shards stay, and the same command goes on from there.", KeyboardInterrupt):
             manifest = generate(out, arguments.split, arguments.seed, clips, **options)
     folder = Path(out) / arguments.split

@@ -10,10 +10,8 @@ and moved; equal recipes give equal bytes.
 import hashlib
 import io
 import json
-import multiprocessing
 import zipfile
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
@@ -24,6 +22,7 @@ import numpy as np
 
 from stereosync_core.errors import StereoSyncError, explained
 from stereosync_core.media.output import replacing
+from stereosync_core.scale.pipelines import Row, Stage, Work, completed
 
 from . import camera as cameras
 from . import record as engine
@@ -174,13 +173,16 @@ def generate(
     *,
     seconds: float = 4.0,
     workers: int = 1,
+    address: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Make ``clips`` clips of a split, of so many ``seconds`` each, in ``out / split`` and return the manifest.
 
     What is there already, of the same recipe, stays; so a stopped run goes on, and a larger number adds to a smaller one.
 
-    :raises StereoSyncError: when the engine is missing, the folder holds rooms of another recipe, or a number is out of range.
+    :param address: of a Ray cluster whose machines have the folder as well; None for ``workers`` processes of this one.
+    :raises StereoSyncError: when the engine is missing, the folder holds rooms of another recipe, or a number is out of range;
+        and after all others are made, for shards that could not be.
     """
     lacking = engine.missing_engine()
     if lacking:
@@ -211,11 +213,11 @@ def generate(
     keep_library(folder / LIBRARY)
     note()
     jobs = [(folder, split, seed, seconds, number, wanted[number]) for number in missing]
-    if workers == 1:
+    if workers == 1 and address is None:
         for job in jobs:
             note(make_shard(*job))
     else:
-        _in_processes(jobs, workers, note)
+        _in_processes(jobs, workers, address, note)
     return read_manifest(folder) or {}
 
 
@@ -261,13 +263,23 @@ def make_shard(folder: Path, split: str, seed: int, seconds: float, number: int,
     return _row(path, clips)
 
 
-def _in_processes(jobs: list[tuple], workers: int, note: Callable[[dict[str, Any]], None]) -> None:
-    # spawned, not forked: the caller may run threads of torch or of a host
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        futures = [pool.submit(make_shard, *job) for job in jobs]
-        try:
-            for future in as_completed(futures):
-                note(future.result())
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+def _in_processes(jobs: list[tuple], workers: int, address: str | None, note: Callable[[Row], None]) -> None:
+    failed = []
+    for place, row in completed([Stage(_shards)], [{"job": job} for job in jobs], workers=workers, address=address):
+        if "error" in row:
+            failed.append(f"{shard_name(jobs[place][4])} ({row['error']})")
+        else:
+            note(row)
+    if failed:
+        raise StereoSyncError(f"Rooms: {', '.join(failed)} could not be made; the same command tries again.")
+
+
+def _shards(device: str) -> Work:
+    return lambda rows: [_shard(*row["job"]) for row in rows]
+
+
+def _shard(*job: Any) -> Row:
+    try:
+        return make_shard(*job)
+    except Exception as error:  # the other shards are none the worse for it
+        return {"error": f"{type(error).__name__}: {error}"}

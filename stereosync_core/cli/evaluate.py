@@ -85,17 +85,22 @@ def journal_of(arguments: argparse.Namespace) -> Path | None:
     return None if arguments.csv is None else arguments.csv.with_suffix(".jsonl")
 
 
-def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    started = time.perf_counter()
+def job_of(arguments: argparse.Namespace) -> clips.Job:
+    """How clips are measured by the options. Raises StereoSyncError for what no clip can be measured with."""
     if arguments.workers < 1 or not 1 <= arguments.bands <= 256:
         raise StereoSyncError(
             f"Evaluate: {arguments.workers} workers and {arguments.bands} bands; give 1 or more, 16 is usual."
         )
     check_tracking(classes=arguments.classes, max_tracks=arguments.max_tracks)
+    options = ("reference", "classes", "max_tracks", "keep_tracks")
+    return clips.Job(localiser_of(arguments), **{name: getattr(arguments, name) for name in options})
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    started = time.perf_counter()
+    job = job_of(arguments)
     for path in filter(None, (arguments.csv, journal_of(arguments))):
         check_writable(path)
-    options = ("reference", "classes", "max_tracks", "keep_tracks")
-    job = clips.Job(localiser_of(arguments), **{name: getattr(arguments, name) for name in options})
     with progress_bar("evaluate", arguments.quiet) as progress:
         report, rows = clips.evaluate_clips(
             arguments.clips, job, journal_of(arguments), workers=arguments.workers, progress=progress

@@ -4,7 +4,7 @@ noise or out of a sound that is placed already."""
 import argparse
 import logging
 import time
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from ..model.conditioning.features import ENVELOPE_WINDOW
 from ..model.conditioning.spatial import SpatialConditioning
 from ..model.conditioning.video_envelope import envelope_of_clip
 from ..model.generative_model import STABLE_AUDIO, STEREOSYNC, GenerativeModel
-from ..model.loader import bundled_timbres
+from ..model.loader import bundled_timbres, is_release
+from ..model.pipeline import GeneratedSound
 from ..model.settings import check_numbers
 from ..model.source_sound import source_of
 from ..rendering.event_envelope import envelope_from_events
@@ -74,6 +75,25 @@ def add(subparsers: Any) -> None:
     )
 
 
+@dataclass(frozen=True)
+class FoundScene:
+    """What decoding and detection give of a clip; ``events`` None where no sound goes by them."""
+
+    info: VideoInfo
+    tracks: Tracks
+    depth: DepthSequence | None
+    events: Events | None
+
+
+@dataclass(frozen=True)
+class GivenSounds:
+    """The sounds of files that the options name, read and checked before the work."""
+
+    envelope: Sound | None
+    audio: Sound | None
+    timbre: Tensor | None
+
+
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     started = time.perf_counter()
     info = probe(arguments.video)
@@ -82,43 +102,72 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     for one in outputs:
         check_output(one)
     arguments.quiet = outputs[0].quiet
-    sound = require_sound(arguments.envelope, "--envelope") if arguments.envelope else None
     given = given_scene(info, arguments)
     pipeline, options = load_pipeline(arguments)
-    model = pipeline.model
-    options |= {name: getattr(arguments, name) for name in ("strength", "match_levels", "keep", "takes")}
-    audio = _checked_audio(model, info, arguments)
-    timbre = _timbre(model, arguments.timbre)
-    tracks, depth = scene_of(arguments.video, info, given, arguments)
-    events = None
-    if arguments.audio is not None and arguments.envelope_method == "events":
-        events = events_of(arguments.video, tracks, given, arguments)
-        given = replace(given, events=events)
-    if arguments.audio == RENDER:
-        audio = _rendered(tracks, depth, events, model.sample_rate, arguments)
-    # of a sound to start from, the loudness is the envelope
-    envelope = _envelope(model, sound, tracks, depth, given, arguments) if audio is None or sound is not None else None
-    if model.denoiser.spatial_control is not None and audio is not None:
-        options["events"] = events
-    if envelope is not None and not envelope.values.any():
-        logging.getLogger(__name__).warning("The envelope is silent from beginning to end, and so is the sound.")
+    sounds = given_sounds(pipeline.model, info, arguments)
+    scene = find_scene(info, given, arguments)
+    options |= conditions_of(pipeline.model, sounds, scene, arguments)
     sampling = time.perf_counter()
     with progress_bar("sample", arguments.quiet) as progress:
-        options |= {"envelope": envelope, "timbre": timbre, "audio": audio, "progress": progress}
-        takes = pipeline(SpatialConditioning(tracks, depth), **options).takes
+        takes = pipeline(SpatialConditioning(scene.tracks, scene.depth), **options, progress=progress).takes
     sampled = time.perf_counter() - sampling
+    pairs = zip(takes, outputs, strict=True)
+    reports = [write(take, scene, pipeline.model, options, sampled, started, one) for take, one in pairs]
+    return reports[0] if len(reports) == 1 else {"takes": reports}
+
+
+def find_scene(info: VideoInfo, given: GivenScene, arguments: argparse.Namespace) -> FoundScene:
+    """Decodes and detects; needs no generative model."""
+    tracks, depth = scene_of(arguments.video, info, given, arguments)
+    with_envelope = arguments.adapter is not None or not arguments.model or not is_release(arguments.model)
+    timed = arguments.audio is not None or (with_envelope and not arguments.envelope)
+    by_events = timed and arguments.envelope_method == "events"
+    return FoundScene(info, tracks, depth, events_of(arguments.video, tracks, given, arguments) if by_events else None)
+
+
+def given_sounds(model: GenerativeModel, info: VideoInfo, arguments: argparse.Namespace) -> GivenSounds:
+    """Raises StereoSyncError for what would be refused later."""
+    envelope = require_sound(arguments.envelope, "--envelope") if arguments.envelope else None
+    return GivenSounds(envelope, _checked_audio(model, info, arguments), _timbre(model, arguments.timbre))
+
+
+def conditions_of(
+    model: GenerativeModel, sounds: GivenSounds, scene: FoundScene, arguments: argparse.Namespace
+) -> dict[str, Any]:
+    """What the pipeline is called with for a clip, besides its numbers."""
+    audio, envelope = sounds.audio, None
+    if arguments.audio == RENDER:
+        audio = _rendered(scene, model.sample_rate, arguments)
+    if audio is None or sounds.envelope is not None:  # of a sound to start from, the loudness is the envelope
+        envelope = _envelope(model, sounds.envelope, scene, arguments)
+    if envelope is not None and not envelope.values.any():
+        logging.getLogger(__name__).warning("The envelope is silent from beginning to end, and so is the sound.")
+    names = ("strength", "match_levels", "keep", "takes")
+    made = {"envelope": envelope, "timbre": sounds.timbre, "audio": audio} | {name: getattr(arguments, name) for name in names}
+    if model.denoiser.spatial_control is not None and audio is not None:
+        made["events"] = scene.events
+    return made
+
+
+def write(
+    sound: GeneratedSound,
+    scene: FoundScene,
+    model: GenerativeModel,
+    options: dict[str, Any],
+    sampling: float,
+    started: float,
+    arguments: argparse.Namespace,
+) -> dict[str, Any]:
+    """Write a sound and report it; ``sampling`` in seconds."""
+    by = arguments.envelope_method if options["envelope"] is not None else arguments.audio
     details = {
         "model": model.name,
-        "envelope": "sound" if arguments.envelope else arguments.envelope_method if envelope is not None else arguments.audio,
+        "envelope": "sound" if arguments.envelope else by,
         "timbre": arguments.timbre,
         "spatial": options["spatial_scale"] != 0,
-        "sampling_seconds": round(sampled, 3),
+        "sampling_seconds": round(sampling, 3),
     }
-    reports = [
-        write_output(take, tracks, info, one, started, seed=take.seed, **details)
-        for take, one in zip(takes, outputs, strict=True)
-    ]
-    return reports[0] if len(reports) == 1 else {"takes": reports}
+    return write_output(sound, scene.tracks, scene.info, arguments, started, seed=sound.seed, **details)
 
 
 def _named(arguments: argparse.Namespace, take: int) -> argparse.Namespace:
@@ -142,17 +191,14 @@ def _checked_audio(model: GenerativeModel, info: VideoInfo, arguments: argparse.
     return audio
 
 
-def _rendered(
-    tracks: Tracks, depth: DepthSequence | None, events: Events | None, rate: int, arguments: argparse.Namespace
-) -> Sound:
+def _rendered(scene: FoundScene, rate: int, arguments: argparse.Namespace) -> Sound:
     """Footsteps at the events, on the surface that the timbre names, placed as the command ``render`` does."""
-    if events is None:
-        events = Events((), tracks.duration)
+    tracks, events = scene.tracks, scene.events or Events((), scene.tracks.duration)
     surface = arguments.timbre if arguments.timbre in SURFACES else "concrete"
     options = {"surface": surface, "rate": rate, "timing": "events", "seed": arguments.seed, "offset": arguments.offset / 1000}
     voices, _ = footstep_voices(tracks, events=events, **options)
-    scene = {"duration": tracks.duration, "depth": depth, "seed": arguments.seed}
-    return Sound(spatialize(voices, rate, tracks, **scene), rate)
+    placed = spatialize(voices, rate, tracks, duration=tracks.duration, depth=scene.depth, seed=arguments.seed)
+    return Sound(placed, rate)
 
 
 def _timbre(model: GenerativeModel, name: str | None) -> Tensor | None:
@@ -164,22 +210,15 @@ def _timbre(model: GenerativeModel, name: str | None) -> Tensor | None:
     return model.timbre_encoder.of_sound(sound.samples, sound.rate)
 
 
-def _envelope(
-    model: GenerativeModel,
-    sound: Sound | None,
-    tracks: Tracks,
-    depth: DepthSequence | None,
-    given: GivenScene,
-    arguments: argparse.Namespace,
-) -> Envelope | None:
+def _envelope(model: GenerativeModel, sound: Sound | None, scene: FoundScene, arguments: argparse.Namespace) -> Envelope | None:
     if model.envelope_reader is None:
         return None
     if sound is not None:
         return envelope_of_sound(sound.samples, sound.rate, window=ENVELOPE_WINDOW)
     if arguments.envelope_method == "events":
-        events = events_of(arguments.video, tracks, given, arguments)
+        assert scene.events is not None, "see find_scene"
         surface = arguments.timbre if arguments.timbre in SURFACES else "concrete"
         options = {"surface": surface, "window": ENVELOPE_WINDOW, "offset": arguments.offset / 1000}
-        return envelope_from_events(events, tracks, depth, **options)
+        return envelope_from_events(scene.events, scene.tracks, scene.depth, **options)
     with progress_bar("motion", arguments.quiet) as progress:
-        return envelope_of_clip(model.envelope_reader, arguments.video, tracks, model.latent_rate, progress)
+        return envelope_of_clip(model.envelope_reader, arguments.video, scene.tracks, model.latent_rate, progress)

@@ -17,7 +17,7 @@ from ..model.spatial_guidance import SpatialGuidance
 from ..model.speedups import FAST
 from ..rendering.panning_laws import panning_laws
 
-_STABLE_AUDIO = ("adapter", "text", "t5", "levels", "precision", "device", "compile")
+_STABLE_AUDIO = ("adapter", "text", "t5", "levels", "precision", "compile")
 _NEED_ADAPTER = ("envelope", "timbre", "space_scale", "envelope_scale")
 _SPATIAL_GUIDANCE = "training-free guidance to where things are, 0 = off to 1 (default: 0.5; Stable Audio Open: 0)"
 _LAW = "its panning law: how azimuth becomes a level difference (default: rooms; Stable Audio Open: pan)"
@@ -43,12 +43,12 @@ def add_model_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
         (group, "spatial-guidance", _scale(_SPATIAL_GUIDANCE) | {"metavar": "STRENGTH"}),
         (group, "law", {"choices": list(panning_laws()), "help": _LAW}),
         (group, "fast", {"action": "store_true", "help": _FAST}),
+        (group, "device", {"help": "where it runs (default: cpu)"}),
         (release, "adapter", {**folder, "help": "conditions it on the scene; see train adapter"}),
         (release, "text", {"metavar": "PROMPT", "help": "what it sounds like; may be left out with an adapter"}),
         (release, "t5", {**folder, "help": "folder of T5 base, which encodes the prompt"}),
         (release, "levels", {**folder, "help": "for --spatial-guidance: of train levels; without it, through the decoder"}),
         (release, "precision", {"choices": list(PRECISIONS), "help": "of its weights (default: fp32)"}),
-        (release, "device", {"help": "where it runs (default: cpu)"}),
         (
             release,
             "compile",
@@ -82,7 +82,7 @@ def load_pipeline(arguments: argparse.Namespace) -> tuple[StereoSyncPipeline, di
         check_sampler(arguments.sampler, objective_of(source))
     if source == "bundled" or not is_release(source):
         _refuse(arguments, _STABLE_AUDIO, "is for Stable Audio Open; give its folder or file with --model")
-        pipeline = StereoSyncPipeline.from_pretrained(source)
+        pipeline = StereoSyncPipeline.from_pretrained(source, device=device)
     else:
         if arguments.adapter is None:
             _refuse(arguments, _NEED_ADAPTER, "needs an adapter; give one with --adapter")

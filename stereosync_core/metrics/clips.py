@@ -173,7 +173,7 @@ def evaluate_clips(
     settings = {"localiser": repr(job.localiser), "reference": str(job.reference)}
     settings |= {"classes": job.classes, "max_tracks": job.max_tracks}
     done = ResumeJournal(journal, settings)
-    keys = [_key(path) for path in clips]
+    keys = [stamp_of(path) for path in clips]
     missing = {key: path for path, key in zip(clips, keys, strict=True) if key not in done}
     for path in missing.values():
         _check_files(path, job)
@@ -185,11 +185,11 @@ def evaluate_clips(
         count += 1
         if progress is not None:
             progress(count, len(clips))
-    report = _report([done[key] for key in keys])
+    report = report_of([done[key] for key in keys])
     return report, _flat(report["clips"])
 
 
-def _key(path: Path) -> str:
+def stamp_of(path: Path) -> str:
     """Name, sizes and times of a clip's files: other ones are measured anew."""
     stamp = []
     for ending in (path.suffix, *SOUND_ENDINGS, ".tracks.json", ".depth.npz"):
@@ -282,7 +282,8 @@ def _without_reference(folder: Path, clip: Path) -> StereoSyncError:
     return StereoSyncError(f"Evaluate: the folder '{folder}' has no sound called {clip.stem}; give one for every clip.")
 
 
-def _report(records: list[dict[str, Any]]) -> dict[str, Any]:
+def report_of(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """The metrics of clips together, and of each, of their records."""
     metrics = [ClipMetrics.of_record(record["measures"]) for record in records]
     report: dict[str, Any] = {"count": len(records), "silent": sum(one.silent for one in metrics), **pooled_metrics(metrics)}
     report["placement_interval"] = [report.pop("placement_low"), report.pop("placement_high")]

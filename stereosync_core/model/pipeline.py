@@ -19,7 +19,7 @@ from ..scene import Envelope
 from ..scene_events import Events, check_events_fit
 from .attacks import with_sharp_attacks
 from .conditioning.clip import ClipConditions, clip_conditions
-from .conditioning.features import ENVELOPE_WINDOW, REFERENCE_LEVEL, latent_count, subframe_times
+from .conditioning.features import ENVELOPE_WINDOW, REFERENCE_LEVEL, interleaved, latent_count, map_tensors, subframe_times
 from .conditioning.spatial import SpatialConditioning
 from .conditioning.spatial_target import spatial_guidance_target
 from .decoding import decode
@@ -112,11 +112,11 @@ class StereoSyncPipeline:
     @torch.inference_mode()
     def __call__(
         self,
-        scene: SpatialConditioning,
+        scene: SpatialConditioning | Sequence[SpatialConditioning],
         prompt: Prompt | Sequence[TimedPrompt] | None = None,
         negative_prompt: Prompt | None = None,
         *,
-        envelope: Envelope | None = None,
+        envelope: Envelope | Sequence[Envelope | None] | None = None,
         events: Events | None = None,
         timbre: Tensor | str | None = None,
         audio: Sound | None = None,
@@ -137,7 +137,8 @@ class StereoSyncPipeline:
     ) -> GeneratedSound:
         """Stereo sound exactly as long as the clip. Of every number None is the model's default, and of every scale 0 is off.
 
-        :param scene: where things are; its duration is the sound's.
+        :param scene: where things are; its duration is the sound's. Of several clips, of equally many latent frames and tracks,
+            a list, as is ``envelope`` then: they are sampled in one batch, and ``takes`` of what is returned has them all.
         :param prompt: what it sounds like, for a model with a text encoder; ``negative_prompt`` what it does not. Several, each
             with the seconds from and to which it is meant, fade into each other; as a text "0-4 gravel; 4-8 wooden stairs".
         :param envelope: when it sounds and how loud; an envelope of silence gives silence. Left to the model where None.
@@ -165,37 +166,46 @@ class StereoSyncPipeline:
         :raises StereoSyncError: for an input or number that does not go with the model, or latents that are not finite.
         """
         model, denoiser = self.model, self.model.denoiser
+        scenes = [scene] if isinstance(scene, SpatialConditioning) else list(scene)
+        envelopes = [envelope] * len(scenes) if envelope is None or isinstance(envelope, Envelope) else list(envelope)
 
         # 1. Check the inputs, and put the model's defaults in the place of None
         prompts = timed_prompts(prompt)
-        self.check_inputs([given for _, _, given in prompts], negative_prompt, envelope, timbre, events)
+        for one in envelopes:
+            self.check_inputs([given for _, _, given in prompts], negative_prompt, one, timbre, events)
         scales = (guidance_scale, spatial_scale, control_scale)
         numbers = (sampler, num_inference_steps, *scales, spatial_guidance, panning_law, speedups)
         settings = settings_for(model, *numbers, 1.0 if strength is None and keep else strength, takes)
-        source = source_of(audio, model, scene.duration, keep)
+        source = source_of(audio, model, scenes[0].duration, keep)
 
         # 2. Cut the clip into windows of the length that the model was trained on
-        frames = latent_count(scene.duration, model.latent_rate)
+        frames = latent_count(scenes[0].duration, model.latent_rate)
+        if any(latent_count(own.duration, model.latent_rate) != frames for own in scenes) or len(envelopes) != len(scenes):
+            raise StereoSyncError("Scenes: clips of one batch are equally long, each with an envelope or None; sort them.")
+        if len(scenes) > 1 and (audio is not None or events is not None):
+            raise StereoSyncError("Scenes: audio and events are of one clip; give one, or envelopes of their events.")
         overlap = min(round(model.defaults.overlap * model.latent_rate), model.window // 2)
         starts = window_starts(frames, model.window, overlap)
         times = (np.arange(frames) + 0.5) / model.latent_rate
-        weights = fades([(start, stop) for start, stop, _ in prompts], times, scene.duration)
+        weights = fades([(start, stop) for start, stop, _ in prompts], times, scenes[0].duration)
 
-        # 3. Prepare scene, envelope and timbre, a row for each window; without an envelope, a given sound has one, and events
-        # say when it sounds
-        if source is not None and envelope is None and denoiser.spatial_control is not None:
-            envelope = source.envelope
+        # 3. Prepare scene, envelope and timbre, a row for each window of each clip; without an envelope, a given sound has one,
+        # and events say when it sounds
+        if source is not None and envelopes == [None] and denoiser.spatial_control is not None:
+            envelopes = [source.envelope]
         if events is not None:
-            envelope = self.envelope_with_events(envelope, events, scene, timbre)
-        conditions = self.prepare_conditions(scene, envelope, timbre, starts)
+            envelopes = [self.envelope_with_events(*each, events, timbre) for each in zip(envelopes, scenes, strict=True)]
+        whole = zip(scenes, envelopes, strict=True)
+        conditions = interleaved([self.prepare_conditions(*each, timbre, starts) for each in whole])
 
         while True:  # a second time, in a wider type, where half precision does not hold the numbers
             # 4. Prepare timesteps and latents, noise over those of a given sound; noise is drawn on the CPU, so that a seed
             # means the same on every device
             start = 1.0 if source is None or source.envelope is None else settings.strength
             timesteps = SCHEDULES[model.defaults.schedule](settings.num_inference_steps, start) if start else [0.0]
-            generators = [torch.Generator().manual_seed((seed + take) % 2**63) for take in range(takes)]
-            like = torch.empty((takes, model.autoencoder.latent_channels, frames), device=model.execution_device)
+            seeds = [seed + take for take in range(takes)] * len(scenes)
+            generators = [torch.Generator().manual_seed(own % 2**63) for own in seeds]
+            like = torch.empty((len(seeds), model.autoencoder.latent_channels, frames), device=model.execution_device)
             noise = seeded_noise(like, *generators)
             given = None if source is None else source.latents(model)
             latents = initial_latents(noise(0, 0), timesteps[0], model.objective, given)
@@ -205,7 +215,7 @@ class StereoSyncPipeline:
             # then corrected by spatial guidance, and held to what stays.
             velocities, kept = [], kept_frames(source.keep if source else (), frames, model.latent_rate)
             for _, _, text in prompts:
-                conditioning = self.encode_prompt(text, negative_prompt, scene.duration, starts)
+                conditioning = interleaved([self.encode_prompt(text, negative_prompt, own.duration, starts) for own in scenes])
                 if conditioning is not None and given is not None and kept.any() and model.backbone.local_channels:
                     local = torch.cat([kept.to(given)[None, None], given * kept.to(given)], dim=1)
                     conditioning = replace(conditioning, local_cond=local)
@@ -214,7 +224,7 @@ class StereoSyncPipeline:
                 velocities.append(blend_windows(windowed, starts, model.window, overlap))
             velocity = blend_over_time(velocities, weights)
             if settings.spatial_guidance.strength:
-                velocity = self.guide_to_places(velocity, scene, settings.spatial_guidance, envelope, source)
+                velocity = self.guide_to_places(velocity, scenes, settings.spatial_guidance, envelopes, source, takes)
             if given is not None and kept.any():
                 velocity = with_kept(velocity, given, kept, model.objective)
 
@@ -227,10 +237,13 @@ class StereoSyncPipeline:
 
         # 7. Decode latents of the autoencoder's scale
         latents = denoiser.restored(latents).float().cpu()
-        use = {"envelope": envelope, "follows": bool(settings.control_scale), "match_levels": match_levels}
-        made = [self.decode_take(own[None], scene.duration, source, **use) for own in latents]
-        sounds = tuple(GeneratedSound(samples, model.sample_rate, own, seed + take) for take, (samples, own) in enumerate(made))
-        return replace(sounds[0], takes=sounds)
+        use = {"follows": bool(settings.control_scale), "match_levels": match_levels}
+        sounds = []
+        for row, (own, number) in enumerate(zip(latents, seeds, strict=True)):
+            duration, envelope = scenes[row // takes].duration, envelopes[row // takes]
+            samples, decoded = self.decode_take(own[None], duration, source, envelope=envelope, **use)
+            sounds.append(GeneratedSound(samples, model.sample_rate, decoded, number))
+        return replace(sounds[0], takes=tuple(sounds))
 
     def decode_take(
         self,
@@ -293,7 +306,7 @@ class StereoSyncPipeline:
             _LOG.warning("The envelope is silent from beginning to end, and so is the sound.")
 
     def envelope_with_events(
-        self, envelope: Envelope | None, events: Events, scene: SpatialConditioning, timbre: Tensor | str | None
+        self, envelope: Envelope | None, scene: SpatialConditioning, events: Events, timbre: Tensor | str | None
     ) -> Envelope:
         """The envelope that the events ask for, or the given one, which then knows them. Raises StereoSyncError for events of
         another clip."""
@@ -344,20 +357,26 @@ class StereoSyncPipeline:
     def guide_to_places(
         self,
         velocity: Velocity,
-        scene: SpatialConditioning,
+        scenes: Sequence[SpatialConditioning],
         guidance: SpatialGuidance,
-        envelope: Envelope | None = None,
+        envelopes: Sequence[Envelope | None],
         source: SourceSound | None = None,
+        takes: int = 1,
     ) -> Velocity:
         """A velocity under training-free spatial guidance (:mod:`.spatial_guidance`), to the levels of a given sound where
         there is one that is as long as the clip, else to the scene."""
         model = self.model
-        frames = latent_count(scene.duration, model.latent_rate)
+        frames = latent_count(scenes[0].duration, model.latent_rate)
         if source is None or source.envelope is None:
-            options = {"panning_law": guidance.panning_law, "envelope": envelope}
-            target = spatial_guidance_target(*scene.selected(), frames, model.latent_rate, **options)
+            law, size = guidance.panning_law, (frames, model.latent_rate)
+            targets = [
+                spatial_guidance_target(*scene.selected(), *size, panning_law=law, envelope=envelope)
+                for scene, envelope in zip(scenes, envelopes, strict=True)
+            ]
         else:
-            target = source.guidance_target(frames, model.latent_rate)
+            targets = [source.guidance_target(frames, model.latent_rate)]
+        with torch.inference_mode(False):  # gradients go through it
+            target = map_tensors(lambda *rows: torch.stack(rows).repeat_interleave(takes, dim=0), *targets)
         read = level_reader(model.autoencoder, model.levels)
 
         def levels(latents: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Manifests: which clips are to be worked on, and what became of each: a line of JSON each, or Parquet."""
+"""Manifests: which clips are to be worked on, and what became of each; in files, or at addresses that fsspec knows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import csv
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -16,37 +18,57 @@ VIDEOS = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mpg"}
 _PYARROW = "Batch: Parquet needs pyarrow; run 'pip install pyarrow', or install this package with 'pip install .[scale]'."
 
 
-def find_clips(sources: Iterable[Path]) -> list[Path]:
-    """Clips of files, folders (all videos in them, by name) and manifests (CSV, JSON lines or Parquet with a column ``clip``,
-    relative to the manifest), each once.
+def find_clips(sources: Iterable[str | Path]) -> list[Path]:
+    """Clips of files, folders (all videos in them, by name) and manifests (CSV, JSON lines or Parquet with a column ``clip``),
+    each once. Clips of a manifest are relative to it; of one at an address they are whole paths.
 
     :raises StereoSyncError: for a source that is not there or is no manifest, and where there is no clip at all.
     """
     found: dict[Path, None] = {}
-    for source in sources:
-        if source.is_dir():
-            some = sorted(path for path in source.iterdir() if path.suffix.lower() in VIDEOS and not path.name.startswith("."))
-        elif source.suffix.lower() in (".csv", ".jsonl", ".parquet"):
-            some = [source.parent / row for row in _column(source)]
+    for source in map(str, sources):
+        path = Path(source)
+        if path.suffix.lower() in (".csv", ".jsonl", ".parquet") or _is_address(source):
+            some = [path.parent / clip for clip in _column(source)]
+            if _is_address(source) and (one := next((clip for clip in some if not clip.is_absolute()), None)):
+                raise StereoSyncError(f"Batch: '{one.name}' in '{source}' is relative to no folder; write whole paths there.")
+        elif path.is_dir():
+            some = sorted(one for one in path.iterdir() if one.suffix.lower() in VIDEOS and not one.name.startswith("."))
         else:
-            some = [source]
+            some = [path]
         found |= dict.fromkeys(some)
     if not found:
         raise StereoSyncError("Batch: there is no video in what was given; give clips, folders with some, or a manifest.")
     return list(found)
 
 
-def _column(path: Path) -> list[str]:
-    message = f"Batch: '{path}' is no manifest ({{error}}); give CSV, JSON lines or Parquet with a column 'clip'."
-    with explained(message, OSError, ValueError, KeyError, TypeError):
-        if path.suffix.lower() == ".parquet":
+def _is_address(source: str) -> bool:
+    return "://" in source
+
+
+@contextmanager
+def opened(source: str, mode: str) -> Iterator[Any]:
+    """A file, or an address that fsspec knows, as a binary stream. Raises StereoSyncError where fsspec is not installed."""
+    if not _is_address(source):
+        with open(source, mode) as file:
+            yield file
+        return
+    with explained("Batch: addresses need fsspec; run 'pip install fsspec', or 'pip install .[scale]'.", ImportError):
+        import fsspec
+    with fsspec.open(source, mode) as file:
+        yield file
+
+
+def _column(source: str) -> list[str]:
+    message = f"Batch: '{source}' is no manifest ({{error}}); give CSV, JSON lines or Parquet with a column 'clip'."
+    with explained(message, OSError, ValueError, KeyError, TypeError), opened(source, "rb") as file:
+        if source.lower().endswith(".parquet"):
             with explained(_PYARROW, ImportError):
                 import pyarrow.parquet as parquet
-            return parquet.read_table(path, columns=["clip"])["clip"].to_pylist()
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            if path.suffix.lower() == ".csv":
-                return [row["clip"] for row in csv.DictReader(file)]
-            return [json.loads(line)["clip"] for line in file if line.strip()]
+            return parquet.read_table(file, columns=["clip"])["clip"].to_pylist()
+        lines = TextIOWrapper(file, "utf-8-sig", newline="")
+        if source.lower().endswith(".csv"):
+            return [row["clip"] for row in csv.DictReader(lines)]
+        return [json.loads(line)["clip"] for line in lines if line.strip()]
 
 
 def key_of(clip: Path, settings: Sequence[str]) -> str:
@@ -94,10 +116,13 @@ class Manifest(dict[str, dict[str, Any]]):
         with explained(message, OSError), open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
-    def to_parquet(self, path: Path) -> None:
-        """Write all rows as a table. Raises StereoSyncError where pyarrow is not installed."""
+    def to_parquet(self, target: str) -> None:
+        """Write all rows as a table, to a file or an address. Raises StereoSyncError where that cannot be."""
         with explained(_PYARROW, ImportError):
             import pyarrow
             import pyarrow.parquet as parquet
         names = dict.fromkeys(name for row in self.values() for name in row)
-        parquet.write_table(pyarrow.table({name: [row.get(name) for row in self.values()] for name in names}), path)
+        table = pyarrow.table({name: [row.get(name) for row in self.values()] for name in names})
+        message = f"Batch: '{target}' cannot be written ({{error}}); give another place for the table."
+        with explained(message, OSError, ValueError), opened(target, "wb") as file:
+            parquet.write_table(table, file)

@@ -167,3 +167,22 @@ def test_a_model_is_conditioned_on_no_more_than_it_was_trained_with(tmp_path, cu
     whole = generate(model, crossing(1.0), depth)
     without = [generate(model, alone, depth), generate(model, crossing(1.0), None)]
     assert [not np.array_equal(whole, one) for one in without] == used
+
+
+@pytest.mark.parametrize("lengths", [(1.17, 1.2), (7.68, 7.7)])
+def test_clips_in_one_batch_sound_as_one_by_one(model, lengths):
+    rng = np.random.default_rng(0)
+    scenes = [SpatialConditioning(crossing(seconds), DepthSequence(rng.random((2, 4, 4)), [0, 1.0])) for seconds in lengths]
+    given = {"num_inference_steps": 3, "spatial_guidance": 0.5, "seed": 3, "takes": 2}
+    envelopes = [loud(lengths[0]), loud(lengths[1], 0.01)]
+    pipeline = StereoSyncPipeline(model)
+    together = pipeline(scenes, envelope=envelopes, **given).takes
+    pairs = zip(scenes, envelopes, strict=True)
+    alone = [take for scene, own in pairs for take in pipeline(scene, envelope=own, **given).takes]
+    assert [take.seed for take in together] == [3, 4, 3, 4]
+    for one, other in zip(together, alone, strict=True):
+        np.testing.assert_allclose(one.samples, other.samples, atol=2e-4 * np.abs(other.samples).max())
+    assert np.abs(together[0].samples - together[2].samples[:, : together[0].samples.shape[1]]).max() > 0.01
+    longer = SpatialConditioning(crossing(9.0))
+    refused("equally long", lambda: pipeline([scenes[0], longer], envelope=[None, None]))
+    refused("are of one clip", lambda: pipeline(scenes, events=Events((), lengths[0])))

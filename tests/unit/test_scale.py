@@ -8,26 +8,39 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from stereosync_core.__main__ import main
-from stereosync_core.scale.manifest import Manifest, find_clips, key_of
-from stereosync_core.scale.pools import DIED, completed
-from tests.clips import make_clip
+from stereosync_core.scale.manifest import Manifest, checksum, find_clips, key_of
+from stereosync_core.scale.pipelines import DIED, Stage, completed
+from tests.clips import make_clip, sound_in
 from tests.errors import refused
-from tests.jobs import square
+from tests.jobs import halves, squares
 
-PATIENCE = 300
+PATIENCE = 900
 
 
-def test_a_process_that_dies_takes_no_job_with_it(tmp_path):
-    rows = dict(completed(square, [(n, tmp_path) for n in range(8)], workers=2))
-    assert rows == {n: {"error": DIED} if n == 3 else {"square": n * n} for n in range(8)}
+SQUARES, HALVES = [Stage(squares)], [Stage(squares), Stage(halves)]
+
+
+def numbers(folder):
+    return [{"number": n, "folder": str(folder)} for n in range(8)]
+
+
+def halved():
+    """Of the squares of numbers, where that of 3 is never made."""
+    return {n: {"error": DIED if n == 3 else "odd"} if n % 2 else {"half": n * n // 2} for n in range(8)}
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_process_that_dies_takes_no_row_with_it(tmp_path, size):
+    assert dict(completed(HALVES, numbers(tmp_path), batch=size, workers=2)) == halved()
 
 
 def test_without_ray_one_line_says_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
-    refused(r"pip install ray.*\[scale\]", lambda: list(completed(square, [1], address="auto")))
+    refused(r"pip install ray.*\[scale\]", lambda: list(completed(SQUARES, [{}], address="auto")))
 
 
 @pytest.fixture(scope="module")
@@ -41,14 +54,23 @@ def folder(tmp_path_factory):
     boxes = [[0.7, 0.2, 0.8, 0.8]] * 2
     tracks = [{"id": 1, "label": "person", "times": [0, 0.2], "boxes": boxes}]
     (folder / "tracks.json").write_text(json.dumps({"duration": 0.2, "tracks": tracks}))
+    (folder / "events.csv").write_text("time\n0.05\n")
     return folder
 
 
-def batch(folder, out, capsys, *more, clips=None):
-    options = f"--tracks {folder / 'tracks.json'} --no-depth --timing cadence --cadence 5"
+def options_of(task, folder):
+    tracks = f"--tracks {folder / 'tracks.json'} --no-depth"
+    return {
+        "render": f"--timing cadence --cadence 5 {tracks}",
+        "generate": f"--steps 2 --events {folder / 'events.csv'} {tracks}",
+        "evaluate": "",
+    }[task]
+
+
+def batch(folder, out, capsys, *more, clips=None, task="render"):
     clips = [str(clip) for clip in clips or [folder]]
-    arguments = ["batch", "render", *clips, "--out", str(out), "--options", options, "--suffix", ".wav", "--json", *more]
-    assert main(arguments) == 0
+    arguments = ["batch", task, *clips, "--out", str(out), "--options", options_of(task, folder)]
+    assert main([*arguments, "--suffix", ".wav", "--json", *more]) == 0
     return json.loads(capsys.readouterr().out)
 
 
@@ -97,9 +119,52 @@ def test_clips_of_a_manifest(tmp_path, suffix):
     else:
         path.write_text("clip\nb.mp4\na.mp4\n" if suffix == ".csv" else '{"clip": "b.mp4"}\n{"clip": "a.mp4"}\n')
     assert find_clips([path]) == [tmp_path / "b.mp4", tmp_path / "a.mp4"]
+    fsspec = pytest.importorskip("fsspec")
+    with fsspec.open(f"memory://lists/list{suffix}", "wb") as file:
+        file.write(path.read_bytes())
+    refused("'b.mp4' in 'memory://lists.*' is relative", find_clips, [f"memory://lists/list{suffix}"])
     (tmp_path / "bad.jsonl").write_text('{"file": 1}\n')
     refused("with a column 'clip'", find_clips, [tmp_path / "bad.jsonl"])
     refused("there is no video", find_clips, [tmp_path])
+
+
+def test_manifests_come_from_and_go_to_addresses(folder, tmp_path, capsys):
+    pyarrow, fsspec = pytest.importorskip("pyarrow"), pytest.importorskip("fsspec")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    with fsspec.open("memory://lists/in.parquet", "wb") as file:
+        parquet.write_table(pyarrow.table({"clip": [str(folder / f"clip07{n}.mp4") for n in (7, 8)]}), file)
+    for target in ("memory://lists/out.parquet", f"file://{tmp_path}/out.parquet", str(tmp_path / "there.parquet")):
+        batch(folder, tmp_path / "out", capsys, "--parquet", target, clips=["memory://lists/in.parquet"])
+        with fsspec.open(target, "rb") as file:
+            table = parquet.read_table(file).to_pylist()
+        assert [Path(row["clip"]).name for row in table if row["error"]] == ["clip077.mp4"]
+        (done,) = (row for row in table if not row["error"])
+        assert checksum(tmp_path / "out" / done["output"]) == done["sha256"]
+        assert done["duration"] == pytest.approx(0.2, abs=0.01)
+
+
+@pytest.mark.slow
+def test_generate_samples_clips_in_batches_and_evaluate_measures_them(folder, tmp_path, capsys):
+    clips = sorted(folder.glob("clip07[5-8].mp4"))
+    report = batch(folder, tmp_path / "out", capsys, "--batch", "3", task="generate", clips=clips)
+    assert (report["results"], [Path(one["clip"]).name for one in report["failed"]]) == (3, ["clip077.mp4"])
+    assert batch(folder, tmp_path / "out", capsys, "--batch", "3", task="generate", clips=clips)["worked_on"] == 0
+    options = options_of("generate", folder).split()
+    assert main(["generate", str(clips[0]), "-o", str(tmp_path / "alone.wav"), "--json", *options]) == 0
+    capsys.readouterr()
+    alone = sound_in(tmp_path / "alone.wav").samples
+    for row in rows_of(tmp_path / "out"):
+        if "output" in row:
+            assert np.abs(sound_in(tmp_path / "out" / row["output"]).samples - alone).max() < 2e-3 * np.abs(alone).max()
+    shutil.copy(tmp_path / "alone.wav", tmp_path / "clip075.wav")
+    for name in ("clip075", "clip077"):
+        shutil.copy(folder / f"{name}.mp4", tmp_path)
+        shutil.copy(folder / "tracks.json", tmp_path / f"{name}.tracks.json")
+    report = batch(folder, tmp_path / "measured", capsys, task="evaluate", clips=sorted(tmp_path.glob("*.mp4")))
+    assert [Path(one["clip"]).name for one in report["failed"]] == ["clip077.mp4"]
+    assert report["metrics"]["count"] == 1
+    assert main(["evaluate", str(tmp_path / "clip075.mp4"), "--json"]) == 0
+    assert report["metrics"]["clips"] == json.loads(capsys.readouterr().out)["clips"]
 
 
 def test_a_key_is_that_of_file_and_settings(tmp_path):
@@ -125,7 +190,7 @@ def kill_one(cluster, manifest, killed):
                 parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
             except (OSError, IndexError):
                 continue
-            if parent in raylets and title.startswith(b"ray::") and b"work" in title:
+            if parent in raylets and title.startswith(b"ray::") and b"_Actor" in title:
                 os.kill(int(entry.name), signal.SIGKILL)
                 killed.append(int(entry.name))
                 break
@@ -136,6 +201,8 @@ def test_a_cluster_of_two_nodes_loses_a_worker_and_no_clip(folder, tmp_path, cap
     ray = pytest.importorskip("ray")
     utilities = pytest.importorskip("ray.cluster_utils")
     monkeypatch.setenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "0")  # ends workers for what other programs take
+    few = sorted(folder.glob("clip07[678].mp4"))
     node = {"num_cpus": 1, "object_store_memory": 80_000_000, "include_dashboard": False}
     cluster = utilities.Cluster(initialize_head=True, head_node_args=node)
     try:
@@ -147,6 +214,8 @@ def test_a_cluster_of_two_nodes_loses_a_worker_and_no_clip(folder, tmp_path, cap
         report = batch(folder, tmp_path / "far", capsys, "--ray", cluster.address)
         killer.join()
         assert killed
+        assert dict(completed(HALVES, numbers(tmp_path), batch=3, address=cluster.address)) == halved()
+        sampled = batch(folder, tmp_path / "sampled", capsys, "--ray", cluster.address, task="generate", clips=few)
         again = batch(folder, tmp_path / "far", capsys, "--ray", cluster.address)
     finally:
         ray.shutdown()
@@ -154,6 +223,7 @@ def test_a_cluster_of_two_nodes_loses_a_worker_and_no_clip(folder, tmp_path, cap
     assert (report["clips"], report["results"], report["worked_on"]) == (200, 199, 200)
     assert [Path(one["clip"]).name for one in report["failed"]] == ["clip077.mp4"]
     assert again["worked_on"] == 0
+    assert (sampled["results"], [Path(one["clip"]).name for one in sampled["failed"]]) == (2, ["clip077.mp4"])
     batch(folder, tmp_path / "near", capsys, "--workers", "1")
     assert results(tmp_path / "far") == results(tmp_path / "near")
     assert len(results(tmp_path / "far")) == 199

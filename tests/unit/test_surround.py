@@ -138,9 +138,9 @@ def late(sides):
 
 def binaural_filters(order, size):
     """Spectra ``[2, C, F]`` of what an impulse in each channel becomes."""
-    impulses = np.zeros(((order + 1) ** 2,) * 2 + (size,), np.float32)
-    for channel, field in enumerate(impulses):
-        field[channel, size // 2] = 1
+    channels = np.arange((order + 1) ** 2)
+    impulses = np.zeros((len(channels), len(channels), size), np.float32)
+    impulses[channels, channels, size // 2] = 1
     heads = np.stack([ambisonics_to_binaural(field, RATE) for field in impulses], 1)
     return np.fft.rfft(np.roll(heads.astype(float), -(size // 2), -1))
 

@@ -3,7 +3,7 @@ training, both forms of conditions (:mod:`.aligned`, :mod:`.paper`) and the samp
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, TypeVar
 
@@ -41,6 +41,11 @@ def map_tensors(function: Callable[..., Tensor], *values: Kind) -> Kind:
         parts = ([getattr(value, field.name) for value in values] for field in fields(first))
         return type(first)(*(map_tensors(function, *part) for part in parts))  # type: ignore[return-value]
     return first
+
+
+def interleaved(clips: Sequence[Kind]) -> Kind:
+    """One batch of the windows of several clips, the first window of each first; None where they have none."""
+    return map_tensors(lambda *rows: torch.stack(rows, dim=1).flatten(0, 1), *clips)
 
 
 @dataclass(frozen=True)

@@ -61,8 +61,10 @@ def extremes(array: np.ndarray) -> tuple[float, float]:
     return float(np.min(low)), float(np.max(high))
 
 
-def multiply(array: np.ndarray, factor: np.float32) -> None:
-    """Multiplies an array ``[..., N]`` in place, piece by piece like :func:`extremes`."""
-    for at in range(0, array.shape[-1] if factor != 1 else 0, _PIECE):
-        array[..., at : at + _PIECE] *= factor
+def multiply(array: np.ndarray, factor: float | np.float32, out: np.ndarray | None = None) -> None:
+    """Multiplies a float32 array ``[..., N]`` in place, or into ``out``, piece by piece like :func:`extremes`."""
+    into = array if out is None else out
+    for at in range(0, array.shape[-1] if factor != 1 or out is not None else 0, _PIECE):
+        np.multiply(array[..., at : at + _PIECE], np.float32(factor), out=into[..., at : at + _PIECE])
         release(array)
+        release(into)

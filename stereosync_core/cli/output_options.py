@@ -89,12 +89,14 @@ def check_output(arguments: argparse.Namespace) -> None:
         check_writable(arguments.adm)
     if vars(arguments).get("session"):
         check_session(arguments.session, session_formats(arguments))
+    place = layout_of(layout) if layout else None
+    kind = {"codec": arguments.codec} | ({} if place is None else {"channels": place.channels, "layout": place.file_layout})
     if arguments.output.suffix.lower() not in SOUND_FILES:
-        check_mux(arguments.video, arguments.output, codec=arguments.codec)
+        check_mux(arguments.video, arguments.output, keep_original=arguments.original, **kind)
         return
     if arguments.original != "replace":
         raise StereoSyncError(f"--original {arguments.original} is for a video; give -o a video file, or leave it out.")
-    check_sound_file(arguments.output, codec=arguments.codec)
+    check_sound_file(arguments.output, **kind)
 
 
 def write_output(

@@ -95,6 +95,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     check_output(arguments)
     names = ("mode", "width", "distance_from", "distance", "room", "offscreen")
     settings = SpatializeSettings(**{name: getattr(arguments, name) for name in names})
+    if arguments.sounds is None and (arguments.sound_classes or arguments.sound_for):
+        raise StereoSyncError("--sound-classes and --sound-for are for sounds at events; give --sounds as well.")
     make = _recorded(arguments) if arguments.sounds is not None else _own(arguments) if arguments.sound else _steps(arguments)
     voices, rate, _ = make(REHEARSAL, Events((), REHEARSAL.duration))
     spatialize(voices, rate, REHEARSAL, replace(settings, room=0.0), duration=REHEARSAL.duration)
@@ -145,6 +147,8 @@ def _steps(arguments: argparse.Namespace) -> VoiceMaker:
 def _recorded(arguments: argparse.Namespace) -> VoiceMaker:
     if arguments.timing != "events":
         raise StereoSyncError(f"--sounds goes by events; leave --timing {arguments.timing} out.")
+    if arguments.sound_for and not arguments.sound:
+        raise StereoSyncError("--sound-for is for a sound of your own; give one with --sound.")
     library = chosen_library("" if arguments.sounds == LIBRARY else arguments.sounds)
     own = require_sound(arguments.sound, "--sound") if arguments.sound else None
     selection = SoundSelection(library, arguments.sound_classes, own, arguments.sound_for)

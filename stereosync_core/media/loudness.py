@@ -10,7 +10,7 @@ from scipy.ndimage import maximum_filter1d
 from scipy.signal import lfilter, oaconvolve, resample_poly
 
 from ..errors import StereoSyncError
-from ..scratch import extremes, zeros
+from ..scratch import extremes, multiply, release, zeros
 from .sound import Sound, to_stereo
 
 #: LUFS of kinds of delivery: music and video services, EBU R 128, and films on services.
@@ -88,6 +88,7 @@ def _block_powers(samples: np.ndarray, rate: int) -> np.ndarray:
         here = (bounds >= at) & (bounds <= at + part.shape[1])
         until[:, here] = energy[:, bounds[here] - at]
         total = energy[:, -1:]
+        release(samples)
     return (until[:, np.searchsorted(bounds, ends)] - until[:, np.searchsorted(bounds, starts)]) / (_BLOCK * rate)
 
 
@@ -97,6 +98,7 @@ def true_peak(sound: Sound) -> float:
     for at in range(0, sound.length, _STEP):
         part = sound.samples[:, max(0, at - _EDGE) : at + _STEP + _EDGE]
         peak = max(peak, float(np.abs(part).max()), float(np.abs(resample_poly(part, 4, 1, axis=1)).max()))
+        release(sound.samples)
     return peak
 
 
@@ -176,7 +178,7 @@ def levelled(sound: Sound, target_lufs: float | None = None, *, limiter: bool = 
 
 def amplified(sound: Sound, gain_db: float) -> Sound:
     result = zeros(sound.samples.shape)
-    np.multiply(sound.samples, np.float32(10 ** (gain_db / 20)), out=result)
+    multiply(sound.samples, 10 ** (gain_db / 20), result)
     return Sound(result, sound.rate)
 
 
@@ -197,4 +199,6 @@ def limited(sound: Sound, peak_dbtp: float = -1.0) -> Sound:
         most = maximum_filter1d(np.pad(above, 2 * fade, mode="edge"), 2 * fade + 1)
         gain = 10 ** (-oaconvolve(most, kernel, "same")[2 * fade : -2 * fade] / 20)
         result[:, at:end] = (part * gain)[:, at - first : end - first]
+        release(sound.samples)
+        release(result)
     return amplified(Sound(result, sound.rate), min(0.0, peak_dbtp - in_decibels(true_peak(Sound(result, sound.rate)))))

@@ -32,7 +32,7 @@ from .output import (
     write_header,
     written_clip,
 )
-from .sound import Sound, fit_length, read_sound, resample, to_stereo
+from .sound import Sound, check_sound_file, fit_length, read_sound, resample, to_stereo
 from .source import Clip, Source, Timeline, as_clip, find_video, name_of, opened
 
 #: What takes further sound tracks with a name.
@@ -99,8 +99,7 @@ def mux(
     path = Path(out_path)
     codec = codec_for(codec, path, AUTO_CODEC)
     kind = CODECS[codec]
-    if keep_original not in ("replace", "mix", "over", "under"):
-        raise StereoSyncError(f"Mux: the clip's own sound can be 'replace', 'mix', 'over' or 'under', not {keep_original!r}.")
+    _check_original(keep_original, layout)
     if not np.isfinite(original_gain_db):
         raise StereoSyncError(f"Mux: the gain of the clip's own sound is {original_gain_db} dB; give a number such as 0 or -6.")
     if loudness is not None:
@@ -133,16 +132,34 @@ def mux(
     return MuxReport(path, duration, sound.length, rate, codec, packets, *levels, tuple(notes))
 
 
-def check_mux(video: Source, out_path: str | os.PathLike[str], *, codec: str = "auto") -> None:
-    """Raise what :func:`mux` would for these arguments, before there is a sound: the header alone is written, and removed."""
+def check_mux(
+    video: Source,
+    out_path: str | os.PathLike[str],
+    *,
+    codec: str = "auto",
+    keep_original: str = "replace",
+    channels: int = 2,
+    layout: str = "",
+) -> None:
+    """Raise what :func:`mux` would for these arguments and a sound of so many channels, before there is one: some silence, and
+    the header of both, are written, and removed."""
     path = Path(out_path)
     kind = CODECS[codec_for(codec, path, AUTO_CODEC)]
-    silence = Sound(np.zeros((2, 1)), kind.rate_for(48000))
+    _check_original(keep_original, layout)
+    check_sound_file(path, codec=codec, endings=AUTO_CODEC, channels=channels, layout=layout)
+    silence, header = [("", Sound(np.zeros((channels, 1)), kind.rate_for(48000)))], {"layout": layout, "header_alone": True}
     with suppress(Rehearsed), replacing(path) as temporary:
         try:
-            _write(as_clip(video), [("", silence)], kind, temporary, None, None, [], header_alone=True)
+            _write(as_clip(video), silence, kind, temporary, None, None, [], **header)
         except CannotCopy:
-            _write(as_clip(video), [("", silence)], kind, temporary, None, None, [], copied=False, header_alone=True)
+            _write(as_clip(video), silence, kind, temporary, None, None, [], copied=False, **header)
+
+
+def _check_original(keep_original: str, layout: str) -> None:
+    if keep_original not in ("replace", "mix", "over", "under"):
+        raise StereoSyncError(f"Mux: the clip's own sound can be 'replace', 'mix', 'over' or 'under', not {keep_original!r}.")
+    if keep_original != "replace" and layout:
+        raise StereoSyncError(f"Mux: the clip's own sound goes with stereo, not with {layout}; replace it, or give no layout.")
 
 
 def check_stem_tracks(path: Path) -> None:

@@ -17,7 +17,7 @@ from scipy.signal import resample_poly
 
 from ..errors import StereoSyncError
 from ..scene import freeze
-from ..scratch import extremes
+from ..scratch import extremes, multiply, zeros
 from .encode import CODECS, SoundTrack, codec_for
 from .output import Rehearsed, replacing, written
 from .source import Source, as_clip, decoded_sound, moving_pictures, opened
@@ -202,11 +202,10 @@ def fit_length(samples: np.ndarray, n: int, rate: int = 48000, *, fade: float = 
     have = samples.shape[1]
     if have == n:
         return samples
-    if have < n:
-        return np.pad(samples, ((0, 0), (0, n - have)))
-    result = np.array(samples[:, :n])
+    result = zeros((len(samples), n))
+    multiply(samples[:, :n], 1.0, result[:, :have])
     faded = min(round(fade * rate), n)
-    if faded:
+    if faded and have > n:
         result[:, n - faded :] *= np.linspace(1, 0, faded, dtype=np.float32)
     return result
 
@@ -281,14 +280,21 @@ def write_sound(
     return path
 
 
-def check_sound_file(path: str | os.PathLike[str], *, codec: str = "auto", endings: dict[str, str] = SOUND_FILES) -> None:
-    """Raise what :func:`write_sound` would, before there is a sound: silence is written, and removed. ``endings`` that are
-    allowed, each with its usual codec."""
+def check_sound_file(
+    path: str | os.PathLike[str],
+    *,
+    codec: str = "auto",
+    endings: dict[str, str] = SOUND_FILES,
+    channels: int = 2,
+    layout: str = "",
+) -> None:
+    """Raise what :func:`write_sound` would, before there is a sound of so many channels: silence is written, and removed.
+    ``endings`` that are allowed, each with its usual codec."""
     path = Path(path)
     kind = CODECS[codec_for(codec, path, endings)]
     with suppress(Rehearsed), replacing(path) as temporary:
         with written(temporary) as container:
-            SoundTrack(container, kind, np.zeros((2, 4800), np.float32), kind.rate_for(48000)).finish()
+            SoundTrack(container, kind, np.zeros((channels, 4800), np.float32), kind.rate_for(48000), layout=layout).finish()
         raise Rehearsed
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..errors import StereoSyncError
 from ..scene import Track, Tracks
+from ..scratch import extremes, release
 
 #: dB beyond which a level difference only means "hard left" or "hard right".
 LEVEL_DIFFERENCE_LIMIT = 25.0
@@ -32,7 +33,7 @@ def level_difference(
         raise StereoSyncError(
             f"Level difference: the sound has shape {stereo.shape}; give stereo [2, samples], at least {max(size, 2)}."
         )
-    if not (np.isfinite(stereo.min()) and np.isfinite(stereo.max())):
+    if not np.isfinite(extremes(stereo)).all():
         raise StereoSyncError("Level difference: the sound contains NaN or infinite samples.")
     hop = size // 2
     count = stereo.shape[1] // hop - 1
@@ -42,6 +43,7 @@ def level_difference(
         last = min(first + _WINDOWS, count)
         halves = stereo[:, first * hop : (last + 1) * hop].astype(np.float64).reshape(2, -1, hop) ** 2
         power[:, first:last] = (halves[:, :-1] @ hann[:hop] + halves[:, 1:] @ hann[hop:]) / hann.sum()
+        release(stereo)
     level = 10 * np.log10(np.maximum(power.sum(0), 1e-12))
     difference = 10 * np.log10(np.maximum(power[1], 1e-15) / np.maximum(power[0], 1e-15))
     sounding = (level > level.max() - floor_db) & (level > -119.0)

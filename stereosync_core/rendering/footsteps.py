@@ -13,7 +13,7 @@ from numpy.random import PCG64, Generator
 from scipy.signal import lfilter
 
 from ..errors import StereoSyncError
-from ..scratch import extremes, multiply, zeros
+from ..scratch import extremes, multiply, release, zeros
 from .filters import butterworth
 from .gait import Steps
 from .surfaces import SHOES, SURFACES, Bubbles, Grains, Modes, Noise, Shoe, Surface
@@ -21,6 +21,7 @@ from .surfaces import SHOES, SURFACES, Bubbles, Grains, Modes, Noise, Shoe, Surf
 #: Peak of a step of strength 1: -6 dBFS.
 PEAK = 0.5
 _TAIL = 0.6  # seconds that a floor is let ring at most
+_KEPT = 100  # steps that stay in memory of what lies in a file
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,8 @@ def render_footsteps(
         foot = _foot(*kind, rate, float(strength), int(side), weight, variation, toe, (seed, n))
         sound = _step(*kind, foot, rate, float(strength), weight)
         output[start : start + len(sound)] += sound[: total - start]
+        if not n % _KEPT:
+            release(output)
     fade = min(round(0.005 * rate), total)
     output[total - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
     # steps on top of each other are no gait, but must not clip either

@@ -233,29 +233,12 @@ class _MovingVoice:
         self.voice, self.trajectory, self.rate, self.settings = voice, trajectory, rate, settings
         self.air = LowPass(AIR_CORNER, rate)
         self.walls = LowPass(WALL_CORNER, rate)
-        pan = trajectory.azimuth * settings.width
-        if settings.mode == "pan":
-            self.angle = pan * np.pi / 4
-            lag = interaural_time_difference(pan * np.pi / 2)
-        else:
-            self.degrees, self.rise = trajectory.degrees(settings.width, settings.field_of_view)
-            self.angle = np.deg2rad(self.degrees)
-            lag = time_differences(self.degrees, self.rise, rate)
-        # Everything below is on the trajectory's grid; a block interpolates it to its samples.
-        self.lag = lag * rate / 2 if settings.time_difference else np.zeros(len(trajectory))
-        # the tail of a binaural sound is placed like the sound, as far as a gain can do what a head does
-        self.sides = pan_gains(pan if settings.mode == "pan" else np.sin(self.angle))
-        self.near = distance_gain(trajectory.distance, settings.distance)
-        self.treble = air_gain(trajectory.distance, settings.distance)
-        images = early_reflections(self.angle, trajectory.distance, settings.room) if settings.room > 0 else []
-        # delay in samples, gain left, gain right
-        self.images = [(delay * rate, *(gain * side for side in pan_gains(place))) for delay, gain, place in images]
 
     def render(self, start: int, block: int) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
         """A block from sample ``start`` on: the direct sound ``[2, at least block]``, of which what overhangs belongs on top of
         the next ones, its first reflections ``[2, block]``, and what goes to the tail ``[2, block]``. None where the voice is
         silent: a silent stretch stays exactly silent, and costs nothing."""
-        before = int(LONGEST_DELAY * self.rate) + 32 if self.images else 96
+        before = int(LONGEST_DELAY * self.rate) + 32 if self.settings.room > 0 else 96
         mono = self._mono(start - before, start + block + 96 + int(0.001 * self.rate))
         return self._render(mono, start, block, before) if mono.any() else None
 
@@ -264,34 +247,44 @@ class _MovingVoice:
         result = np.zeros(stop - start, dtype=np.float32)
         first, last = max(start, 0), min(stop, self.voice.shape[1])
         if first < last:
-            presence = self.trajectory.grid(first, last - first, self.rate)(self.trajectory.presence)
-            result[first - start : last - start] = self.voice[:, first:last].mean(0) * presence
+            way, at = self.trajectory.around(first, last - first, self.rate)
+            result[first - start : last - start] = self.voice[:, first:last].mean(0) * at(way.presence)
         return result
 
     def _render(self, mono: np.ndarray, start: int, block: int, before: int):
-        at = self.trajectory.grid(start, block, self.rate)
+        # what is made of the way is on the way's grid, and interpolated to the samples
+        settings, rate = self.settings, self.rate
+        way, at = self.trajectory.around(start, block, rate)
+        pan = way.azimuth * settings.width
+        if settings.mode == "pan":
+            angle, sides, difference = pan * np.pi / 4, pan_gains(pan), interaural_time_difference(pan * np.pi / 2)
+        else:
+            degrees, rise = way.degrees(settings.width, settings.field_of_view)
+            angle = np.deg2rad(degrees)
+            # the tail of a binaural sound is placed like the sound, as far as a gain can do what a head does
+            sides, difference = pan_gains(np.sin(angle)), time_differences(degrees, rise, rate)
         delay = MovingDelay(mono)
         place = before + np.arange(block, dtype=np.float64)
-        lag = at(self.lag)
+        lag = at(difference * rate / 2) if settings.time_difference else np.zeros(block)
         channels = np.stack([delay.read(place - lag), delay.read(place + lag)])
-        sides = np.stack([at(side) for side in self.sides]).astype(np.float32)
+        sides = np.stack([at(side) for side in sides]).astype(np.float32)
 
-        direct = channels * at(self.near).astype(np.float32)
-        if self.settings.air:
+        direct = channels * at(distance_gain(way.distance, settings.distance)).astype(np.float32)
+        if settings.air:
             bass = self.air(direct)
-            direct = bass + (direct - bass) * at(self.treble).astype(np.float32)
-        if self.settings.mode == "pan":
+            direct = bass + (direct - bass) * at(air_gain(way.distance, settings.distance)).astype(np.float32)
+        if settings.mode == "pan":
             sound = direct * sides
         else:
             hop = block // _HOPS
-            centres = self.trajectory.grid(start, block + 1, self.rate)
-            azimuth, elevation = centres(self.degrees)[::hop], centres(self.rise)[::hop]
-            sound = np.float32(_CENTRE) * filter_binaural(direct, azimuth, elevation, self.rate, hop)
+            longer, centres = self.trajectory.around(start, block + 1, rate)
+            azimuth, elevation = (centres(turn)[::hop] for turn in longer.degrees(settings.width, settings.field_of_view))
+            sound = np.float32(_CENTRE) * filter_binaural(direct, azimuth, elevation, rate, hop)
         echoes = np.zeros_like(direct)
-        if self.images:
-            for image, left, right in self.images:
-                echo = delay.read(place - at(image))
-                echoes[0] += echo * at(left)
-                echoes[1] += echo * at(right)
+        if settings.room > 0:
+            for late, gain, where in early_reflections(angle, way.distance, settings.room):
+                echo = delay.read(place - at(late * rate))
+                for channel, side in zip(echoes, pan_gains(where), strict=True):
+                    channel += echo * at(gain * side)
             echoes = self.walls(echoes)
         return sound, echoes, channels * sides

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -10,14 +10,14 @@ from scipy.signal import oaconvolve
 
 from ..errors import StereoSyncError
 from ..scene import DepthSequence, Tracks, check_depth_fits
-from ..scratch import zeros
+from ..scratch import multiply, release, zeros
 from .filters import LowPass
 from .hrtf import hrirs
 from .layouts import Ambisonics, SpeakerLayout, layout_of
 from .panning import MovingDelay, pan_gains
 from .room import AIR_CORNER, LONGEST_DELAY, WALL_CORNER, LateTail, air_gain, distance_gain, early_reflections
 from .spatialize import SpatializeSettings, checked_voices, headroom
-from .trajectory import CONTROL_RATE, Trajectory, assigned, follow
+from .trajectory import Trajectory, assigned, follow
 
 _BLOCK = 0.5  # seconds rendered at a time
 _EDGE = 96  # samples that the delay needs around a block
@@ -76,11 +76,13 @@ def spatialize_surround(
                 output[:, start:stop] += rendered[0]
                 if sends is not None:
                     sends[:, start:stop] += rendered[1]
+            for array in (voice, output, *([] if sends is None else [sends])):
+                release(array)
             if progress is not None:
                 progress(n * len(blocks) + k + 1, len(placed) * len(blocks))
     if sends is not None:
         _add_tails(output, sends, place, settings.room, rate, seed, block)
-    output *= headroom(output)
+    multiply(output, headroom(output))
     return output
 
 
@@ -97,6 +99,8 @@ def _add_tails(
                 sound = tail(send)
                 part = output[:, start : start + sound.shape[1]]
                 part += gains @ sound[:, : part.shape[1]]
+            release(sends)
+            release(output)
 
 
 class _MovingSource:
@@ -107,47 +111,40 @@ class _MovingSource:
     ):
         self.voice, self.way, self.rate, self.settings, self.place = voice, way, rate, settings, place
         self.air, self.walls = LowPass(AIR_CORNER, rate), LowPass(WALL_CORNER, rate)
-        self.azimuth, self.elevation = way.degrees(settings.width, settings.field_of_view)
-        angle = np.deg2rad(self.azimuth)
-        self.sides = pan_gains(np.sin(angle))
-        self.near = distance_gain(way.distance, settings.distance)
-        self.treble = air_gain(way.distance, settings.distance)
-        self.images = early_reflections(angle, way.distance, settings.room) if settings.room > 0 else []
 
     def render(self, start: int, count: int) -> tuple[np.ndarray, np.ndarray] | None:
         """Sound ``[C, count]`` from sample ``start`` on, and what goes to the tail ``[2, count]``; None where it is silent."""
-        before = (int(LONGEST_DELAY * self.rate) if self.images else 0) + _EDGE
+        settings, rate = self.settings, self.rate
+        before = (int(LONGEST_DELAY * rate) if settings.room > 0 else 0) + _EDGE
         mono = np.zeros(before + count + _EDGE, np.float32)
         first, last = max(start - before, 0), min(start + count + _EDGE, self.voice.shape[1])
         if first < last:
-            presence = self.way.grid(first, last - first, self.rate)(self.way.presence)
-            mono[first - start + before : last - start + before] = self.voice[:, first:last].mean(0) * presence
+            way, at = self.way.around(first, last - first, rate)
+            mono[first - start + before : last - start + before] = self.voice[:, first:last].mean(0) * at(way.presence)
         if not mono.any():
             return None
-        at = self.way.grid(start, count, self.rate)
+        way, at = self.way.around(start, count, rate)
+        azimuth, elevation = way.degrees(settings.width, settings.field_of_view)
+        angle = np.deg2rad(azimuth)
+
+        def interpolated(gains: Iterable[np.ndarray]) -> np.ndarray:
+            """Gains ``[C, count]`` of those on the way's grid ``[C, n]``."""
+            return np.stack([at(gain) for gain in gains]).astype(np.float32)
+
         here = mono[before : before + count]
-        direct = here * at(self.near).astype(np.float32)
-        if self.settings.air:
+        direct = here * at(distance_gain(way.distance, settings.distance)).astype(np.float32)
+        if settings.air:
             bass = self.air(direct)
-            direct = bass + (direct - bass) * at(self.treble).astype(np.float32)
-        sound = direct * self._gains(start, count, self.azimuth, self.elevation)
-        if self.images:
+            direct = bass + (direct - bass) * at(air_gain(way.distance, settings.distance)).astype(np.float32)
+        sound = direct * interpolated(self.place.gains(azimuth, elevation))
+        if settings.room > 0:
             delayed, where = MovingDelay(mono), before + np.arange(count, dtype=np.float64)
             echoes = np.zeros_like(sound)
-            for delay, gain, azimuth in self.images:
-                echo = delayed.read(where - at(delay) * self.rate) * at(gain).astype(np.float32)
-                echoes += echo * self._gains(start, count, 90 * azimuth, 0 * azimuth)
+            for delay, gain, turn in early_reflections(angle, way.distance, settings.room):
+                echo = delayed.read(where - at(delay) * rate) * at(gain).astype(np.float32)
+                echoes += echo * interpolated(self.place.gains(90 * turn, 0 * turn))
             sound += self.walls(echoes)
-        return sound, here * np.stack([at(side) for side in self.sides]).astype(np.float32)
-
-    def _gains(self, start: int, count: int, azimuth: np.ndarray, elevation: np.ndarray) -> np.ndarray:
-        """Gains ``[C, count]``, computed on the trajectory's grid and interpolated."""
-        first = int(start * CONTROL_RATE / self.rate)
-        last = int((start + count) * CONTROL_RATE / self.rate) + 2
-        known = self.place.gains(azimuth[first:last], elevation[first:last])
-        position = (start + np.arange(count)) * (CONTROL_RATE / self.rate) - first
-        grid = np.arange(known.shape[1])
-        return np.stack([np.interp(position, grid, row) for row in known]).astype(np.float32)
+        return sound, here * interpolated(pan_gains(np.sin(angle)))
 
 
 def ambisonics_to_binaural(samples: np.ndarray, rate: int) -> np.ndarray:

@@ -16,6 +16,7 @@ CONTROL_RATE = 200.0
 SMOOTHING = 0.06  # seconds (standard deviation) over which a detector's jitter is averaged out
 FADE, DECLICK = 0.15, 0.01  # seconds to fade in and out: audibly, and to avoid a click only
 _DISTANCE_RATE = 12.0  # Hz; depth under a box changes slowly and is dear to look up
+_PIECE = 1 << 16  # moments whose boxes are looked up at a time
 _VERTICAL = 9 / 16  # height of the frame over its width, for the angle of elevation
 
 
@@ -36,8 +37,9 @@ class Trajectory:
         half = field_of_view / 2
         return self.azimuth * width * half, self.elevation * half * _VERTICAL
 
-    def grid(self, start: int, count: int, rate: int) -> Callable[[np.ndarray], np.ndarray]:
-        """Linear interpolation of ``[N]`` values to ``count`` samples from sample ``start`` on."""
+    def around(self, start: int, count: int, rate: int) -> tuple[Trajectory, Callable[[np.ndarray], np.ndarray]]:
+        """The part of the way in which ``count`` samples from sample ``start`` on lie, and linear interpolation of its values
+        ``[n]`` to them: what a renderer makes of a long clip's way as a whole would not fit into memory."""
         position = (start + np.arange(count)) * (CONTROL_RATE / rate)
         whole = np.minimum(position.astype(np.intp), len(self) - 2)
         part = np.clip(position - whole, 0.0, 1.0)
@@ -45,13 +47,13 @@ class Trajectory:
         whole -= first
 
         def interpolate(values: np.ndarray) -> np.ndarray:
-            known = values[first:end]
-            result = np.diff(known)[whole]
+            result = np.diff(values)[whole]
             result *= part
-            result += known[whole]
+            result += values[whole]
             return result
 
-        return interpolate
+        ways = (self.azimuth, self.elevation, self.distance, self.presence)
+        return Trajectory(*(values[first:end] for values in ways)), interpolate
 
 
 def assigned(count: int, tracks: Tracks | None) -> list[Track]:
@@ -78,6 +80,10 @@ def follow(
     times = np.arange(int(np.ceil(duration * CONTROL_RATE)) + 2) / CONTROL_RATE
     gap = max(tracks.duration, duration, track.end) + 1.0
 
+    def of_all(measure: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """Of a long clip's times piece by piece, since boxes take many times the memory of what is made of them."""
+        return np.concatenate([measure(some) for some in np.array_split(times, len(times) // _PIECE + 1)])
+
     def smooth(values: np.ndarray) -> np.ndarray:
         return gaussian_filter1d(values, SMOOTHING * CONTROL_RATE, mode="nearest")
 
@@ -85,14 +91,14 @@ def follow(
     distance = np.interp(times, coarse, np.log(np.maximum(tracks.distance(track, coarse, depth, cue, gap), 1e-3)))
     presence = np.ones(len(times))
     if offscreen != "hold":
-        _, visible = track.at(times, tracks.max_gap)
+        visible = of_all(lambda some: track.at(some, tracks.max_gap)[1])
         length = max(round((FADE if offscreen == "fade" else DECLICK) * CONTROL_RATE), 1)
         ramp = np.hanning(length + 2)[1:-1]
         padded = np.pad(visible.astype(float), length, mode="edge")
         presence = np.convolve(padded, ramp / ramp.sum(), mode="same")[length:-length]
     return Trajectory(
-        azimuth=smooth(track.azimuth(times, gap)),
-        elevation=smooth(track.elevation(times, gap)),
+        azimuth=smooth(of_all(lambda some: track.azimuth(some, gap))),
+        elevation=smooth(of_all(lambda some: track.elevation(some, gap))),
         distance=np.exp(smooth(distance)),
         presence=np.clip(presence, 0.0, 1.0),
     )

@@ -70,6 +70,10 @@ RENDER = {
     "--sounds --gain -1": "gain",
     "--sounds --toe 2": "toe",
     "--sounds --timing gait": "--timing",
+    "--sounds --sound-for dog": "give one with --sound",
+    "--sound-classes dog=cat": "--sounds",
+    "--layout 5.1 --original mix": "5.1",
+    "-o out.flac --layout 7.1.4": "12 channels",
 }
 GENERATE = {
     "--model none": "none",

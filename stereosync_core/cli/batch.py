@@ -20,7 +20,7 @@ from ..scale.manifest import Manifest, find_clips, key_of
 from ..scale.pipelines import completed, required_ray
 from .batch_stages import TASKS, parsed, stages_of
 from .evaluate import job_of
-from .model_options import load_pipeline
+from .model_options import check_model_options, load_pipeline
 
 
 def add(subparsers: Any) -> None:
@@ -63,6 +63,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.task == "generate":
         if first.takes != 1:
             raise StereoSyncError("Batch: a clip has one result; leave --takes out, and run again with another --seed.")
+        check_model_options(first)
         load_pipeline(first)
     elif arguments.task == "evaluate":
         job_of(first)

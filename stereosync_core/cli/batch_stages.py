@@ -24,7 +24,7 @@ from ..scale.pipelines import Row, Stage, Work
 from . import evaluate, generate, render
 from .model_options import load_pipeline
 from .output_options import check_output
-from .scene_options import given_scene
+from .scene_options import given_scene, with_networks
 
 TASKS = {"render": render, "generate": generate, "evaluate": evaluate}
 #: A clip's conditions: of the command line, and of the pipeline.
@@ -84,7 +84,7 @@ def _measured(arguments: argparse.Namespace, row: Row) -> Row:
 def _found(arguments: argparse.Namespace, row: Row) -> Row:
     info = probe(arguments.video)
     check_output(arguments)
-    return {"scene": generate.find_scene(info, given_scene(info, arguments), arguments)}
+    return {"scene": generate.find_scene(info, with_networks(given_scene(info, arguments), arguments), arguments)}
 
 
 def _sampling(settings: list[str], device: str) -> Work:
@@ -95,7 +95,7 @@ def _sampling(settings: list[str], device: str) -> Work:
 
     def prepared(row: Row) -> Row:
         arguments, model = parsed(settings, row["clip"], row["output"]), loaded()[0].model
-        sounds = generate.given_sounds(model, row["scene"].info, arguments)
+        sounds = generate.given_sounds(row["scene"].info, arguments)
         check_output(arguments)
         conditions = generate.conditions_of(model, sounds, row["scene"], arguments)
         return {"finding": row["seconds"], "inputs": (arguments, conditions)}

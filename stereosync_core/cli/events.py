@@ -7,7 +7,7 @@ from typing import Any
 from ..errors import StereoSyncError
 from ..media.source import Clip
 from ..media.video import probe
-from .scene_options import add_event_options, add_track_options, events_of, given_scene, tracks_of
+from .scene_options import add_event_options, add_track_options, events_of, given_scene, tracks_of, with_networks
 
 
 def add(subparsers: Any) -> None:
@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     started = time.perf_counter()
     if arguments.save_events is None and not arguments.json and arguments.quiet:
         raise StereoSyncError("Events: nothing would be shown; give --save-events FILE, --json, or leave --quiet out.")
-    given = given_scene(probe(arguments.video), arguments)
+    given = with_networks(given_scene(probe(arguments.video), arguments), arguments)
     tracks = tracks_of(arguments.video, given, arguments)
     events = events_of(arguments.video, tracks, given, arguments)
     rows = [vars(event) for event in events]

@@ -17,22 +17,24 @@ from ..media.sound import Sound, require_sound, resample
 from ..media.source import Clip
 from ..media.video import VideoInfo, probe
 from ..model.conditioning.features import ENVELOPE_WINDOW
+from ..model.conditioning.sound_timbre import check_audible
 from ..model.conditioning.spatial import SpatialConditioning
 from ..model.conditioning.video_envelope import envelope_of_clip
 from ..model.generative_model import STABLE_AUDIO, STEREOSYNC, GenerativeModel
-from ..model.loader import bundled_timbres, is_release
+from ..model.loader import bundled_folder, bundled_timbres, is_release, known_timbres
 from ..model.pipeline import GeneratedSound
 from ..model.settings import check_numbers
-from ..model.source_sound import source_of
+from ..model.source_sound import check_placed
+from ..model.stretches import stretches_of_text
 from ..rendering.event_envelope import envelope_from_events
 from ..rendering.spatialize import spatialize
 from ..rendering.surfaces import SURFACES
 from ..rendering.voices import footstep_voices
 from ..scene import DepthSequence, Envelope, Tracks
 from ..scene_events import Events
-from .model_options import add_model_options, load_pipeline
+from .model_options import add_model_options, check_model_options, load_pipeline
 from .output_options import add_output_options, check_output, write_output
-from .scene_options import GivenScene, add_scene_options, events_of, given_scene, progress_bar, scene_of
+from .scene_options import GivenScene, add_scene_options, events_of, given_scene, progress_bar, scene_of, with_networks
 
 #: What ``--audio`` is without a file.
 RENDER = "render"
@@ -87,11 +89,11 @@ class FoundScene:
 
 @dataclass(frozen=True)
 class GivenSounds:
-    """The sounds of files that the options name, read and checked before the work."""
+    """The sounds of files that the options name, read and checked before the work; ``reference`` is the timbre's."""
 
     envelope: Sound | None
     audio: Sound | None
-    timbre: Tensor | None
+    reference: Sound | None
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -102,9 +104,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     for one in outputs:
         check_output(one)
     arguments.quiet = outputs[0].quiet
-    given = given_scene(info, arguments)
+    check_model_options(arguments)
+    sounds = given_sounds(info, arguments)
+    given = with_networks(given_scene(info, arguments), arguments)
     pipeline, options = load_pipeline(arguments)
-    sounds = given_sounds(pipeline.model, info, arguments)
     scene = find_scene(info, given, arguments)
     options |= conditions_of(pipeline.model, sounds, scene, arguments)
     sampling = time.perf_counter()
@@ -125,17 +128,17 @@ def find_scene(info: VideoInfo, given: GivenScene, arguments: argparse.Namespace
     return FoundScene(info, tracks, depth, events_of(arguments.video, tracks, given, arguments) if by_events else None)
 
 
-def given_sounds(model: GenerativeModel, info: VideoInfo, arguments: argparse.Namespace) -> GivenSounds:
+def given_sounds(info: VideoInfo, arguments: argparse.Namespace) -> GivenSounds:
     """Raises StereoSyncError for what would be refused later."""
     envelope = require_sound(arguments.envelope, "--envelope") if arguments.envelope else None
-    return GivenSounds(envelope, _checked_audio(model, info, arguments), _timbre(model, arguments.timbre))
+    return GivenSounds(envelope, _checked_audio(info, arguments), _reference(arguments))
 
 
 def conditions_of(
     model: GenerativeModel, sounds: GivenSounds, scene: FoundScene, arguments: argparse.Namespace
 ) -> dict[str, Any]:
     """What the pipeline is called with for a clip, besides its numbers."""
-    audio, envelope = sounds.audio, None
+    audio, envelope = None if sounds.audio is None else resample(sounds.audio, model.sample_rate), None
     if arguments.audio == RENDER:
         audio = _rendered(scene, model.sample_rate, arguments)
     if audio is None or sounds.envelope is not None:  # of a sound to start from, the loudness is the envelope
@@ -143,7 +146,8 @@ def conditions_of(
     if envelope is not None and not envelope.values.any():
         logging.getLogger(__name__).warning("The envelope is silent from beginning to end, and so is the sound.")
     names = ("strength", "match_levels", "keep", "takes")
-    made = {"envelope": envelope, "timbre": sounds.timbre, "audio": audio} | {name: getattr(arguments, name) for name in names}
+    timbre = _timbre(model, arguments.timbre, sounds.reference)
+    made = {"envelope": envelope, "timbre": timbre, "audio": audio} | {name: getattr(arguments, name) for name in names}
     if model.denoiser.spatial_control is not None and audio is not None:
         made["events"] = scene.events
     return made
@@ -177,17 +181,17 @@ def _named(arguments: argparse.Namespace, take: int) -> argparse.Namespace:
     return argparse.Namespace(**{**vars(arguments), "output": named})
 
 
-def _checked_audio(model: GenerativeModel, info: VideoInfo, arguments: argparse.Namespace) -> Sound | None:
-    """The sound to start from, at the model's rate, where it is a file. Raises StereoSyncError for what would be refused
-    later."""
+def _checked_audio(info: VideoInfo, arguments: argparse.Namespace) -> Sound | None:
+    """The sound to start from, where it is a file. Raises StereoSyncError for what would be refused later."""
     if arguments.audio in (None, RENDER):
         if arguments.audio is None and (arguments.strength is not None or arguments.match_levels):
             raise StereoSyncError("--strength and --match-levels are for a sound to start from; give one with --audio.")
         if arguments.keep:
             raise StereoSyncError("--keep needs the sound that is kept; give its file with --audio.")
         return None
-    audio = resample(require_sound(arguments.audio, "--audio"), model.sample_rate)
-    source_of(audio, model, info.duration, arguments.keep)
+    kept = stretches_of_text(arguments.keep, info.duration)
+    audio = require_sound(arguments.audio, "--audio")
+    check_placed(audio, info.duration, shorter=bool(kept))
     return audio
 
 
@@ -201,13 +205,21 @@ def _rendered(scene: FoundScene, rate: int, arguments: argparse.Namespace) -> So
     return Sound(placed, rate)
 
 
-def _timbre(model: GenerativeModel, name: str | None) -> Tensor | None:
+def _reference(arguments: argparse.Namespace) -> Sound | None:
+    """The sound of ``--timbre`` where that is no name that the model knows."""
+    if arguments.timbre is None or arguments.timbre in known_timbres(arguments.adapter or arguments.model or bundled_folder()):
+        return None
+    sound = require_sound(arguments.timbre, "--timbre")
+    check_audible(sound.samples)
+    return sound
+
+
+def _timbre(model: GenerativeModel, name: str | None, reference: Sound | None) -> Tensor | None:
     if name is None or model.timbre_encoder is None:
         return None
-    if name in getattr(model.timbre_encoder, "names", bundled_timbres()):
+    if reference is None:
         return model.timbre_encoder.of_name(name)
-    sound = require_sound(name, "--timbre")
-    return model.timbre_encoder.of_sound(sound.samples, sound.rate)
+    return model.timbre_encoder.of_sound(reference.samples, reference.rate)
 
 
 def _envelope(model: GenerativeModel, sound: Sound | None, scene: FoundScene, arguments: argparse.Namespace) -> Envelope | None:

@@ -8,13 +8,14 @@ import torch
 
 from ..errors import StereoSyncError, explained
 from ..model.generative_model import STEREOSYNC
-from ..model.loader import is_release, objective_of
+from ..model.loader import check_parts, is_release, objective_of
 from ..model.pipeline import StereoSyncPipeline
 from ..model.precision import PRECISIONS, chosen_dtype, fast_dtype
 from ..model.samplers import SAMPLER_NAMES, check_sampler
-from ..model.settings import check_numbers, settings_for
+from ..model.settings import check_numbers
 from ..model.spatial_guidance import SpatialGuidance
 from ..model.speedups import FAST
+from ..model.stable_audio_3.release import is_stable_audio_3
 from ..rendering.panning_laws import panning_laws
 
 _STABLE_AUDIO = ("adapter", "text", "t5", "levels", "precision", "compile")
@@ -64,28 +65,40 @@ def _scale(text: str) -> dict[str, Any]:
     return {"type": float, "help": text}
 
 
-def load_pipeline(arguments: argparse.Namespace) -> tuple[StereoSyncPipeline, dict[str, Any]]:
-    """The pipeline of the options, and what it is to be called with, checked. Raises StereoSyncError for options that do not go
-    together."""
+def check_model_options(arguments: argparse.Namespace) -> None:
+    """Before anything is loaded; raises StereoSyncError for options that do not go together, and folders without what they are
+    given for."""
     source, device = arguments.model or "bundled", arguments.device or "cpu"
     for name in ("model", "adapter", "t5", "levels"):
         path = getattr(arguments, name)
         if path is not None and not path.exists():
             raise StereoSyncError(f"--{name}: '{path}' does not exist; give a folder that is there.")
-    spatial_scale = 0.0 if arguments.no_spatial else arguments.space_scale
-    scales = {"guidance_scale": arguments.cfg, "spatial_scale": spatial_scale, "control_scale": arguments.envelope_scale}
-    check_numbers(arguments.steps, **scales)
+    check_numbers(arguments.steps, **_scales(arguments))
     SpatialGuidance(arguments.spatial_guidance or 0.0)
     with explained(f"--device: '{device}' is not here ({{line}}); choose cpu, or leave the option out.", RuntimeError):
         torch.zeros(1, device=device)
-    if arguments.sampler is not None:  # loading takes seconds, and this needs the config alone
-        check_sampler(arguments.sampler, objective_of(source))
+    objective = objective_of(source)
+    if arguments.sampler is not None:
+        check_sampler(arguments.sampler, objective)
     if source == "bundled" or not is_release(source):
         _refuse(arguments, _STABLE_AUDIO, "is for Stable Audio Open; give its folder or file with --model")
+        return
+    if arguments.adapter is None:
+        _refuse(arguments, _NEED_ADAPTER, "needs an adapter; give one with --adapter")
+    check_parts(source, arguments.adapter, arguments.levels, arguments.t5)
+    encoder = arguments.t5 is not None or (is_stable_audio_3(source) and (source / "text_encoder").is_dir())
+    if arguments.text is None and arguments.adapter is None:
+        raise StereoSyncError("--text is missing, and there is no --adapter; give what it sounds like.")
+    if arguments.text is not None and not encoder:
+        raise StereoSyncError("--text: there is no text encoder for it; give the folder of T5 base with --t5.")
+
+
+def load_pipeline(arguments: argparse.Namespace) -> tuple[StereoSyncPipeline, dict[str, Any]]:
+    """The pipeline of checked options, and what it is to be called with."""
+    source, device = arguments.model or "bundled", arguments.device or "cpu"
+    if source == "bundled" or not is_release(source):
         pipeline = StereoSyncPipeline.from_pretrained(source, device=device)
     else:
-        if arguments.adapter is None:
-            _refuse(arguments, _NEED_ADAPTER, "needs an adapter; give one with --adapter")
         pipeline = StereoSyncPipeline.from_pretrained(
             source,
             adapter=arguments.adapter,
@@ -101,14 +114,17 @@ def load_pipeline(arguments: argparse.Namespace) -> tuple[StereoSyncPipeline, di
     numbers = {
         "num_inference_steps": arguments.steps,
         "sampler": arguments.sampler,
-        **scales,
+        **_scales(arguments),
         "spatial_guidance": arguments.spatial_guidance,
         "panning_law": arguments.law,
         "speedups": FAST if arguments.fast else None,
     }
-    pipeline.check_inputs([arguments.text])
-    settings_for(pipeline.model, **numbers)
     return pipeline, {"prompt": arguments.text, "seed": arguments.seed, **numbers}
+
+
+def _scales(arguments: argparse.Namespace) -> dict[str, Any]:
+    spatial = 0.0 if arguments.no_spatial else arguments.space_scale
+    return {"guidance_scale": arguments.cfg, "spatial_scale": spatial, "control_scale": arguments.envelope_scale}
 
 
 def _refuse(arguments: argparse.Namespace, names: tuple[str, ...], why: str) -> None:

@@ -26,7 +26,7 @@ from ..sessions.adm import save_adm
 from ..sessions.folder import save_session
 from ..sounds.selection import SoundSelection, chosen_library
 from .output_options import add_output_options, add_stem_options, check_output, session_formats, write_output
-from .scene_options import add_scene_options, events_of, given_scene, progress_bar, scene_of
+from .scene_options import add_scene_options, events_of, given_scene, progress_bar, scene_of, with_networks
 
 #: What ``--sounds`` is without a folder.
 LIBRARY = "library"
@@ -100,7 +100,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     make = _recorded(arguments) if arguments.sounds is not None else _own(arguments) if arguments.sound else _steps(arguments)
     voices, rate, _ = make(REHEARSAL, Events((), REHEARSAL.duration))
     spatialize(voices, rate, REHEARSAL, replace(settings, room=0.0), duration=REHEARSAL.duration)
-    given = given_scene(info, arguments)
+    given = with_networks(given_scene(info, arguments), arguments)
     tracks, depth = scene_of(arguments.video, info, given, arguments)
     timed = arguments.timing == "events" and (arguments.sounds is not None or not arguments.sound)
     events = events_of(arguments.video, tracks, given, arguments) if timed else None

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch.nn import Module
 from tqdm import tqdm
 
-from ..depth.estimators import ESTIMATORS, load_estimator
+from ..depth.estimators import ESTIMATORS, check_estimator, load_estimator
 from ..depth.frame_by_frame import map_times
 from ..errors import StereoSyncError
 from ..events.detect import CONFIDENCE, METHODS, check_detection, detect_events
@@ -23,7 +23,7 @@ from ..media.source import Clip
 from ..media.video import VideoInfo
 from ..scene import DepthSequence, Tracks
 from ..scene_events import Events
-from ..tracking.registry import TRACKERS, check_tracking, load_tracker
+from ..tracking.registry import TRACKERS, check_tracker, check_tracking, load_tracker
 
 #: Milliseconds by which events can be moved.
 LARGEST_OFFSET = 3_600_000
@@ -86,8 +86,8 @@ def progress_bar(name: str, quiet: bool) -> Iterator:
 class GivenScene:
     """What the options give of a scene, read and checked before the first frame is decoded.
 
-    :ivar tracks, depth, events: of files, where these are given; else ``tracker`` and ``estimator`` are the networks that find
-        the first two, ``estimator`` None where no depth is wanted.
+    :ivar tracks, depth, events: of files, where these are given; else ``tracker`` and ``estimator`` of :func:`with_networks`
+        find the first two, ``estimator`` None where no depth is wanted.
     :ivar guide: the sound whose onsets are events.
     """
 
@@ -115,18 +115,24 @@ def given_scene(info: VideoInfo, arguments: argparse.Namespace) -> GivenScene:
     tracking = {"threshold": arguments.threshold, "rate": arguments.track_rate, "max_tracks": arguments.max_tracks}
     check_tracking(classes=arguments.classes, **tracking)
     events = load_events(arguments.events, info.duration) if arguments.events else None
-    depth = tracks = estimator = tracker = None
-    if arguments.tracks:
-        tracks = load_tracks(arguments.tracks, info.duration, info.width / info.height)
-    else:
-        tracker = load_tracker(arguments.tracker, arguments.tracker_weights)
+    check_tracker(arguments.tracker, arguments.tracker_weights)
+    tracks = load_tracks(arguments.tracks, info.duration, info.width / info.height) if arguments.tracks else None
+    depth = None
     if not without_depth:
         map_times(info.duration, arguments.depth_rate)
-        if arguments.depth:
-            depth = load_depth(arguments.depth, info.duration)
-        else:
-            estimator = load_estimator(arguments.depth_estimator, arguments.depth_model)
-    return GivenScene(tracks, depth, events, guide, tracker, estimator)
+        check_estimator(arguments.depth_estimator, arguments.depth_model)
+        depth = load_depth(arguments.depth, info.duration) if arguments.depth else None
+    return GivenScene(tracks, depth, events, guide)
+
+
+def with_networks(given: GivenScene, arguments: argparse.Namespace) -> GivenScene:
+    """The scene with the networks that find what is not given, loaded last: it takes longer than every check."""
+    tracker = estimator = None
+    if given.tracks is None:
+        tracker = load_tracker(arguments.tracker, arguments.tracker_weights)
+    if given.depth is None and not vars(arguments).get("no_depth", True):
+        estimator = load_estimator(arguments.depth_estimator, arguments.depth_model)
+    return replace(given, tracker=tracker, estimator=estimator)
 
 
 def scene_of(

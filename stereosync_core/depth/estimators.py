@@ -58,11 +58,19 @@ def estimate_depth(
 
 def load_estimator(estimator: str, folder: str | Path | None = None) -> torch.nn.Module:
     """The network of an estimator, on the CPU; see :func:`estimate_depth`."""
+    check_estimator(estimator, folder)
+    load, _, link = ESTIMATORS[estimator]
+    return load(folder) if link else load()
+
+
+def check_estimator(estimator: str, folder: str | Path | None = None) -> None:
+    """Raise StereoSyncError for an estimator that is not there, or has too much or too little, before anything is loaded."""
     if estimator not in ESTIMATORS:
         raise StereoSyncError(f"Depth estimator '{estimator}' does not exist; choose from {', '.join(ESTIMATORS)}.")
-    load, _, link = ESTIMATORS[estimator]
+    link = ESTIMATORS[estimator].link
     if link and folder is None:
         raise StereoSyncError(f"Depth estimator '{estimator}' needs a folder with its weights; download {link}")
     if folder is not None and not link:
         raise StereoSyncError(f"Depth estimator '{estimator}' has weights of its own; leave the folder '{folder}' out.")
-    return load(folder) if link else load()
+    if folder is not None and not Path(folder).exists():
+        raise StereoSyncError(f"Depth estimator '{estimator}': there is no folder '{folder}'; download {link}")

@@ -67,11 +67,7 @@ def load_adapter(folder: Path, base: Base, dtype: torch.dtype = torch.float32) -
         weights do not fit each other.
     """
     folder = Path(folder)
-    config = read_model_config(folder).get(PART)
-    if not isinstance(config, dict):
-        raise StereoSyncError(
-            f"Adapter: the config.json of '{folder}' has no adapter; give a folder that `train adapter` wrote."
-        )
+    config = adapter_config(folder)
     _check_base(folder, config.get("base"), base)
     weights = read_weights(folder, PART)
     # no layer of its own is wider than a tensor of the file
@@ -82,6 +78,16 @@ def load_adapter(folder: Path, base: Base, dtype: torch.dtype = torch.float32) -
     load_into(adapter, weights, folder, PART, dict(adapter.named_parameters()))
     in_precision(adapter.control, dtype)
     return adapter.requires_grad_(False).eval().to(base.execution_device)
+
+
+def adapter_config(folder: Path) -> dict[str, Any]:
+    """Of an adapter's folder. Raises StereoSyncError when it holds none."""
+    config = read_model_config(folder).get(PART)
+    if not isinstance(config, dict):
+        raise StereoSyncError(
+            f"Adapter: the config.json of '{folder}' has no adapter; give a folder that `train adapter` wrote."
+        )
+    return config
 
 
 def _check_base(folder: Path, trained_over: Any, base: Base) -> None:

@@ -13,7 +13,7 @@ from ..assets import asset_path
 from ..checkpoints import MISFITS, no_larger_than
 from ..errors import StereoSyncError, explained
 from . import oobleck
-from .adapter import load_adapter
+from .adapter import adapter_config, load_adapter
 from .backbone import Backbone
 from .conditioning.clap import ClapTimbre
 from .conditioning.sound_timbre import SoundTimbre
@@ -28,6 +28,7 @@ from .packed import pack
 from .stable_audio import conditioners
 from .stable_audio.config import StableAudioConfig
 from .stable_audio.release import AUTOENCODER, BACKBONE, CONFIG, NUMBERS, WEIGHTS, open_release
+from .stable_audio.text import check_text_encoder
 from .stable_audio.weights import check_nothing_else, matched, read
 from .stable_audio_3.release import family_of, is_stable_audio_3, load_stable_audio_3
 
@@ -46,6 +47,22 @@ def bundled_timbres() -> list[str]:
     return list(dict.fromkeys(read_model_config(bundled_folder())["timbre"]["names"]))
 
 
+def known_timbres(folder: Path) -> list[str]:
+    """Names that the timbre encoder of a model's or an adapter's folder knows. Raises StereoSyncError for a folder without."""
+    return read_model_config(part_folder(folder, "timbre"))["timbre"].get("names") or bundled_timbres()
+
+
+def check_parts(source: Path, adapter: Path | None, levels: Path | None, text_encoder: Path | None) -> None:
+    """Raise StereoSyncError for what goes with a release and is not what it is given for, before any weights are read."""
+    if adapter is not None:
+        adapter_config(adapter)
+        part_folder(adapter, "timbre")
+    if levels is not None and _folder_with(levels, "levels") is None:
+        raise StereoSyncError(f"Levels: '{levels}' has no part 'levels'; give what `train levels` has written.")
+    if text_encoder is not None and not is_stable_audio_3(source):
+        check_text_encoder(text_encoder)
+
+
 def load_model(
     source: Path | None = None,
     dtype: torch.dtype = torch.float32,
@@ -62,13 +79,11 @@ def load_model(
     :param levels: folder of what ``train levels`` has trained over the release; the adapter's own where left out.
     :raises StereoSyncError: when config or weights are missing, damaged or do not fit each other.
     """
+    if source is not None:
+        _check_family(source)
+        check_parts(source, None, Path(levels) if levels is not None and is_release(source) else None, None)
     if source is not None and is_stable_audio_3(source):
         model = load_stable_audio_3(source, dtype)
-    elif source is not None and (family := family_of(source)):
-        raise StereoSyncError(
-            f"Model: '{source}' is a {family} in diffusers' form; give Stable Audio 3 in that form, or Stable Audio Open as "
-            "released."
-        )
     elif source is None or not is_release(source):
         model = load_stereosync(bundled_folder() if source is None else source)
     else:
@@ -78,8 +93,6 @@ def load_model(
         attach_levels(model, Path(adapter))
     if levels is not None and source is not None and is_release(source):
         attach_levels(model, Path(levels))
-        if model.levels is None:
-            raise StereoSyncError(f"Levels: '{levels}' has no part 'levels'; give what `train levels` has written.")
     if model.dtype == torch.float32:
         pack(model)
     return model
@@ -93,9 +106,18 @@ def is_release(path: Path) -> bool:
     return path.suffix == ".safetensors" or path.is_file() or any((path / name).is_file() for name in (CONFIG, WEIGHTS))
 
 
+def _check_family(path: Path) -> None:
+    if (family := family_of(path)) and not is_stable_audio_3(path):
+        raise StereoSyncError(
+            f"Model: '{path}' is a {family} in diffusers' form; give Stable Audio 3 in that form, or Stable Audio Open as "
+            "released."
+        )
+
+
 def objective_of(source: str | Path) -> str:
     """The objective of a model (a folder, a release, or ``bundled``), read off its config without its weights. Raises
     StereoSyncError where the config is missing or damaged."""
+    _check_family(Path(source))
     if source != "bundled" and is_stable_audio_3(Path(source)):
         return "rectified_flow"
     if source != "bundled" and is_release(Path(source)):

@@ -71,14 +71,22 @@ def track_video(
 
 def load_tracker(tracker: str, weights: str | Path | None = None) -> torch.nn.Module:
     """The network of a tracker, on the CPU; see :func:`track_video`."""
+    check_tracker(tracker, weights)
+    load, _, link = TRACKERS[tracker]
+    return load(weights) if link else load()
+
+
+def check_tracker(tracker: str, weights: str | Path | None = None) -> None:
+    """Raise StereoSyncError for a tracker that is not there, or has too much or too little, before anything is loaded."""
     if tracker not in TRACKERS:
         raise StereoSyncError(f"Tracker '{tracker}' does not exist; choose from {', '.join(TRACKERS)}.")
-    load, _, link = TRACKERS[tracker]
+    link = TRACKERS[tracker].link
     if link and weights is None:
         raise StereoSyncError(f"Tracker '{tracker}' needs a file with its weights; download {link}.")
     if weights is not None and not link:
         raise StereoSyncError(f"Tracker '{tracker}' has weights of its own; leave '{weights}' out, or choose another tracker.")
-    return load(weights) if link else load()
+    if weights is not None and not Path(weights).exists():
+        raise StereoSyncError(f"Tracker '{tracker}': there is no file '{weights}'; download {link}.")
 
 
 def check_tracking(

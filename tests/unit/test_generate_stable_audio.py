@@ -97,7 +97,7 @@ def test_fast_is_in_half_precision_where_the_processor_is_faster_in_it(command, 
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        ([], "no text encoder for the prompt"),
+        ([], "--text is missing"),
         (["--text", "steps"], "give the folder of T5 base"),
         (["--timbre", "gravel", "--text", "steps"], "--timbre needs an adapter"),
         (["--space-scale", "2", "--text", "steps"], "--space-scale needs an adapter"),

@@ -18,6 +18,17 @@ _NEEDED = {
 }
 
 
+def check_text_encoder(folder: Path) -> None:
+    """Raises StereoSyncError for a folder without what :class:`TextEncoder` needs."""
+    # looked for by name: transformers makes an empty tokenizer where there is none
+    missing = [what for what, names in _NEEDED.items() if not any((Path(folder) / name).is_file() for name in names)]
+    if missing:
+        raise StereoSyncError(
+            f"Text encoder: '{folder}' holds no {', no '.join(missing)}; give the folder of T5 base in transformers' form "
+            "(config.json, model.safetensors, tokenizer.json)."
+        )
+
+
 class TextEncoder(nn.Module):
     """A text to the tokens that Stable Audio Open was trained with.
 
@@ -30,13 +41,7 @@ class TextEncoder(nn.Module):
 
         super().__init__()
         where = str(folder)
-        # looked for by name: transformers makes an empty tokenizer where there is none
-        missing = [what for what, names in _NEEDED.items() if not any((Path(folder) / name).is_file() for name in names)]
-        if missing:
-            raise StereoSyncError(
-                f"Text encoder: '{folder}' holds no {', no '.join(missing)}; give the folder of T5 base in transformers' form "
-                "(config.json, model.safetensors, tokenizer.json)."
-            )
+        check_text_encoder(folder)
         message = f"Text encoder: '{where}' cannot be loaded ({{line}}); download T5 base again."
         with explained(message, ImportError, OSError, *MISFITS), within_folder(folder, f"Text encoder '{where}'"):
             kind = AutoConfig.from_pretrained(where, local_files_only=True).model_type

@@ -177,11 +177,14 @@ class Canvas:
     def video(self, kind: str, at: float = 0.0) -> dict[str, float]:
         """``{width, height, duration, light}`` of the video that the first node of a kind shows, wound to ``at`` seconds.
 
-        ``light`` is the mean of the picture's pixels in 0..255; 0 is a black preview.
+        ``light`` is the mean of the picture's pixels in 0..255; 0 is a black preview. The node comes into view for it, for what
+        is outside is not in the page.
         """
         return self.page.evaluate(
             """async ([kind, at]) => {
                 const node = window.app.graph._nodes.find(node => node.type === kind);
+                const {ds} = window.app.canvas, [left, top] = ds.offset;
+                window.app.canvas.centerOnNode(node);
                 const until = async (done) => {
                     for (let n = 0; n < 100; n++) {
                         const found = done(); if (found) return found;
@@ -199,6 +202,8 @@ class Canvas:
                 picture.drawImage(video, 0, 0, 64, 36);
                 const pixels = picture.getImageData(0, 0, 64, 36).data;
                 const light = pixels.reduce((sum, value, n) => n % 4 < 3 ? sum + value : sum, 0) / (64 * 36 * 3);
+                ds.offset[0] = left; ds.offset[1] = top;
+                window.app.canvas.setDirty(true, true);
                 return {width: video.videoWidth, height: video.videoHeight, duration: video.duration, light};
             }""",
             [kind, at],

@@ -14,7 +14,7 @@ HOST = {"comfy", "comfy_api", "comfy_execution", "folder_paths", "server", "PIL"
 #: Installed without its own requirements by install.py; its diffusion transformer imports the other two.
 APART, ITS_IMPORTS = {"stable_audio_tools"}, {"einops", "packaging"}
 #: Of the extras of pyproject.toml, without which one line tells what to install.
-EXTRAS = {"opentimelineio", "pyarrow", "ray"}
+EXTRAS = {"fsspec", "opentimelineio", "pyarrow", "ray"}
 #: Of tests that are left out where they are not there, by ``pytest.importorskip``.
 READERS = {"rpp", "opentimelineio"}
 #: As those, in an environment of its own, for it asks for an older NumPy.

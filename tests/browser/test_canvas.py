@@ -63,8 +63,8 @@ def test_our_conversion_makes_the_canvas_own_prompt(canvas, host, loaded):
     assert to_prompt(workflow, host.object_info()) == theirs
 
 
-def test_run_shows_the_previews_and_nothing_overlaps(canvas, host, loaded):
-    runs = loaded != STABLE_AUDIO_3 or "TestStableAudio3" in host.object_info()
+def test_run_shows_the_previews_and_nothing_overlaps(canvas, loaded):
+    runs = loaded != STABLE_AUDIO_3
     if runs:
         run_and_see(canvas)
     try:
@@ -76,12 +76,12 @@ def test_run_shows_the_previews_and_nothing_overlaps(canvas, host, loaded):
         canvas.render(MODERN)
     assert not canvas.complaints
     if not runs:
-        pytest.skip("this host does not know Stable Audio 3")
+        pytest.skip("its weights are not here; tests/host/test_stable_audio_3.py runs it on narrow ones")
 
 
 def run_and_see(canvas):
     entry = canvas.run()
-    assert entry["status"]["status_str"] == "success"
+    assert entry["status"]["status_str"] == "success", entry["status"]["messages"]
     kinds = {node["class_type"] for node in canvas.prompt().values()}
     if "StereoSyncSoundOntoVideo" in kinds:
         video = canvas.video("StereoSyncSoundOntoVideo", at=4.0)

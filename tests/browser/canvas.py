@@ -161,15 +161,18 @@ class Canvas:
     def run(self, seconds: float = 180.0) -> dict[str, Any]:
         """Presses Run, waits for the end and returns the host's history entry."""
         before = set(self._history())
-        run = self.page.get_by_test_id("queue-button").first
-        inner = run.get_by_role("button")  # newer front ends put the name on the button itself
-        (inner.first if inner.count() else run).click()
+        self.press_run()
         for _ in range(round(seconds * 4)):
             self.page.wait_for_timeout(250)
             new = {key: entry for key, entry in self._history().items() if key not in before}
             if new:
                 return next(iter(new.values()))
         raise TimeoutError(f"The run did not end.\n{self.host.log_tail()}")
+
+    def press_run(self) -> None:
+        run = self.page.get_by_test_id("queue-button").first
+        inner = run.get_by_role("button")  # newer front ends put the name on the button itself
+        (inner.first if inner.count() else run).click()
 
     def _history(self) -> dict[str, Any]:
         return json.loads(self.host.request("/history"))

@@ -64,15 +64,25 @@ def encode_samples(samples: np.ndarray, format: str) -> np.ndarray:
     return np.clip(np.rint(packed.astype(np.float64) * 8388608.0), -8388608, 8388607).astype(np.int32) << 8
 
 
-def codec_for(name: str, path: Path, automatic: dict[str, str]) -> str:
-    """The key in :data:`CODECS` for a codec that a user chose, where ``auto`` goes by the file's ending. Raises StereoSyncError
-    where the ending or the codec is unknown."""
+#: What tells that channels are ambisonics, or takes more channels, in files whose usual codec does not.
+_AMBISONIC = {".mp4": "opus", ".mkv": "opus", ".mka": "opus", ".mov": "pcm24"}
+_MORE = {".mp4": "pcm24", ".mkv": "pcm24", ".mka": "pcm24", ".mov": "pcm24"}
+
+
+def codec_for(name: str, path: Path, automatic: dict[str, str], channels: int = 2, layout: str = "") -> str:
+    """The key in :data:`CODECS` for a codec that a user chose, where ``auto`` goes by the file's ending, and by the channels
+    where the usual codec does not take them. Raises StereoSyncError where the ending or the codec is unknown."""
     suffix = path.suffix.lower()
     if suffix not in automatic:
         raise StereoSyncError(f"Output: '{path.name}' cannot be written; use one of the endings {', '.join(automatic)}.")
     if name not in ("auto", *CODECS):
         raise StereoSyncError(f"Output: there is no sound codec {name!r}; use one of auto, {', '.join(CODECS)}.")
-    return automatic[suffix] if name == "auto" else name
+    if name != "auto":
+        return name
+    usual = automatic[suffix]
+    if layout.startswith("ambisonic"):
+        return _AMBISONIC.get(suffix, usual)
+    return _MORE.get(suffix, usual) if channels > CODECS[usual].channels else usual
 
 
 class SoundTrack:
@@ -88,7 +98,8 @@ class SoundTrack:
         ambisonic = layout.startswith("ambisonic")
         if channels > (16 if ambisonic and codec.encoder == "libopus" else codec.channels):
             raise StereoSyncError(
-                f"Sound: {channels} channels do not fit into {codec.encoder}, which takes {codec.channels}; mix it to stereo."
+                f"Sound: {channels} channels do not fit into {codec.encoder}, which takes {codec.channels}; mix it to stereo, "
+                "or write .mkv or .wav with codec auto."
             )
         self.container, self.codec, self.samples, self.rate, self.position = container, codec, samples, rate, 0
         # RFC 8486: family 2 tells players that the channels are ambisonics
@@ -97,6 +108,8 @@ class SoundTrack:
         held = f"{Path(container.name).suffix} files cannot hold {codec.encoder} sound"
         with explained(f"Sound: {held}; use codec auto, or for video .mkv, which holds all.", ValueError):
             self.stream = container.add_stream(codec.encoder, rate=rate, options=options)
+        if ambisonic and Path(container.name).suffix.lower() in (".mp4", ".m4v", ".m4a"):
+            self.stream.metadata["SA3D"] = layout  # libav's box of that name, which readers of MP4 know ambisonics by
         if name:  # MP4 and MOV keep the one, Matroska the other
             self.stream.metadata.update({"handler_name": name, "title": name})
         context = self.stream.codec_context
@@ -107,10 +120,8 @@ class SoundTrack:
             # mono needs more than half of what stereo needs, and low rates hold less to encode
             per_channel = codec.bit_rate * (1.0 if channels > 1 else 1.25) * min(1.0, rate / 44100)
             context.bit_rate = int(per_channel * channels)
-        wanted = f"{channels} channels at {rate} samples a second"
-        with explained(
-            f"Sound: {codec.encoder} cannot encode {wanted}; mix it to stereo or resample it.", av.error.FFmpegError
-        ):
+        wanted = f"{codec.encoder} cannot encode {channels} channels at {rate} samples a second"
+        with explained(f"Sound: {wanted}; mix it to stereo, resample it, or write .mkv.", av.error.FFmpegError):
             context.open()
 
     def write_until(self, seconds: float) -> None:

@@ -82,8 +82,9 @@ def mux(
     ``out_path`` may be the clip itself.
 
     :param out_path: its ending decides the container: mp4, m4v, mov, mkv, webm or avi.
-    :param codec: ``auto`` (AAC in mp4 and mov, FLAC in mkv, Opus in webm, PCM in avi), ``aac``, ``flac``, ``opus``, ``mp3``,
-        ``pcm16``, ``pcm24`` or ``float32``. FLAC and PCM give the samples back; AAC's end is padded to its frame of 1024.
+    :param codec: ``auto`` (AAC in mp4 and mov, FLAC in mkv, Opus in webm, PCM in avi; for ambisonics Opus, and for channels
+        that these do not take PCM), ``aac``, ``flac``, ``opus``, ``mp3``, ``pcm16``, ``pcm24`` or ``float32``. FLAC and PCM
+        give the samples back; AAC's end is padded to its frame of 1024.
     :param keep_original: ``mix`` adds the clip's own sound to the new one, at ``original_gain_db`` decibels; ``over`` as well,
         and the new one makes way while the clip's speaks; ``under``: the clip's makes way for the new one.
     :param loudness: LUFS to bring the result to (true peak at most -1 dBTP); None leaves it as it is, or turns down what passes
@@ -97,7 +98,7 @@ def mux(
         file cannot be written.
     """
     path = Path(out_path)
-    codec = codec_for(codec, path, AUTO_CODEC)
+    codec = codec_for(codec, path, AUTO_CODEC, sound.channels, layout)
     kind = CODECS[codec]
     _check_original(keep_original, layout)
     if not np.isfinite(original_gain_db):
@@ -144,7 +145,7 @@ def check_mux(
     """Raise what :func:`mux` would for these arguments and a sound of so many channels, before there is one: some silence, and
     the header of both, are written, and removed."""
     path = Path(out_path)
-    kind = CODECS[codec_for(codec, path, AUTO_CODEC)]
+    kind = CODECS[codec_for(codec, path, AUTO_CODEC, channels, layout)]
     _check_original(keep_original, layout)
     check_sound_file(path, codec=codec, endings=AUTO_CODEC, channels=channels, layout=layout)
     silence, header = [("", Sound(np.zeros((channels, 1)), kind.rate_for(48000)))], {"layout": layout, "header_alone": True}

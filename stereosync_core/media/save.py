@@ -56,7 +56,7 @@ def save_sound(
     :raises StereoSyncError: as :func:`~.sound.write_sound`, or the loudness makes no sense.
     """
     path = Path(path)
-    codec = codec_for(codec, path, SOUND_FILES)
+    codec = codec_for(codec, path, SOUND_FILES, sound.channels, layout)
     kind = CODECS[codec]
     level = levelled(resample(sound, kind.rate_for(sound.rate)), loudness, limiter=limiter, clips=kind.clips)
     found = level.sound

@@ -272,7 +272,7 @@ def write_sound(
     :raises StereoSyncError: the ending or the codec is unknown, the folder cannot be written, or the disk is full.
     """
     path = Path(path)
-    kind = CODECS[codec_for(codec, path, SOUND_FILES)]
+    kind = CODECS[codec_for(codec, path, SOUND_FILES, sound.channels, layout)]
     sound = resample(sound, kind.rate_for(sound.rate))
     with replacing(path) as temporary, written(temporary) as container:
         container.metadata.update(metadata or {})
@@ -291,7 +291,7 @@ def check_sound_file(
     """Raise what :func:`write_sound` would, before there is a sound of so many channels: silence is written, and removed.
     ``endings`` that are allowed, each with its usual codec."""
     path = Path(path)
-    kind = CODECS[codec_for(codec, path, endings)]
+    kind = CODECS[codec_for(codec, path, endings, channels, layout)]
     with suppress(Rehearsed), replacing(path) as temporary:
         with written(temporary) as container:
             SoundTrack(container, kind, np.zeros((channels, 4800), np.float32), kind.rate_for(48000), layout=layout).finish()

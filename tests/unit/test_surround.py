@@ -8,6 +8,7 @@ import pytest
 
 from stereosync_core import Sound, SpatializeSettings, Track, Tracks, read_sound, to_stereo, write_sound
 from stereosync_core.__main__ import main
+from stereosync_core.media.mux import check_mux, mux
 from stereosync_core.rendering.hrtf import hrirs
 from stereosync_core.rendering.layouts import LAYOUTS, Ambisonics, directions
 from stereosync_core.rendering.surround import ambisonics_to_binaural, spatialize_surround
@@ -227,6 +228,34 @@ def test_files_hold_the_channels_and_tell_what_they_are(tmp_path, layout, name, 
         np.testing.assert_allclose(levels, 0.02 * np.arange(1, count + 1) / np.sqrt(2), rtol=0.1)
     else:
         assert np.abs(found.samples - sound.samples).max() <= 2**-23
+
+
+@pytest.mark.parametrize(
+    ("layout", "ending", "found"),
+    [
+        ("ambisonics 1", "mp4", "ambisonic 1"),
+        ("ambisonics 3", "mp4", "ambisonic 3"),
+        ("ambisonics 3", "mkv", "ambisonic 3"),
+        ("ambisonics 3", "mov", "16 channels"),
+        ("7.1.4", "mp4", "7.1.4"),
+        ("7.1.4", "mov", "7.1.4"),
+        ("7.1.4", "mkv", "12 channels"),
+        ("5.1", "mp4", "5.1"),
+    ],
+)
+def test_videos_hold_the_channels_and_tell_what_they_are(tmp_path, layout, ending, found):
+    place = LAYOUTS[layout]
+    clip, out = make_clip(tmp_path / "clip.mp4", count=30), tmp_path / f"out.{ending}"
+    levels = 0.02 * np.arange(1, place.channels + 1)
+    tone = np.sin(2 * np.pi * 60 * np.arange(RATE) / RATE)
+    check_mux(clip, out, channels=place.channels, layout=place.file_layout)
+    mux(clip, Sound(levels[:, None] * tone, RATE), out, layout=place.file_layout)
+    with av.open(str(out)) as container:
+        assert container.streams.audio[0].codec_context.layout.name == found
+    sound = read_sound(out)
+    assert sound is not None
+    reached = np.sqrt(2 * (sound.samples[:, 9600:38400].astype(float) ** 2).mean(1))
+    np.testing.assert_allclose(reached, levels, rtol=0.1)
 
 
 def test_render_writes_a_layout(tmp_path, capsys):

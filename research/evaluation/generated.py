@@ -84,11 +84,21 @@ def true_events(options: Options) -> System:
     return _generator(options.model, options, envelope=_events_envelope)
 
 
-def _events_envelope(clip: EvaluationClip) -> Envelope:
+def aligned_events(options: Options) -> System:
+    """The model with all its conditions and a room's true events: the recording's envelope, and whose its each moment is."""
+    return _generator(options.model, options, with_events=True)
+
+
+def _room(clip: EvaluationClip) -> RoomClip:
     if not isinstance(clip, RoomClip):
-        raise StereoSyncError("Systems: true events are known of walking rooms alone; leave 'events' out.")
-    options = {"surface": clip.surface, "window": ENVELOPE_WINDOW}
-    return envelope_from_events(clip.events(only_visible=True), clip.tracks, clip.depth, **options)
+        raise StereoSyncError("Systems: true events are known of walking rooms alone; leave out what has 'events' in its name.")
+    return clip
+
+
+def _events_envelope(clip: EvaluationClip) -> Envelope:
+    room = _room(clip)
+    options = {"surface": room.surface, "window": ENVELOPE_WINDOW}
+    return envelope_from_events(room.events(only_visible=True), room.tracks, room.depth, **options)
 
 
 def _generator(
@@ -99,6 +109,7 @@ def _generator(
     envelope: Callable[[EvaluationClip], Envelope] | None = None,
     guidance: float | None = None,
     quickly: bool = False,
+    with_events: bool = False,
 ) -> System:
     model = load_model(folder).to(options.device) if quickly else _model(folder, options.device)
     if quickly:
@@ -111,6 +122,7 @@ def _generator(
         return pipeline(
             SpatialConditioning(clip.tracks, clip.depth),
             envelope=envelope(clip) if envelope else _video_envelope(model, clip) if from_video else _envelope(sound),
+            events=_room(clip).events(only_visible=True) if with_events else None,
             timbre=model.timbre_encoder.of_sound(sound, RATE),
             spatial_scale=spatial_scale,
             spatial_guidance=guidance,

@@ -54,6 +54,7 @@ SYSTEMS: dict[str, str] = {
     "recordings": "research.evaluation.baselines:recordings",
     "autoencoder": "research.evaluation.generated:autoencoder",
     "aligned": "research.evaluation.generated:aligned",
+    "aligned-events": "research.evaluation.generated:aligned_events",
     "events": "research.evaluation.generated:true_events",
     "video-envelope": "research.evaluation.generated:video_envelope",
     "paper": "research.evaluation.generated:paper",

@@ -308,13 +308,15 @@ class StereoSyncPipeline:
     def envelope_with_events(
         self, envelope: Envelope | None, scene: SpatialConditioning, events: Events, timbre: Tensor | str | None
     ) -> Envelope:
-        """The envelope that the events ask for, or the given one, which then knows them. Raises StereoSyncError for events of
-        another clip."""
+        """The envelope that the events ask for, or the given one, which then knows them and whose they are. Raises
+        StereoSyncError for events of another clip."""
         check_events_fit(events, scene.duration)
-        if envelope is not None:
-            return replace(envelope, events=events)
         surface = timbre if isinstance(timbre, str) and timbre in SURFACES else "concrete"
-        return envelope_from_events(events, scene.tracks, scene.depth, surface=surface, window=ENVELOPE_WINDOW)
+        made = envelope_from_events(events, scene.tracks, scene.depth, surface=surface, window=ENVELOPE_WINDOW)
+        if envelope is None:
+            return made
+        owners = {track: np.interp(envelope.times, made.times, shares) for track, shares in made.owners.items()}
+        return replace(envelope, owners=envelope.owners or owners, events=events)
 
     def prepare_conditions(
         self, scene: SpatialConditioning, envelope: Envelope | None, timbre: Tensor | str | None, starts: Sequence[int]

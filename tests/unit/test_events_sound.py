@@ -12,7 +12,7 @@ from stereosync_core.media.sound import require_sound
 from stereosync_core.rendering.event_envelope import envelope_from_events
 from stereosync_core.rendering.surfaces import SURFACES
 from stereosync_core.rendering.voices import event_voices, footstep_voices
-from stereosync_core.scene import Track, Tracks
+from stereosync_core.scene import Envelope, Track, Tracks
 from stereosync_core.scene_events import Event, Events
 
 RATE = 48000
@@ -117,10 +117,12 @@ def test_the_envelope_knows_whose_sound_it_is():
 
 
 @pytest.mark.slow
-def test_a_generated_step_sounds_where_its_owner_is():
+@pytest.mark.parametrize("plain", [False, True], ids=["the events' envelope", "a sound's envelope, and events"])
+def test_a_generated_step_sounds_where_its_owner_is(plain):
     tracks, events = pair(), alternating()
     envelope = envelope_from_events(events, tracks)
-    sound = StereoSyncPipeline.from_pretrained("bundled")(SpatialConditioning(tracks), envelope=envelope, timbre="concrete")
+    given = {"envelope": Envelope(envelope.values, envelope.times), "events": events} if plain else {"envelope": envelope}
+    sound = StereoSyncPipeline.from_pretrained("bundled")(SpatialConditioning(tracks), **given, timbre="concrete")
     for event in events:
         start = round(event.time * sound.rate)
         left, right = (sound.samples[:, start : start + sound.rate // 8] ** 2).mean(1)

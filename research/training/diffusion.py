@@ -1,6 +1,7 @@
 """Training of the diffusion model on latents of the rooms."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.model.conditioning.clap import ClapTimbre
@@ -38,7 +40,7 @@ class DiffusionTask:
         ``events`` are left out), ``ownership`` (weight of
         :func:`assignment_loss`), ``level_weight`` (of the level latents' error over the others') and ``side_weight`` (of the
         other ones of the sides, under ``mid_side``),
-        ``cues`` (``both``, ``boxes`` or ``depth``).
+        ``cues`` (``both``, ``boxes`` or ``depth``), and ``frozen``, beginnings of the names of weights that stay as they are.
     :param model: folder with the autoencoder and the timbre encoder.
     :param start: folders of models from whose diffusion weights training starts; what the first has not comes from the next.
     """
@@ -78,6 +80,10 @@ class DiffusionTask:
             if not same:
                 raise StereoSyncError(f"--start: no weights of '{folder}' are of the config's sizes; give another folder.")
             network.load_state_dict(same, strict=False)
+        frozen = tuple(self.config.get("frozen", ()))
+        for name, parameter in network.named_parameters():
+            if name.startswith(frozen):
+                parameter.requires_grad_(False)
         return network
 
     def loss(self, network: nn.Module, generator: torch.Generator, device: torch.device) -> dict[str, Tensor]:
@@ -100,7 +106,9 @@ class DiffusionTask:
         conditions = conditions.to(device)
         assert model.spatial_control is not None
         output = model.spatial_control.encode(conditions)
-        made = model(x, t, conditions, conditioning, control_output=output)
+        # on a processor the gradients of fused attention are slower than those of plain products
+        with sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext():
+            made = model(x, t, conditions, conditioning, control_output=output)
         losses = {"velocity": ((made - velocity).square() * self.weights(device)).mean()}
         if output.track_log_probs is not None:
             losses["ownership"] = self.config["ownership"] * assignment_loss(output.track_log_probs, owner, conditions)

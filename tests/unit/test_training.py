@@ -242,3 +242,12 @@ def test_a_training_starts_from_weights_of_two_models(tmp_path):
     assert any(key not in first for key in second)
     task.start = [tmp_path]
     refused("diffusion.safetensors' is missing", task.build)
+
+
+def test_frozen_weights_stay_as_they_are():
+    task = object.__new__(DiffusionTask)
+    task.config = {**read_object(CONFIGS / "diffusion.json", "Config", ""), "frozen": ["space.ownership", "control"]}
+    task.rate, task.bank, task.start = 21.5, SimpleNamespace(latents=torch.randn(2, 144, 80)), ()  # pyright: ignore
+    trained = {name: parameter.requires_grad for name, parameter in task.build().named_parameters()}
+    assert {name.split(".")[0] for name, own in trained.items() if own} >= {"backbone", "space"}
+    assert all(own != name.startswith(("space.ownership", "control")) for name, own in trained.items())

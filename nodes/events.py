@@ -7,10 +7,11 @@ from comfy_api.latest import io
 from ..stereosync_core.events.detect import CONFIDENCE, METHODS, detect_events
 from ..stereosync_core.events.files import check_events_text, events_from_text, events_to_text
 from ..stereosync_core.model.conditioning.features import ENVELOPE_WINDOW
+from ..stereosync_core.model.loader import bundled_timbres
 from ..stereosync_core.rendering.event_envelope import LEVEL, envelope_from_events
-from ..stereosync_core.rendering.surfaces import SURFACES
+from ..stereosync_core.rendering.surfaces import ground_of
 from . import convert, host
-from .inputs import checked, offset_input, schema, unit_input
+from .inputs import checked, choice_input, offset_input, schema, unit_input
 from .shown import envelope_shown, events_shown
 from .sockets import Camera, Depth, Envelope, Events, Tracks
 
@@ -98,7 +99,8 @@ class EnvelopeFromEvents(io.ComfyNode):
             inputs=[
                 Events.Input("events", tooltip="From Detect Events or Events from Text."),
                 Tracks.Input("tracks", tooltip="The tracks of the same clip, for distances."),
-                io.Combo.Input("surface", options=list(SURFACES), default="concrete", tooltip="The ground, for the decay."),
+                # those of Timbre, so that one widget of a subgraph can set both
+                choice_input("surface", bundled_timbres(), "The ground, for the decay; what is none decays as concrete."),
                 io.Float.Input(
                     "level",
                     default=LEVEL,
@@ -115,7 +117,7 @@ class EnvelopeFromEvents(io.ComfyNode):
 
     @classmethod
     def execute(cls, events, tracks, surface, level, offset=0.0, depth=None) -> io.NodeOutput:
-        options = {"surface": surface, "level": level, "offset": offset / 1000, "window": ENVELOPE_WINDOW}
+        options = {"surface": ground_of(surface), "level": level, "offset": offset / 1000, "window": ENVELOPE_WINDOW}
         envelope = envelope_from_events(events, tracks, depth, **options)
         return io.NodeOutput(envelope, ui=envelope_shown(envelope, cls))
 

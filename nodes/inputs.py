@@ -80,6 +80,17 @@ ADVANCED = {
     *("field_of_view", "time_difference", "distance_from", "air", "offscreen", "container", "codec", "limiter"),
 }
 UNFOLDED = 5
+#: What the canvas shows in place of ids that its column of names would cut; front ends that do not know of display names have
+#: the same from locales/en.
+SHORT = {
+    "envelope_scale": "env. scale",
+    "filename_prefix": "filename prefix",
+    "if_nothing_tracked": "if no track",
+    "original_gain_db": "original gain",
+    "spatial_guidance": "spatial guide",
+    "time_difference": "time difference",
+    **{f"{what}_per_second": f"{what} / s" for what in ("boxes", "frames", "images", "masks")},
+}
 _FIELDS = {field.name for field in fields(io.Schema)}
 
 
@@ -89,6 +100,8 @@ def schema(**parts: Any) -> io.Schema:
     for one in widgets if len(widgets) > UNFOLDED else []:
         if one.id in ADVANCED:  # not the argument of the same name, which the oldest host does not take
             one.extra_dict = {**one.extra_dict, "advanced": True}
+    for one in parts["inputs"]:
+        one.display_name = one.display_name or SHORT.get(one.id)
     more = {"search_aliases": ALIASES.get(parts["node_id"], [])}
     return io.Schema(**parts, **{name: value for name, value in more.items() if name in _FIELDS})
 

@@ -116,7 +116,7 @@ class MasaTracker(io.ComfyNode):
                     "keep_threshold",
                     DEFAULTS.obj_score,
                     "The detection score from which a box may continue a track; lower bridges weak moments.",
-                    "keep score threshold",
+                    "keep threshold",
                     0.01,
                 ),
                 unit_input(
@@ -150,7 +150,7 @@ class MasaTracker(io.ComfyNode):
                 ),
                 io.Boolean.Input(
                     "release_smoothing",
-                    display_name="smooth 5 frames",
+                    display_name="5-frame mean",
                     default=False,
                     tooltip="Average boxes over five frames, as MASA's demonstration does, before the smoothing by seconds.",
                 ),

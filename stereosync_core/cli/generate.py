@@ -28,7 +28,7 @@ from ..model.source_sound import check_placed
 from ..model.stretches import stretches_of_text
 from ..rendering.event_envelope import envelope_from_events
 from ..rendering.spatialize import spatialize
-from ..rendering.surfaces import SURFACES
+from ..rendering.surfaces import ground_of
 from ..rendering.voices import footstep_voices
 from ..scene import DepthSequence, Envelope, Tracks
 from ..scene_events import Events
@@ -198,8 +198,8 @@ def _checked_audio(info: VideoInfo, arguments: argparse.Namespace) -> Sound | No
 def _rendered(scene: FoundScene, rate: int, arguments: argparse.Namespace) -> Sound:
     """Footsteps at the events, on the surface that the timbre names, placed as the command ``render`` does."""
     tracks, events = scene.tracks, scene.events or Events((), scene.tracks.duration)
-    surface = arguments.timbre if arguments.timbre in SURFACES else "concrete"
-    options = {"surface": surface, "rate": rate, "timing": "events", "seed": arguments.seed, "offset": arguments.offset / 1000}
+    surface, offset = ground_of(arguments.timbre), arguments.offset / 1000
+    options = {"surface": surface, "rate": rate, "timing": "events", "seed": arguments.seed, "offset": offset}
     voices, _ = footstep_voices(tracks, events=events, **options)
     placed = spatialize(voices, rate, tracks, duration=tracks.duration, depth=scene.depth, seed=arguments.seed)
     return Sound(placed, rate)
@@ -229,8 +229,7 @@ def _envelope(model: GenerativeModel, sound: Sound | None, scene: FoundScene, ar
         return envelope_of_sound(sound.samples, sound.rate, window=ENVELOPE_WINDOW)
     if arguments.envelope_method == "events":
         assert scene.events is not None, "see find_scene"
-        surface = arguments.timbre if arguments.timbre in SURFACES else "concrete"
-        options = {"surface": surface, "window": ENVELOPE_WINDOW, "offset": arguments.offset / 1000}
+        options = {"surface": ground_of(arguments.timbre), "window": ENVELOPE_WINDOW, "offset": arguments.offset / 1000}
         return envelope_from_events(scene.events, scene.tracks, scene.depth, **options)
     with progress_bar("motion", arguments.quiet) as progress:
         return envelope_of_clip(model.envelope_reader, arguments.video, scene.tracks, model.latent_rate, progress)

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..errors import StereoSyncError
 from ..media.sound import Sound
 from ..rendering.event_envelope import envelope_from_events
-from ..rendering.surfaces import SURFACES
+from ..rendering.surfaces import ground_of
 from ..scene import Envelope
 from ..scene_events import Events, check_events_fit
 from .attacks import with_sharp_attacks
@@ -311,8 +311,7 @@ class StereoSyncPipeline:
         """The envelope that the events ask for, or the given one, which then knows them and whose they are. Raises
         StereoSyncError for events of another clip."""
         check_events_fit(events, scene.duration)
-        surface = timbre if isinstance(timbre, str) and timbre in SURFACES else "concrete"
-        made = envelope_from_events(events, scene.tracks, scene.depth, surface=surface, window=ENVELOPE_WINDOW)
+        made = envelope_from_events(events, scene.tracks, scene.depth, surface=ground_of(timbre), window=ENVELOPE_WINDOW)
         if envelope is None:
             return made
         owners = {track: np.interp(envelope.times, made.times, shares) for track, shares in made.owners.items()}

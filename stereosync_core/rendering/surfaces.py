@@ -151,3 +151,8 @@ SURFACES: dict[str, Surface] = {
     )),
 }
 # fmt: on
+
+
+def ground_of(timbre: object) -> str:
+    """The surface that a timbre's name is one of; concrete for another class of sounds, and for a timbre without a name."""
+    return timbre if isinstance(timbre, str) and timbre in SURFACES else "concrete"

@@ -16,6 +16,14 @@ WORKFLOWS = sorted(path.stem for path in (ROOT / "workflows").glob("*.json"))
 STABLE_AUDIO_3 = "Refine with Stable Audio 3"
 SCREENSHOTS = ROOT / "build" / "screenshots"
 CLIP_SECONDS = 7.667
+#: Sets a widget as a user does, and gives the names of those that can be set beside it.
+CHOOSE = """([title, name, value]) => {
+    const node = window.app.graph._nodes.find(node => node.title === title);
+    const widget = node.widgets.find(widget => widget.name === name);
+    widget.value = value;
+    widget.callback?.(value);
+    return node.widgets.map(widget => widget.label ?? widget.name).filter(label => !/control/.test(label));
+}"""
 
 
 @pytest.fixture(params=WORKFLOWS, scope="module")
@@ -96,6 +104,19 @@ def run_and_see(canvas):
     assert kinds & {"StereoSyncSoundOntoVideo", "StereoSyncPreviewScene"}, "every workflow shows what it made"
     canvas.video("StereoSyncLoadVideo", at=4.0)
     canvas.page.wait_for_timeout(500)
+
+
+def test_one_surface_of_the_subgraph_is_that_of_the_sound_and_of_its_decay(canvas):
+    canvas.load_template("StereoSync bundled model")
+    canvas.complaints.clear()
+    surfaces = lambda: [node["inputs"]["surface"] for node in canvas.prompt().values() if "surface" in node["inputs"]]  # noqa: E731
+    assert surfaces() == ["grass", "grass"]
+    assert canvas.page.evaluate(CHOOSE, ["Generate Spatial Sound", "surface", "gravel"]) == ["surface", "seed", "steps"]
+    assert surfaces() == ["gravel", "gravel"]
+    canvas.page.evaluate("() => window.app.loadGraphData(JSON.parse(JSON.stringify(window.app.graph.serialize())))")
+    canvas.settle()
+    assert surfaces() == ["gravel", "gravel"], "as a workflow that was saved and opened again"
+    assert not canvas.complaints
 
 
 @pytest.mark.parametrize("modern", [False, True], ids=["classic", "Nodes 2.0"])

@@ -32,6 +32,17 @@ LINKS = """() => [...window.app.graph.links.values()].map(link => {
 TYPES = """() => [...new Set(Object.values(window.LiteGraph.registered_node_types).filter(kind => kind.nodeData)
     .flatMap(({nodeData}) => [...Object.values(nodeData.inputs), ...nodeData.outputs].flatMap(slot => slot.type.split(','))))]
     .filter(type => type.startsWith('STEREOSYNC_'))"""
+#: Names of widgets that are wider than what shows them.
+CUT = """() => {
+    const [node] = window.app.graph._nodes, names = (node.widgets ?? []).map(widget => widget.label ?? widget.name);
+    const leaves = [...document.querySelectorAll('[data-node-id] *')].filter(one => !one.children.length);
+    return names.filter(name => {
+        const shown = leaves.find(one => one.textContent.trim() === name), range = document.createRange();
+        if (!shown) return false;
+        range.selectNodeContents(shown);
+        return range.getBoundingClientRect().width / window.app.canvas.ds.scale > shown.clientWidth;
+    });
+}"""
 
 ROWS = "kind => window.LiteGraph.createNode(kind).computeSize()[1] + window.LiteGraph.NODE_TITLE_HEIGHT"
 #: The search box, of older and of newer front ends, what the one offers first, and an offer of the other.
@@ -99,6 +110,17 @@ def test_every_node_is_found_by_its_name(rendered, host):
             assert rows == picture.height - 2 * MARGIN, f"the picture of {kind} is old: python -m tests.browser.screenshots"
         clear(rendered.page)
     assert not rendered.complaints
+
+
+@pytest.mark.parametrize("rendered", [True], ids=["Nodes 2.0"], indirect=True)
+def test_no_name_of_a_widget_is_cut(rendered, host):
+    cut = []
+    for kind in [kind for kind in host.object_info() if kind.startswith("StereoSync")]:
+        rendered.page.evaluate(BUILD, [kind])
+        rendered.settle()
+        cut += [(kind, name) for name in rendered.page.evaluate(CUT)]
+        clear(rendered.page)
+    assert cut == []
 
 
 def test_a_dropped_wire_offers_nodes_that_take_it_and_a_wrong_one_is_refused(rendered):

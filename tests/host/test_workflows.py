@@ -33,6 +33,9 @@ QUICK = {
 #: Runs in tests/host/test_stable_audio_3.py, for not every host knows its model.
 STABLE_AUDIO_3 = "Refine with Stable Audio 3"
 
+#: In place of a node inside a subgraph: a widget that the subgraph's own input gives to several.
+LINKED = "-1"
+
 
 def read(path):
     return json.loads(path.read_text(encoding="utf-8"))
@@ -172,9 +175,19 @@ def test_the_host_offers_a_blueprint_of_one_subgraph(path, host, object_info):
     (node,), (definition,) = workflow["nodes"], workflow["definitions"]["subgraphs"]
     assert node["type"] == definition["id"]
     assert definition["name"] == path.stem
-    inside = {str(inner["id"]) for inner in definition["nodes"]}
+    inside = {str(inner["id"]) for inner in definition["nodes"]} | {LINKED}
     assert {number for number, _ in node["properties"]["proxyWidgets"]} <= inside
     assert not list(faults(workflow, object_info))
+
+
+@pytest.mark.parametrize("path", [*WORKFLOWS, *BLUEPRINTS], ids=name_of)
+def test_a_subgraph_shows_each_of_its_widgets_by_a_name_of_its_own(path):
+    for nodes, _, kinds in graphs(read(path)):
+        for node in (node for node in nodes.values() if node["type"] in kinds):
+            shown = node["properties"]["proxyWidgets"]
+            assert len({name for _, name in shown}) == len(shown), node["title"]
+            sockets = {socket["name"] for socket in node["inputs"] if "widget" in socket}
+            assert {name for number, name in shown if number == LINKED} == sockets
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)

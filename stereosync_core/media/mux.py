@@ -14,6 +14,7 @@ import numpy as np
 from av.container import InputContainer, OutputContainer
 
 from ..errors import StereoSyncError
+from ..scratch import release, zeros
 from .clock import continuous
 from .ducking import ducked
 from .encode import CODECS, SoundCodec, SoundTrack, codec_for
@@ -39,6 +40,8 @@ from .source import Clip, Source, Timeline, as_clip, find_video, name_of, opened
 STEM_CONTAINERS = (*MOV_FAMILY, ".mkv")
 #: Seconds of sound that are encoded ahead of the picture, so that players find both close together.
 _AHEAD = 0.5
+#: Seconds of sound that are mixed at a time.
+_MIXED = 20
 
 
 @dataclass(frozen=True)
@@ -181,10 +184,16 @@ def _mixed(sound: Sound, original: Sound | None, gain_db: float, how: str) -> So
         sound = ducked(sound, own)
     elif how == "under":
         other = ducked(own, sound).samples
-    mine = sound.samples
-    if len(mine) != len(other):
-        mine, other = to_stereo(mine), to_stereo(other)
-    return Sound(mine + other * np.float32(10 ** (gain_db / 20)), sound.rate)
+    mine, gain = sound.samples, np.float32(10 ** (gain_db / 20))
+    alike = len(mine) == len(other)
+    mixed = zeros((len(mine) if alike else 2, sound.length))
+    for at in range(0, sound.length, sound.rate * _MIXED):
+        parts = [samples[:, at : at + sound.rate * _MIXED] for samples in (mine, other)]
+        one, two = parts if alike else map(to_stereo, parts)
+        mixed[:, at : at + one.shape[1]] = one + two * gain
+        for samples in (mine, other, mixed):
+            release(samples)
+    return Sound(mixed, sound.rate)
 
 
 def _write(

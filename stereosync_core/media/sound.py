@@ -17,7 +17,7 @@ from scipy.signal import resample_poly
 
 from ..errors import StereoSyncError
 from ..scene import freeze
-from ..scratch import extremes, multiply, zeros
+from ..scratch import extremes, multiply, release, zeros
 from .encode import CODECS, SoundTrack, codec_for
 from .output import Rehearsed, replacing, written
 from .source import Source, as_clip, decoded_sound, moving_pictures, opened
@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 #: Jumps in a file's sound times below this are rounding (a Matroska tick is a millisecond) and not gaps.
 _GAP = 0.005
+
+#: Samples that are worked on at a time.
+_STEP = 1 << 20
 
 #: What a cut end fades out over, in seconds, so that it does not click.
 _FADE = 0.005
@@ -103,20 +106,34 @@ def sound_between(source: Source, start: Fraction | None, duration: Fraction | N
     :param start: seconds on the container's timeline of sample 0 (None: the first sample), and ``duration`` in seconds (None:
         to the end).
     """
-    pieces, length, rate = [], 0, 0
-    for rate, at, samples in _blocks(source, start):
-        pieces.append((at, samples))
-        length = at + samples.shape[1] if duration is None else round(float(duration) * rate)
-        if duration is not None and at >= length:
-            break
+    blocks = _blocks(source, start)
+    if duration is not None:
+        return _filled(blocks, float(duration))
+    pieces = list(blocks)
     if not pieces:
         return None
-    result = np.zeros((len(pieces[0][1]), length), np.float32)
+    rate, at, samples = pieces[-1]
+    result = np.zeros((len(samples), at + samples.shape[1]), np.float32)
     while pieces:  # each freed as soon as it is in its place
-        at, samples = pieces.pop()
-        samples = samples[:, : max(0, length - at)]
+        _, at, samples = pieces.pop()
         result[:, at : at + samples.shape[1]] = samples
     return result, rate
+
+
+def _filled(blocks: Iterator[tuple[int, int, np.ndarray]], duration: float) -> tuple[np.ndarray, int] | None:
+    """Blocks as one sound of that length, which may be more than fits into memory."""
+    result, rate, seen = None, 0, 0
+    for rate, at, samples in blocks:
+        if result is None:
+            result = zeros((len(samples), round(duration * rate)))
+        if at >= result.shape[1]:
+            break
+        samples = samples[:, : result.shape[1] - at]
+        result[:, at : at + samples.shape[1]] = samples
+        if at - seen > _STEP:
+            release(result)
+            seen = at
+    return None if result is None else (result, rate)
 
 
 def _blocks(source: Source, start: Fraction | None) -> Iterator[tuple[int, int, np.ndarray]]:
@@ -193,8 +210,18 @@ def resample(sound: Sound, rate: int) -> Sound:
     slower = max(up, down)
     taps = np.arange(-32 * slower, 32 * slower + 1)
     window = np.sinc(taps * 0.95 / slower) * np.kaiser(len(taps), 9.0)
-    samples = resample_poly(sound.samples, up, down, axis=1, window=(window / window.sum()).astype(np.float32))
-    return Sound(fit_length(samples, max(1, round(sound.length * up / down)), fade=0), int(rate))
+    window = (window / window.sum()).astype(np.float32)
+    result = zeros((sound.channels, max(1, round(sound.length * up / down))))
+    edge, step = -(-33 * slower // up // down) * down, max(1, _STEP // down) * down
+    for at in range(0, sound.length, step):  # in blocks that begin where both rates have a sample
+        first = max(0, at - edge)
+        block = resample_poly(sound.samples[:, first : at + step + edge], up, down, axis=1, window=window)
+        place = at // down * up
+        block = block[:, place - first // down * up :][:, : min(step // down * up, result.shape[1] - place)]
+        result[:, place : place + block.shape[1]] = block
+        release(sound.samples)
+        release(result)
+    return Sound(result, int(rate))
 
 
 def fit_length(samples: np.ndarray, n: int, rate: int = 48000, *, fade: float = _FADE) -> np.ndarray:

@@ -51,6 +51,24 @@ def test_what_is_no_speech_does_not_duck():
     np.testing.assert_array_equal(ducked(music, silence).samples, music.samples)
 
 
+@pytest.mark.parametrize("mode", ["mix", "over", "under"])
+def test_piece_by_piece_it_is_the_same(tmp_path, monkeypatch, mode):
+    """Long clips do not fit into memory as a whole, and nobody is to hear where a piece ends."""
+    own = np.repeat(speech(hum=0.05).samples[:, : 2 * 44100], 2, 0)
+    clip = make_clip(tmp_path / "clip.mkv", count=60, sound=own, sound_rate=44100, codec="ffv1")
+
+    def mixed():
+        mux(clip, Sound(noise(), RATE), tmp_path / "out.mkv", keep_original=mode)
+        sound = read_sound(tmp_path / "out.mkv")
+        assert sound is not None
+        return sound.samples
+
+    whole = mixed()
+    for name, value in (("media.sound._STEP", 5000), ("media.ducking._HOPS", 7), ("media.mux._MIXED", 1), ("scratch.LARGE", 0)):
+        monkeypatch.setattr(f"stereosync_core.{name}", value)
+    np.testing.assert_array_equal(mixed(), whole)
+
+
 @pytest.mark.parametrize(("mode", "down"), [("over", "new"), ("under", "original"), ("mix", None)])
 def test_the_clips_own_sound_goes_over_or_under(tmp_path, mode, down):
     clip = make_clip(tmp_path / "clip.mkv", count=60, sound=np.repeat(speech().samples[:, : 2 * RATE], 2, 0), codec="ffv1")

@@ -89,7 +89,7 @@ class TestWriteSound:
     @pytest.mark.parametrize("channels", sorted(LAYOUTS))
     @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.mka"])
     def test_holds_every_layout_that_the_codec_has(self, tmp_path, name, channels):
-        if channels > 8 and name != "a.wav":  # FLAC takes eight
+        if channels > 8 and name == "a.flac":  # which takes eight
             refused("mix it to stereo", write_sound, tmp_path / name, Sound(clips.noise(0.1, channels=channels), 48000))
             return
         sound = clips.noise(0.1, channels=channels)

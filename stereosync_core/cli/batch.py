@@ -18,7 +18,7 @@ from ..metrics.clips import readable, report_of, stamp_of
 from ..rendering.stems import made_folder
 from ..scale.manifest import Manifest, find_clips, key_of
 from ..scale.pipelines import completed, required_ray
-from .batch_stages import TASKS, parsed, stages_of
+from .batch_stages import TASKS, check_places, parsed, stages_of
 from .evaluate import job_of
 from .model_options import check_model_options, load_pipeline
 
@@ -34,7 +34,8 @@ def add(subparsers: Any) -> None:
         help="clips, folders, or CSV, JSONL, Parquet with 'clip', in files or at addresses such as s3://bucket/list.parquet",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of results and of manifest.jsonl")
-    parser.add_argument("--options", default="", metavar="TEXT", help="of the task, such as '--surface wood --room 0.4'")
+    options = "of the task, such as '--room 0.4 --stems stems/{clip}' with the clip's name"
+    parser.add_argument("--options", default="", metavar="TEXT", help=options)
     parser.add_argument("--suffix", default=".mp4", help="kind of the results, such as .wav or .mkv (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="processes (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=4, help="clips that are sampled at once (default: %(default)s)")
@@ -60,6 +61,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     clips = find_clips(arguments.clips)
     suffix = ".json" if arguments.task == "evaluate" else arguments.suffix
     first = parsed(settings, str(clips[0]), f"a{suffix}")
+    check_places(settings, clips)
     if arguments.task == "generate":
         if first.takes != 1:
             raise StereoSyncError("Batch: a clip has one result; leave --takes out, and run again with another --seed.")

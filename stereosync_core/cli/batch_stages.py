@@ -7,7 +7,8 @@ import contextlib
 import io
 import json
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -27,6 +28,8 @@ from .output_options import check_output
 from .scene_options import given_scene, with_networks
 
 TASKS = {"render": render, "generate": generate, "evaluate": evaluate}
+#: Options that name what a clip writes beside its result.
+WRITTEN = ("stems", "session", "adm", "save_tracks", "save_depth", "save_events")
 #: A clip's conditions: of the command line, and of the pipeline.
 Inputs: TypeAlias = tuple[argparse.Namespace, dict[str, Any]]
 
@@ -39,10 +42,28 @@ def stages_of(settings: list[str]) -> list[Stage]:
 
 
 def parsed(settings: list[str], clip: str, output: str) -> argparse.Namespace:
-    """The arguments of a task for a clip."""
+    """The arguments of a task for a clip, whose name without its ending is ``{clip}`` in the options."""
+    settings = [text.replace("{clip}", Path(clip).stem) for text in settings]
     parser = argparse.ArgumentParser(prog="batch --options")
     TASKS[settings[0]].add(parser.add_subparsers(required=True))
     return parser.parse_args([*settings, clip, *(["-o", output] if settings[0] != "evaluate" else []), "--json"])
+
+
+def check_places(settings: list[str], clips: Sequence[Path]) -> None:
+    """Raises StereoSyncError where clips would write over what others wrote beside their results."""
+    one, other = (vars(parsed(settings, name, "a.wav")) for name in ("a", "b"))
+    written = [name for name in WRITTEN if one.get(name)]
+    if shared := next((name for name in written if one[name] == other[name] and len(clips) > 1), None):
+        raise StereoSyncError(
+            f"Batch: --{shared.replace('_', '-')} {one[shared]} is one place for all clips; write {{clip}} where the name of "
+            "each belongs, as in 'there/{clip}'."
+        )
+    name, count = Counter(clip.stem for clip in clips).most_common(1)[0]
+    if written and count > 1:
+        raise StereoSyncError(
+            f"Batch: {count} clips are called '{name}', and --{written[0].replace('_', '-')} would write each over the one "
+            "before; work on them in runs of their own."
+        )
 
 
 def guarded(function: Callable[[Row], Row], row: Row) -> Row:
@@ -60,7 +81,10 @@ def guarded(function: Callable[[Row], Row], row: Row) -> Row:
 
 def _each(settings: list[str], function: Callable[[argparse.Namespace, Row], Row], device: str) -> Work:
     def work(row: Row) -> Row:
-        return function(parsed(settings, row["clip"], row["output"]), row)
+        arguments = parsed(settings, row["clip"], row["output"])
+        for place in filter(None, map(vars(arguments).get, WRITTEN)):
+            place.parent.mkdir(parents=True, exist_ok=True)
+        return function(arguments, row)
 
     return lambda rows: [guarded(work, row) for row in rows]
 

@@ -10,6 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -59,8 +60,8 @@ def completed(
     if address is None:
         yield from _local([pickle.dumps(stage) for stage in stages], rows, batch, max(1, workers))
         return
-    _connect(address)
-    yield from _on_cluster(stages, rows, batch, gpus)
+    with _connected(address):
+        yield from _on_cluster(stages, rows, batch, gpus)
 
 
 def _local(stages: Sequence[bytes], rows: Sequence[Row], batch: int, workers: int) -> Iterator[tuple[int, Row]]:
@@ -130,9 +131,12 @@ def required_ray() -> ModuleType:
     return ray
 
 
-def _connect(address: str) -> None:
+@contextmanager
+def _connected(address: str) -> Iterator[None]:
+    """A connection to a cluster for the block, unless there is one; Ray prints what befalls workers as long as it lasts."""
     ray = required_ray()
     if ray.is_initialized():
+        yield
         return
     root = str(Path(__file__).resolve().parents[2])
     known = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
@@ -143,6 +147,10 @@ def _connect(address: str) -> None:
         raise StereoSyncError(
             f"Batch: no Ray cluster answers at '{address}' ({error}); start one, or leave --ray out."
         ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
 
 
 class _Begun:
@@ -163,7 +171,9 @@ class _Actor:
     """A stage in a process of a cluster, which Ray starts again when it dies, as often as that happens; rows travel as bytes,
     whatever is in them."""
 
-    def __init__(self, stage: Stage, device: str, begun: Any):
+    def __init__(self, stage: Stage, device: str, begun: Any, folder: str):
+        with suppress(OSError):  # what is relative in rows and stages is so to the driver's folder
+            os.chdir(folder)
         self.work, self.begun = stage.make(device), begun
 
     def __call__(self, table: Any) -> Any:
@@ -207,7 +217,7 @@ def _on_cluster(stages: Sequence[Stage], rows: Sequence[Row], batch: int, gpus: 
         most = int(there["GPU"] / gpus) if on_gpu else int(there.get("CPU", 1) / cpus)
         data = data.map_batches(
             _Actor,
-            fn_constructor_args=(stage, "cuda" if on_gpu else "cpu", begun.remote()),
+            fn_constructor_args=(stage, "cuda" if on_gpu else "cpu", begun.remote(), os.getcwd()),
             batch_size=batch,
             batch_format="pyarrow",
             concurrency=(1, max(1, min(most, pieces))),

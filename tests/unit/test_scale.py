@@ -99,6 +99,30 @@ def test_a_folder_is_worked_on_once(folder, tmp_path, capsys):
     assert len(set(results(tmp_path / "out").values())) == 1
 
 
+def test_each_clip_writes_beside_its_result_what_options_name(folder, tmp_path, capsys):
+    clips, there = sorted(folder.glob("clip07[56].mp4")), tmp_path / "with spaces"
+    own = f"{options_of('render', folder)} --stems '{there}/{{clip}}' --save-tracks '{there}/{{clip}}.json'"
+    given = ["--out", str(tmp_path / "out"), "--suffix", ".wav", "--options", own]
+    assert main(["batch", "render", *map(str, clips), *given]) == 0
+    assert len(results(tmp_path / "out")) == 2
+    for clip in clips:
+        assert {path.name for path in (there / clip.stem).iterdir()} == {"person_1.wav", "room.wav"}
+        assert json.loads((there / f"{clip.stem}.json").read_text())["tracks"]
+    (tmp_path / "other").mkdir()
+    same = shutil.copy(clips[0], tmp_path / "other")
+    capsys.readouterr()
+    for more, given, words in (
+        (f"--stems '{there}'", clips, "one place for all clips; write {clip}"),
+        (own, [clips[0], same], "2 clips are called 'clip075', and --stems would write each over"),
+    ):
+        assert main(["batch", "render", *map(str, given), "--out", str(tmp_path / "no"), "--options", more]) == 1
+        assert words in capsys.readouterr().err
+    takes = ["batch", "generate", str(clips[0]), "--out", str(tmp_path / "no"), "--options", "--takes 2"]
+    assert main(takes) == 1
+    assert "leave --takes out, and run again with another --seed" in capsys.readouterr().err
+    assert not (tmp_path / "no").exists()
+
+
 def test_a_manifest_that_was_cut_off_goes_on(tmp_path):
     path = tmp_path / "manifest.jsonl"
     Manifest(path)["a"] = {"key": "a", "output": "x"}
@@ -202,7 +226,7 @@ def test_a_cluster_of_two_nodes_loses_a_worker_and_no_clip(folder, tmp_path, cap
     utilities = pytest.importorskip("ray.cluster_utils")
     monkeypatch.setenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "0")  # ends workers for what other programs take
-    few = sorted(folder.glob("clip07[678].mp4"))
+    few = [os.path.relpath(folder / f"clip07{n}.mp4", tmp_path) for n in (6, 7, 8)]
     node = {"num_cpus": 1, "object_store_memory": 80_000_000, "include_dashboard": False}
     cluster = utilities.Cluster(initialize_head=True, head_node_args=node)
     try:
@@ -215,7 +239,9 @@ def test_a_cluster_of_two_nodes_loses_a_worker_and_no_clip(folder, tmp_path, cap
         killer.join()
         assert killed
         assert dict(completed(HALVES, numbers(tmp_path), batch=3, address=cluster.address)) == halved()
-        sampled = batch(folder, tmp_path / "sampled", capsys, "--ray", cluster.address, task="generate", clips=few)
+        capsys.readouterr()  # what Ray printed of the dead
+        monkeypatch.chdir(tmp_path)  # the cluster's processes were started elsewhere
+        sampled = batch(folder, Path("sampled"), capsys, "--ray", cluster.address, task="generate", clips=few)
         again = batch(folder, tmp_path / "far", capsys, "--ray", cluster.address)
     finally:
         ray.shutdown()

@@ -11,6 +11,12 @@ _RISE, _BEFORE = 0.024, 0.024
 _LEVEL, _SMOOTH = 0.003, 0.0005
 
 
+def moments_of(times: Iterable[float], moments: np.ndarray) -> np.ndarray:
+    """Bool ``[M]``: of evenly spaced ``moments`` (seconds) those that are next to one of the ``times``."""
+    apart = np.abs(moments[:, None] - np.array([*times], dtype=np.float64))
+    return apart.min(1, initial=np.inf) <= moments[1] - moments[0]
+
+
 def with_sharp_attacks(samples: np.ndarray, rate: int, times: Iterable[float]) -> np.ndarray:
     """The sound float32 ``[C, N]`` without what rises ahead of its events at ``times`` (seconds): up to each it goes on
     no louder than it was, in both channels alike, so that their difference in level stays."""

@@ -26,6 +26,9 @@ FLOOR, _MIDDLE, _UNIT = -80.0, -50.0, 15.0
 _FINE_UNIT, _MOST = 6.0, 20.0
 #: Decibels below the loudest moment that a rest may be at most, and by which a moment is raised at most; what counts as loud.
 REST, RAISE, _LOUD = -45.0, 6.0, -20.0
+#: Decibels of a course from one level to the next that are a jump, the levels on either side that belong to it, and decibels by
+#: which finer levels differ at most where there is none: twice that is an attack.
+_JUMP, _AROUND, _STEADY = 6.0, 2, 3.0
 #: Turns decibels of power into natural logarithms.
 _NATURAL = float(np.log(10)) / 10
 #: Bins at which the bands begin whose powers are encoded, and the end of the last; and a power well below a sounding band's.
@@ -152,10 +155,14 @@ class LevelAutoencoder(nn.Module):
         coherence = (1 - width * (1 - mean[:, :, -len(BANDS) :])).expand(-1, 2, -1, -1)
         return torch.cat([both[:, :, :LEVELS], shape[:, :, LEVELS : -len(BANDS)], coherence], dim=2).flatten(1, 2)
 
-    def levelled(self, latents: Tensor, course: Tensor) -> Tensor:
+    def levelled(self, latents: Tensor, course: Tensor, attacks: Tensor | None = None) -> Tensor:
         """Latents ``[1, 2 * latent, T]`` whose level, of both channels together, has the course of an amplitude ``[T *
         LEVELS]``: level differences stay, and so does how loud the loud moments are in the mean. Rests come to lie :data:`REST`
-        below the loudest moment or lower, and no moment is raised by more than :data:`RAISE`."""
+        below the loudest moment or lower, and no moment is raised by more than :data:`RAISE`.
+
+        :param attacks: bool ``[T * LEVELS]``, moments at which something happens, where that is known. An attack away from
+            them that the course does not have is then levelled out; without its finer levels, which would be a dip and a peak.
+        """
         if not course.any():
             return latents
         left, right = self.stereo_levels(latents)[0]
@@ -166,6 +173,12 @@ class LevelAutoencoder(nn.Module):
         change = torch.where(wanted <= REST, change.clamp(max=0), change).clamp(max=RAISE)
         both = latents.unflatten(1, (2, self.config.latent)).clone()
         both[0, :, :LEVELS] += change.unflatten(0, (-1, LEVELS)).mT / _UNIT
+        if attacks is not None:
+            jumps = nn.functional.pad(wanted.diff().abs() > _JUMP, (1, 0)) | attacks.to(wanted.device)
+            free = nn.functional.max_pool1d(jumps[None].float(), 2 * _AROUND + 1, stride=1, padding=_AROUND)[0] > 0
+            free = free.repeat_interleave(FINE // LEVELS).unflatten(0, (-1, FINE)).mT
+            finer = both[0, :, -len(BANDS) - FINE : -len(BANDS)]
+            finer.copy_(torch.where(free, finer, finer.clamp(-_STEADY / _FINE_UNIT, _STEADY / _FINE_UNIT)))
         return both.flatten(1, 2)
 
     def levels(self, latents: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from ..rendering.event_envelope import envelope_from_events
 from ..rendering.surfaces import ground_of
 from ..scene import Envelope
 from ..scene_events import Events, check_events_fit
-from .attacks import with_sharp_attacks
+from .attacks import moments_of, with_sharp_attacks
 from .conditioning.clip import ClipConditions, clip_conditions
 from .conditioning.features import ENVELOPE_WINDOW, REFERENCE_LEVEL, interleaved, latent_count, map_tensors, subframe_times
 from .conditioning.spatial import SpatialConditioning
@@ -258,20 +258,23 @@ class StereoSyncPipeline:
         """Samples ``[2, N]`` of latents ``[1, C, T]``, and these latents, at the level of the envelope's loudest moment, which
         they do not carry. Where they hold levels as they are, these follow the envelope exactly."""
         model, frames = self.model, latents.shape[-1]
+        happening = None if envelope is None or envelope.events is None else [event.time for event in envelope.events]
         if isinstance(model.autoencoder, LevelAutoencoder):
             latents = model.autoencoder.narrowed(latents, model.defaults.width)
             if envelope is not None and follows:
-                course = envelope.at(subframe_times(frames, model.latent_rate))
-                latents = model.autoencoder.levelled(latents, torch.from_numpy(course).float())
+                moments = subframe_times(frames, model.latent_rate)
+                course = torch.from_numpy(envelope.at(moments)).float()
+                attacks = None if happening is None else torch.from_numpy(moments_of(happening, moments))
+                latents = model.autoencoder.levelled(latents, course, attacks)
         level = model.defaults.level if envelope is None else float(envelope.values.max())
         if source is not None and (envelope is None or source.keep):
             level = source.level
         samples = decode(model.autoencoder, latents, round(duration * model.sample_rate))
-        if envelope is not None and envelope.events is not None:
-            samples = with_sharp_attacks(samples, model.sample_rate, [event.time for event in envelope.events])
         samples *= np.float32(level / REFERENCE_LEVEL)
         if source is not None and match_levels:
             samples = with_levels_of(samples, source.samples)
+        if happening is not None:  # last: by the windows of levels, sound rises ahead of its event
+            samples = with_sharp_attacks(samples, model.sample_rate, happening)
         if source is not None and source.keep:
             samples = pasted(samples, source.samples, source.keep, model.sample_rate)
         return samples, latents

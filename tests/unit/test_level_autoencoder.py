@@ -7,6 +7,8 @@ from scipy.signal import lfilter
 
 from research.measurements.measure_autoencoder import level_errors, round_trip
 from research.training.components import ComponentsTask, drawn_crops, hop_energy
+from stereosync_core.metrics.sync import attacks
+from stereosync_core.model.attacks import moments_of
 from stereosync_core.model.conditioning.features import event_features
 from stereosync_core.model.conditioning.sound_timbre import SoundTimbre
 from stereosync_core.model.folder import in_eight_bits, read_weights, save_part
@@ -130,6 +132,24 @@ def test_narrowed_latents_keep_their_levels_and_become_one_image(codec):
     wide, one = (np.corrcoef(codec.decode(given)[0].numpy())[0, 1] for given in (latents, narrow))
     assert wide < 0.3
     assert one > 0.99
+
+
+def test_an_attack_that_neither_events_nor_the_course_have_is_levelled_out(codec):
+    """A burst at 0.2 s, which happens, and one in its decay, which does not: the course falls throughout."""
+    times = torch.arange(32768) / 44100
+    shape = torch.where(times < 0.2, 1e-3, torch.exp(-(times - 0.2) / 0.06) + 1e-3)
+    noise = 0.1 * torch.randn(32768, generator=torch.Generator().manual_seed(7)) * shape
+    latents = codec.encode((noise * torch.where(times < 0.303, 1.0, 20.0)).expand(1, 2, -1))
+    course = 10 ** (decibels_of(noise[None], 512)[0] / 20)
+
+    def found(*events: float) -> np.ndarray:
+        known = moments_of(events, (np.arange(64) + 0.5) * 512 / 44100)
+        levelled = codec.levelled(latents, course, torch.from_numpy(known) if events else None)
+        return attacks(codec.decode(levelled)[0].numpy(), 44100)
+
+    assert len(found()) == 2
+    assert found(0.2) == pytest.approx([0.2], abs=0.015)
+    assert len(found(0.2, 0.303)) == 2, "where something happens its attack stays"
 
 
 def test_levels_follow_a_course_and_rests_are_low(codec):

@@ -57,8 +57,16 @@ def overlapping(boxes):
             yield one, other
 
 
-def test_nodes_are_large_enough_and_no_wire_goes_through_a_title(canvas, loaded):
+def outside(boxes, area):
+    """Titles of boxes that a view ``[x, y, w, h]`` does not show whole."""
+    (left, top, width, height), places = area, [(box["title"], *box["box"]) for box in boxes]
+    return [name for name, x, y, w, h in places if x < left or y < top or x + w > left + width or y + h > top + height]
+
+
+def test_nodes_are_large_enough_on_the_screen_and_no_wire_goes_through_a_title(canvas, loaded):
     boxes = canvas.boxes()
+    if not canvas.modern:  # there, boxes are those of the page
+        assert outside(boxes, canvas.page.evaluate("() => [...window.app.canvas.visible_area]")) == [], "at 1280x720"
     assert canvas.wired_titles() == []
     assert not [box["title"] for box in boxes if box["size"][1] < box["needed"][1] - 1]
 
@@ -104,6 +112,7 @@ def run_and_see(canvas):
     assert kinds & {"StereoSyncSoundOntoVideo", "StereoSyncPreviewScene"}, "every workflow shows what it made"
     canvas.video("StereoSyncLoadVideo", at=4.0)
     canvas.page.wait_for_timeout(500)
+    canvas.page.get_by_text("job completed").first.wait_for(state="hidden")  # lies over the nodes
 
 
 def test_one_surface_of_the_subgraph_is_that_of_the_sound_and_of_its_decay(canvas):

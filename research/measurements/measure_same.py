@@ -140,8 +140,8 @@ def spectral_error(made: Tensor, wanted: Tensor) -> float:
 
 
 def measure(steps: int, *, clips: int = 8, seconds: float = 0.37, with_head: bool = True) -> dict[str, float]:
-    """Errors in dB: of the encoded sound without guidance, of panned ones, of the sound made of moved latents, and of that again
-    through the autoencoder; by the decoder and by the head. And the spectral error of panned ones."""
+    """Errors in dB: of the encoded sound without guidance, of panned ones, of the sound made of moved latents, of that
+    again through the autoencoder; by the decoder and by the head. And the spectral error of panned ones."""
     autoencoder = trained_autoencoder(steps)
     hop, mono = autoencoder.downsampling, mono_sounds(held_out=True)
     length = round(seconds * 44100 / hop) * hop

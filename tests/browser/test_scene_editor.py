@@ -59,10 +59,10 @@ PLACE = f"""async ([lane, time, part, azimuth]) => {{
     const y = azimuth === null ? top + part * height : top + 5 + (azimuth + 1) / 2 * (height - 10);
     return [box.left + x * scale, box.top + y * scale];
 }}"""
-SHOW = f"""() => {{
+SHOW = f"""([scale, x, y]) => {{
     const node = {FIND}, {{ ds }} = window.app.canvas;
-    ds.scale = 0.9;
-    [ds.offset[0], ds.offset[1]] = [120 - node.pos[0], 110 - node.pos[1]];
+    ds.scale = scale;
+    [ds.offset[0], ds.offset[1]] = [x - node.pos[0], y - node.pos[1]];
     window.app.canvas.setDirty(true, true);
 }}"""
 
@@ -75,8 +75,8 @@ class Editor:
         self.page.evaluate(BUILD, [file, round(SECONDS * 30), events])
         self.show()
 
-    def show(self):
-        self.page.evaluate(SHOW)
+    def show(self, scale=0.9, x=120, y=110):
+        self.page.evaluate(SHOW, [scale, x, y])
         self.page.wait_for_timeout(600)
 
     def place(self, lane, time, part=0.5, azimuth=None):
@@ -164,7 +164,9 @@ def test_a_moved_event_and_a_path_on_the_other_side_are_in_the_sound_and_found_a
     editor.drag(editor.place("azimuth", 1.5, azimuth=0.0), editor.place("azimuth", 1.5, azimuth=0.9))
     assert editor.edits()["tracks"][0]["azimuth"][0][1] > 0
     after, right = editor.sound()
-    editor.page.wait_for_timeout(1000)
+    editor.page.wait_for_timeout(3000)  # the new sound is drawn; what tells of the end of the run has come
+    canvas.page.get_by_text("job completed").first.wait_for(state="hidden")
+    editor.show(0.8, 110, 160)  # with its title, below the bars of the page
     canvas.screenshot(SCREENSHOTS / f"scene_editor_{mode}.png")
     assert after - before == pytest.approx(0.2, abs=0.01)
     assert right < -1, "the level difference has changed its sign"

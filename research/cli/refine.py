@@ -18,7 +18,7 @@ from ..evaluation.refining import PLACED, add_errors, draw_curve, refine_table, 
 from ..evaluation.sets import open_set
 from ..evaluation.systems import Options, load_systems
 
-STRENGTHS = "0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9"
+STRENGTHS = "0.2,0.4,0.6,0.7,0.8,0.9,0.95,1.0"
 
 
 def add(subparsers: Any) -> None:

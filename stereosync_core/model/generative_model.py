@@ -55,7 +55,7 @@ class SamplingDefaults:
 
 #: The scales were chosen on validation rooms, the strength by the curve of refined sounds (docs/results.md). The level is that
 #: of a step some three metres away there.
-STEREOSYNC = SamplingDefaults("dpmpp_2m", "linear", 16, 1.5, 2.5, 0.8, 0.05, _ROOMS, _ROOMS, 0.8, width=0.1)
+STEREOSYNC = SamplingDefaults("dpmpp_2m", "linear", 16, 1.5, 2.5, 0.8, 0.05, _ROOMS, _ROOMS, 0.95, width=0.1)
 #: Stable Audio Open 1.0.
 STABLE_AUDIO = SamplingDefaults("dpmpp_3m_sde", "log_sigma", 100, 7.0)
 #: A rectified flow of its kind.

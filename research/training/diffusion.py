@@ -1,7 +1,6 @@
 """Training of the diffusion model on latents of the rooms."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.model.conditioning.clap import ClapTimbre
@@ -106,9 +104,7 @@ class DiffusionTask:
         conditions = conditions.to(device)
         assert model.spatial_control is not None
         output = model.spatial_control.encode(conditions)
-        # on a processor the gradients of fused attention are slower than those of plain products
-        with sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext():
-            made = model(x, t, conditions, conditioning, control_output=output)
+        made = model(x, t, conditions, conditioning, control_output=output)
         losses = {"velocity": ((made - velocity).square() * self.weights(device)).mean()}
         if output.track_log_probs is not None:
             losses["ownership"] = self.config["ownership"] * assignment_loss(output.track_log_probs, owner, conditions)

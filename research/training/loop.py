@@ -9,13 +9,14 @@ import csv
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from stereosync_core.errors import StereoSyncError, explained
@@ -128,9 +129,11 @@ def train(
             # the network's own draws (dropout, noise) come from the global generator: seeded anew, a step stands for itself
             seed = settings.seed * 1_000_003 + step + (part << 40)
             torch.manual_seed(seed)
-            with accelerator.autocast():
-                made = task.loss(prepared, torch.Generator().manual_seed(seed), accelerator.device)
-            accelerator.backward(torch.stack(list(made.values())).sum() / len(own_parts))
+            with _attention(accelerator.device):
+                with accelerator.autocast():
+                    made = task.loss(prepared, torch.Generator().manual_seed(seed), accelerator.device)
+                # what is recomputed for the gradients runs here, and must be computed alike
+                accelerator.backward(torch.stack(list(made.values())).sum() / len(own_parts))
             losses = {name: losses.get(name, 0.0) + value.detach() / len(own_parts) for name, value in made.items()}
         if several:
             losses = accelerator.reduce(losses, "mean")  # type: ignore[assignment]
@@ -170,6 +173,13 @@ def train(
     accelerator.wait_for_everyone()
     _set(trained, average)
     return network.eval()
+
+
+@contextmanager
+def _attention(device: torch.device) -> Iterator[None]:
+    """On a processor the gradients of fused attention are slower than those of plain products."""
+    with sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext():
+        yield
 
 
 def _average(accelerator: Any, gradients: list[Tensor]) -> None:

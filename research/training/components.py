@@ -1,6 +1,7 @@
 """The autoencoder of levels: the principal components of the powers of what sounds in rooms and in single sounds. Nothing is
 trained by steps."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from .sounds import RATE, mono_bank
 
 #: Draws of sixteen crops, of so many latent frames, that the components are found in; a level below which nothing sounds.
 _DRAWS, _FRAMES, _LEVEL_FLOOR = 100, 8, -70.0
+#: Times that the balance of the bands is corrected.
+_TURNS = 3
 
 
 class ComponentsTask:
@@ -33,18 +36,36 @@ class ComponentsTask:
     @torch.no_grad()
     def fit(self) -> LevelAutoencoder:
         """The autoencoder of the bank."""
-        network, energy = LevelAutoencoder(self.model), hop_energy(self.bank)
-        generator, found = torch.Generator().manual_seed(0), []
-        for _ in range(_DRAWS):
-            crops = drawn_crops(self.bank, energy, 16, _FRAMES * network.downsampling, generator)
-            levels = decibels_of(crops, network.downsampling // LEVELS)
-            found.append(network.patches_of(crops)[levels.unflatten(1, (-1, LEVELS)).amax(2) > _LEVEL_FLOOR])
-        patches, count = torch.cat(found), self.model.shape
+        network, count = LevelAutoencoder(self.model), self.model.shape
+        patches = torch.cat([network.patches_of(crops)[sounding] for crops, sounding in self._crops(network, _DRAWS, 0)])
         values, vectors = torch.linalg.eigh(torch.cov(patches.T))
         network.mean.copy_(patches.mean(0))
         network.components.copy_(vectors[:, -count:].flip(1).T)
         network.spread.copy_(values[-count:].flip(0).sqrt())
+        return self.balanced(network)
+
+    @torch.no_grad()
+    def balanced(self, network: LevelAutoencoder) -> LevelAutoencoder:
+        """With what its decoding has to add to each band: noise in a narrow band has a mean logarithm further below that of its
+        mean power than noise in a wide one, and a mean of logarithms loses what is loud for a moment."""
+        network.balance.zero_()
+        for turn in range(_TURNS):
+            lost = []
+            for draw, (crops, sounding) in enumerate(self._crops(network, _DRAWS, turn + 1)):
+                # each draw under noise of its own
+                made = network.decode(network.encode(crops[:, None].expand(-1, 2, -1)), start=draw * _FRAMES)[:, 0]
+                lost.append((network.patches_of(crops) - network.patches_of(made))[sounding])
+            bands = torch.cat(lost).mean(0).unflatten(0, (-1, self.model.hops)).mean(1)
+            network.balance += bands - bands.mean()  # how loud all are together is the levels' part
         return network
+
+    def _crops(self, network: LevelAutoencoder, draws: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Crops ``[16, N]`` of the bank, and in which of their latent frames something sounds ``[16, T]``."""
+        energy, generator = hop_energy(self.bank), torch.Generator().manual_seed(seed)
+        for _ in range(draws):
+            crops = drawn_crops(self.bank, energy, 16, _FRAMES * network.downsampling, generator)
+            levels = decibels_of(crops, network.downsampling // LEVELS)
+            yield crops, levels.unflatten(1, (-1, LEVELS)).amax(2) > _LEVEL_FLOOR
 
     def save(self, network: LevelAutoencoder, folder: Path) -> None:
         save_part(folder, "autoencoder", {"type": "levels", **asdict(self.model)}, network.state_dict())

@@ -99,7 +99,8 @@ class LevelAutoencoderConfig:
 
 class LevelAutoencoder(nn.Module):
     """Encodes and decodes sound channel by channel; ``latent_channels`` are those of a stereo sound, ``downsampling`` samples a
-    latent frame. ``mean``, ``components`` and ``spread`` are those of the bands' powers."""
+    latent frame. ``mean``, ``components`` and ``spread`` are those of the bands' logarithmic powers; ``balance`` is what decoding
+    adds to those, so that they come out as they went in, in the mean."""
 
     window: Tensor
     noise: Tensor
@@ -117,6 +118,7 @@ class LevelAutoencoder(nn.Module):
         self.mean = nn.Parameter(torch.zeros(values), requires_grad=False)
         self.components = nn.Parameter(torch.zeros((config.shape, values)), requires_grad=False)
         self.spread = nn.Parameter(torch.ones(config.shape), requires_grad=False)
+        self.balance = nn.Parameter(torch.zeros(len(EDGES) - 1), requires_grad=False)
 
     def encode(self, sound: Tensor) -> Tensor:
         """Latents ``[B, 2 * latent, T]`` of a stereo sound ``[B, 2, N]``; N is filled up with silence to whole latents."""
@@ -209,7 +211,7 @@ class LevelAutoencoder(nn.Module):
     def _sizes(self, latents: Tensor) -> Tensor:
         """Magnitudes ``[B, bins, T * hops]`` that one channel's latents hold, as if it were equally loud all the time."""
         patches = (latents[:, LEVELS:-FINE].mT * self.spread) @ self.components + self.mean
-        bands = patches.unflatten(2, (-1, self.config.hops)).transpose(1, 2).flatten(2)
+        bands = patches.unflatten(2, (-1, self.config.hops)).transpose(1, 2).flatten(2) + self.balance[:, None]
         return ((self.weights @ bands).clamp(*_LOG_RANGE) / 2).exp()
 
     def _noise_of(self, frames: int, start: int) -> Tensor:

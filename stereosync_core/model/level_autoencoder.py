@@ -99,8 +99,8 @@ class LevelAutoencoderConfig:
 
 class LevelAutoencoder(nn.Module):
     """Encodes and decodes sound channel by channel; ``latent_channels`` are those of a stereo sound, ``downsampling`` samples a
-    latent frame. ``mean``, ``components`` and ``spread`` are those of the bands' logarithmic powers; ``balance`` is what decoding
-    adds to those, so that they come out as they went in, in the mean."""
+    latent frame. ``mean``, ``components`` and ``spread`` are those of the bands' logarithmic powers; decoding adds
+    ``balance`` to those, so that they come out as they went in, in the mean."""
 
     window: Tensor
     noise: Tensor

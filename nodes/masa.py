@@ -131,7 +131,7 @@ class MasaTracker(io.ComfyNode):
                     "gate",
                     0.08,
                     "How far an object may move until it is seen again, as part of the frame's long side; grows with time. 0: "
-                    "anywhere, for clips with cuts. The BDD preset does not use it.",
+                    "anywhere. The BDD preset does not use it.",
                     "max displacement",
                     0.01,
                 ),

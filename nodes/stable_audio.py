@@ -99,8 +99,8 @@ class StableAudioLoader(io.ComfyNode):
             node_id="StereoSyncStableAudioLoader",
             display_name="Stable Audio Loader",
             category=CATEGORY,
-            description="Loads Stable Audio Open 1.0 or Small, which you download yourself, for the Stable Audio Sampler. Its "
-            "weights are under Stability AI's Community licence.",
+            description="Loads Stable Audio Open 1.0 or Small, or Stable Audio 3 in diffusers' form, which you download "
+            "yourself, for the Stable Audio Sampler. Their weights are under Stability AI's Community licence.",
             inputs=[
                 choice_input(
                     "model",

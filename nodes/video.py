@@ -86,7 +86,9 @@ class ReplaceVideoAudio(io.ComfyNode):
                     "filename_prefix", default="video/StereoSync", tooltip="Name in the output folder; may hold subfolders."
                 ),
                 choice_input(
-                    "container", ["auto", *CONTAINERS], "File type. auto keeps the clip's own where possible, else mp4."
+                    "container",
+                    ["auto", *CONTAINERS],
+                    "File type. auto keeps mkv, and takes mp4 for all others, or mov where mp4 cannot hold it.",
                 ),
                 choice_input("codec", CODECS, "Codec of the sound. auto: AAC in mp4 and mov, FLAC in mkv, Opus in webm."),
                 choice_input("original_sound", ["replace", "mix", "over", "under"], ORIGINAL),

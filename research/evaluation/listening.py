@@ -41,6 +41,9 @@ RATE = 44100
 ROOMS = (0, 4, 7, 25, 29)
 DRAWN = tuple(DrawnClip(*one, 0) for one in (("side", "walk"), ("oblique", "run"), ("front", "clap"), ("rear", "stairs")))
 WALKING = "stereosync_walking.mp4"
+#: Words for a drawn clip's view, and for what a room's camera does.
+VIEWS = {"side": "from the side", "oblique": "seen obliquely", "front": "from in front", "rear": "from behind"}
+CAMERAS = {"fixed": "stands", "pan": "pans", "follow": "follows"}
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def clips(rooms: Path) -> list[ListeningClip]:
         clip = valid[number]
         kinds = ", ".join(f"{label} ({category})" for label, category in zip(clip.labels, clip.categories, strict=True))
         name = clip.surface if "footstep" in clip.categories else clip.categories[0]
-        about = f"A room of the validation set: {kinds}, on {clip.surface}; the camera is {clip.camera_kind}."
+        about = f"A room of the validation set: {kinds}, on {clip.surface}; the camera {CAMERAS[clip.camera_kind]}."
         events = clip.events(only_visible=True)
         found.append(ListeningClip(f"room-{number:02d}", about, clip.tracks, clip.depth, events, name, clip.sound))
     found.append(_of_picture("walking", "The bundled walking clip.", asset_path(WALKING), "concrete"))
@@ -72,7 +75,7 @@ def clips(rooms: Path) -> list[ListeningClip]:
         with tempfile.TemporaryDirectory() as folder:
             write_clip(Path(folder), drawn, seconds=5.0)
             (path,) = Path(folder).glob("*.mp4")
-            about = f"A drawn person, {drawn.gait}, from the {drawn.view}."
+            about = f"A drawn person, {drawn.gait}, {VIEWS[drawn.view]}."
             found.append(_of_picture(drawn.name, about, path, "wood"))
     return found
 

@@ -99,7 +99,7 @@ class SoundTrack:
         if channels > (16 if ambisonic and codec.encoder == "libopus" else codec.channels):
             raise StereoSyncError(
                 f"Sound: {channels} channels do not fit into {codec.encoder}, which takes {codec.channels}; mix it to stereo, "
-                "or write .mkv or .wav with codec auto."
+                "or write .mkv, .mka or .wav with codec auto."
             )
         self.container, self.codec, self.samples, self.rate, self.position = container, codec, samples, rate, 0
         # RFC 8486: family 2 tells players that the channels are ambisonics

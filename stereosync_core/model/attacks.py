@@ -19,12 +19,17 @@ def moments_of(times: Iterable[float], moments: np.ndarray) -> np.ndarray:
 
 def with_sharp_attacks(samples: np.ndarray, rate: int, times: Iterable[float]) -> np.ndarray:
     """The sound float32 ``[C, N]`` without what rises ahead of its events at ``times`` (seconds): up to each it goes on
-    no louder than it was, in both channels alike, so that their difference in level stays."""
+    no louder than it was, in both channels alike, so that their difference in level stays. An event that soon after another
+    rises out of the other's sound, which stays."""
     rise, before, smooth = (max(1, round(seconds * rate)) for seconds in (_RISE, _BEFORE, _LEVEL))
     power = uniform_filter1d((samples.astype(np.float64) ** 2).sum(0), smooth, mode="constant")
     gain = np.ones(samples.shape[1])
-    for event in (round(time * rate) for time in times):
+    previous = 0
+    for event in sorted(round(time * rate) for time in times):
         first, last = max(event - rise, 0), min(event, len(gain))
+        before_it, previous = previous, event
+        if not before_it <= first < last:
+            continue  # what sounds there is the event before it, or it lies behind the end
         held = power[max(first - before, 0) : first].mean() if first else 0.0
         gain[first:last] = np.minimum(gain[first:last], np.sqrt(held / np.maximum(power[first:last], held + 1e-30)))
     return samples * uniform_filter1d(gain, max(1, round(_SMOOTH * rate))).astype(np.float32)

@@ -218,7 +218,8 @@ class StereoSyncPipeline:
                 conditioning = interleaved([self.encode_prompt(text, negative_prompt, own.duration, starts) for own in scenes])
                 if conditioning is not None and given is not None and kept.any() and model.backbone.local_channels:
                     local = torch.cat([kept.to(given)[None, None], given * kept.to(given)], dim=1)
-                    conditioning = replace(conditioning, local_cond=local)
+                    windows = torch.cat([local[..., first : first + model.window] for first in starts])
+                    conditioning = replace(conditioning, local_cond=windows)
                 branches = guidance_branches(conditions, conditioning, settings.guidance_scale, settings.spatial_scale, takes)
                 windowed = guided(denoiser, branches, settings.control_scale, settings.speedups)
                 velocities.append(blend_windows(windowed, starts, model.window, overlap))

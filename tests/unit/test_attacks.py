@@ -46,6 +46,14 @@ def test_what_still_sounds_goes_on_up_to_the_next_event():
     assert np.square(after[:, between]).mean() > 0.3 * np.square(burst_with_rise(0.5)[:, between]).mean()
 
 
+@pytest.mark.parametrize("apart", [0.001, 0.01, 0.02])
+def test_two_events_at_nearly_one_time_both_sound(apart):
+    first, second = burst_with_rise(0.5), burst_with_rise(0.5 + apart)
+    after = with_sharp_attacks(first + second, RATE, [0.5 + apart, 0.5])
+    alone = with_sharp_attacks(first + second, RATE, [0.5])
+    np.testing.assert_array_equal(after, alone)
+
+
 def test_sound_without_events_and_silence_stay():
     sound = burst_with_rise(0.5)
     np.testing.assert_array_equal(with_sharp_attacks(sound, RATE, []), sound)

@@ -63,6 +63,17 @@ def test_a_sound_is_refined_kept_and_taken_several_times(model):
     assert (near - own).square().mean() < (far - own).square().mean()
 
 
+def test_a_stretch_is_kept_in_a_clip_of_several_windows():
+    model = random_model()
+    model.denoiser.adapter = SpatialAdapter(model, adapter_config() | {"window": 12}).eval()
+    assert model.window == 12
+    whole = noise()
+    edited = made(model, audio=whole, keep="0-0.9", takes=2)
+    kept = round(0.9 * RATE)
+    assert np.array_equal(edited.samples[:, :kept], whole.samples[:, :kept])
+    assert len(edited.takes) == 2
+
+
 def test_gradients_of_levels_reach_every_latent_though_channels_share_them(model):
     latents = torch.randn((1, 16, 22), generator=torch.Generator().manual_seed(1)).requires_grad_()
     levels = decoded_levels(model.autoencoder)(latents)

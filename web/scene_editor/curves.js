@@ -7,6 +7,17 @@ export const CURVES = {
 };
 const round = (value) => Math.round(value * 1e4) / 1e4;
 
+// What is made of a path is made once, for it is drawn again and again: no path changes, another takes its place.
+function once(make) {
+  const made = new WeakMap();
+  return (points) => {
+    if (!made.has(points)) made.set(points, make(points));
+    return made.get(points);
+  };
+}
+
+export const highest = once((points) => points.reduce((most, [, value]) => Math.max(most, value), 0));
+
 export function valueAt(points, time) {
   if (time <= points[0][0]) return points[0][1];
   const last = points[points.length - 1];
@@ -42,13 +53,16 @@ export function simplified(points, tolerance) {
   return [...kept].sort((one, other) => one - other).map((n) => points[n].map(round));
 }
 
-// What is dragged: the points of a curve that was edited, else a few that follow what was found.
-export function handles(name, found) {
-  const highest = Math.max(...found.map(([, value]) => value));
-  const { tolerance, low, high } = CURVES[name];
-  const within = found.map(([time, value]) => [time, Math.min(high, Math.max(low, value))]);
-  return simplified(within, name === "envelope" ? tolerance * Math.max(highest, 1e-3) : tolerance);
-}
+// What is dragged, by the name of the curve: where it was not edited, a few points that follow what was found.
+export const handles = Object.fromEntries(
+  Object.entries(CURVES).map(([name, { tolerance, low, high }]) => [
+    name,
+    once((found) => {
+      const within = found.map(([time, value]) => [time, Math.min(high, Math.max(low, value))]);
+      return simplified(within, name === "envelope" ? tolerance * Math.max(highest(found), 1e-3) : tolerance);
+    }),
+  ]),
+);
 
 // A point stays between its neighbours.
 export function withPoint(name, points, index, time, value) {

@@ -152,7 +152,7 @@ export class Edits {
     const scene = this.scene;
     const found = name === "envelope" ? scene?.envelope : scene?.tracks.find((known) => known.id === track)?.[name];
     if (own?.length) return { found: found ?? own, points: own, edited: true };
-    return found?.length ? { found, points: handles(name, found), edited: false } : null;
+    return found?.length ? { found, points: handles[name](found), edited: false } : null;
   }
 
   setCurve(name, track, points) {

@@ -1,5 +1,5 @@
 // Draws the time line: ruler, filmstrip, events, paths, loudness, waveform.
-import { CURVES } from "./curves.js";
+import { CURVES, highest } from "./curves.js";
 import { t } from "./texts.js";
 
 export const GUTTER = 58;
@@ -47,8 +47,9 @@ export class Lanes {
     const { low, high } = CURVES[name];
     if (name === "azimuth") return { up: low, down: high };
     if (name === "distance") return { up: Math.log(low), down: Math.log(high) };
-    const values = [this.edits.scene?.envelope ?? [], this.edits.data.envelope].flat().map(([, value]) => value);
-    return { up: this.view.loudest ?? Math.min(high, 1.25 * Math.max(0.04, ...values)), down: 0 };
+    const { scene, data } = this.edits;
+    const loudest = () => Math.max(0.04, highest(scene?.envelope ?? []), highest(data.envelope));
+    return { up: this.view.loudest ?? Math.min(high, 1.25 * loudest()), down: 0 };
   }
 
   y(name, value) {

@@ -75,11 +75,12 @@ export class Edits {
     const pairs = [];
     this.data.events.forEach((edit, number) => {
       if (!edit.found) return;
-      found.forEach((event, place) => {
-        const apart = Math.abs(event.time - edit.found.time);
-        const same = event.kind === edit.found.kind && event.track === (edit.found.track ?? null);
+      const { time, kind, track } = edit.found;
+      for (let place = countBefore(found, time - 1); found[place]?.time < time + 1; place++) {
+        const apart = Math.abs(found[place].time - time);
+        const same = found[place].kind === kind && found[place].track === (track ?? null);
         if (same && apart <= TOLERANCE) pairs.push([apart, number, place]);
-      });
+      }
     });
     pairs.sort((one, other) => one[0] - other[0] || one[1] - other[1] || one[2] - other[2]);
     const placeOf = new Map();
@@ -102,7 +103,7 @@ export class Edits {
       const number = editOf.get(place);
       const edit = number === undefined ? null : this.data.events[number];
       if (edit && (edit.deleted || edit.time !== undefined)) ghosts.push(event);
-      if (!edit?.deleted) events.push({ ...event, ...picked(edit ?? {}), key: `found ${place}`, place, number });
+      if (!edit?.deleted) events.push({ ...event, ...(edit && picked(edit)), key: `found ${place}`, place, number });
     });
     this.data.events.forEach((edit, number) => {
       if (edit.found) return;
@@ -113,7 +114,7 @@ export class Edits {
   }
 
   event(key) {
-    return this.events().events.find((event) => event.key === key);
+    return key ? this.events().events.find((event) => event.key === key) : undefined;
   }
 
   changeEvent(key, changes) {
@@ -177,6 +178,17 @@ export class Edits {
     const events = this.data.events.filter((edit, number) => edit.found && !placeOf.has(number)).length;
     return events + this.data.tracks.filter((edit) => !this.scene.tracks.some((track) => track.id === edit.track)).length;
   }
+}
+
+// Found events are in order of time.
+function countBefore(events, time) {
+  let [low, high] = [0, events.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (events[middle].time < time) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 function picked(edit) {

@@ -4,7 +4,11 @@ const BLOCK = 256; // samples of a peak
 
 export class Player {
   constructor(video, view, redraw) {
-    Object.assign(this, { video, view, redraw, sound: null, playing: false });
+    Object.assign(this, { video, view, redraw, sound: null, run: null });
+  }
+
+  get playing() {
+    return this.run !== null;
   }
 
   get context() {
@@ -40,13 +44,13 @@ export class Player {
     const length = this.video.duration || this.sound?.duration || 0;
     if (this.view.cursor >= length - 0.02) this.view.cursor = 0;
     const from = this.view.cursor;
-    this.playing = true;
+    const run = (this.run = {});
     if (this.video.src) {
       this.video.currentTime = from;
       this.video.play().catch(() => {});
     }
-    await this.context.resume();
-    if (!this.playing) return;
+    await this.context.resume().catch(() => {}); // it is closed while it starts
+    if (this.run !== run) return;
     const start = this.context.currentTime + 0.03;
     if (this.sound && from < this.sound.duration) {
       this.node = this.context.createBufferSource();
@@ -55,7 +59,7 @@ export class Player {
       this.node.start(start, from);
     }
     const step = () => {
-      if (!this.playing) return;
+      if (this.run !== run) return;
       this.view.cursor = from + Math.max(0, this.context.currentTime - start);
       if (this.view.cursor >= length) return this.pause();
       if (Math.abs(this.video.currentTime - this.view.cursor) > 0.08) this.video.currentTime = this.view.cursor;
@@ -66,7 +70,7 @@ export class Player {
   }
 
   pause() {
-    this.playing = false;
+    this.run = null;
     cancelAnimationFrame(this.frame);
     this.node?.stop();
     this.node = null;

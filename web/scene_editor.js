@@ -141,7 +141,9 @@ class SceneEditor {
 
   // What a run has found.
   async load(saved) {
+    this.saved = saved;
     const scene = await (await fetch(url(saved))).json();
+    if (this.saved !== saved) return; // a later one has come, or the node has gone
     const first = this.edits.scene?.duration !== scene.duration;
     this.edits.scene = scene;
     this.toolbar.tracks(scene.tracks);
@@ -159,14 +161,18 @@ class SceneEditor {
   async loadRun(entry, id, anew) {
     const scene = sceneOf(entry, id, NODE);
     if (!scene) return;
+    this.entry = entry;
     if (anew) await this.load(scene);
-    for (const sound of soundOf(entry, id, NODE)) {
-      try {
-        return await this.player.load(url(sound));
-      } catch {
-        continue; // a container that the browser cannot decode
-      }
+    for (const file of soundOf(entry, id, NODE)) {
+      if (this.entry !== entry) return;
+      const sound = await this.player.read(url(file)).catch(() => null); // a container that the browser cannot decode
+      if (sound && this.entry === entry) return this.player.show(sound);
     }
+  }
+
+  close() {
+    this.saved = this.entry = null;
+    this.player.close();
   }
 }
 
@@ -180,6 +186,11 @@ function attach() {
 
 async function history(path) {
   return Object.values(await (await api.fetchApi(path)).json());
+}
+
+// Whether a run is of the graph that is open now: another may have nodes of the same ids.
+function isOpen(entry) {
+  return entry.prompt[3]?.extra_pnginfo?.workflow?.id === (app.rootGraph ?? app.graph).id;
 }
 
 app.registerExtension({
@@ -213,7 +224,7 @@ app.registerExtension({
     };
     node.onRemoved = function () {
       onRemoved?.apply(this, arguments);
-      editor.player.close();
+      editor.close();
       editors.delete(node);
     };
   },
@@ -222,19 +233,17 @@ app.registerExtension({
     await loadTexts();
     api.addEventListener("execution_success", async ({ detail }) => {
       const [entry] = await history(`/history/${detail.prompt_id}`);
-      for (const [node, editor] of entry ? editors : []) editor.loadRun(entry, node.id, false);
+      for (const [node, editor] of entry && isOpen(entry) ? editors : []) editor.loadRun(entry, node.id, false);
     });
   },
 
   // What earlier runs of this workflow have found and made, where the host still has it.
   async afterConfigureGraph() {
     if (!editors.size) return;
-    const workflow = (app.rootGraph ?? app.graph).id;
-    const entries = (await history("/history?max_items=32")).reverse();
+    const entries = (await history("/history?max_items=32")).reverse().filter(isOpen);
     for (const [node, editor] of editors) {
-      if (editor.edits.scene) continue;
-      const own = (entry) => entry.prompt[3]?.extra_pnginfo?.workflow?.id === workflow && sceneOf(entry, node.id, NODE);
-      const entry = entries.find(own);
+      if (editor.saved) continue;
+      const entry = entries.find((entry) => sceneOf(entry, node.id, NODE));
       if (entry) editor.loadRun(entry, node.id, true);
     }
   },

@@ -15,10 +15,13 @@ export class Player {
     return (this.audio ??= new AudioContext());
   }
 
-  // Reads a file's sound; a container that the browser cannot decode leaves the waveform as it was.
-  async load(url) {
-    const data = await (await fetch(url)).arrayBuffer();
-    const sound = await this.context.decodeAudioData(data);
+  // A file's sound, if the browser can decode its container.
+  async read(url) {
+    const { context } = this;
+    return context.decodeAudioData(await (await fetch(url)).arrayBuffer());
+  }
+
+  show(sound) {
     this.sound = sound;
     const channels = [0, Math.min(1, sound.numberOfChannels - 1)].map((n) => peaksOf(sound.getChannelData(n)));
     const loudest = Math.max(1e-4, ...channels.map((peaks) => peaks.reduce((most, peak) => Math.max(most, peak), 0)));

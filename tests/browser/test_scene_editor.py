@@ -262,3 +262,43 @@ def test_the_editor_speaks_the_language_of_the_front_end(canvas):
         "검출된 상태로 되돌리기",
         "Go back to what was found",
     ]
+
+
+def test_a_long_scene_is_drawn_in_little_time(canvas):
+    draw = """async () => {
+        const { handles } = await import('/extensions/StereoSync/scene_editor/curves.js');
+        const { Edits } = await import('/extensions/StereoSync/scene_editor/edits.js');
+        const { Lanes } = await import('/extensions/StereoSync/scene_editor/lanes.js');
+        const path = count => Array.from({ length: count }, (_, n) => [n / 200, Math.sin(n / 500) ** 2]);
+        const canvas = document.createElement('canvas');
+        document.body.append(canvas);
+        const edits = new Edits();
+        edits.scene = { duration: 100, frames: [], events: [], tracks: [], envelope: path(20_000) };
+        const lanes = new Lanes(canvas, { start: 0, end: 100, cursor: 0 }, edits);
+        const begun = performance.now();
+        lanes.draw();
+        const taken = performance.now() - begun;
+        canvas.remove();
+        return [taken, handles.azimuth(path(216_000)).length];
+    }"""
+    milliseconds, points = canvas.page.evaluate(draw)
+    assert milliseconds < 3000, "the scale is found once, not at each point"
+    assert points > 400, "two hours of boxes"
+
+
+def test_playing_twice_while_the_sound_starts_is_one_sound(canvas):
+    play = """async () => {
+        const { Player } = await import('/extensions/StereoSync/scene_editor/player.js');
+        const wait = time => new Promise(go => setTimeout(go, time));
+        const player = new Player(document.createElement('video'), { cursor: 0 }, () => {});
+        let heard = 0;
+        const createBufferSource = () => ({ connect() {}, start: () => heard++, stop: () => heard-- });
+        player.audio = { currentTime: 0, resume: () => wait(50), createBufferSource };
+        player.sound = { duration: 10 };
+        for (const step of ['toggle', 'toggle', 'toggle', 'seek', 'seek']) player[step](1);
+        await wait(300);
+        const playing = heard;
+        player.pause();
+        return [playing, heard];
+    }"""
+    assert canvas.page.evaluate(play) == [1, 0]

@@ -22,3 +22,8 @@ def squares(device):
 def halves(device):
     """Half of a row's square; an error where it is odd."""
     return lambda rows: [{"error": "odd"} if row["square"] % 2 else {"half": row["square"] // 2} for row in rows]
+
+
+def together(device):
+    """How many rows are given at once."""
+    return lambda rows: [{"together": len(rows)} for _ in rows]

@@ -7,10 +7,10 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ..errors import StereoSyncError, explained
 
@@ -47,28 +47,41 @@ def _is_address(source: str) -> bool:
 
 @contextmanager
 def opened(source: str, mode: str) -> Iterator[Any]:
-    """A file, or an address that fsspec knows, as a binary stream. Raises StereoSyncError where fsspec is not installed."""
+    """A file, or an address that fsspec knows, as a binary stream. Raises StereoSyncError where fsspec, or what it needs for
+    such an address, is not installed."""
     if not _is_address(source):
         with open(source, mode) as file:
             yield file
         return
     with explained("Batch: addresses need fsspec; run 'pip install fsspec', or 'pip install .[scale]'.", ImportError):
         import fsspec
-    with fsspec.open(source, mode) as file:
+    with explained(f"Batch: '{source}' cannot be reached without another package ({{error}}); install it.", ImportError):
+        stream = fsspec.open(source, mode)
+    with stream as file:
         yield file
 
 
 def _column(source: str) -> list[str]:
     message = f"Batch: '{source}' is no manifest ({{error}}); give CSV, JSON lines or Parquet with a column 'clip'."
-    with explained(message, OSError, ValueError, KeyError, TypeError), opened(source, "rb") as file:
+    with explained(message, OSError, ValueError, KeyError, csv.Error), opened(source, "rb") as file:
         if source.lower().endswith(".parquet"):
             with explained(_PYARROW, ImportError):
                 import pyarrow.parquet as parquet
-            return parquet.read_table(file, columns=["clip"])["clip"].to_pylist()
+            return _named(parquet.read_table(file, columns=["clip"])["clip"].to_pylist())
         lines = TextIOWrapper(file, "utf-8-sig", newline="")
         if source.lower().endswith(".csv"):
-            return [row["clip"] for row in csv.DictReader(lines)]
-        return [json.loads(line)["clip"] for line in lines if line.strip()]
+            return _named(row.get("clip") for row in csv.DictReader(lines))
+        rows = (json.loads(line) for line in lines if line.strip())
+        return _named(row.get("clip") if isinstance(row, dict) else None for row in rows)
+
+
+def _named(values: Iterable[Any]) -> list[str]:
+    """What rows have as their clip. Raises ValueError for a row that names none."""
+    clips = list(values)
+    for number, clip in enumerate(clips, start=1):
+        if not isinstance(clip, str) or not clip.strip():
+            raise ValueError(f"row {number} has {clip!r} for a clip")
+    return clips
 
 
 def key_of(clip: Path, settings: Sequence[str]) -> str:
@@ -91,29 +104,35 @@ def checksum(path: Path) -> str:
 
 
 class Manifest(dict[str, dict[str, Any]]):
-    """Rows by key, each appended to a file as it is set; what an interrupted run left half-written at the end is left out."""
+    """Rows by key, each appended to a file as it is set. Lines that are damaged are passed over; what an interrupted run left
+    half-written at the end goes. Raises StereoSyncError where the file cannot be read or written."""
 
     def __init__(self, path: Path):
         super().__init__()
         self.path = path
-        if not path.exists():
-            return
-        whole = 0
-        with open(path, "rb") as file:
-            for line in file:
-                try:
-                    row = json.loads(line)
-                    super().__setitem__(row["key"], row)
-                except (ValueError, KeyError, TypeError):
-                    break
-                whole += len(line)
-        if whole < path.stat().st_size:
-            os.truncate(path, whole)
+        if path.exists():
+            with self._explained(), open(path, "r+b") as file:
+                self._read(file)
+
+    def _read(self, file: BinaryIO) -> None:
+        for line in file:
+            try:
+                row = json.loads(line)
+                super().__setitem__(row["key"], row)
+            except (ValueError, KeyError, TypeError):
+                if not line.endswith(b"\n"):
+                    file.seek(-len(line), os.SEEK_END)
+                    file.truncate()
+            else:
+                if not line.endswith(b"\n"):
+                    file.write(b"\n")
+
+    def _explained(self) -> AbstractContextManager[None]:
+        return explained(f"Batch: '{self.path}' cannot be written ({{error}}); make room or change its permissions.", OSError)
 
     def __setitem__(self, key: str, row: dict[str, Any]) -> None:
         super().__setitem__(key, row)
-        message = f"Batch: '{self.path}' cannot be written ({{error}}); make room or change its permissions."
-        with explained(message, OSError), open(self.path, "a", encoding="utf-8") as file:
+        with self._explained(), open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
     def to_parquet(self, target: str) -> None:

@@ -51,11 +51,11 @@ def completed(
     """Place of each row and what the stages made of it, in the order in which they end; ``{"error": ...}`` of one whose process
     died a second time, when it was alone in it.
 
-    :param batch: rows that a stage is given at once.
+    :param batch: rows that a stage is given at once; fewer where workers, or actors of a cluster, would have none otherwise.
     :param workers: local processes.
     :param address: of a Ray cluster, ``auto`` for the one of this machine; None for local processes.
     :param gpus: of each actor on a GPU, a part of one included.
-    :raises StereoSyncError: where Ray is not installed or no cluster answers.
+    :raises StereoSyncError: where Ray is not installed, no cluster answers, or no machine of it has that many GPUs.
     """
     if address is None:
         yield from _local([pickle.dumps(stage) for stage in stages], rows, batch, max(1, workers))
@@ -65,7 +65,7 @@ def completed(
 
 
 def _local(stages: Sequence[bytes], rows: Sequence[Row], batch: int, workers: int) -> Iterator[tuple[int, Row]]:
-    places = range(len(rows))
+    places, batch = range(len(rows)), _shared(batch, len(rows), workers)
     waiting, suspects = deque(places[start : start + batch] for start in places[::batch]), deque()
     while waiting or suspects:
         # what ran when a process died runs by itself, so that the one that is to blame takes no other with it
@@ -75,8 +75,8 @@ def _local(stages: Sequence[bytes], rows: Sequence[Row], batch: int, workers: in
         try:
             while queue or running:
                 while queue and len(running) < (1 if alone else workers):
-                    piece = queue.popleft()
-                    running[pool.submit(_through, stages, [rows[place] for place in piece])] = piece
+                    future = pool.submit(_through, stages, [rows[place] for place in queue[0]])
+                    running[future] = queue.popleft()  # not before: a pool that is broken takes none
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     made = future.result()
                     yield from zip(running.pop(future), made, strict=True)
@@ -88,6 +88,11 @@ def _local(stages: Sequence[bytes], rows: Sequence[Row], batch: int, workers: in
                 suspects.extend([place] for place in died)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _shared(batch: int, rows: int, workers: int) -> int:
+    """Rows to be given at once, so that each worker has some."""
+    return max(1, min(batch, -(-rows // workers)))
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
@@ -197,6 +202,16 @@ class _Actor:
         return made
 
 
+def _actors_on_gpus(machines: Sequence[float], gpus: float) -> int:
+    """Actors that GPUs of machines have room for. Raises StereoSyncError where that is none, for which Ray would wait."""
+    actors = sum(int(there / gpus) for there in machines)
+    if not actors:
+        raise StereoSyncError(
+            f"Batch: --gpus {gpus:g} is more than a machine of the cluster has; give at most {max(machines):g}."
+        )
+    return actors
+
+
 def _on_cluster(stages: Sequence[Stage], rows: Sequence[Row], batch: int, gpus: float) -> Iterator[tuple[int, Row]]:
     import ray
     import ray.data
@@ -205,22 +220,23 @@ def _on_cluster(stages: Sequence[Stage], rows: Sequence[Row], batch: int, gpus: 
         return
     ray.data.DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    there = ray.cluster_resources()
+    processors = ray.cluster_resources().get("CPU", 1.0)
     # a small cluster holds an actor of each stage as well
-    cpus = min(1.0, there.get("CPU", 1.0) / len(stages))
-    pieces = -(-len(rows) // batch)
+    cpus = min(1.0, processors / len(stages))
+    machines = [one["Resources"].get("GPU", 0.0) for one in ray.nodes() if one["Alive"]]
+    on_gpus = [stage.on_gpu and max(machines, default=0.0) > 0 for stage in stages]
+    most = [_actors_on_gpus(machines, gpus) if on_gpu else max(1, int(processors / cpus)) for on_gpu in on_gpus]
+    sizes = [_shared(batch, len(rows), actors) for actors in most]
     items = [{"place": place, "row": pickle.dumps(row)} for place, row in enumerate(rows)]
-    data = ray.data.from_items(items, override_num_blocks=pieces)
+    data = ray.data.from_items(items, override_num_blocks=-(-len(rows) // min(sizes)))
     begun = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Begun)
-    for stage in stages:
-        on_gpu = stage.on_gpu and there.get("GPU", 0) > 0
-        most = int(there["GPU"] / gpus) if on_gpu else int(there.get("CPU", 1) / cpus)
+    for stage, on_gpu, actors, size in zip(stages, on_gpus, most, sizes, strict=True):
         data = data.map_batches(
             _Actor,
             fn_constructor_args=(stage, "cuda" if on_gpu else "cpu", begun.remote(), os.getcwd()),
-            batch_size=batch,
+            batch_size=size,
             batch_format="pyarrow",
-            concurrency=(1, max(1, min(most, pieces))),
+            concurrency=(1, min(actors, -(-len(rows) // size))),
             num_cpus=cpus,
             num_gpus=gpus if on_gpu else 0,
         )

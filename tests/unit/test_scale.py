@@ -6,17 +6,20 @@ import shutil
 import signal
 import threading
 import time
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from stereosync_core.__main__ import main
+from stereosync_core.scale import pipelines
 from stereosync_core.scale.manifest import Manifest, checksum, find_clips, key_of
 from stereosync_core.scale.pipelines import DIED, Stage, completed
 from tests.clips import make_clip, sound_in
 from tests.errors import refused
-from tests.jobs import halves, squares
+from tests.jobs import halves, squares, together
 
 PATIENCE = 900
 
@@ -36,6 +39,40 @@ def halved():
 @pytest.mark.parametrize("size", [1, 3])
 def test_a_process_that_dies_takes_no_row_with_it(tmp_path, size):
     assert dict(completed(HALVES, numbers(tmp_path), batch=size, workers=2)) == halved()
+
+
+def test_a_pool_that_breaks_between_rows_loses_none(monkeypatch):
+    class Breaking:
+        """Works on two rows, and is broken then."""
+
+        def __init__(self, workers):
+            self.left = 2
+
+        def submit(self, function, *given):
+            if not self.left:
+                raise BrokenProcessPool
+            self.left -= 1
+            future = Future()
+            future.set_result(function(*given))
+            return future
+
+        def shutdown(self, **options):
+            pass
+
+    monkeypatch.setattr(pipelines, "_pool", Breaking)
+    made = dict(completed([Stage(together)], [{}] * 5, workers=1))
+    assert list(made.items()) == [(place, {"together": 1}) for place in range(5)]
+
+
+def test_rows_are_given_at_once_where_no_worker_has_none_for_it():
+    for rows, size in ((4, 2), (12, 4)):
+        made = completed([Stage(together)], [{}] * rows, batch=4, workers=2)
+        assert [row["together"] for _, row in made] == [size] * rows
+
+
+def test_more_gpus_than_a_machine_has_are_refused():
+    assert (pipelines._actors_on_gpus([2.0, 1.0], 1), pipelines._actors_on_gpus([0.0, 1.0], 0.25)) == (3, 4)
+    refused("--gpus 2 is more than a machine of the cluster has; give at most 1", pipelines._actors_on_gpus, [1.0, 1.0], 2)
 
 
 def test_without_ray_one_line_says_what_to_install(monkeypatch):
@@ -132,6 +169,37 @@ def test_a_manifest_that_was_cut_off_goes_on(tmp_path):
     assert list(manifest) == ["a"]
     manifest["c"] = {"key": "c"}
     assert list(Manifest(path)) == ["a", "c"]
+    path.write_text('{"key": "a"}\n\n{"key": "b", "ou\n{"key": "c"}')  # damaged in the middle, whole at the end
+    manifest = Manifest(path)
+    assert list(manifest) == ["a", "c"]
+    manifest["d"] = {"key": "d"}
+    assert list(Manifest(path)) == ["a", "c", "d"]
+    assert path.read_text().count("\n") == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "row"),
+    [
+        ("null.jsonl", '{"clip": "a.mp4"}\n{"clip": null}\n', "row 2 has None"),
+        ("number.jsonl", '{"clip": 7}\n', "row 1 has 7"),
+        ("other.jsonl", '{"clip": "a.mp4"}\n\n[1]\n', "row 2 has None"),
+        ("empty.csv", "clip,note\na.mp4,x\n,y\n", "row 2 has ''"),
+        ("short.csv", "note,clip\nx,a.mp4\ny\n", "row 2 has None"),
+    ],
+)
+def test_a_row_without_a_clip_is_named(tmp_path, name, text, row):
+    (tmp_path / name).write_text(text)
+    refused(f"{name}' is no manifest .{row} for a clip.; give .* with a column 'clip'", find_clips, [tmp_path / name])
+
+
+def test_an_address_whose_package_is_missing_is_one_error(monkeypatch):
+    fsspec = pytest.importorskip("fsspec")
+
+    def missing(*given):
+        raise ImportError("Install s3fs to access S3")
+
+    monkeypatch.setattr(fsspec, "open", missing)
+    refused("without another package .Install s3fs to access S3.; install it", find_clips, ["s3://sets/list.csv"])
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])

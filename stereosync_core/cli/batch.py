@@ -14,6 +14,8 @@ from typing import Any
 from tqdm import tqdm
 
 from ..errors import StereoSyncError
+from ..media.output import AUTO_CODEC
+from ..media.sound import SOUND_FILES
 from ..metrics.clips import readable, report_of, stamp_of
 from ..rendering.stems import made_folder
 from ..scale.manifest import Manifest, find_clips, key_of
@@ -53,13 +55,17 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Raises StereoSyncError for options that no clip can be worked on with; what is wrong with a clip is in the manifest."""
     started = time.perf_counter()
     settings = [arguments.task, *_split(arguments.options)]
-    if min(arguments.workers, arguments.batch) < 1 or not arguments.gpus > 0:
-        numbers = f"{arguments.workers} workers, {arguments.batch} clips at once and {arguments.gpus} GPUs"
-        raise StereoSyncError(f"Batch: {numbers}; give at least 1, 1 and a part of a GPU.")
+    gpus = arguments.gpus
+    if min(arguments.workers, arguments.batch) < 1 or not (0 < gpus < 1 or (gpus >= 1 and gpus.is_integer())):
+        numbers = f"{arguments.workers} workers, {arguments.batch} clips at once and {gpus} GPUs"
+        raise StereoSyncError(f"Batch: {numbers}; give at least 1, 1 and a part of a GPU or whole ones.")
     if arguments.ray is not None:
         required_ray()
     clips = find_clips(arguments.clips)
     suffix = ".json" if arguments.task == "evaluate" else arguments.suffix
+    kinds = [".json", *SOUND_FILES, *AUTO_CODEC]
+    if suffix.lower() not in kinds:
+        raise StereoSyncError(f"Batch: --suffix {suffix!r} is no kind of result; give one of {', '.join(kinds[1:])}.")
     first = parsed(settings, str(clips[0]), f"a{suffix}")
     check_places(settings, clips)
     if arguments.task == "generate":
@@ -68,16 +74,23 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         check_model_options(first)
         load_pipeline(first)
     elif arguments.task == "evaluate":
+        if first.csv is not None or first.workers != 1:
+            raise StereoSyncError(
+                "Batch: leave --csv and --workers out of --options; metrics are in each clip's result, and batch has --workers."
+            )
         job_of(first)
     folder = made_folder(arguments.out, "Batch")
     manifest = Manifest(folder / "manifest.jsonl")
-    keys = [key_of(clip, [*settings, suffix, *([stamp_of(clip)] if suffix == ".json" else [])]) for clip in clips]
+    own = [[stamp_of(clip, first.keep_tracks)] if arguments.task == "evaluate" else [] for clip in clips]
+    keys = [key_of(clip, [*settings, suffix, *stamp]) for clip, stamp in zip(clips, own, strict=True)]
     rows = {
         key: {"clip": str(clip), "output": str(folder / f"{clip.stem[:80]}-{key[:8]}{suffix}")}
         for key, clip in zip(keys, clips, strict=True)
         if not _is_done(manifest.get(key), folder, arguments.retry)
     }
-    where = {"batch": arguments.batch, "workers": arguments.workers, "address": arguments.ray, "gpus": arguments.gpus}
+    # one clip at a time where no time is saved by several
+    batch = arguments.batch if arguments.task == "generate" else 1
+    where = {"batch": batch, "workers": arguments.workers, "address": arguments.ray, "gpus": gpus}
     # a cluster prints what happens to its workers, and the report has the output to itself
     with (
         contextlib.redirect_stdout(sys.stderr),

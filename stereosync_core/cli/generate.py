@@ -32,7 +32,7 @@ from ..rendering.surfaces import ground_of
 from ..rendering.voices import footstep_voices
 from ..scene import DepthSequence, Envelope, Tracks
 from ..scene_events import Events
-from .model_options import add_model_options, check_model_options, load_pipeline
+from .model_options import add_model_options, check_model_options, load_pipeline, numbers_of
 from .output_options import add_output_options, check_output, write_output
 from .scene_options import GivenScene, add_scene_options, events_of, given_scene, progress_bar, scene_of, with_networks
 
@@ -107,9 +107,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     check_model_options(arguments)
     sounds = given_sounds(info, arguments)
     given = with_networks(given_scene(info, arguments), arguments)
-    pipeline, options = load_pipeline(arguments)
+    pipeline = load_pipeline(arguments)
     scene = find_scene(info, given, arguments)
-    options |= conditions_of(pipeline.model, sounds, scene, arguments)
+    options = numbers_of(arguments) | conditions_of(pipeline.model, sounds, scene, arguments)
     sampling = time.perf_counter()
     with progress_bar("sample", arguments.quiet) as progress:
         takes = pipeline(SpatialConditioning(scene.tracks, scene.depth), **options, progress=progress).takes

@@ -18,6 +18,8 @@ from ..model.speedups import FAST
 from ..model.stable_audio_3.release import is_stable_audio_3
 from ..rendering.panning_laws import panning_laws
 
+#: What is loaded once, whatever is made with it.
+LOADED = ("model", "adapter", "t5", "levels", "precision", "device")
 _STABLE_AUDIO = ("adapter", "text", "t5", "levels", "precision", "compile")
 _NEED_ADAPTER = ("envelope", "timbre", "space_scale", "envelope_scale")
 _SPATIAL_GUIDANCE = "training-free guidance to where things are, 0 = off to 1 (default: 0.5; Stable Audio Open: 0)"
@@ -93,8 +95,8 @@ def check_model_options(arguments: argparse.Namespace) -> None:
         raise StereoSyncError("--text: there is no text encoder for it; give the folder of T5 base with --t5.")
 
 
-def load_pipeline(arguments: argparse.Namespace) -> tuple[StereoSyncPipeline, dict[str, Any]]:
-    """The pipeline of checked options, and what it is to be called with."""
+def load_pipeline(arguments: argparse.Namespace) -> StereoSyncPipeline:
+    """The pipeline of checked options."""
     source, device = arguments.model or "bundled", arguments.device or "cpu"
     if source == "bundled" or not is_release(source):
         pipeline = StereoSyncPipeline.from_pretrained(source, device=device)
@@ -111,7 +113,14 @@ def load_pipeline(arguments: argparse.Namespace) -> tuple[StereoSyncPipeline, di
             pipeline.model.set_precision(fast_dtype(device))
     if arguments.compile:
         pipeline.model.backbone.compile_blocks()
-    numbers = {
+    return pipeline
+
+
+def numbers_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The prompt and the numbers that a pipeline is called with."""
+    return {
+        "prompt": arguments.text,
+        "seed": arguments.seed,
         "num_inference_steps": arguments.steps,
         "sampler": arguments.sampler,
         **_scales(arguments),
@@ -119,7 +128,6 @@ def load_pipeline(arguments: argparse.Namespace) -> tuple[StereoSyncPipeline, di
         "panning_law": arguments.law,
         "speedups": FAST if arguments.fast else None,
     }
-    return pipeline, {"prompt": arguments.text, "seed": arguments.seed, **numbers}
 
 
 def _scales(arguments: argparse.Namespace) -> dict[str, Any]:

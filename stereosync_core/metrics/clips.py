@@ -173,7 +173,7 @@ def evaluate_clips(
     settings = {"localiser": repr(job.localiser), "reference": str(job.reference)}
     settings |= {"classes": job.classes, "max_tracks": job.max_tracks}
     done = ResumeJournal(journal, settings)
-    keys = [stamp_of(path) for path in clips]
+    keys = [stamp_of(path, job.keep_tracks) for path in clips]
     missing = {key: path for path, key in zip(clips, keys, strict=True) if key not in done}
     for path in missing.values():
         _check_files(path, job)
@@ -189,10 +189,11 @@ def evaluate_clips(
     return report, _flat(report["clips"])
 
 
-def stamp_of(path: Path) -> str:
-    """Name, sizes and times of a clip's files: other ones are measured anew."""
+def stamp_of(path: Path, keep_tracks: bool = False) -> str:
+    """Name, sizes and times of a clip's files: other ones are measured anew. Tracks that measuring itself writes, with
+    ``keep_tracks``, are none of them."""
     stamp = []
-    for ending in (path.suffix, *SOUND_ENDINGS, ".tracks.json", ".depth.npz"):
+    for ending in (path.suffix, *SOUND_ENDINGS, *([] if keep_tracks else [".tracks.json"]), ".depth.npz"):
         one = path.with_suffix(ending)
         if one.is_file():
             stat = one.stat()

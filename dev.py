@@ -73,7 +73,7 @@ def test(environment: Environment, arguments: argparse.Namespace) -> int:
             codes.append(subprocess.call([python, "-m", *command], cwd=ROOT))
     say("pytest")
     if not arguments.rest:  # the browser's tests in one process, the host's in another, files of the others where one is free
-        chosen += ["-n", str(min(3, os.cpu_count() or 1)), "--dist", "loadgroup"]
+        chosen += ["-n", str(min(3, os.cpu_count() or 1)), "--dist", "loadscope", "--no-loadscope-reorder"]
     codes.append(subprocess.call([python, "-m", "pytest", *chosen], cwd=ROOT))
     return max(map(abs, codes))
 

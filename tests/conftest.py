@@ -4,6 +4,7 @@ Where several processes run them (pytest-xdist), the browser's stay together, an
 a file of the others.
 """
 
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     """In place of marks: pytest-xdist 3.8 hands those on in the tests' ids, which pytest 9.2 does not let it change."""
-    from xdist.scheduler import LoadScopeScheduling
+    scheduler = import_module("xdist.scheduler")
 
-    class Together(LoadScopeScheduling):
+    class Together(scheduler.LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             parts = nodeid.split("::")[0].split("/")
             return "/".join(parts[:2]) if parts[1] in ("browser", "host") else "/".join(parts)

@@ -78,11 +78,12 @@ def test_every_name_description_and_tooltip_is_translated(ours, language):
 
 
 def test_english_names_are_the_display_names(ours, host):
-    """For front ends that do not know display names, so that the help pages' names are the canvas's in all."""
+    """For front ends that do not know display names: there they stand in for ids that the canvas would cut."""
     served = json.loads(host.request("/i18n"))["en"]["nodeDefs"]
     names = {(name, key): text["name"] for name, node in served.items() if name in ours for key, text in node["inputs"].items()}
-    shown = {(name, key): options.get("display_name", key) for name in ours for key, options in inputs_of(ours[name])}
-    assert names == {place: words for place, words in shown.items() if words != place[1]}
+    shown = {(name, key): options.get("display_name") for name in ours for key, options in inputs_of(ours[name])}
+    assert len(names) > 20
+    assert {place: shown.get(place) for place in names} == names
 
 
 def test_the_host_serves_the_translations_with_all_words_of_the_scene_editor(host):

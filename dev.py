@@ -65,6 +65,8 @@ def test(environment: Environment, arguments: argparse.Namespace) -> int:
     if not chosen:
         if find_chromium(install=True) is None:
             say("no Chromium-like browser was found: the browser tests will fail; install chromium")
+        if sys.platform == "linux" and not Path("/usr/share/fonts/truetype/liberation").is_dir():
+            install_debian("fonts-liberation")  # the browser's tests measure names by fonts of common widths
         if ctypes.util.find_library("openal") is None:
             install_debian("libopenal1")  # the game engine behind the walking rooms
     if not arguments.rest:

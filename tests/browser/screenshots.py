@@ -62,6 +62,7 @@ def main() -> None:
     with Host(prepared_environment(), arguments=["--disable-api-nodes"]) as host, opened(host, find_chromium() or "") as canvas:
         canvas.render(False)
         canvas.page.set_viewport_size({"width": 1280, "height": 900})  # the scene editor is high
+        canvas.page.route("**/view?*", lambda route: route.abort())  # a clip's preview comes when it will
         canvas.page.evaluate("window.app.extensionManager.setting.set('Comfy.NodeBadge.NodeSourceBadgeMode', 'None')")
         paths += [node_picture(canvas, kind) for kind in host.object_info() if kind.startswith("StereoSync")]
     for path in paths:

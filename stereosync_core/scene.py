@@ -348,13 +348,15 @@ class Envelope:
     :param values: float ``[N]``, not negative.
     :param times: seconds ``[N]``, rising.
     :param owners: where it is known whose sound it is: by track id, the share ``[N]`` in 0..1 that is this track's.
-    :param events: what it was made from, where that is known.
+    :param events: what happens in it, where that is known.
+    :param only_events: whether it was made from them, so that nothing else sounds.
     """
 
     values: np.ndarray
     times: np.ndarray
     owners: Mapping[int, np.ndarray] = field(default_factory=dict)
     events: Events | None = None
+    only_events: bool = False
 
     def __post_init__(self):
         values, times = np.asarray(self.values, dtype=np.float64), _times(self.times, "Envelope")

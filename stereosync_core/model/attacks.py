@@ -1,14 +1,24 @@
-"""Attacks to the sample: decoded sound begins to rise before its event, by the windows that levels are read in."""
+"""Attacks at the events alone, and to the sample: decoded sound begins to rise before its event, by the windows that levels are
+read in, and the noise of a tail rises where nothing happens."""
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 import numpy as np
 from scipy.ndimage import uniform_filter1d
+from scipy.signal import butter, sosfilt
+
+from ..scene import Envelope
 
 #: Seconds before an event in which sound rises that belongs to it, and of what went before, whose level is held there.
 _RISE, _BEFORE = 0.024, 0.024
 #: Seconds in which the level is read, and over which the gain is smoothed, so that nothing clicks.
 _LEVEL, _SMOOTH = 0.003, 0.0005
+#: Hertz above which sound is looked at; decibels a second by which it may rise where nothing happens, beside what its course
+#: does; and seconds before and after an event in which it may rise as it likes.
+_HERTZ, _EVEN, _FREE = 200.0, 100.0, (0.024, 0.03)
+#: Seconds from one level of a tail to the next, and how many are read at once.
+_STEP, _STEPS = 0.001, 5
 
 
 def moments_of(times: Iterable[float], moments: np.ndarray) -> np.ndarray:
@@ -33,3 +43,20 @@ def with_sharp_attacks(samples: np.ndarray, rate: int, times: Iterable[float]) -
         held = power[max(first - before, 0) : first].mean() if first else 0.0
         gain[first:last] = np.minimum(gain[first:last], np.sqrt(held / np.maximum(power[first:last], held + 1e-30)))
     return samples * uniform_filter1d(gain, max(1, round(_SMOOTH * rate))).astype(np.float32)
+
+
+def with_even_tails(samples: np.ndarray, rate: int, envelope: Envelope) -> np.ndarray:
+    """The sound float32 ``[C, N]`` without attacks that neither the envelope's course has nor its events: noise that dies away
+    has some of its own. Channels are brought down alike, so that their difference in level stays."""
+    hop = max(1, round(_STEP * rate))
+    highpass = butter(2, _HERTZ, "highpass", fs=rate, output="sos")
+    treble = sum(np.add.reduceat(sosfilt(highpass, channel) ** 2, np.arange(0, len(channel), hop)) for channel in samples)
+    moments = (np.arange(len(treble)) + 0.5) * hop / rate
+    course = np.interp(moments, envelope.times, envelope.values)
+    lead = 10 * np.log10(uniform_filter1d(treble / hop, _STEPS).clip(1e-12)) - 20 * np.log10(course.clip(1e-6))
+    excess = np.zeros(len(lead))
+    for event, following in pairwise([-np.inf, *sorted(event.time for event in envelope.events or ()), np.inf]):
+        calm = slice(*np.searchsorted(moments, [event + _FREE[1], following - _FREE[0]]))
+        held = lead[calm] - _EVEN * moments[calm]
+        excess[calm] = held - np.minimum.accumulate(held)
+    return samples * np.interp(np.arange(samples.shape[1]) / rate, moments, 10 ** (-excess / 20)).astype(np.float32)

@@ -24,8 +24,10 @@ LEVELS, FINE = 4, 16
 FLOOR, _MIDDLE, _UNIT = -80.0, -50.0, 15.0
 #: Decibels of a finer level that are 1 in the latents; and of which a sound is corrected by them at most, twice.
 _FINE_UNIT, _MOST = 6.0, 20.0
-#: Decibels below the loudest moment that a rest may be at most, and by which a moment is raised at most; what counts as loud.
-REST, RAISE, _LOUD = -45.0, 6.0, -20.0
+#: Decibels below the loudest moment that a rest may be at most; what counts as loud; and by which a moment is raised at most,
+#: where it is not and where it is known what happens.
+REST, _LOUD = -45.0, -20.0
+RAISE, RAISE_KNOWN = 6.0, 24.0
 #: Decibels of a course from one level to the next that are a jump, the levels on either side that belong to it, and decibels by
 #: which finer levels differ at most where there is none: twice that is an attack.
 _JUMP, _AROUND, _STEADY = 6.0, 2, 3.0
@@ -160,7 +162,8 @@ class LevelAutoencoder(nn.Module):
     def levelled(self, latents: Tensor, course: Tensor, attacks: Tensor | None = None) -> Tensor:
         """Latents ``[1, 2 * latent, T]`` whose level, of both channels together, has the course of an amplitude ``[T *
         LEVELS]``: level differences stay, and so does how loud the loud moments are in the mean. Rests come to lie :data:`REST`
-        below the loudest moment or lower, and no moment is raised by more than :data:`RAISE`.
+        below the loudest moment or lower, and no moment is raised by more than :data:`RAISE`, or
+        :data:`RAISE_KNOWN` with ``attacks``.
 
         :param attacks: bool ``[T * LEVELS]``, moments at which something happens, where that is known. An attack away from
             them that the course does not have is then levelled out; without its finer levels, which would be a dip and a peak.
@@ -172,7 +175,7 @@ class LevelAutoencoder(nn.Module):
         wanted = (20 * (course / course.max()).clamp(min=1e-6).log10()).clamp(min=REST)
         loud = (wanted > _LOUD).float()
         change = wanted + ((own - wanted) * loud).sum() / loud.sum() - own
-        change = torch.where(wanted <= REST, change.clamp(max=0), change).clamp(max=RAISE)
+        change = torch.where(wanted <= REST, change.clamp(max=0), change).clamp(max=RAISE if attacks is None else RAISE_KNOWN)
         both = latents.unflatten(1, (2, self.config.latent)).clone()
         both[0, :, :LEVELS] += change.unflatten(0, (-1, LEVELS)).mT / _UNIT
         if attacks is not None:

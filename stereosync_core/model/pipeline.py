@@ -17,7 +17,7 @@ from ..rendering.event_envelope import envelope_from_events
 from ..rendering.surfaces import ground_of
 from ..scene import Envelope
 from ..scene_events import Events, check_events_fit
-from .attacks import moments_of, with_sharp_attacks
+from .attacks import moments_of, with_even_tails, with_sharp_attacks
 from .conditioning.clip import ClipConditions, clip_conditions
 from .conditioning.features import ENVELOPE_WINDOW, REFERENCE_LEVEL, interleaved, latent_count, map_tensors, subframe_times
 from .conditioning.spatial import SpatialConditioning
@@ -276,6 +276,8 @@ class StereoSyncPipeline:
             samples = with_levels_of(samples, source.samples)
         if happening is not None:  # last: by the windows of levels, sound rises ahead of its event
             samples = with_sharp_attacks(samples, model.sample_rate, happening)
+            if follows and envelope is not None and envelope.only_events:
+                samples = with_even_tails(samples, model.sample_rate, envelope)
         if source is not None and source.keep:
             samples = pasted(samples, source.samples, source.keep, model.sample_rate)
         return samples, latents

@@ -14,13 +14,16 @@ from ..scene import DepthSequence, Envelope, Tracks
 from ..scene_events import Events, check_events_fit
 from ..sounds.library import bundled_library
 from ..sounds.selection import SoundSelection
-from ..sounds.shape import RATE
+from ..sounds.shape import LONGEST, RATE
 from .surfaces import SURFACES
 
 #: Level of the loudest event, that of a step some three metres away in the rooms.
 LEVEL = 0.05
 _STEP = 0.001  # seconds from value to value before the window
 _SHORTEST = 0.01  # seconds of a fall
+#: Seconds after the loudest moment, and decibels below it, between which a tail is read; its level at the attack at most, and
+#: decibels a second that it falls by at least: 60 in 1.2 s, as in a hall.
+_TAIL, _DEPTH, _HIGHEST, _SLOWEST = (0.015, 0.4), -40.0, -10.0, -50.0
 _AUDIBLE = 1e-4  # of the loudest moment's power
 
 
@@ -57,8 +60,8 @@ def envelope_from_events(
             if owner is not None:
                 gain /= max(float(tracks.distance(owner, np.array([event.time]), depth)[0]), 0.1)
             power = powers.setdefault(None if owner is None else owner.id, np.zeros(len(times)))
-            fall = fall_of_event(None if owner is None else owner.label, event.kind, surface)
-            power[first:] += gain**2 * np.exp(-2 * times[: len(times) - first] / fall)
+            course = course_of_event(None if owner is None else owner.label, event.kind, surface)[: len(times) - first]
+            power[first : first + len(course)] += gain**2 * course
     half = max(1, round(window / _STEP / 2))
     places = np.arange(0, len(times), 5)
     last, begin = np.minimum(places + half, len(times)), np.maximum(places - half, 0)
@@ -71,17 +74,39 @@ def envelope_from_events(
     shares = {owner: mean / audible for owner, mean in means.items() if owner is not None}
     moved = tuple(replace(event, time=event.time + offset) for event in events if 0 <= event.time + offset <= events.duration)
     values = values * (level / values.max() if values.max() > 0 else 0.0)
-    return Envelope(values, times[places], shares, replace(events, events=moved))
+    return Envelope(values, times[places], shares, replace(events, events=moved), only_events=True)
 
 
 @cache
-def fall_of_event(label: str | None, kind: str, surface: str) -> float:
-    """Seconds in which the amplitude of what happens to a track of that label falls to a third: the median of the bundled
-    library's takes. A take's is that of an exponential with as much energy after the loudest 5 ms as it has itself."""
+def course_of_event(label: str | None, kind: str, surface: str) -> np.ndarray:
+    """Power of what happens to a track of that label, 1 at the event, every millisecond until it has died away, by the bundled
+    library's takes: an attack that falls as fast as theirs, and the tail that theirs have in the mean."""
     _, library, sounds = SoundSelection(bundled_library()).one_shots(label, kind, surface)
-    falls, smooth = [], round(0.005 * RATE)
-    for sound in sounds:
-        power = np.maximum(uniform_filter1d(np.pad(library.samples(sound).astype(np.float64) ** 2, (0, smooth)), smooth), 0)
-        peak = int(power.argmax())
-        falls.append(2 * float(power[peak:].sum()) / (float(power[peak]) * RATE))
-    return max(float(np.median(falls)), _SHORTEST)
+    courses = [_course_of_take(library.samples(sound).astype(np.float64)) for sound in sounds]
+    # an exponential with as much energy as a take's has after its loudest 5 ms
+    fall = max(float(np.median([2 * course.sum() / RATE for course in courses])), _SHORTEST)
+    times = np.arange(0.0, LONGEST, _STEP)
+    power = np.maximum(np.exp(-2 * times / fall), _tail(courses, times))
+    return power[: int(np.flatnonzero(power > _AUDIBLE**2)[-1]) + 1]
+
+
+def _course_of_take(samples: np.ndarray) -> np.ndarray:
+    """Power of a take ``[N]`` over 5 ms, from its loudest moment on, which has 1."""
+    smooth = round(0.005 * RATE)
+    power = np.maximum(uniform_filter1d(np.pad(samples**2, (0, smooth)), smooth), 0)
+    peak = int(power.argmax())
+    return power[peak:] / power[peak]
+
+
+def _tail(courses: list[np.ndarray], times: np.ndarray) -> np.ndarray:
+    """Power at ``times`` of the straight line in decibels that lies nearest to the takes' mean course: what is straight has no
+    attack of its own. It goes on where the takes are over, for these are dry, and in a room sound goes on."""
+    length = max(map(len, courses))
+    mean = np.mean([np.pad(course, (0, length - len(course))) for course in courses], axis=0)
+    decibels = 10 * np.log10(uniform_filter1d(mean, round(0.02 * RATE)) + 1e-12)
+    moments = np.arange(length) / RATE
+    read = (moments > _TAIL[0]) & (moments < _TAIL[1]) & (decibels > _DEPTH)
+    if read.sum() < 2:
+        return np.zeros(len(times))
+    slope, begin = np.polyfit(moments[read], decibels[read], 1)
+    return 10 ** ((min(begin, _HIGHEST) + min(slope, _SLOWEST) * times) / 10)

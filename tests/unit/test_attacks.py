@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from scipy.signal import butter, sosfilt
 
 from stereosync_core.metrics.sync import attacks
-from stereosync_core.model.attacks import with_sharp_attacks
+from stereosync_core.model.attacks import with_even_tails, with_sharp_attacks
+from stereosync_core.scene import Envelope
+from stereosync_core.scene_events import Event, Events
 
 RATE = 44100
 
@@ -59,3 +62,44 @@ def test_sound_without_events_and_silence_stay():
     np.testing.assert_array_equal(with_sharp_attacks(sound, RATE, []), sound)
     silence = np.zeros((2, 1000), dtype=np.float32)
     np.testing.assert_array_equal(with_sharp_attacks(silence, RATE, [0.01]), silence)
+
+
+def scene(at: float = 0.5, seconds: float = 1.0, swell: float = 0.0) -> Envelope:
+    """An event and its decay, and ``swell`` dB more from 0.8 s on."""
+    times = np.arange(0.0, seconds, 0.005)
+    values = np.where(times < at, 0.0, np.exp(-(times - at) / 0.2)) * np.where(times < 0.8, 1.0, 10 ** (swell / 20))
+    return Envelope(values, times, events=Events((Event(at),), seconds))
+
+
+def tail(seed: int = 3, swell: float = 0.0) -> np.ndarray:
+    """Noise of a narrow band, which has attacks of its own, under such an envelope."""
+    noise = sosfilt(butter(2, (250, 700), "bandpass", fs=RATE, output="sos"), np.random.default_rng(seed).standard_normal(RATE))
+    return (np.stack([2 * noise, noise]) * scene(swell=swell).at(np.arange(RATE) / RATE)).astype(np.float32)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_tail_has_no_attacks_and_keeps_its_place(seed):
+    before = tail(seed)
+    after = with_even_tails(before, RATE, scene())
+    assert len(attacks(before, RATE)) > 1
+    assert attacks(after, RATE) == pytest.approx([0.5], abs=0.02)
+    np.testing.assert_allclose(after[0], 2 * after[1], rtol=1e-4)
+    assert (np.abs(after) <= np.abs(before) + 1e-9).all(), "brought down, never up"
+    assert np.square(after).sum() > 0.5 * np.square(before).sum()
+    near = slice(round(0.48 * RATE), round(0.525 * RATE))
+    np.testing.assert_array_equal(after[:, near], before[:, near])
+
+
+def test_what_the_envelope_swells_by_is_heard():
+    before = tail(swell=12.0)
+    after = with_even_tails(before, RATE, scene(swell=12.0))
+    late, early = (np.square(after[:, round(first * RATE) : round((first + 0.1) * RATE)]).mean() for first in (0.82, 0.68))
+    assert 10 * np.log10(late / early) > 3
+
+
+def test_no_events_no_sound_and_a_very_short_sound_are_no_fault():
+    silent = Envelope(np.zeros(2), np.array([0.0, 1.0]), events=Events((), 1.0))
+    assert not with_even_tails(np.zeros((2, 1000), dtype=np.float32), RATE, silent).any()
+    assert with_even_tails(np.ones((2, 7), dtype=np.float32), RATE, scene(0.0)).shape == (2, 7)
+    at_ends = Envelope(np.ones(2), np.array([0.0, 1.0]), events=Events((Event(0.001), Event(0.01), Event(0.999)), 1.0))
+    assert np.isfinite(with_even_tails(tail(), RATE, at_ends)).all()

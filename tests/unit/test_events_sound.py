@@ -9,7 +9,8 @@ from stereosync_core.assets import WALKING_CLIP, asset_path
 from stereosync_core.errors import StereoSyncError
 from stereosync_core.events.files import load_events
 from stereosync_core.media.sound import require_sound
-from stereosync_core.rendering.event_envelope import envelope_from_events
+from stereosync_core.metrics.sync import attacks
+from stereosync_core.rendering.event_envelope import course_of_event, envelope_from_events
 from stereosync_core.rendering.surfaces import SURFACES
 from stereosync_core.rendering.voices import event_voices, footstep_voices
 from stereosync_core.scene import Envelope, Track, Tracks
@@ -76,8 +77,18 @@ def test_an_envelope_rises_at_its_event_and_falls(surface):
     assert before == 0
     assert peak > 0.2 * envelope.values.max()
     assert later < 0.2 * peak
-    assert last < 1e-3 * peak
+    assert last < 3e-3 * peak  # the slowest tail falls by 50 dB in a second
     assert envelope.values.max() == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("surface", list(SURFACES))
+def test_a_step_has_an_attack_and_a_quieter_tail_that_falls_throughout(surface):
+    decibels = 10 * np.log10(course_of_event("person", "step", surface))
+    assert decibels[0] == pytest.approx(0.0, abs=0.1)
+    assert (np.diff(decibels) < 0).all()
+    assert decibels[60] > 5 + 10 * np.log10(np.exp(-2 * 0.06 / 0.015)), "the attack alone"
+    assert -30 < decibels[60] < -9
+    assert decibels[-1] == pytest.approx(-80, abs=2)
 
 
 def test_the_nearer_the_louder_and_an_offset_moves_all():
@@ -127,6 +138,14 @@ def test_a_generated_step_sounds_where_its_owner_is(plain):
         start = round(event.time * sound.rate)
         left, right = (sound.samples[:, start : start + sound.rate // 8] ** 2).mean(1)
         assert (right > 4 * left) if event.track == 0 else (left > 4 * right), event
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("surface", ["snow", "metal", "water"])
+def test_nothing_rises_in_the_tail_of_a_generated_step(surface):
+    events = alternating()
+    sound = StereoSyncPipeline.from_pretrained("bundled")(SpatialConditioning(pair()), events=events, timbre=surface)
+    assert attacks(sound.samples, sound.rate) == pytest.approx(events.times, abs=0.025)
 
 
 @pytest.mark.slow

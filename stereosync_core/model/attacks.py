@@ -49,9 +49,9 @@ def with_even_tails(samples: np.ndarray, rate: int, envelope: Envelope) -> np.nd
     """The sound float32 ``[C, N]`` without attacks that neither the envelope's course has nor its events: noise that dies away
     has some of its own. Channels are brought down alike, so that their difference in level stays."""
     hop = max(1, round(_STEP * rate))
-    highpass = butter(2, _HERTZ, "highpass", fs=rate, output="sos")
-    treble = sum(np.add.reduceat(sosfilt(highpass, channel) ** 2, np.arange(0, len(channel), hop)) for channel in samples)
-    moments = (np.arange(len(treble)) + 0.5) * hop / rate
+    highpass, starts = butter(2, _HERTZ, "highpass", fs=rate, output="sos"), np.arange(0, samples.shape[1], hop)
+    treble = np.sum([np.add.reduceat(np.asarray(sosfilt(highpass, channel)) ** 2, starts) for channel in samples], axis=0)
+    moments = (starts + hop / 2) / rate
     course = np.interp(moments, envelope.times, envelope.values)
     lead = 10 * np.log10(uniform_filter1d(treble / hop, _STEPS).clip(1e-12)) - 20 * np.log10(course.clip(1e-6))
     excess = np.zeros(len(lead))

@@ -8,6 +8,13 @@ import pytest
 
 from tools.environment import Environment
 
+#: Fewer steps than the workflows have, where the network is the narrow Stable Audio, whose sound is not worth waiting for.
+QUICK = {
+    "KSampler": {"steps": 4},
+    "StereoSyncStableAudioSampler": {"steps": 4},
+    "StereoSyncSpatialGuider": {"rounds": 1, "every": 2},
+}
+
 
 def prepared_environment() -> Environment:
     """The environment that ``dev.py`` prepared and that runs this test; without one the test is skipped."""

@@ -24,8 +24,13 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-# Whatever else would lie over the graph.
-SETTINGS = {"Comfy.Minimap.Visible": False, "Comfy.Workflow.Persist": False, "Comfy.Graph.CanvasInfo": False}
+# Whatever else would lie over the graph; and pictures as often as a test looks, for each is drawn by a processor.
+SETTINGS = {
+    "Comfy.Minimap.Visible": False,
+    "Comfy.Workflow.Persist": False,
+    "Comfy.Graph.CanvasInfo": False,
+    "LiteGraph.Canvas.MaximumFps": 15,
+}
 HIDE_BANNERS = "".join(
     f"localStorage.setItem('{banner}', 'true');" for banner in ("vueNodesBannerDismissed", "comfy.vueNodesMigration.dismissed")
 )

@@ -8,6 +8,7 @@ from PIL import Image
 
 from stereosync_core.preview.event_strip import CAPTION, COLUMNS, SIDE
 from tests.browser.canvas import MODERN
+from tests.hosts import QUICK
 from tools.environment import ROOT
 from tools.workflow import to_prompt
 
@@ -29,6 +30,13 @@ CHOOSE = """([title, name, value]) => {
 START = """start => {
     const node = window.app.graph._nodes.find(node => node.type === 'StereoSyncLoadVideo');
     node.widgets.find(widget => widget.name === 'start').value = start;
+}"""
+#: Sets the widgets of kinds of nodes, in subgraphs too.
+QUICKEN = """quick => {
+    const graphs = [window.app.graph, ...(window.app.graph.subgraphs?.values() ?? [])];
+    for (const node of graphs.flatMap(graph => graph._nodes))
+        for (const [name, value] of Object.entries(quick[node.type] ?? {}))
+            node.widgets.find(widget => widget.name === name).value = value;
 }"""
 
 
@@ -104,6 +112,7 @@ def test_run_shows_the_previews_and_nothing_overlaps(canvas, loaded):
 def run_and_see(canvas, start):
     """From a moment of its own, for what comes from the host's cache shows nothing."""
     canvas.page.evaluate(START, start)
+    canvas.page.evaluate(QUICKEN, QUICK)
     entry = canvas.run()
     assert entry["status"]["status_str"] == "success", entry["status"]["messages"]
     kinds = {node["class_type"] for node in canvas.prompt().values()}

@@ -13,6 +13,7 @@ from tests.clips import make_clip
 from tests.demo_check import same_video, sound_of, video_seconds
 from tests.host.conftest import finished, produced, run
 from tests.host.graph import Graph
+from tests.hosts import QUICK
 from tools.environment import ROOT
 from tools.host import PACK
 from tools.workflow import NOTES, to_prompt, widgets_of
@@ -22,12 +23,6 @@ BLUEPRINTS = sorted((ROOT / "subgraphs").glob("*.json"))
 SAVED = sorted((Path(__file__).parent / "saved_workflows").glob("*.json"))
 CLIP = ROOT / "stereosync_core" / "assets" / "stereosync_walking.mp4"
 AAC_FRAME = 1024
-#: Fewer steps than the workflows have, where the network is the narrow Stable Audio, whose sound is not worth waiting for.
-QUICK = {
-    "KSampler": {"steps": 4},
-    "StereoSyncStableAudioSampler": {"steps": 4},
-    "StereoSyncSpatialGuider": {"rounds": 1, "every": 2},
-}
 
 
 #: Runs in tests/host/test_stable_audio_3.py, for not every host knows its model.

@@ -6,8 +6,11 @@ from itertools import combinations
 import pytest
 from PIL import Image
 
+from stereosync_core.assets import WALKING_CLIP, asset_path
+from stereosync_core.media.video import frames
 from stereosync_core.preview.event_strip import CAPTION, COLUMNS, SIDE
 from tests.browser.canvas import MODERN
+from tests.clips import make_clip
 from tests.hosts import QUICK
 from tools.environment import ROOT
 from tools.workflow import to_prompt
@@ -26,18 +29,15 @@ CHOOSE = """([title, name, value]) => {
     return node.widgets.map(widget => widget.label ?? widget.name).filter(label => !/control/.test(label));
 }"""
 
-#: Sets the second at which the clip begins; below the length of a frame, all but the first are there.
-START = """start => {
-    const node = window.app.graph._nodes.find(node => node.type === 'StereoSyncLoadVideo');
-    node.widgets.find(widget => widget.name === 'start').value = start;
-}"""
-#: Sets the widgets of kinds of nodes, in subgraphs too.
-QUICKEN = """quick => {
+#: Sets widgets by kinds of nodes, in subgraphs too.
+SET = """values => {
     const graphs = [window.app.graph, ...(window.app.graph.subgraphs?.values() ?? [])];
     for (const node of graphs.flatMap(graph => graph._nodes))
-        for (const [name, value] of Object.entries(quick[node.type] ?? {}))
+        for (const [name, value] of Object.entries(values[node.type] ?? {}))
             node.widgets.find(widget => widget.name === name).value = value;
 }"""
+#: Its picture is in the documentation.
+SHOWN = "Footsteps in two minutes"
 
 
 @pytest.fixture(params=WORKFLOWS, scope="module")
@@ -46,6 +46,16 @@ def loaded(request, canvas):
     canvas.complaints.clear()
     canvas.load_template(request.param)
     return request.param
+
+
+@pytest.fixture(scope="module")
+def quick_clip(host):
+    """The bundled clip with every second frame, in which as much is seen in half the time."""
+    pictures = [picture for _, picture in frames(asset_path(WALKING_CLIP))][::2]
+    height, width, _ = pictures[0].shape
+    path = host.base / "input" / "every_second_frame.mp4"
+    paint = {"paint": lambda number, *_: pictures[number], "size": (width, height)}
+    return make_clip(path, count=len(pictures), rate=15, **paint).name
 
 
 def test_the_template_browser_lists_our_workflows_with_thumbnails(canvas):
@@ -93,10 +103,12 @@ def test_our_conversion_makes_the_canvas_own_prompt(canvas, host, loaded):
     assert to_prompt(workflow, host.object_info()) == theirs
 
 
-def test_run_shows_the_previews_and_nothing_overlaps(canvas, loaded):
+def test_run_shows_the_previews_and_nothing_overlaps(canvas, loaded, quick_clip):
     runs = loaded != STABLE_AUDIO_3
     if runs:
-        run_and_see(canvas, start=0.002 * (1 + WORKFLOWS.index(loaded)))
+        # from a moment of its own within the first frame, for what comes from the host's cache shows nothing
+        clip = {"start": 0.002 * (1 + WORKFLOWS.index(loaded))} | ({} if loaded == SHOWN else {"file": quick_clip})
+        run_and_see(canvas, {"StereoSyncLoadVideo": clip, **QUICK})
     try:
         for modern in (MODERN, not MODERN):
             canvas.render(modern)
@@ -109,10 +121,8 @@ def test_run_shows_the_previews_and_nothing_overlaps(canvas, loaded):
         pytest.skip("its weights are not here; tests/host/test_stable_audio_3.py runs it on narrow ones")
 
 
-def run_and_see(canvas, start):
-    """From a moment of its own, for what comes from the host's cache shows nothing."""
-    canvas.page.evaluate(START, start)
-    canvas.page.evaluate(QUICKEN, QUICK)
+def run_and_see(canvas, values):
+    canvas.page.evaluate(SET, values)
     entry = canvas.run()
     assert entry["status"]["status_str"] == "success", entry["status"]["messages"]
     kinds = {node["class_type"] for node in canvas.prompt().values()}
@@ -147,7 +157,7 @@ def test_one_surface_of_the_subgraph_is_that_of_the_sound_and_of_its_decay(canva
 
 @pytest.mark.parametrize("modern", [False, True], ids=["classic", "Nodes 2.0"])
 def test_the_events_are_seen_in_both_renderings(canvas, modern):
-    canvas.load_template("Footsteps in two minutes")
+    canvas.load_template(SHOWN)
     canvas.complaints.clear()
     canvas.render(modern)
     try:

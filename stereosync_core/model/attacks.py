@@ -53,10 +53,10 @@ def with_even_tails(samples: np.ndarray, rate: int, envelope: Envelope) -> np.nd
     treble = np.sum([np.add.reduceat(np.asarray(sosfilt(highpass, channel)) ** 2, starts) for channel in samples], axis=0)
     moments = (starts + hop / 2) / rate
     course = np.interp(moments, envelope.times, envelope.values)
-    lead = 10 * np.log10(uniform_filter1d(treble / hop, _STEPS).clip(1e-12)) - 20 * np.log10(course.clip(1e-6))
-    excess = np.zeros(len(lead))
+    over = 10 * np.log10(uniform_filter1d(treble / hop, _STEPS).clip(1e-12)) - 20 * np.log10(course.clip(1e-6))
+    excess = np.zeros(len(over))
     for event, following in pairwise([-np.inf, *sorted(event.time for event in envelope.events or ()), np.inf]):
         calm = slice(*np.searchsorted(moments, [event + _FREE[1], following - _FREE[0]]))
-        held = lead[calm] - _EVEN * moments[calm]
+        held = over[calm] - _EVEN * moments[calm]
         excess[calm] = held - np.minimum.accumulate(held)
     return samples * np.interp(np.arange(samples.shape[1]) / rate, moments, 10 ** (-excess / 20)).astype(np.float32)

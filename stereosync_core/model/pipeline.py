@@ -372,8 +372,7 @@ class StereoSyncPipeline:
     ) -> Velocity:
         """A velocity under training-free spatial guidance (:mod:`.spatial_guidance`), to the levels of a given sound where
         there is one that is as long as the clip, else to the scene."""
-        model = self.model
-        frames = latent_count(scenes[0].duration, model.latent_rate)
+        model, frames = self.model, latent_count(scenes[0].duration, self.model.latent_rate)
         if source is None or source.envelope is None:
             law, size = guidance.panning_law, (frames, model.latent_rate)
             targets = [

@@ -14,7 +14,7 @@ from .samplers import Velocity
 from .stretches import Stretch
 
 #: Seconds of the fade from what stays to what is new, in the stretch that is new.
-CROSSFADE = 0.01
+CROSSFADE = 0.03
 
 
 def kept_frames(keep: Sequence[Stretch], frames: int, latent_rate: float) -> Tensor:

@@ -42,7 +42,19 @@ class ComponentsTask:
         network.mean.copy_(patches.mean(0))
         network.components.copy_(vectors[:, -count:].flip(1).T)
         network.spread.copy_(values[-count:].flip(0).sqrt())
-        return self.balanced(network)
+        return self.balanced(self.detailed(network))
+
+    @torch.no_grad()
+    def detailed(self, network: LevelAutoencoder) -> LevelAutoencoder:
+        """With the components of what lies within the bands."""
+        if count := self.model.detail:
+            found = (network.details_of(crops[:, None].expand(-1, 2, -1)) for crops, _ in self._crops(network, _DRAWS, 0))
+            details = torch.cat([detail[sounding] for detail, sounding in found])
+            values, vectors = torch.linalg.eigh(torch.cov(details.T))
+            network.detail_mean.copy_(details.mean(0))
+            network.detail_components.copy_(vectors[:, -count:].flip(1).T)
+            network.detail_spread.copy_(values[-count:].flip(0).sqrt())
+        return network
 
     @torch.no_grad()
     def balanced(self, network: LevelAutoencoder) -> LevelAutoencoder:

@@ -18,7 +18,7 @@ from stereosync_core.model.decoding import decode
 from stereosync_core.model.denoiser import Conditioning, Denoiser, StereoSync
 from stereosync_core.model.folder import read_weights, save_part
 from stereosync_core.model.guidance import guidance_branches, guided
-from stereosync_core.model.level_autoencoder import LEVELS, LevelAutoencoder
+from stereosync_core.model.level_autoencoder import BANDS, LEVELS, LevelAutoencoder
 from stereosync_core.model.loader import load_autoencoder, load_timbre
 from stereosync_core.model.objectives import add_noise
 from stereosync_core.model.samplers import euler, linear_times
@@ -73,7 +73,7 @@ class DiffusionTask:
         network.spread.copy_(channels.std(1).clamp(min=1e-3))
         own = network.state_dict()
         for folder in reversed(self.start):
-            weights = read_weights(folder, self.name)
+            weights = self._widened(read_weights(folder, self.name), own)
             same = {key: value for key, value in weights.items() if key in own and own[key].shape == value.shape}
             if not same:
                 raise StereoSyncError(f"--start: no weights of '{folder}' are of the config's sizes; give another folder.")
@@ -83,6 +83,27 @@ class DiffusionTask:
             if name.startswith(frozen):
                 parameter.requires_grad_(False)
         return network
+
+    def _widened(self, weights: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Weights of a model whose latents have less detail than this one's, as they stand among ``own``: the new channels do
+        nothing yet, and have the mean and spread that the rooms give them."""
+        before, channels = len(weights.get("mean", own["mean"])), len(own["mean"])
+        if before >= channels or not isinstance(self.autoencoder, LevelAutoencoder):
+            return weights
+        half, first = torch.arange(before // 2), self.autoencoder.config.channel
+        half[first:] += (channels - before) // 2 * (half[first:] >= before // 2 - len(BANDS))
+        places = torch.cat([half, half + channels // 2])
+        wide = {}
+        for key, value in weights.items():
+            like = own.get(key)
+            if like is None or like.dim() != value.dim():
+                continue
+            sizes = list(zip(value.shape, like.shape, strict=True))
+            if all(size in ((before, channels), (size[0], size[0])) for size in sizes):
+                index = [places if old < new else torch.arange(old) for old, new in sizes]
+                wide[key] = like.clone() if key in ("mean", "spread") else torch.zeros_like(like)
+                wide[key][torch.meshgrid(*index, indexing="ij")] = value
+        return wide
 
     def loss(self, network: nn.Module, generator: torch.Generator, device: torch.device) -> dict[str, Tensor]:
         count, frames = self.config["batch"], self.config["frames"]

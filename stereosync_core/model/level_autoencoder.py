@@ -2,11 +2,13 @@
 
 A channel is parted into how loud it is and what it is. Its level, every 512 samples, stands in the latents as it is, in
 decibels, and every 128 samples what it lies above or below that; divided by the level, its logarithmic powers in bands over
-2048 samples are given by their principal components over the training sounds. Noise gets those powers back (Engel et al.,
-"DDSP", 2020), and then the levels, so that it is as loud as the sound was, and as sharp in time. Both channels have one
-noise, so that a sound from one place stays one image, and a second noise parts them as far as the channels were incoherent
-(Breebaart et al., "Parametric Coding of Stereo Audio", 2005), which a few bands' values say. What has one source has one
-spectrum in both channels, and their level difference is exact. Latents of the channels are stacked: left first, then right.
+2048 samples are given by their principal components over the training sounds. What lies within those bands, in narrow ones and
+for a longer time, has components of its own, the same for both channels: it is by this detail that two sounds of a kind differ.
+Noise gets those powers back (Engel et al., "DDSP", 2020), and then the levels, so that it is as loud as the sound was, and as
+sharp in time. Both channels have one noise, so that a sound from one place stays one image, and a second noise parts them as
+far as the channels were incoherent (Breebaart et al., "Parametric Coding of Stereo Audio", 2005), which a few bands' values
+say. What has one source has one spectrum in both channels, and their level difference is exact. Latents of the channels are
+stacked: left first, then right.
 """
 
 from dataclasses import dataclass
@@ -65,6 +67,12 @@ EDGES = (
 )
 EDGES += (181, 201, 224, 249, 276, 307, 341, 379, 421, 468, 513)
 _POWER_FLOOR = 1e-3
+#: Bins at which the narrow bands of the detail begin, and the end of the last; latent frames that it is the mean of, decibels
+#: between the channels that make the louder one's count e times as much, and its lowest power.
+DETAIL_EDGES = (*range(16), *range(16, 64, 2), *range(64, 512, 4), 513)
+_DETAIL_FRAMES, _LOUDER, _DETAIL_FLOOR = 3, 6.0, 1e-2
+#: Decibels below which nothing sounds.
+_SOUNDING = -75.0
 #: Bins at which the bands end whose coherence is in the latents, the same in both channels' halves; and a silent one's power.
 BANDS = (12, 46, 186, 513)
 _SILENT = 1e-8
@@ -77,12 +85,14 @@ _NOISE_SAMPLES = 2**19
 @dataclass(frozen=True)
 class LevelAutoencoderConfig:
     """Sizes: samples of the transform's window, and ``hop`` between them; ``hops`` in a latent frame; ``shape`` components a
-    channel and latent frame, beside its :data:`LEVELS`, :data:`FINE` ones and those of the :data:`BANDS`."""
+    channel and latent frame, beside its :data:`LEVELS` and :data:`FINE` ones; and ``detail`` components of what lies within the
+    bands, which both channels share like the coherence of the :data:`BANDS`."""
 
     window: int = 1024
     hop: int = 256
     hops: int = 8
     shape: int = 48
+    detail: int = 0
 
     def __post_init__(self):
         if not 1 <= self.hop <= self.window or self.hops < 1:
@@ -96,13 +106,14 @@ class LevelAutoencoderConfig:
     @property
     def latent(self) -> int:
         """Values a channel and latent frame."""
-        return self.channel + len(BANDS)
+        return self.channel + self.detail + len(BANDS)
 
 
 class LevelAutoencoder(nn.Module):
     """Encodes and decodes sound channel by channel; ``latent_channels`` are those of a stereo sound, ``downsampling`` samples a
-    latent frame. ``mean``, ``components`` and ``spread`` are those of the bands' logarithmic powers; decoding adds
-    ``balance`` to those, so that they come out as they went in, in the mean."""
+    latent frame. ``mean``, ``components`` and ``spread`` are those of the bands' logarithmic powers, those with ``detail_`` of
+    what the narrow bands lie above them; decoding adds ``balance`` to the bands, so that they come out as they went in, in the
+    mean."""
 
     window: Tensor
     noise: Tensor
@@ -121,13 +132,22 @@ class LevelAutoencoder(nn.Module):
         self.components = nn.Parameter(torch.zeros((config.shape, values)), requires_grad=False)
         self.spread = nn.Parameter(torch.ones(config.shape), requires_grad=False)
         self.balance = nn.Parameter(torch.zeros(len(EDGES) - 1), requires_grad=False)
+        if config.detail:
+            count, narrow = config.detail, len(DETAIL_EDGES) - 1
+            self.detail_mean = nn.Parameter(torch.zeros(narrow), requires_grad=False)
+            self.detail_components = nn.Parameter(torch.zeros((count, narrow)), requires_grad=False)
+            self.detail_spread = nn.Parameter(torch.ones(count), requires_grad=False)
 
     def encode(self, sound: Tensor) -> Tensor:
         """Latents ``[B, 2 * latent, T]`` of a stereo sound ``[B, 2, N]``; N is filled up with silence to whole latents."""
         sound = nn.functional.pad(sound, (0, -sound.shape[-1] % self.downsampling))
         channels = self._encode_channel(sound.flatten(0, 1)).unflatten(0, sound.shape[:2])
-        coherence = (2 * self._coherence(sound) - 1)[:, None].expand(-1, 2, -1, -1)
-        return torch.cat([channels, coherence], dim=2).flatten(1, 2)
+        shared = [2 * self._coherence(sound) - 1]
+        if self.config.detail:
+            detail, sounding = self.details_of(sound)
+            values = (detail - self.detail_mean) @ self.detail_components.T / self.detail_spread * sounding[..., None]
+            shared.insert(0, values.mT)
+        return torch.cat([channels, torch.cat(shared, dim=1)[:, None].expand(-1, 2, -1, -1)], dim=2).flatten(1, 2)
 
     def decode(self, latents: Tensor, start: int = 0) -> Tensor:
         """Sound ``[B, 2, T * downsampling]`` of latents ``[B, 2 * latent, T]``.
@@ -135,13 +155,15 @@ class LevelAutoencoder(nn.Module):
         :param start: latent frames that come before these in the whole sound, whose noise the piece then has.
         """
         both = latents.unflatten(1, (2, self.config.latent))
-        channels = both[:, :, : -len(BANDS)].flatten(0, 1)
+        channels = both[:, :, : self.config.channel].flatten(0, 1)
         # half of the angle whose cosine is the coherence: left and right lie as far apart, to either side
         coherence = ((both[:, :, -len(BANDS) :].mean(1) + 1) / 2).clamp(0, 1)
         half = self._of_bins(coherence).acos() / 2
         frames, other = latents.shape[-1], start + _NOISE_SAMPLES // (2 * self.downsampling)
         common, own = half.cos() * self._noise_of(frames, start), half.sin() * self._noise_of(frames, other)
         spectra = self._sizes(channels).unflatten(0, (-1, 2)) * torch.stack([common + own, common - own], dim=1)
+        if self.config.detail:
+            spectra = spectra * self._detail_sizes(both[:, :, self.config.channel : -len(BANDS)].mean(1))[:, None]
         levels = self.levels(channels)
         sound = sound_of(spectra.flatten(0, 1), self.window, self.config.hop) * self._gain(levels)
         wanted = _between(levels) + channels[:, -FINE:].mT.flatten(1) * _FINE_UNIT
@@ -182,7 +204,7 @@ class LevelAutoencoder(nn.Module):
             jumps = nn.functional.pad(wanted.diff().abs() > _JUMP, (1, 0)) | attacks.to(wanted.device)
             free = nn.functional.max_pool1d(jumps[None].float(), 2 * _AROUND + 1, stride=1, padding=_AROUND)[0] > 0
             free = free.repeat_interleave(FINE // LEVELS).unflatten(0, (-1, FINE)).mT
-            finer = both[0, :, -len(BANDS) - FINE : -len(BANDS)]
+            finer = both[0, :, self.config.channel - FINE : self.config.channel]
             finer.copy_(torch.where(free, finer, finer.clamp(-_STEADY / _FINE_UNIT, _STEADY / _FINE_UNIT)))
         return both.flatten(1, 2)
 
@@ -203,6 +225,31 @@ class LevelAutoencoder(nn.Module):
         logs = (torch.stack(bands, dim=1) + _POWER_FLOOR).log()
         return logs.unflatten(2, (-1, self.config.hops)).transpose(1, 2).flatten(2)
 
+    def details_of(self, sound: Tensor) -> tuple[Tensor, Tensor]:
+        """Logarithmic powers of narrow bands over what the latents' wide ones say ``[B, T, narrow bands]``, of a sound ``[B, 2,
+        N]``, mostly of the louder channel, and in which of the latent frames it sounds, ``[B, T]``."""
+        channels = self._encode_channel(sound.flatten(0, 1))
+        levels = self.levels(channels)
+        even = spectrum_of(sound.flatten(0, 1) / self._gain(levels), self.window, self.config.hop)
+        over = even.abs().square() / self._sizes(channels, balanced=False).square()
+        levels = levels.repeat_interleave(self.config.hops // LEVELS, dim=1).unflatten(0, sound.shape[:2])
+        share = (levels / _LOUDER).softmax(1) * (levels.amax(1, keepdim=True) > _SOUNDING)
+        both = (over.unflatten(0, sound.shape[:2]) * share[:, :, None]).sum(1)
+        narrow = torch.stack([both[:, low:high].mean(1) for low, high in pairwise(DETAIL_EDGES)], dim=1)
+        power, sounding = (self._of_frames(value) for value in (narrow, share.sum(1, keepdim=True)))
+        return (power / sounding.clamp(min=1e-6) + _DETAIL_FLOOR).log().mT, sounding[:, 0] > 0
+
+    def _of_frames(self, values: Tensor) -> Tensor:
+        """Means ``[B, C, T]`` of values of the hops ``[B, C, T * hops]`` in each latent frame and its neighbours."""
+        means = nn.functional.avg_pool1d(values, self.config.hops)
+        return nn.functional.avg_pool1d(means, _DETAIL_FRAMES, 1, _DETAIL_FRAMES // 2, count_include_pad=False)
+
+    def _detail_sizes(self, latents: Tensor) -> Tensor:
+        """What magnitudes ``[B, bins, T * hops]`` are multiplied by, of the detail's latents ``[B, detail, T]``."""
+        logs = ((latents.mT * self.detail_spread) @ self.detail_components + self.detail_mean).mT
+        smooth = nn.functional.interpolate(logs, scale_factor=self.config.hops, mode="linear")
+        return (smooth / 2).exp().repeat_interleave(torch.tensor(DETAIL_EDGES, device=logs.device).diff(), dim=1)
+
     def _encode_channel(self, sound: Tensor) -> Tensor:
         """Latents ``[B, channel, T]`` of ``[B, N]``."""
         levels, fine = (decibels_of(sound, self.downsampling // count) for count in (LEVELS, FINE))
@@ -211,10 +258,11 @@ class LevelAutoencoder(nn.Module):
         finer = ((fine - _between(levels)) / _FINE_UNIT).unflatten(1, (-1, FINE))
         return torch.cat([scaled, shape, finer], dim=2).mT
 
-    def _sizes(self, latents: Tensor) -> Tensor:
+    def _sizes(self, latents: Tensor, balanced: bool = True) -> Tensor:
         """Magnitudes ``[B, bins, T * hops]`` that one channel's latents hold, as if it were equally loud all the time."""
         patches = (latents[:, LEVELS:-FINE].mT * self.spread) @ self.components + self.mean
-        bands = patches.unflatten(2, (-1, self.config.hops)).transpose(1, 2).flatten(2) + self.balance[:, None]
+        bands = patches.unflatten(2, (-1, self.config.hops)).transpose(1, 2).flatten(2)
+        bands = bands + self.balance[:, None] if balanced else bands
         return ((self.weights @ bands).clamp(*_LOG_RANGE) / 2).exp()
 
     def _noise_of(self, frames: int, start: int) -> Tensor:

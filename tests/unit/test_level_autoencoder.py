@@ -1,18 +1,21 @@
 """The autoencoder of levels and components, and the timbre of any sound."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
-from scipy.signal import lfilter
+from scipy.signal import iirpeak, lfilter
 
 from research.measurements.measure_autoencoder import level_errors, round_trip
+from research.training import components
 from research.training.components import ComponentsTask, drawn_crops, hop_energy
 from stereosync_core.metrics.sync import attacks
 from stereosync_core.model.attacks import moments_of
 from stereosync_core.model.conditioning.features import event_features
 from stereosync_core.model.conditioning.sound_timbre import SoundTimbre
 from stereosync_core.model.folder import in_eight_bits, read_weights, save_part
-from stereosync_core.model.level_autoencoder import LevelAutoencoder, LevelAutoencoderConfig, decibels_of
+from stereosync_core.model.level_autoencoder import BANDS, DETAIL_EDGES, LevelAutoencoder, LevelAutoencoderConfig, decibels_of
 from stereosync_core.scene_events import Event, Events
 from tests.errors import refused
 
@@ -28,15 +31,39 @@ def test_crops_sound_and_are_drawn_again_by_the_same_seed():
 
 @pytest.fixture(scope="module")
 def codec() -> LevelAutoencoder:
-    """Components of noises of several colours, each dying away."""
+    """Components of noises of several colours, some of which ring, each dying away."""
     task = ComponentsTask.__new__(ComponentsTask)
-    task.model = LevelAutoencoderConfig(shape=12)
+    task.model = LevelAutoencoderConfig(shape=16, detail=16)
     generator = np.random.default_rng(0)
     since = np.arange(20_000) / 44100
     noises = [generator.standard_normal(20_000) * np.exp(-since / fall) for fall in (0.01, 0.03, 0.1)]
     coloured = [lfilter([1], [1, -pole], noise) for noise in noises for pole in (0.0, 0.5, 0.9, -0.5)]
+    coloured += [ringing(noises[2], frequency) for frequency in (3000, 6000, 9000, 12_000)]
     task.bank = torch.from_numpy(np.concatenate([9000 * one / np.abs(one).max() for one in coloured]).astype(np.int16))
-    return task.fit()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(components, "_DRAWS", 15)
+        return task.fit()
+
+
+def ringing(noise: np.ndarray, frequency: float) -> np.ndarray:
+    """Noise with a narrow band some 15 dB above the rest."""
+    numerator, denominator = iirpeak(frequency, 60, fs=44100)
+    return noise + 5 * np.asarray(lfilter(numerator, denominator, noise))
+
+
+def test_a_narrow_band_rings_as_it_did(codec):
+    noise = np.random.default_rng(5).standard_normal(32768) * np.exp(-np.arange(32768) / 12_000)
+    wanted = np.float32(0.02 * ringing(noise, 9000))
+    latents = codec.encode(torch.from_numpy(np.stack([wanted, 0.3 * wanted]))[None])
+    plain = latents.unflatten(1, (2, -1)).clone()
+    plain[:, :, codec.config.channel : -len(BANDS)] = 0
+    errors = []
+    for given in (latents, plain.flatten(1, 2)):
+        made = codec.decode(given)[0, 0].numpy()
+        powers = [(np.abs(np.fft.rfft(sound.reshape(-1, 1024))) ** 2).mean(0) for sound in (wanted, made)]
+        bands = [[power[low:high].mean() for low, high in pairwise(DETAIL_EDGES)][70:] for power in powers]
+        errors.append(np.abs(10 * np.log10(np.divide(*bands))).mean())
+    assert errors[0] < 0.6 * errors[1]
 
 
 def test_the_round_trip_keeps_levels_colours_and_attacks(codec):

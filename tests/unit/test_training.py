@@ -18,8 +18,9 @@ from research.training.scenes import owners
 from stereosync_core.files import read_object
 from stereosync_core.model.conditioning.clip import ClipConditions
 from stereosync_core.model.conditioning.features import SceneFeatures
-from stereosync_core.model.folder import read_weights
-from stereosync_core.model.loader import bundled_folder
+from stereosync_core.model.denoiser import StereoSync
+from stereosync_core.model.folder import read_weights, save_part
+from stereosync_core.model.loader import bundled_folder, load_autoencoder
 from stereosync_core.rendering.gait import Steps
 from stereosync_core.scene import Track, Tracks
 from tests.errors import refused, stopped
@@ -29,6 +30,8 @@ from tools.environment import ROOT
 pytestmark = pytest.mark.slow
 
 pytest.importorskip("accelerate", reason="training needs accelerate (requirements-train.txt)")
+#: The paper's form, on latents without detail.
+PAPER = ROOT / "research" / "weights" / "walking-rooms-paper"
 
 
 def weights(network: nn.Module) -> torch.Tensor:
@@ -230,24 +233,55 @@ def test_a_moment_is_owned_by_who_stepped_last_and_nearest():
     assert not muted[:, 3].any(), "and does not sound in every other clip"
 
 
-def test_a_training_starts_from_weights_of_two_models(tmp_path):
+def diffusion_task() -> DiffusionTask:
+    """Of the bundled model's config, on latents that are noise."""
     task = object.__new__(DiffusionTask)
     task.config = read_object(CONFIGS / "diffusion.json", "Config", "")
-    task.rate, task.bank = 21.5, SimpleNamespace(latents=torch.randn(2, 144, 80))  # pyright: ignore
-    paper = ROOT / "research" / "weights" / "walking-rooms-paper"
-    task.start = [paper, bundled_folder()]
+    task.autoencoder, task.start = load_autoencoder(bundled_folder()), ()
+    task.rate, task.bank = 21.5, SimpleNamespace(latents=torch.randn(2, task.autoencoder.latent_channels, 80))  # pyright: ignore
+    return task
+
+
+def test_a_training_starts_from_weights_of_two_models(tmp_path):
+    task = diffusion_task()
+    task.start = [bundled_folder(), PAPER]
     own = task.build().state_dict()
     first, second = (read_weights(folder, "diffusion") for folder in task.start)
-    assert all(torch.equal(own[key], first[key] if key in first else second[key]) for key in second)
-    assert any(key not in first for key in second)
-    task.start = [tmp_path]
+    assert all(torch.equal(own[key], value) for key, value in first.items())
+    weights = {key: value for key, value in first.items() if not key.startswith("backbone.dit.transformer.layers.0.")}
+    save_part(tmp_path, "diffusion", {}, weights)
+    task.start = [tmp_path, PAPER]
+    own = task.build().state_dict()
+    missing = first.keys() - weights.keys()
+    assert missing
+    assert all(torch.equal(own[key], second[key]) for key in missing)
+    task.start = [tmp_path / "nothing"]
     refused("diffusion.safetensors' is missing", task.build)
 
 
+def test_a_model_of_latents_with_less_detail_starts_as_it_was():
+    task = diffusion_task()
+    task.start = [PAPER]
+    wide, narrow = task.build(), StereoSync(read_object(PAPER / "config.json", "Config", "")["diffusion"])
+    narrow.load_state_dict(read_weights(PAPER, "diffusion"))
+    own, half = task.autoencoder.config, len(narrow.mean) // 2  # pyright: ignore
+    places = [*range(own.channel), *range(own.channel + own.detail, own.latent)]
+    places += [own.latent + place for place in places]
+    assert len(places) == 2 * half
+    torch.testing.assert_close(wide.mean[places], narrow.mean)
+    torch.testing.assert_close(wide.spread[places], narrow.spread)
+    x, t = torch.randn(1, 2 * half, 12), torch.tensor([0.4])
+    wider = torch.randn(1, 2 * own.latent, 12)
+    wider[:, places] = x
+    with torch.no_grad():
+        before, now = (network.eval().backbone(given, t) for network, given in ((narrow, x), (wide, wider)))
+    torch.testing.assert_close(now[:, places], before, atol=1e-5, rtol=1e-4)
+    assert now.count_nonzero() == before.count_nonzero(), "nothing is said of the new channels yet"
+
+
 def test_frozen_weights_stay_as_they_are():
-    task = object.__new__(DiffusionTask)
-    task.config = {**read_object(CONFIGS / "diffusion.json", "Config", ""), "frozen": ["space.ownership", "control"]}
-    task.rate, task.bank, task.start = 21.5, SimpleNamespace(latents=torch.randn(2, 144, 80)), ()  # pyright: ignore
+    task = diffusion_task()
+    task.config = {**task.config, "frozen": ["space.ownership", "control"]}
     trained = {name: parameter.requires_grad for name, parameter in task.build().named_parameters()}
     assert {name.split(".")[0] for name, own in trained.items() if own} >= {"backbone", "space"}
     assert all(own != name.startswith(("space.ownership", "control")) for name, own in trained.items())

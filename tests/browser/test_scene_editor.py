@@ -140,6 +140,10 @@ class Editor:
         """Onset in seconds, and level of the left over the right channel in dB, of the sound that a run saves."""
         entry = self.canvas.run()
         assert entry["status"]["status_str"] == "success", entry["status"]
+        for _ in range(100):  # a busy browser gets what was found late, and can edit nothing before
+            if "Run the workflow once" not in self.message():
+                break
+            self.page.wait_for_timeout(100)
         (saved,) = [output["audio"][0] for output in entry["outputs"].values() if "audio" in output]
         sound = read_sound(self.canvas.host.path_of(saved))
         assert sound is not None

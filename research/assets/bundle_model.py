@@ -17,9 +17,9 @@ from stereosync_core.model.folder import CONFIG, read_model_config
 from stereosync_core.model.loader import BUNDLED
 
 PARTS = {
-    "autoencoder": "autoencoder of one channel",
+    "autoencoder": "autoencoder of levels and components",
     "diffusion": "StereoSync diffusion model",
-    "timbre": "timbre encoder",
+    "timbre": "timbre of any sound",
     "envelope": "envelope from video",
     "levels": "levels of the channels, read off latents",
 }

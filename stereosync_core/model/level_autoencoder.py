@@ -221,8 +221,7 @@ class LevelAutoencoder(nn.Module):
         it were equally loud all the time; N a multiple of ``downsampling``."""
         levels = decibels_of(sound, self.downsampling // LEVELS)
         power = spectrum_of(sound / self._gain(levels), self.window, self.config.hop).abs().square()
-        bands = [power[:, low:high].mean(1) for low, high in pairwise(EDGES)]
-        logs = (torch.stack(bands, dim=1) + _POWER_FLOOR).log()
+        logs = (_in_bands(power, EDGES) + _POWER_FLOOR).log()
         return logs.unflatten(2, (-1, self.config.hops)).transpose(1, 2).flatten(2)
 
     def details_of(self, sound: Tensor) -> tuple[Tensor, Tensor]:
@@ -235,8 +234,7 @@ class LevelAutoencoder(nn.Module):
         levels = levels.repeat_interleave(self.config.hops // LEVELS, dim=1).unflatten(0, sound.shape[:2])
         share = (levels / _LOUDER).softmax(1) * (levels.amax(1, keepdim=True) > _SOUNDING)
         both = (over.unflatten(0, sound.shape[:2]) * share[:, :, None]).sum(1)
-        narrow = torch.stack([both[:, low:high].mean(1) for low, high in pairwise(DETAIL_EDGES)], dim=1)
-        power, sounding = (self._of_frames(value) for value in (narrow, share.sum(1, keepdim=True)))
+        power, sounding = (self._of_frames(value) for value in (_in_bands(both, DETAIL_EDGES), share.sum(1, keepdim=True)))
         return (power / sounding.clamp(min=1e-6) + _DETAIL_FLOOR).log().mT, sounding[:, 0] > 0
 
     def _of_frames(self, values: Tensor) -> Tensor:
@@ -302,6 +300,11 @@ def decibels_of(sound: Tensor, hop: int) -> Tensor:
     power = nn.functional.pad(sound.square(), (hop // 2, hop - hop // 2)).unfold(-1, 2 * hop, hop)
     means = (power * (window / window.sum())).sum(-1)[..., : sound.shape[-1] // hop]
     return 10 * (means + 10 ** (FLOOR / 10)).log10()
+
+
+def _in_bands(power: Tensor, edges: tuple[int, ...]) -> Tensor:
+    """Mean power ``[B, bands, T]`` between the edges of ``[B, bins, T]``."""
+    return torch.stack([power[:, low:high].mean(1) for low, high in pairwise(edges)], dim=1)
 
 
 def _between(levels: Tensor) -> Tensor:
